@@ -1,0 +1,357 @@
+"""Train the `tiny` checkpoint: a complete diffusers WanPipeline under 10 MB.
+
+Three stages, each resumable, all from one seed: the video autoencoder on synthetic
+clips; the latents of a training set; the transformer with its text encoder by flow
+matching. The result is written with `save_pretrained` and loads with
+`WanPipeline.from_pretrained` and no code of this project.
+
+    python analyses/train_tiny.py --work /tmp/tiny            # about 75 minutes, 2 cores
+    python figures/tiny_training.py                           # draws the curves
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    UniPCMultistepScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+)
+from tqdm import tqdm
+from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+
+from tqd_probe.clips import synthetic
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.files import write_json
+from tqd_probe.rng import stream
+
+SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
+TRAIN_SEED, HELD_OUT_SEED = 1000, 2000
+TEXT_LENGTH = 32
+LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
+RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
+
+
+def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
+    """Build the autoencoder: 8 x 8 pixels and 4 frames to one latent of 16 channels."""
+    return AutoencoderKLWan(
+        base_dim=16,
+        decoder_base_dim=24,
+        z_dim=16,
+        dim_mult=[1, 2, 2],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        patch_size=2,
+        in_channels=12,
+        out_channels=12,
+        scale_factor_spatial=8,
+        latents_mean=mean,
+        latents_std=std,
+    )
+
+
+def new_transformer() -> WanTransformer3DModel:
+    """Build the transformer: 80 tokens for a native clip."""
+    return WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=4,
+        attention_head_dim=24,
+        in_channels=16,
+        out_channels=16,
+        text_dim=64,
+        freq_dim=64,
+        ffn_dim=288,
+        num_layers=5,
+        rope_max_seq_len=64,
+    )
+
+
+def new_tokenizer() -> T5Tokenizer:
+    """Build the tokenizer: one token per caption word, letters for all others."""
+    words: set[str] = set()
+    for index in range(3000):
+        words.update(synthetic.synthetic_clip(index, TRAIN_SEED).caption.split())
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -4.0)]
+    vocab += [(f"\u2581{word}", -2.0) for word in sorted(words)]
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,'!?-"
+    taken = {word for word, _ in vocab}
+    vocab += [(letter, -6.0) for letter in letters if letter not in taken]
+    return T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=TEXT_LENGTH)
+
+
+def new_text_encoder(vocab_size: int) -> UMT5EncoderModel:
+    """Build the text encoder: two layers of width 64."""
+    config = UMT5Config(
+        vocab_size=vocab_size,
+        d_model=64,
+        d_kv=16,
+        d_ff=128,
+        num_layers=2,
+        num_heads=4,
+        dropout_rate=0.0,
+        pad_token_id=0,
+        eos_token_id=1,
+        decoder_start_token_id=0,
+    )
+    return UMT5EncoderModel(config)
+
+
+def to_model(video: np.ndarray) -> torch.Tensor:
+    """Bring uint8 ``[T, H, W, 3]`` to float ``[3, T, H, W]`` in [-1, 1]."""
+    return torch.from_numpy(video).permute(3, 0, 1, 2).float() / 127.5 - 1
+
+
+def cosine(step: int, steps: int, warm: int, floor: float) -> float:
+    """Return the learning-rate factor: linear warm-up, then half a cosine."""
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def train_vae(work: Path, steps: int, seed: int) -> AutoencoderKLWan:
+    """Train the autoencoder on crops in time of synthetic clips."""
+    torch.manual_seed(seed)
+    vae = new_vae([0.0] * 16, [1.0] * 16)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99))
+    path, curve, start = work / "vae.pt", [], 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        vae.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, curve = state["step"], state["curve"]
+    began = time.time()
+    for step in tqdm(range(start, steps), initial=start, total=steps, desc="vae"):
+        rng = stream(seed, "vae-batch", step)
+        clips = []
+        for _ in range(4):
+            clip = synthetic.synthetic_clip(int(rng.integers(100_000)), TRAIN_SEED)
+            first = int(rng.integers(0, 9))
+            video = clip.read(SHAPE)[first : first + 9]
+            clips.append(to_model(video[:: int(rng.choice([1, -1]))].copy()))
+        x = torch.stack(clips)
+        posterior = vae.encode(x).latent_dist
+        torch.manual_seed(int(rng.integers(2**31)))
+        error = vae.decode(posterior.sample()).sample - x
+        loss = (error**2 + 1e-4).sqrt().mean() + 2e-6 * posterior.kl().mean() / 80
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * cosine(step, steps, 100, 0.02)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        curve.append([step, float((error**2).mean())])
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            psnr = 10 * math.log10(4 / np.mean([e for _, e in curve[-100:]]))
+            print(f"vae step {step + 1} psnr {psnr:.2f} dB {time.time() - began:.0f} s")
+            state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save({**state, "step": step + 1, "curve": curve}, path)
+    (work / "vae_curve.json").write_text(json.dumps(curve))
+    return vae.eval()
+
+
+@torch.no_grad()
+def encode_set(
+    work: Path, vae: AutoencoderKLWan, seed: int, count: int
+) -> tuple[torch.Tensor, list[str]]:
+    """Encode the golden clips of a seed; returns latents and captions."""
+    path = work / f"latents-{seed}-{count}.pt"
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        return state["latents"], state["captions"]
+    latents, captions = [], []
+    for first in tqdm(range(0, count, 8), desc=f"latents {seed}"):
+        clips = [synthetic.synthetic_clip(first + i, seed) for i in range(8)]
+        x = torch.stack([to_model(clip.read(SHAPE)) for clip in clips])
+        latents.append(vae.encode(x).latent_dist.mode())
+        captions += [clip.caption for clip in clips]
+    result = torch.cat(latents)[:count]
+    torch.save({"latents": result, "captions": captions[:count]}, path)
+    return result, captions[:count]
+
+
+def embed(
+    encoder: UMT5EncoderModel, ids: torch.Tensor, mask: torch.Tensor, length: int
+) -> torch.Tensor:
+    """Encode captions as WanPipeline does: zeros after the last token, to a length."""
+    hidden = encoder(ids, mask).last_hidden_state * mask[..., None]
+    return torch.nn.functional.pad(hidden, (0, 0, 0, length - hidden.shape[1]))
+
+
+@torch.no_grad()
+def held_out_curve(model, encoder, latents, ids, mask, mean_latent) -> dict:
+    """Loss per noise level on held-out golden clips, beside three baselines.
+
+    `mean` predicts the mean of the target; `linear` is the best multiple of the
+    noisy latent plus the mean (one coefficient per level, fitted on these clips).
+    """
+    rows = {"sigma": LEVELS, "model": [], "mean": [], "linear": []}
+    text = embed(encoder, ids, mask, TEXT_LENGTH)
+    for level, sigma in enumerate(LEVELS):
+        eps = torch.from_numpy(
+            stream(HELD_OUT_SEED, "held-out", level).standard_normal(
+                latents.shape, dtype=np.float32
+            )
+        )
+        x, target = (1 - sigma) * latents + sigma * eps, eps - latents
+        t = torch.full((len(x),), 1000 * sigma)
+        pred = torch.cat(
+            [model(a, b, c).sample for a, b, c in zip(x.split(32), t.split(32), text.split(32))]
+        )
+        centred_x = x - (1 - sigma) * mean_latent
+        centred_t = target + mean_latent
+        slope = (centred_x * centred_t).sum() / (centred_x**2).sum()
+        rows["model"].append(float(((pred - target) ** 2).mean()))
+        rows["mean"].append(float((centred_t**2).mean()))
+        rows["linear"].append(float(((slope * centred_x - centred_t) ** 2).mean()))
+    return rows
+
+
+def train_transformer(
+    work: Path, latents: torch.Tensor, captions: list[str], held: tuple, args
+) -> None:
+    """Train transformer and text encoder by flow matching; keeps checkpoints."""
+    torch.manual_seed(args.seed + 1)
+    tokenizer = new_tokenizer()
+    model, encoder = new_transformer(), new_text_encoder(len(tokenizer))
+    batch, warm = 32, 200
+    tokens = tokenizer(
+        captions, padding="max_length", max_length=TEXT_LENGTH, return_tensors="pt"
+    )
+    empty = tokenizer(
+        [""], padding="max_length", max_length=TEXT_LENGTH, return_tensors="pt"
+    )
+    ids, mask = tokens.input_ids, tokens.attention_mask
+    held_latents, held_captions = held
+    held_tokens = tokenizer(
+        held_captions, padding="max_length", max_length=TEXT_LENGTH, return_tensors="pt"
+    )
+    mean_latent = latents.mean((0, 2, 3, 4))[None, :, None, None, None]
+    parameters = [*model.parameters(), *encoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98))
+    path, curve, held_curves, start = work / "transformer.pt", [], {}, 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        encoder.load_state_dict(state["encoder"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, curve, held_curves = state["step"], state["curve"], state["held"]
+    began = time.time()
+    for step in tqdm(range(start, args.steps), initial=start, total=args.steps):
+        rng = stream(args.seed, "transformer-batch", step)
+        rows = torch.from_numpy(rng.integers(0, len(latents), batch))
+        x0 = latents[rows]
+        eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
+        strata = (np.arange(batch) + rng.random(batch)) / batch
+        sigma = torch.from_numpy(strata).float()
+        some_ids, some_mask = ids[rows].clone(), mask[rows].clone()
+        drop = torch.from_numpy(rng.random(batch) < 0.1)
+        some_ids[drop], some_mask[drop] = empty.input_ids, empty.attention_mask
+        # The pipeline pads captions to 512 by default; the padding must not matter.
+        length = int(rng.choice([32, 32, 32, 32, 64, 128, 512]))
+        text = embed(encoder, some_ids, some_mask, length)
+        s = sigma[:, None, None, None, None]
+        pred = model((1 - s) * x0 + s * eps, 1000 * sigma, text).sample
+        loss = ((pred - (eps - x0)) ** 2).mean()
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * cosine(step, args.steps, warm, args.lr_floor)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        curve.append([step, float(loss.detach())])
+        if (step + 1) % 500 == 0 or step + 1 == args.steps:
+            held_curves[str(step + 1)] = held_out_curve(
+                model, encoder, held_latents, held_tokens.input_ids,
+                held_tokens.attention_mask, mean_latent,
+            )  # fmt: skip
+            mean = float(np.mean(held_curves[str(step + 1)]["model"]))
+            print(f"step {step + 1} held-out {mean:.4f} {time.time() - began:.0f} s")
+            state = {"model": model.state_dict(), "encoder": encoder.state_dict()}
+            torch.save(state, work / f"step-{step + 1:05d}.pt")
+            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save({**state, "curve": curve, "held": held_curves}, path)
+    (work / "transformer_curve.json").write_text(json.dumps([curve, held_curves]))
+
+
+def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
+    """Write the pipeline directory from one training checkpoint."""
+    vae = new_vae(mean, std)
+    vae.load_state_dict(torch.load(work / "vae.pt", weights_only=True)["model"])
+    tokenizer = new_tokenizer()
+    model, encoder = new_transformer(), new_text_encoder(len(tokenizer))
+    state = torch.load(work / f"step-{step:05d}.pt", weights_only=True)
+    model.load_state_dict(state["model"])
+    encoder.load_state_dict(state["encoder"])
+    pipe = WanPipeline(
+        tokenizer=tokenizer,
+        text_encoder=encoder.eval(),
+        vae=vae.eval(),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+        transformer=model.eval(),
+    )
+    pipe.save_pretrained(out, safe_serialization=True)
+    native = {"num_frames": 17, "height": 64, "width": 64, "fps": 16}
+    write_json(out / "native_clip.json", native)
+
+
+def main() -> None:
+    """Run the stages."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="working folder")
+    parser.add_argument("--out", type=Path, help="pipeline directory to write")
+    parser.add_argument("--vae-steps", type=int, default=1000)
+    parser.add_argument("--clips", type=int, default=6144, help="training clips")
+    parser.add_argument("--steps", type=int, default=6000, help="transformer steps")
+    parser.add_argument("--export-step", type=int, help="checkpoint to export")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr-floor", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    vae = train_vae(args.work, args.vae_steps, args.seed)
+    raw, captions = encode_set(args.work, vae, TRAIN_SEED, args.clips)
+    raw_held, held_captions = encode_set(args.work, vae, HELD_OUT_SEED, 256)
+    mean, std = raw.mean((0, 2, 3, 4)), raw.std((0, 2, 3, 4))
+    shift, scale = (v[None, :, None, None, None] for v in (mean, std))
+    held = ((raw_held - shift) / scale, held_captions)
+    train_transformer(args.work, (raw - shift) / scale, captions, held, args)
+    step = args.export_step or args.steps
+    out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
+    export(args.work, out, step, mean.tolist(), std.tolist())
+    curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
+    smooth = [np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)]
+    vae_curve = json.loads((args.work / "vae_curve.json").read_text())
+    vae_smooth = [
+        np.mean([v for _, v in vae_curve[i : i + 50]]) for i in range(0, len(vae_curve), 50)
+    ]
+    sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
+             for p in out.iterdir() if p.is_dir()}  # fmt: skip
+    result = {
+        "command": "python analyses/train_tiny.py --work WORK",
+        "seed": args.seed,
+        "exported_step": step,
+        "vae_mse_every_50_steps": [round(float(v), 6) for v in vae_smooth],
+        "loss_every_50_steps": [round(float(v), 5) for v in smooth],
+        "held_out": held_curves,
+        "bytes": sizes,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    write_json(RESULTS, result)
+    print(f"wrote {out} ({sum(sizes.values()) / 1e6:.2f} MB) and {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Synthetic golden clips: textured objects over textured backgrounds, known motion.
+
+A clip is a continuous scene, a function of place and time, so it can be rendered at
+any size and any rate: slow motion is the scene read at a smaller stride, never a
+blend of frames. Objects keep a constant velocity and stay inside the frame.
+Lengths are in units of the frame's shorter side, times in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.rng import stream
+
+COLOURS = {
+    "red": (0.86, 0.16, 0.14),
+    "green": (0.16, 0.68, 0.24),
+    "blue": (0.18, 0.34, 0.90),
+    "yellow": (0.94, 0.84, 0.18),
+    "purple": (0.62, 0.22, 0.78),
+    "orange": (0.95, 0.52, 0.10),
+    "cyan": (0.16, 0.80, 0.86),
+    "white": (0.94, 0.94, 0.94),
+}
+BACKGROUNDS = {
+    "grey": (0.42, 0.42, 0.44),
+    "brown": (0.42, 0.31, 0.22),
+    "olive": (0.35, 0.38, 0.20),
+    "navy": (0.15, 0.19, 0.36),
+}
+SHAPES = ("circle", "square", "triangle", "diamond")
+PATTERNS = ("striped", "checkered", "dotted")
+DIRECTIONS = {
+    "right": (1.0, 0.0),
+    "left": (-1.0, 0.0),
+    "down": (0.0, 1.0),
+    "up": (0.0, -1.0),
+    "down and right": (0.7071, 0.7071),
+    "down and left": (-0.7071, 0.7071),
+    "up and right": (0.7071, -0.7071),
+    "up and left": (-0.7071, -0.7071),
+}
+SECONDS = 1.0  # the scene is composed so that objects stay in view this long
+SPEED = (0.32, 0.52)  # shorter sides per second
+RADIUS = (0.12, 0.18)
+TWO_OBJECTS = 0.3  # share of clips with a second object
+
+
+@dataclass(frozen=True)
+class MovingObject:
+    """One textured object on a straight path.
+
+    Attributes:
+        shape: One of ``SHAPES``.
+        colour: A key of ``COLOURS``.
+        pattern: One of ``PATTERNS``; it is fixed to the object and moves with it.
+        direction: A key of ``DIRECTIONS``.
+        radius: Half the size, in shorter sides.
+        start: Place ``(x, y)`` at time 0, in shorter sides.
+        velocity: ``(vx, vy)`` in shorter sides per second.
+        phase: Phase of the pattern in radians.
+    """
+
+    shape: str
+    colour: str
+    pattern: str
+    direction: str
+    radius: float
+    start: tuple[float, float]
+    velocity: tuple[float, float]
+    phase: float
+
+
+@dataclass(frozen=True)
+class SyntheticClip:
+    """A scene that can be rendered at any size and rate.
+
+    Attributes:
+        id: Name that identifies the clip within its seed.
+        caption: What a viewer sees, in one sentence.
+        background: A key of ``BACKGROUNDS``.
+        waves: Texture of the background, rows ``(kx, ky, phase, amplitude)``.
+        objects: The moving objects, far to near.
+    """
+
+    id: str
+    caption: str
+    background: str
+    waves: np.ndarray
+    objects: tuple[MovingObject, ...]
+
+    def identity(self) -> str:
+        """Return what the pixels depend on, for caches and fingerprints.
+
+        Returns:
+            A string equal for two clips only when they render alike.
+        """
+        return f"synthetic:{self.id}:{self.waves.tobytes().hex()}:{self.objects}"
+
+    def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
+        """Render the scene.
+
+        Args:
+            shape: Frames, pixels and rate of the result.
+            slow: Slow-motion factor; 2 reads the scene at half the stride.
+
+        Returns:
+            RGB video, uint8 ``[frames, height, width, 3]``.
+        """
+        unit = shape.short_side
+        y, x = np.meshgrid(
+            (np.arange(shape.height) + 0.5) / unit,
+            (np.arange(shape.width) + 0.5) / unit,
+            indexing="ij",
+        )
+        kx, ky, phase, amplitude = self.waves.T[:, :, None, None]
+        texture = (amplitude * np.cos(2 * np.pi * (kx * x + ky * y) + phase)).sum(0)
+        base = np.array(BACKGROUNDS[self.background])
+        still = base * (1 + texture[..., None])
+        frames = []
+        for time in shape.times(slow):
+            frame = still
+            for thing in self.objects:
+                cover, colour = _draw(thing, x, y, float(time), unit)
+                frame = frame + cover[..., None] * (colour - frame)
+            frames.append(frame)
+        video = np.clip(np.stack(frames), 0, 1)
+        return np.round(video * 255).astype(np.uint8)
+
+
+def _draw(
+    thing: MovingObject, x: np.ndarray, y: np.ndarray, time: float, unit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return coverage ``[H, W]`` in [0, 1] and colour ``[H, W, 3]`` of an object."""
+    dx = x - thing.start[0] - thing.velocity[0] * time
+    dy = y - thing.start[1] - thing.velocity[1] * time
+    r = thing.radius
+    if thing.shape == "circle":
+        distance = np.hypot(dx, dy) - r
+    elif thing.shape == "square":
+        distance = np.maximum(abs(dx), abs(dy)) - 0.88 * r
+    elif thing.shape == "diamond":
+        distance = (abs(dx) + abs(dy) - 1.25 * r) / np.sqrt(2)
+    else:  # an upright triangle: three half-planes
+        side = 0.866 * abs(dx) - 0.5 * (dy - 0.2 * r)
+        distance = np.maximum(side - 0.6 * r, dy - 0.8 * r)
+    cover = np.clip(0.5 - distance * unit, 0, 1)  # one pixel of anti-aliasing
+    wave = 2 * np.pi / 0.13
+    if thing.pattern == "striped":
+        pattern = np.sin(wave * (dx + dy) / np.sqrt(2) + thing.phase)
+    elif thing.pattern == "checkered":
+        pattern = 1.6 * np.sin(wave * dx + thing.phase) * np.sin(wave * dy)
+    else:
+        bump = np.cos(wave * dx + thing.phase) + np.cos(wave * dy)
+        pattern = np.clip(1.5 * bump, -1, 1)
+    shade = 0.80 + 0.28 * np.clip(pattern, -1, 1)
+    return cover, np.array(COLOURS[thing.colour]) * shade[..., None]
+
+
+def _object(rng: np.random.Generator, colour: str) -> MovingObject:
+    """Compose one object whose path stays inside the unit square for ``SECONDS``."""
+    direction = str(rng.choice(list(DIRECTIONS)))
+    radius = float(rng.uniform(*RADIUS))
+    speed = float(rng.uniform(*SPEED))
+    velocity = tuple(float(speed * part) for part in DIRECTIONS[direction])
+    start = []
+    for part in velocity:
+        low, high = radius, 1 - radius
+        low, high = low - min(part * SECONDS, 0), high - max(part * SECONDS, 0)
+        start.append(float(rng.uniform(low, high)))
+    return MovingObject(
+        shape=str(rng.choice(SHAPES)),
+        colour=colour,
+        pattern=str(rng.choice(PATTERNS)),
+        direction=direction,
+        radius=radius,
+        start=(start[0], start[1]),
+        velocity=(velocity[0], velocity[1]),
+        phase=float(rng.uniform(0, 2 * np.pi)),
+    )
+
+
+def synthetic_clip(index: int, seed: int = 0) -> SyntheticClip:
+    """Compose the clip of a given number.
+
+    Args:
+        index: Number of the clip, from 0; there is no last one.
+        seed: Seed of the collection; collections of different seeds are disjoint.
+
+    Returns:
+        The clip, the same for the same arguments, always.
+    """
+    rng = stream(seed, "synthetic-clip", index)
+    count = 2 if rng.random() < TWO_OBJECTS else 1
+    colours = [str(name) for name in rng.permutation(list(COLOURS))[:count]]
+    objects = tuple(_object(rng, colour) for colour in colours)
+    background = str(rng.choice(list(BACKGROUNDS)))
+    turns = rng.uniform(0, 2 * np.pi, 14)
+    cycles = rng.uniform(2.0, 10.0, 14)  # per shorter side
+    amplitude = 0.10 * (cycles / 4) ** -0.5
+    waves = np.stack(
+        [
+            cycles * np.cos(turns),
+            cycles * np.sin(turns),
+            rng.uniform(0, 2 * np.pi, 14),
+            amplitude,
+        ],
+        axis=1,
+    )
+    names = [
+        f"a {o.colour} {o.pattern} {o.shape} moving {o.direction}" for o in objects
+    ]
+    names.append(f"a {background} textured background")
+    names = [re.sub(r"^a (?=[aeiou])", "an ", name) for name in names]
+    caption = f"{' and '.join(names[:-1])} over {names[-1]}"
+    return SyntheticClip(
+        id=f"synthetic-{seed}-{index:05d}",
+        caption=caption,
+        background=background,
+        waves=waves,
+        objects=objects,
+    )

@@ -1,0 +1,19 @@
+"""Errors a user can mend. Each message is one line: the place, the fault, the cure."""
+
+from __future__ import annotations
+
+
+class TqdError(Exception):
+    """Base of all errors the command lines report in one line with exit code 2."""
+
+
+class InputError(TqdError):
+    """A file, a field or an option is missing, damaged or out of range."""
+
+
+class ConfigurationChanged(TqdError):
+    """A run directory was made with another configuration."""
+
+
+class GradientError(TqdError):
+    """A gradient is not finite, is not covered, or disagrees with the oracle."""

@@ -1,0 +1,171 @@
+"""Per-clip parameter gradients of single layers, from input and output gradient.
+
+Each rule takes the layer, its input and the gradient of its output, both with the
+clips in front, and returns one gradient per clip. A layer may see several rows per
+clip (a flattened sequence): rows of one clip are neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers.models.normalization import RMSNorm as DiffusersRMSNorm
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Rule = Callable[[nn.Module, Tensor, Tensor, int], dict[str, Tensor]]
+
+
+def linear(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
+    """Linear: ``dW_b = sum_t g_bt x_bt^T``, ``db_b = sum_t g_bt``.
+
+    Args:
+        layer: An `nn.Linear`.
+        x: Input ``[clips * k, ..., in]``.
+        g: Gradient of the output ``[clips * k, ..., out]``.
+        clips: Number of clips.
+
+    Returns:
+        ``weight [clips, out, in]`` and, where the layer has one, ``bias``.
+    """
+    x, g = x.reshape(clips, -1, x.shape[-1]), g.reshape(clips, -1, g.shape[-1])
+    out = {"weight": torch.bmm(g.transpose(1, 2), x)}
+    if layer.bias is not None:
+        out["bias"] = g.sum(1)
+    return out
+
+
+def convolution(
+    layer: nn.Module, x: Tensor, g: Tensor, clips: int
+) -> dict[str, Tensor]:
+    """Convolution in 1 to 3 dimensions: one grouped call, clips as groups.
+
+    Args:
+        layer: An `nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d` with zero padding.
+        x: Input ``[clips * k, in, ...]``.
+        g: Gradient of the output ``[clips * k, out, ...]``.
+        clips: Number of clips.
+
+    Returns:
+        ``weight [clips, out, in / groups, ...]`` and, where present, ``bias``.
+    """
+    assert isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    patches = (
+        layer.kernel_size == layer.stride
+        and not any(layer.padding)
+        and set(layer.dilation) == {1}
+        and layer.groups == 1
+    )
+    if patches:  # a patch embedding is a linear layer on patches
+        weight = _patch_weight(layer, x, g, clips)
+    else:
+        gradient = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.ndim]
+        weight = torch.stack(
+            [
+                torch.func.vjp(
+                    lambda w, row=row: gradient(
+                        row, w, None, layer.stride, layer.padding, layer.dilation,
+                        layer.groups,
+                    ),
+                    layer.weight.detach().to(x.dtype),
+                )[1](part)[0]
+                for row, part in zip(x.chunk(clips), g.chunk(clips))
+            ]
+        )  # fmt: skip
+    out = {"weight": weight}
+    if layer.bias is not None:
+        out["bias"] = g.reshape(clips, -1, *g.shape[1:]).flatten(3).sum((1, 3))
+    return out
+
+
+def _patch_weight(
+    layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor, g: Tensor, clips: int
+) -> Tensor:
+    """Weight gradients of a convolution whose patches do not overlap."""
+    kernel, places = layer.kernel_size, g.shape[2:]
+    for dim, (size, count) in enumerate(zip(kernel, places), start=2):
+        x = x.narrow(dim, 0, size * count)  # a remainder never reached the output
+    split = [n for pair in zip(places, kernel) for n in pair]
+    x = x.reshape(len(x), x.shape[1], *split)
+    dims = len(kernel)
+    order = [0, *range(2, 2 + 2 * dims, 2), 1, *range(3, 3 + 2 * dims, 2)]
+    columns = x.permute(order).reshape(clips, -1, layer.weight[0].numel())
+    rows = g.flatten(2).transpose(1, 2).reshape(clips, -1, g.shape[1])
+    weight = torch.bmm(rows.transpose(1, 2), columns)
+    return weight.reshape(clips, *layer.weight.shape)
+
+
+def layer_norm(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
+    """Layer norm: the scale's gradient is ``sum_t g_bt * xhat_bt``.
+
+    Args:
+        layer: An `nn.LayerNorm`, or a subclass that normalises alike.
+        x: Input ``[clips * k, ..., *normalized_shape]``.
+        g: Gradient of the output, same shape.
+        clips: Number of clips.
+
+    Returns:
+        ``weight`` and ``bias`` with a leading dimension of clips, where present.
+    """
+    assert isinstance(layer, nn.LayerNorm)
+    normal = F.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
+    return _affine(layer, normal, g, clips, len(layer.normalized_shape))
+
+
+def rms_norm(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
+    """Root-mean-square norm of torch or diffusers: ``sum_t g_bt * xhat_bt``.
+
+    Args:
+        layer: The norm; its scale spans the trailing dimensions.
+        x: Input ``[clips * k, ..., *shape]``.
+        g: Gradient of the output, same shape.
+        clips: Number of clips.
+
+    Returns:
+        ``weight`` and ``bias`` with a leading dimension of clips, where present.
+    """
+    assert isinstance(layer.weight, Tensor)
+    normal = F.rms_norm(x, layer.weight.shape, None, layer.eps)  # type: ignore[arg-type]
+    return _affine(layer, normal, g, clips, layer.weight.ndim)
+
+
+def _affine(
+    layer: nn.Module, normal: Tensor, g: Tensor, clips: int, dims: int
+) -> dict[str, Tensor]:
+    """Reduce the gradients of a scale and an offset over all but the clips."""
+    shape = g.shape[g.ndim - dims :]
+    out = {}
+    if getattr(layer, "weight", None) is not None:
+        out["weight"] = (g * normal).reshape(clips, -1, *shape).sum(1)
+    if getattr(layer, "bias", None) is not None:
+        out["bias"] = g.reshape(clips, -1, *shape).sum(1)
+    return out
+
+
+RULES: dict[type[nn.Module], Rule] = {
+    nn.Linear: linear,
+    nn.Conv1d: convolution,
+    nn.Conv2d: convolution,
+    nn.Conv3d: convolution,
+    nn.LayerNorm: layer_norm,
+    nn.RMSNorm: rms_norm,
+    DiffusersRMSNorm: rms_norm,
+}
+
+
+def rule_of(layer: nn.Module) -> Rule | None:
+    """Find the rule of a layer.
+
+    Args:
+        layer: Any module.
+
+    Returns:
+        Its rule, or None: then its own parameters count as bare ones.
+    """
+    for kind, rule in RULES.items():
+        if isinstance(layer, kind):
+            padded = getattr(layer, "padding_mode", "zeros")
+            text = isinstance(getattr(layer, "padding", 0), str)
+            return None if padded != "zeros" or text else rule
+    return None

@@ -1,0 +1,136 @@
+"""The oracle: per-clip gradients by `torch.func`, in float64.
+
+Slow, memory-hungry and independent of the capture engine: `functional_call`, `grad`
+and `vmap` know nothing of hooks. Used by tests and by `--self-check`. A second
+witness is `directional`: forward-mode products of every clip's gradient with one
+given direction, from `torch.func.jvp`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from tqd_probe.gradients.layout import Layout
+
+Loss = Callable[[nn.Module, Any], Tensor]
+
+
+class _KeepDouble(TorchFunctionMode):
+    """Ignore casts of float64 tensors to float32 (norms in Wan are cast so)."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") == "float" and len(args) == 1:
+            if args[0].dtype == torch.float64:
+                return args[0]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Keep a float64 network in float64 throughout: its own casts down are ignored.
+
+    Yields:
+        Nothing.
+    """
+    with _KeepDouble():
+        yield
+
+
+def per_clip(network: nn.Module, layout: Layout, loss: Loss, batch: Any) -> Tensor:
+    """Return the gradient of every clip's loss, by `torch.func` in float64.
+
+    Args:
+        network: The network; a float64 copy of it is used.
+        layout: Which parameters, in which order.
+        loss: Gives the losses ``[B]`` of a batch under a network; it is called with
+            batches of one clip.
+        batch: Tensors with the clips in front, in any nesting `vmap` takes.
+
+    Returns:
+        Gradients ``[B, layout.size]``, float64.
+    """
+    double, chosen, fixed = _split(network, layout)
+
+    def one(parameters: dict[str, Tensor], clip: Any) -> Tensor:
+        alone = torch.utils._pytree.tree_map(lambda t: t[None], clip)
+        return _call(double, {**parameters, **fixed}, loss, alone)
+
+    with double_precision(), sdpa_kernel(SDPBackend.MATH):
+        found = torch.func.vmap(torch.func.grad(one), (None, 0))(chosen, batch)
+    return torch.cat([found[name].flatten(1) for name in layout.parameters], dim=1)
+
+
+def directional(
+    network: nn.Module, layout: Layout, loss: Loss, batch: Any, direction: Tensor
+) -> Tensor:
+    """Return every clip's gradient dotted with a direction, by forward mode.
+
+    Args:
+        network: The network; a float64 copy of it is used.
+        layout: Which parameters, in which order.
+        loss: Gives the losses ``[B]`` of a batch under a network.
+        batch: Tensors with the clips in front.
+        direction: Flat direction ``[layout.size]``.
+
+    Returns:
+        Products ``[B]``, float64.
+    """
+    double, chosen, fixed = _split(network, layout)
+    tangents = {
+        name: direction[start:stop].reshape(layout.shapes[name]).to(chosen[name])
+        for name, (start, stop) in layout.parameters.items()
+    }
+
+    def losses(parameters: dict[str, Tensor]) -> Tensor:
+        return _call(double, {**parameters, **fixed}, loss, batch, total=False)
+
+    with double_precision(), sdpa_kernel(SDPBackend.MATH):
+        return torch.func.jvp(losses, (chosen,), (tangents,))[1]
+
+
+def _split(
+    network: nn.Module, layout: Layout
+) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
+    """Copy a network to float64; split what varies from what is fixed."""
+    double = copy.deepcopy(network).double().eval()
+    if hasattr(double, "disable_gradient_checkpointing"):
+        double.disable_gradient_checkpointing()  # torch.func cannot cross it
+    values = {name: p.detach() for name, p in double.named_parameters()}
+    chosen = {name: values[name] for name in layout.parameters}
+    fixed = {name: v for name, v in values.items() if name not in chosen}
+    return double, chosen, {**fixed, **dict(double.named_buffers())}
+
+
+class _Bound(nn.Module):
+    """A network seen through a loss, so that `functional_call` can swap weights."""
+
+    def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, batch: Any) -> Tensor:
+        return self.loss(self.network, batch)
+
+
+def _call(
+    network: nn.Module,
+    values: dict[str, Tensor],
+    loss: Loss,
+    batch: Any,
+    total: bool = True,
+) -> Tensor:
+    """Run a loss with swapped weights."""
+    named = {f"network.{name}": value for name, value in values.items()}
+    losses = torch.func.functional_call(_Bound(network, loss), named, (batch,))
+    return losses.sum() if total else losses

@@ -1,0 +1,84 @@
+"""From a checkpoint to its adapter: `model_index.json` names the pipeline class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tqd_probe.errors import InputError
+from tqd_probe.files import read_json
+from tqd_probe.models.base import VideoModel
+from tqd_probe.models.wan import WanModel
+
+TINY = Path(__file__).parent / "tiny"
+FAMILIES: dict[str, Callable[..., VideoModel]] = {"WanPipeline": WanModel}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def checkpoint_path(ckpt: str) -> Path:
+    """Resolve a checkpoint's name.
+
+    Args:
+        ckpt: A diffusers pipeline directory, or ``tiny`` for the shipped one.
+
+    Returns:
+        The pipeline directory.
+
+    Raises:
+        InputError: If there is no such directory, or it holds no pipeline.
+    """
+    path = TINY if ckpt == "tiny" else Path(ckpt)
+    if not path.exists():
+        raise InputError(
+            f"--ckpt {ckpt}: no such directory; give a diffusers pipeline directory, or"
+            " 'tiny' for the one that ships with the package"
+        )
+    if not (path / "model_index.json").is_file():
+        raise InputError(
+            f"--ckpt {ckpt}: no model_index.json in it, so it is not a diffusers"
+            " pipeline; save one with pipeline.save_pretrained(DIR)"
+        )
+    return path
+
+
+def load_model(
+    ckpt: str, device: str = "cpu", dtype: str | torch.dtype = "fp32"
+) -> VideoModel:
+    """Open a checkpoint.
+
+    Weights are checked now and loaded when first needed, so that text encoder,
+    autoencoder and network need not be in memory together.
+
+    Args:
+        ckpt: A diffusers pipeline directory, or ``tiny``.
+        device: Torch device of the network.
+        dtype: ``fp32``, ``bf16`` or a torch type for the network.
+
+    Returns:
+        The adapter of the family that `model_index.json` names.
+
+    Raises:
+        InputError: If the checkpoint is missing, damaged, pickled, or of a class
+            without an adapter; or if the device is not there.
+    """
+    path = checkpoint_path(ckpt)
+    index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
+    name = index.get("_class_name") if isinstance(index, dict) else None
+    if name not in FAMILIES:
+        raise InputError(
+            f"{path / 'model_index.json'}: _class_name {name!r} has no adapter; known"
+            f" pipeline classes: {', '.join(sorted(FAMILIES))}"
+        )
+    if isinstance(dtype, str):
+        if dtype not in DTYPES:
+            raise InputError(f"--dtype {dtype}: choose from {', '.join(DTYPES)}")
+        dtype = DTYPES[dtype]
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {device}: not available ({reason})") from error
+    return FAMILIES[name](path, index, torch.device(device), dtype)

@@ -1,0 +1,112 @@
+"""The noise axis: sigma, its shift, its logarithmic signal-to-noise ratio.
+
+`sigma` in [0, 1] is the one noise variable above the model adapters: the share of
+noise in ``x_t = (1 - sigma) x0 + sigma eps`` (flow matching, Lipman et al., 2023),
+after any timestep shift. `u` is the same before the shift (Esser et al., 2024).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+Array = np.ndarray
+
+
+def shift_sigma(u: Array, shift: float) -> Array:
+    """Apply a timestep shift: ``sigma = s u / (1 + (s - 1) u)``.
+
+    Args:
+        u: Levels before the shift, in [0, 1].
+        shift: Shift s, above 0; 1 leaves the levels alone.
+
+    Returns:
+        Levels after the shift, same shape.
+    """
+    u = np.asarray(u, dtype=np.float64)
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def unshift_sigma(sigma: Array, shift: float) -> Array:
+    """Undo a timestep shift: ``u = sigma / (s - (s - 1) sigma)``.
+
+    Args:
+        sigma: Levels after the shift, in [0, 1].
+        shift: Shift s, above 0.
+
+    Returns:
+        Levels before the shift, same shape.
+    """
+    sigma = np.asarray(sigma, dtype=np.float64)
+    return sigma / (shift - (shift - 1) * sigma)
+
+
+def logsnr(sigma: Array) -> Array:
+    """Return ``2 log((1 - sigma) / sigma)``, the axis shared by all model families.
+
+    Args:
+        sigma: Levels strictly between 0 and 1.
+
+    Returns:
+        Natural logarithm of the signal-to-noise power ratio, same shape.
+    """
+    sigma = np.asarray(sigma, dtype=np.float64)
+    return 2 * (np.log1p(-sigma) - np.log(sigma))
+
+
+def sigma_of_logsnr(value: Array) -> Array:
+    """Invert `logsnr`.
+
+    Args:
+        value: Natural logarithm of the signal-to-noise power ratio.
+
+    Returns:
+        Levels in (0, 1), same shape.
+    """
+    return 1 / (1 + np.exp(np.asarray(value, dtype=np.float64) / 2))
+
+
+def per_clip(sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Give one level per clip the shape that broadcasts against a batch.
+
+    Args:
+        sigma: Levels ``[B]``.
+        like: A batch ``[B, ...]``.
+
+    Returns:
+        Levels ``[B, 1, ...]`` in the type and on the device of `like`.
+    """
+    return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def flow_corrupt(
+    x0: torch.Tensor, eps: torch.Tensor, sigma: torch.Tensor
+) -> torch.Tensor:
+    """Mix clean latents with noise: ``x_t = (1 - sigma) x0 + sigma eps``.
+
+    Computed here and never by a checkpoint's scheduler: a freshly built UniPC, as
+    Wan ships it, adds noise by variance-preserving coefficients.
+
+    Args:
+        x0: Clean latents ``[B, ...]``.
+        eps: Standard normal noise, same shape.
+        sigma: Levels ``[B]``.
+
+    Returns:
+        Noisy latents, same shape.
+    """
+    level = per_clip(sigma, x0)
+    return (1 - level) * x0 + level * eps
+
+
+def flow_target(x0: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """Return the velocity ``eps - x0`` that a flow-matching model learns.
+
+    Args:
+        x0: Clean latents ``[B, ...]``.
+        eps: Standard normal noise, same shape.
+
+    Returns:
+        The training target, same shape.
+    """
+    return eps - x0
