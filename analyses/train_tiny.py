@@ -28,6 +28,7 @@ from diffusers import (
 from tqdm import tqdm
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
+from fit_encoder import fit_encoder
 from tqd_probe.clips import synthetic
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.files import write_json
@@ -40,19 +41,22 @@ LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
 RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
 
 
+Z = 48  # latent channels
+
+
 def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
-    """Build the autoencoder: 8 x 8 pixels and 4 frames to one latent of 16 channels."""
+    """Build the autoencoder: 16 x 16 pixels and 4 frames to one latent, as Wan 2.2."""
     return AutoencoderKLWan(
-        base_dim=16,
-        decoder_base_dim=24,
-        z_dim=16,
-        dim_mult=[1, 2, 2],
-        num_res_blocks=1,
+        base_dim=64,
+        decoder_base_dim=44,
+        z_dim=Z,
+        dim_mult=[1, 1, 1],
+        num_res_blocks=0,
         temperal_downsample=[True, True],
-        patch_size=2,
-        in_channels=12,
-        out_channels=12,
-        scale_factor_spatial=8,
+        patch_size=4,
+        in_channels=48,
+        out_channels=48,
+        scale_factor_spatial=16,
         latents_mean=mean,
         latents_std=std,
     )
@@ -61,11 +65,11 @@ def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
 def new_transformer() -> WanTransformer3DModel:
     """Build the transformer: 80 tokens for a native clip."""
     return WanTransformer3DModel(
-        patch_size=(1, 2, 2),
+        patch_size=(1, 1, 1),
         num_attention_heads=4,
         attention_head_dim=24,
-        in_channels=16,
-        out_channels=16,
+        in_channels=Z,
+        out_channels=Z,
         text_dim=64,
         freq_dim=64,
         ffn_dim=288,
@@ -117,45 +121,53 @@ def cosine(step: int, steps: int, warm: int, floor: float) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def train_vae(work: Path, steps: int, seed: int) -> AutoencoderKLWan:
-    """Train the autoencoder on crops in time of synthetic clips."""
-    torch.manual_seed(seed)
-    vae = new_vae([0.0] * 16, [1.0] * 16)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99))
-    path, curve, start = work / "vae.pt", [], 0
+def load_videos(seed: int, count: int) -> torch.Tensor:
+    """Render the golden clips of a seed; uint8 ``[count, T, H, W, 3]``."""
+    clips = (synthetic.synthetic_clip(i, seed) for i in range(count))
+    return torch.from_numpy(np.stack([clip.read(SHAPE) for clip in clips]))
+
+
+def train_decoder(
+    work: Path, vae: AutoencoderKLWan, latents: torch.Tensor, args
+) -> None:
+    """Train the decoder on pairs of latents and clips; the encoder stays fixed."""
+    torch.manual_seed(args.seed)
+    scale = latents.std((0, 2, 3, 4))[None, :, None, None, None]
+    parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.99))
+    path, curve, start = work / "decoder.pt", [], 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         vae.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         start, curve = state["step"], state["curve"]
-    began = time.time()
-    for step in tqdm(range(start, steps), initial=start, total=steps, desc="vae"):
-        rng = stream(seed, "vae-batch", step)
-        clips = []
-        for _ in range(4):
-            clip = synthetic.synthetic_clip(int(rng.integers(100_000)), TRAIN_SEED)
-            first = int(rng.integers(0, 9))
-            video = clip.read(SHAPE)[first : first + 9]
-            clips.append(to_model(video[:: int(rng.choice([1, -1]))].copy()))
-        x = torch.stack(clips)
-        posterior = vae.encode(x).latent_dist
-        torch.manual_seed(int(rng.integers(2**31)))
-        error = vae.decode(posterior.sample()).sample - x
-        loss = (error**2 + 1e-4).sqrt().mean() + 2e-6 * posterior.kl().mean() / 80
+    steps, count, began = args.decoder_steps, min(2048, len(latents)), time.time()
+    videos = load_videos(TRAIN_SEED, count) if start < steps else None
+    for step in range(start, steps):
+        rng = stream(args.seed, "decoder-batch", step)
+        rows = rng.integers(0, count, 4)
+        x = torch.stack([to_model(videos[row].numpy()) for row in rows])
+        z = latents[rows]
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
+        first = int(rng.integers(0, 3))  # the decoder is causal: cut latents in time
+        if first:
+            x, z, noise = x[:, :, 4 * first - 3 :], z[:, :, first:], noise[:, :, first:]
+            x = x[:, :, 3:]
+        error = vae.decode(z + 0.05 * scale * noise).sample - x
+        loss = (error**2).mean() + 0.1 * (error**2 + 1e-3).sqrt().mean()
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * cosine(step, steps, 100, 0.02)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        curve.append([step, float((error**2).mean())])
-        if (step + 1) % 200 == 0 or step + 1 == steps:
+        curve.append([step, float((error.detach() ** 2).mean())])
+        if (step + 1) % 100 == 0 or step + 1 == steps:
             psnr = 10 * math.log10(4 / np.mean([e for _, e in curve[-100:]]))
-            print(f"vae step {step + 1} psnr {psnr:.2f} dB {time.time() - began:.0f} s")
+            spent = time.time() - began
+            print(f"decoder {step + 1} psnr {psnr:.2f} dB {spent:.0f} s", flush=True)
             state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save({**state, "step": step + 1, "curve": curve}, path)
-    (work / "vae_curve.json").write_text(json.dumps(curve))
-    return vae.eval()
 
 
 @torch.no_grad()
@@ -204,7 +216,10 @@ def held_out_curve(model, encoder, latents, ids, mask, mean_latent) -> dict:
         x, target = (1 - sigma) * latents + sigma * eps, eps - latents
         t = torch.full((len(x),), 1000 * sigma)
         pred = torch.cat(
-            [model(a, b, c).sample for a, b, c in zip(x.split(32), t.split(32), text.split(32))]
+            [
+                model(a, b, c).sample
+                for a, b, c in zip(x.split(32), t.split(32), text.split(32))
+            ]
         )
         centred_x = x - (1 - sigma) * mean_latent
         centred_t = target + mean_latent
@@ -245,7 +260,7 @@ def train_transformer(
         optimizer.load_state_dict(state["optimizer"])
         start, curve, held_curves = state["step"], state["curve"], state["held"]
     began = time.time()
-    for step in tqdm(range(start, args.steps), initial=start, total=args.steps):
+    for step in range(start, args.steps):
         rng = stream(args.seed, "transformer-batch", step)
         rows = torch.from_numpy(rng.integers(0, len(latents), batch))
         x0 = latents[rows]
@@ -274,7 +289,10 @@ def train_transformer(
                 held_tokens.attention_mask, mean_latent,
             )  # fmt: skip
             mean = float(np.mean(held_curves[str(step + 1)]["model"]))
-            print(f"step {step + 1} held-out {mean:.4f} {time.time() - began:.0f} s")
+            print(
+                f"step {step + 1} held-out {mean:.4f} {time.time() - began:.0f} s",
+                flush=True,
+            )
             state = {"model": model.state_dict(), "encoder": encoder.state_dict()}
             torch.save(state, work / f"step-{step + 1:05d}.pt")
             state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
@@ -285,7 +303,7 @@ def train_transformer(
 def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
     """Write the pipeline directory from one training checkpoint."""
     vae = new_vae(mean, std)
-    vae.load_state_dict(torch.load(work / "vae.pt", weights_only=True)["model"])
+    vae.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["model"])
     tokenizer = new_tokenizer()
     model, encoder = new_transformer(), new_text_encoder(len(tokenizer))
     state = torch.load(work / f"step-{step:05d}.pt", weights_only=True)
@@ -312,18 +330,24 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="working folder")
     parser.add_argument("--out", type=Path, help="pipeline directory to write")
-    parser.add_argument("--vae-steps", type=int, default=1000)
-    parser.add_argument("--clips", type=int, default=6144, help="training clips")
-    parser.add_argument("--steps", type=int, default=6000, help="transformer steps")
+    parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
+    parser.add_argument("--decoder-steps", type=int, default=2800)
+    parser.add_argument("--clips", type=int, default=4096, help="training clips")
+    parser.add_argument("--steps", type=int, default=3200, help="transformer steps")
     parser.add_argument("--export-step", type=int, help="checkpoint to export")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--lr-floor", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    vae = train_vae(args.work, args.vae_steps, args.seed)
+    torch.manual_seed(args.seed)
+    vae = new_vae([0.0] * Z, [1.0] * Z).eval()
+    fit_encoder(vae, load_videos(TRAIN_SEED, 400))
     raw, captions = encode_set(args.work, vae, TRAIN_SEED, args.clips)
     raw_held, held_captions = encode_set(args.work, vae, HELD_OUT_SEED, 256)
+    if args.stage == "decoder":
+        train_decoder(args.work, vae, raw, args)
+        return
     mean, std = raw.mean((0, 2, 3, 4)), raw.std((0, 2, 3, 4))
     shift, scale = (v[None, :, None, None, None] for v in (mean, std))
     held = ((raw_held - shift) / scale, held_captions)
@@ -332,10 +356,13 @@ def main() -> None:
     out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
     export(args.work, out, step, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
-    smooth = [np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)]
+    smooth = [
+        np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)
+    ]
     vae_curve = json.loads((args.work / "vae_curve.json").read_text())
     vae_smooth = [
-        np.mean([v for _, v in vae_curve[i : i + 50]]) for i in range(0, len(vae_curve), 50)
+        np.mean([v for _, v in vae_curve[i : i + 50]])
+        for i in range(0, len(vae_curve), 50)
     ]
     sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
              for p in out.iterdir() if p.is_dir()}  # fmt: skip

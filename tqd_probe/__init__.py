@@ -1,0 +1,29 @@
+"""Measure at which noise levels imbalanced clips teach what golden clips teach."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tqd_probe.version import __version__
+
+if TYPE_CHECKING:
+    from tqd_probe.api import probe
+    from tqd_probe.models.load import load_model
+    from tqd_probe.results import derive_schedule
+    from tqd_probe.schedule import BandSchedule
+
+__all__ = ["BandSchedule", "__version__", "derive_schedule", "load_model", "probe"]
+_HOMES = {
+    "BandSchedule": "tqd_probe.schedule",
+    "derive_schedule": "tqd_probe.results",
+    "load_model": "tqd_probe.models.load",
+    "probe": "tqd_probe.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch takes seconds to load."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tqd_probe' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

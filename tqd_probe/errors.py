@@ -11,6 +11,14 @@ class InputError(TqdError):
     """A file, a field or an option is missing, damaged or out of range."""
 
 
+class BadClip(InputError):
+    """A clip that cannot be used; it goes to quarantine."""
+
+
+class ClipTooSmall(BadClip):
+    """A clip with fewer pixels than are asked of it."""
+
+
 class ConfigurationChanged(TqdError):
     """A run directory was made with another configuration."""
 

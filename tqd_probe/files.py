@@ -15,11 +15,13 @@ from tqd_probe.errors import InputError
 
 
 @contextmanager
-def staged(path: Path) -> Iterator[Path]:
+def staged(path: Path, sync: bool = True) -> Iterator[Path]:
     """Give a temporary path that becomes `path` when the block ends well.
 
     Args:
         path: Final place; its folder is made when it is missing.
+        sync: Also force the bytes to the disk, against a power failure; not needed
+            against a killed process.
 
     Yields:
         The path to write to. It is removed when the block raises.
@@ -31,8 +33,9 @@ def staged(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        with open(part, "rb") as handle:
-            os.fsync(handle.fileno())
+        if sync:
+            with open(part, "rb") as handle:
+                os.fsync(handle.fileno())
         os.replace(part, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -79,12 +82,13 @@ def _compact_lists(text: str) -> str:
     return "\n".join(out)
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
     """Read a JSON file.
 
     Args:
         path: The file.
         what: What the file should be, for the message.
+        allow_nan: Let NaN and infinities through, to be refused with their path.
 
     Returns:
         The parsed value.
@@ -97,7 +101,8 @@ def read_json(path: Path, what: str) -> Any:
         raise InputError(f"{path}: {name} is not a number JSON allows; write finite")
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=float if allow_nan else refuse)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected {what}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -21,9 +21,7 @@ def capture(network, layout, batch, loss=wan_loss):
 
 
 def relative(found, truth):
-    return float(
-        ((found.double() - truth).norm(dim=1) / truth.norm(dim=1)).max()
-    )
+    return float(((found.double() - truth).norm(dim=1) / truth.norm(dim=1)).max())
 
 
 def layout_of(network):
@@ -133,9 +131,7 @@ def test_a_regular_expression_selects_parameters(wan, wan_batch, wan_layout):
 
 def test_jvp_is_a_second_witness(wan, wan_batch, wan_layout):
     generator = torch.Generator().manual_seed(0)
-    direction = torch.randn(
-        wan_layout.size, generator=generator, dtype=torch.float64
-    )
+    direction = torch.randn(wan_layout.size, generator=generator, dtype=torch.float64)
     products = reference.directional(wan, wan_layout, wan_loss, wan_batch, direction)
     found = capture(wan, wan_layout, wan_batch).double() @ direction
     torch.testing.assert_close(found, products, rtol=1e-4, atol=1e-6)
@@ -157,7 +153,9 @@ class Zoo(nn.Module):
     def forward(self, x):
         h = self.conv2(x).flatten(2)
         h = self.conv1(h).transpose(1, 2)
-        shift, gain, gate = (self.table[None, None] + h[:, :3].mean(1)[:, None, None]).unbind(2)
+        shift, gain, gate = (
+            self.table[None, None] + h[:, :3].mean(1)[:, None, None]
+        ).unbind(2)
         h = self.linear(h) * (1 + gain) + shift  # the layer is used twice: shared
         h = self.norm(self.linear(h)) * torch.tanh(self.scale)
         first, second = self.table.chunk(3)[:2]

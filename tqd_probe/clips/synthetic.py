@@ -32,6 +32,14 @@ BACKGROUNDS = {
     "olive": (0.35, 0.38, 0.20),
     "navy": (0.15, 0.19, 0.36),
 }
+# A fine weave of its own for each background: cycles per shorter side along x and y.
+# It is what blur and downscaling remove first; wavelengths of 4 to 5 pixels at 64.
+WEAVES = {
+    "grey": ((12.0, 8.0), (-8.0, 12.0)),
+    "brown": ((12.0, 0.0), (0.0, 12.0)),
+    "olive": ((12.0, 4.0), (-12.0, 4.0)),
+    "navy": ((4.0, 12.0), (16.0, 0.0)),
+}
 SHAPES = ("circle", "square", "triangle", "diamond")
 PATTERNS = ("striped", "checkered", "dotted")
 DIRECTIONS = {
@@ -184,6 +192,23 @@ def _object(rng: np.random.Generator, colour: str) -> MovingObject:
     )
 
 
+def _patches(rng: np.random.Generator, count: int = 10) -> np.ndarray:
+    """Draw the coarse part of a texture: waves ``[count, 4]`` of random direction."""
+    turns = rng.uniform(0, 2 * np.pi, count)
+    cycles = rng.uniform(2.0, 8.0, count)
+    phases = rng.uniform(0, 2 * np.pi, count)
+    amplitudes = 0.10 * (cycles / 4) ** -0.5
+    columns = [cycles * np.cos(turns), cycles * np.sin(turns), phases, amplitudes]
+    return np.stack(columns, axis=1)
+
+
+def _weave(rng: np.random.Generator, background: str) -> np.ndarray:
+    """Draw phase and strength of a background's weave; waves ``[2, 4]``."""
+    directions = np.array(WEAVES[background])
+    phases, amplitudes = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.12, 0.20, 2)
+    return np.column_stack([directions, phases, amplitudes])
+
+
 def synthetic_clip(index: int, seed: int = 0) -> SyntheticClip:
     """Compose the clip of a given number.
 
@@ -199,18 +224,7 @@ def synthetic_clip(index: int, seed: int = 0) -> SyntheticClip:
     colours = [str(name) for name in rng.permutation(list(COLOURS))[:count]]
     objects = tuple(_object(rng, colour) for colour in colours)
     background = str(rng.choice(list(BACKGROUNDS)))
-    turns = rng.uniform(0, 2 * np.pi, 14)
-    cycles = rng.uniform(2.0, 10.0, 14)  # per shorter side
-    amplitude = 0.10 * (cycles / 4) ** -0.5
-    waves = np.stack(
-        [
-            cycles * np.cos(turns),
-            cycles * np.sin(turns),
-            rng.uniform(0, 2 * np.pi, 14),
-            amplitude,
-        ],
-        axis=1,
-    )
+    waves = np.concatenate([_patches(rng), _weave(rng, background)])
     names = [
         f"a {o.colour} {o.pattern} {o.shape} moving {o.direction}" for o in objects
     ]

@@ -10,6 +10,7 @@ This needs no graph walk, so it survives gradient checkpointing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,11 +31,16 @@ _CASTS = {"to", "type_as", "type", "float", "double", "half", "bfloat16", "conti
 _SPREAD = {"expand", "repeat", "expand_as", "broadcast_to"}
 
 
+def _pick(step: Callable[[Tensor], Any], index: int, value: Tensor) -> Tensor:
+    """Return one of several results of a function."""
+    return step(value)[index]
+
+
 class _Meet(torch.autograd.Function):
     """Combine a parameter's value with a tensor per clip; record on the way back."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, anchor: Tensor, value: Tensor, other: Tensor, kind: str, sink: Any
     ) -> Tensor:
         ctx.kind, ctx.sink, ctx.shape = kind, sink, value.shape
@@ -46,7 +52,7 @@ class _Meet(torch.autograd.Function):
         return sign_value * value + sign_other * other
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Any:
         if ctx.kind == "mul":
             value, other = ctx.saved_tensors
             ctx.sink(grad * other, ctx.shape)
@@ -145,8 +151,8 @@ class BareParameter(torch.nn.Parameter):
             return self._meet(torch.zeros_like(result), "add")
         if isinstance(result, (tuple, list)):
             return tuple(
-                self._follow(part, lambda v, i=i: step(v)[i])
-                for i, part in enumerate(result)
+                self._follow(part, partial(_pick, step, index))
+                for index, part in enumerate(result)
             )
         return self._follow(result, step)
 
@@ -188,6 +194,6 @@ class BareParameter(torch.nn.Parameter):
                     value = step(value)
                 return value
 
-            _, pull = torch.func.vjp(walk, self.base.to(wide))
+            pull = torch.func.vjp(walk, self.base.to(wide))[1]
             rows = torch.func.vmap(pull)(rows)[0]
         self.record(rows)

@@ -28,11 +28,11 @@ class _Anchor(torch.autograd.Function):
     """Identity whose output needs a gradient although no input does."""
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, anchor: Tensor, value: Tensor) -> Tensor:
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Any:
         return None, None
 
 

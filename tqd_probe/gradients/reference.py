@@ -104,8 +104,9 @@ def _split(
 ) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
     """Copy a network to float64; split what varies from what is fixed."""
     double = copy.deepcopy(network).double().eval()
-    if hasattr(double, "disable_gradient_checkpointing"):
-        double.disable_gradient_checkpointing()  # torch.func cannot cross it
+    undo: Any = getattr(double, "disable_gradient_checkpointing", None)
+    if undo is not None:
+        undo()  # torch.func cannot cross checkpoints
     values = {name: p.detach() for name, p in double.named_parameters()}
     chosen = {name: values[name] for name in layout.parameters}
     fixed = {name: v for name, v in values.items() if name not in chosen}

@@ -56,6 +56,10 @@ class VideoModel(Protocol):
         """The denoising network, in evaluation mode."""
         ...
 
+    def bound_to(self, network: torch.nn.Module) -> VideoModel:
+        """Return this model with another network of the same architecture."""
+        ...
+
     def check_shape(self, shape: ClipShape) -> None:
         """Raise `InputError` when the network cannot take clips of this shape."""
         ...

@@ -6,6 +6,7 @@ The pipeline's own code encodes captions and generates; noise is added by
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ class WanModel:
     prediction = "flow_velocity"
 
     def __init__(
-        self, path: Path, index: dict[str, Any], device: torch.device, dtype: torch.dtype
+        self,
+        path: Path,
+        index: dict[str, Any],
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         """Check the checkpoint's files; loads no weights yet.
 
@@ -72,8 +77,8 @@ class WanModel:
         ]
         self.encoder_fingerprint = "sha256:" + digest([parts, configs])
         self.native = _native_shape(path)
-        self._network: WanTransformer3DModel | None = None
-        self._encoders: WanPipeline | None = None
+        self._network: torch.nn.Module | None = None
+        self._encoders: Any = None
 
     @property
     def network(self) -> torch.nn.Module:
@@ -88,7 +93,20 @@ class WanModel:
             self._network = network.to(self.device).eval()
         return self._network
 
-    def _load_encoders(self) -> WanPipeline:
+    def bound_to(self, network: torch.nn.Module) -> WanModel:
+        """Return this model with another network.
+
+        Args:
+            network: A network of the same architecture.
+
+        Returns:
+            A shallow copy that runs the given network.
+        """
+        other = copy.copy(self)
+        other._network = network
+        return other
+
+    def _load_encoders(self) -> Any:
         if self._encoders is None:
             local: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
             vae = AutoencoderKLWan.from_pretrained(
@@ -100,13 +118,14 @@ class WanModel:
             tokenizer = AutoTokenizer.from_pretrained(
                 self.path / "tokenizer", local_files_only=True
             )
-            self._encoders = WanPipeline(
+            pipe: Any = WanPipeline(
                 tokenizer=tokenizer,
                 text_encoder=text_encoder.eval(),
                 vae=vae.eval(),
                 scheduler=None,
                 transformer=None,
-            ).to(self.device)
+            )
+            self._encoders = pipe.to(self.device)
         return self._encoders
 
     def release_encoders(self) -> None:
@@ -287,9 +306,10 @@ class WanModel:
             uint8 RGB ``[clips, T, H, W, 3]``.
         """
         shape = shape or self.native
-        pipe = WanPipeline.from_pretrained(
+        pipe: Any = WanPipeline.from_pretrained(
             self.path, transformer=self.network, local_files_only=True
-        ).to(self.device)
+        )
+        pipe.to(self.device)
         pipe.set_progress_bar_config(disable=True)
         frames = pipe(
             prompt=prompts,

@@ -1,0 +1,168 @@
+"""From similarity curves to bands of noise levels, and densities fitted to bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import beta as beta_distribution
+from scipy.stats import norm
+
+Band = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CosineCriterion:
+    """When a level belongs to a band: the paper's notion, with its error.
+
+    Attributes:
+        cos_min: The lower confidence bound of the cosine must reach this.
+        norm_range: The norm ratio must lie in this closed range.
+        confidence: Of the intervals.
+    """
+
+    cos_min: float = 0.9
+    norm_range: tuple[float, float] = (0.5, 2.0)
+    confidence: float = 0.95
+
+
+def cosine_bands(
+    levels: np.ndarray,
+    cosine_low: np.ndarray,
+    norm_ratio: np.ndarray,
+    resolved: np.ndarray,
+    criterion: CosineCriterion,
+    span: Band = (0.0, 1.0),
+) -> list[Band]:
+    """Find the intervals of sigma in which a class is as good as golden.
+
+    An edge between a level inside and one outside lies where the first of the
+    linearly interpolated conditions fails. No band reaches beyond a level that is
+    resolved; where the outermost level is inside, the band goes to the end of the
+    span.
+
+    Args:
+        levels: Noise levels, rising ``[L]``.
+        cosine_low: Lower confidence bounds of the cosine ``[L]``; NaN is outside.
+        norm_ratio: Norm ratios ``[L]``; NaN is outside.
+        resolved: Whether the golden gradient is resolved ``[L]``.
+        criterion: The thresholds.
+        span: Ends of the noise axis.
+
+    Returns:
+        Disjoint bands, rising.
+    """
+    ratio = np.log2(norm_ratio)
+    low, high = np.log2(criterion.norm_range)
+    margins = np.stack([cosine_low - criterion.cos_min, ratio - low, high - ratio])
+    known = resolved & np.isfinite(margins).all(0)
+    inside = known & (np.where(known, margins, -1.0) >= 0).all(0)
+    bands: list[Band] = []
+    index, last = 0, len(levels) - 1
+    while index <= last:
+        if not inside[index]:
+            index += 1
+            continue
+        end = index
+        while end < last and inside[end + 1]:
+            end += 1
+        start_edge = span[0] if index == 0 else _edge(levels, margins, known, index, -1)
+        end_edge = span[1] if end == last else _edge(levels, margins, known, end, +1)
+        bands.append((float(start_edge), float(end_edge)))
+        index = end + 1
+    return bands
+
+
+def _edge(
+    levels: np.ndarray, margins: np.ndarray, known: np.ndarray, at: int, step: int
+) -> float:
+    """Place the edge between a level inside and its neighbour outside."""
+    beyond = at + step
+    if not known[beyond]:
+        return float(levels[at])
+    here, there = margins[:, at], margins[:, beyond]
+    falling = there < 0
+    share = np.min(here[falling] / (here[falling] - there[falling]))
+    return float(levels[at] + share * (levels[beyond] - levels[at]))
+
+
+def uncovered(levels: np.ndarray, bands: list[list[Band]]) -> list[float]:
+    """List the levels that no class covers.
+
+    Args:
+        levels: Noise levels ``[L]``.
+        bands: Bands of each class.
+
+    Returns:
+        The levels outside all bands.
+    """
+    every = [band for some in bands for band in some]
+    return [float(x) for x in levels if not any(a <= x <= b for a, b in every)]
+
+
+def band_cdf(bands: list[Band], x: np.ndarray) -> np.ndarray:
+    """Return the distribution function of the uniform density on bands.
+
+    Args:
+        bands: Disjoint bands, at least one.
+        x: Places in [0, 1].
+
+    Returns:
+        Probability of sigma up to each place, same shape.
+    """
+    total = sum(b - a for a, b in bands)
+    return np.asarray(sum(np.clip(x - a, 0, b - a) for a, b in bands) / total)
+
+
+def fit_beta(bands: list[Band]) -> dict[str, float] | None:
+    """Fit a Beta distribution of sigma to bands, by Kolmogorov-Smirnov distance.
+
+    Args:
+        bands: Disjoint bands.
+
+    Returns:
+        ``alpha``, ``beta`` and the distance ``ks``; None without bands.
+    """
+    if not bands:
+        return None
+    grid = np.linspace(0, 1, 1001)
+    wanted = band_cdf(bands, grid)
+
+    def distance(parameters: np.ndarray) -> float:
+        found = beta_distribution.cdf(grid, *np.exp(parameters))
+        return float(np.abs(found - wanted).max())
+
+    density = np.diff(wanted)
+    middle = (grid[1:] + grid[:-1]) / 2
+    mean = float(density @ middle)
+    spread = max(float(density @ (middle - mean) ** 2), 1e-6)
+    total = max(mean * (1 - mean) / spread - 1, 0.1)
+    start = np.log([mean * total, (1 - mean) * total])
+    best = minimize(distance, start, method="Nelder-Mead", options={"maxiter": 400})
+    alpha, beta = np.exp(best.x)
+    return {"alpha": float(alpha), "beta": float(beta), "ks": float(best.fun)}
+
+
+def fit_logit_offset(bands: list[Band]) -> dict[str, float] | None:
+    """Fit the mean of a logit-normal of unit width, the rule of SANA-Video 2.0.
+
+    Args:
+        bands: Disjoint bands.
+
+    Returns:
+        ``value`` (the offset on the logit of sigma) and the distance ``ks``; None
+        without bands.
+    """
+    if not bands:
+        return None
+    grid = np.linspace(0, 1, 1001)[1:-1]
+    wanted, logit = band_cdf(bands, grid), np.log(grid / (1 - grid))
+
+    def distance(offset: np.ndarray) -> float:
+        return float(np.abs(norm.cdf(logit - offset[0]) - wanted).max())
+
+    starts = np.linspace(-4, 4, 33)
+    start = min(starts, key=lambda value: distance(np.array([value])))
+    best = minimize(distance, [start], method="Nelder-Mead")
+    return {"value": float(best.x[0]), "ks": float(best.fun)}

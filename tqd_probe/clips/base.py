@@ -1,0 +1,39 @@
+"""What every source of clips offers: a name, a caption, pixels at any shape."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from tqd_probe.clips.shape import ClipShape
+
+
+class Clip(Protocol):
+    """One video with its caption, read at the shape a model wants."""
+
+    @property
+    def id(self) -> str:
+        """Name of the clip, unique within its source."""
+
+    @property
+    def caption(self) -> str:
+        """What a viewer sees, in words."""
+
+    def identity(self) -> str:
+        """Return what the pixels depend on, for caches and fingerprints.
+
+        Returns:
+            A string that is equal for two clips only when their pixels are.
+        """
+
+    def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
+        """Return the clip at a given shape.
+
+        Args:
+            shape: Frames, pixels and rate of the result.
+            slow: Slow-motion factor; 2 reads the source at half the stride.
+
+        Returns:
+            RGB video, uint8 ``[frames, height, width, 3]``.
+        """

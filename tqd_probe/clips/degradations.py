@@ -1,0 +1,216 @@
+"""The registry of degradations: what each does at severities 1 to 5, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tqd_probe.clips import motion, visual
+from tqd_probe.clips.base import Clip
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.errors import InputError
+from tqd_probe.rng import stream
+
+VISUAL, MOTION, CONTROL = "visual_degraded", "motion_degraded", "control"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What stands behind a name.
+
+    Attributes:
+        kind: The class the degraded clip belongs to, or ``"control"``.
+        amounts: The amount at severity 1 to 5; a control is the same at each.
+        unit: What the amount is, in words.
+        apply: From clip, shape, amount and random generator to uint8
+            ``[frames, height, width, 3]``.
+    """
+
+    kind: str
+    amounts: tuple[float, ...]
+    unit: str
+    apply: Callable[[Clip, ClipShape, float, np.random.Generator], np.ndarray]
+
+
+EFFECTS = {
+    "blur": Effect(
+        VISUAL,
+        (0.006, 0.012, 0.02, 0.03, 0.045),
+        "standard deviation of a Gaussian blur, in shorter sides",
+        lambda clip, shape, amount, rng: visual.blur(clip.read(shape), amount),
+    ),
+    "noise": Effect(
+        VISUAL,
+        (5, 10, 20, 30, 45),
+        "standard deviation of noise, in levels of 255",
+        lambda clip, shape, amount, rng: visual.noise(clip.read(shape), amount, rng),
+    ),
+    "compress": Effect(
+        VISUAL,
+        (28, 33, 38, 43, 48),
+        "constant rate factor of x264",
+        lambda clip, shape, amount, rng: visual.compress(
+            clip.read(shape), amount, shape.fps
+        ),
+    ),
+    "downscale": Effect(
+        VISUAL,
+        (1.25, 1.5, 2, 3, 4),
+        "pixels that become one along each side, then bicubic enlargement",
+        lambda clip, shape, amount, rng: visual.downscale(clip.read(shape), amount),
+    ),
+    "freeze": Effect(
+        MOTION,
+        (0.2, 0.4, 0.6, 0.8, 1.0),
+        "share of the frames that repeat one frame",
+        lambda clip, shape, amount, rng: motion.freeze(clip.read(shape), amount, rng),
+    ),
+    "slow": Effect(
+        MOTION,
+        (1.25, 1.5, 2, 3, 4),
+        "times slower; the source is read at a smaller stride, never blended",
+        lambda clip, shape, amount, rng: motion.slow(clip, shape, amount),
+    ),
+    "hold": Effect(
+        MOTION,
+        (2, 3, 4, 6, 8),
+        "frames each shown frame is held for",
+        lambda clip, shape, amount, rng: motion.hold(clip.read(shape), int(amount)),
+    ),
+    "shuffle": Effect(
+        MOTION,
+        (2, 4, 6, 8, math.inf),
+        "frames of the windows inside which order is lost (inf: the whole clip)",
+        lambda clip, shape, amount, rng: motion.shuffle(clip.read(shape), amount, rng),
+    ),
+    "jitter": Effect(
+        MOTION,
+        (0.008, 0.016, 0.03, 0.045, 0.06),
+        "largest shift of a frame, in shorter sides",
+        lambda clip, shape, amount, rng: motion.jitter(clip, shape, amount, rng),
+    ),
+    "identity": Effect(
+        CONTROL,
+        (0,) * 5,
+        "the clip unchanged",
+        lambda clip, shape, amount, rng: clip.read(shape),
+    ),
+    "reverse": Effect(
+        CONTROL,
+        (0,) * 5,
+        "the clip backwards",
+        lambda clip, shape, amount, rng: clip.read(shape)[::-1].copy(),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """A degradation at a severity, written ``name:severity``.
+
+    Attributes:
+        name: A key of ``EFFECTS``.
+        severity: 1 (mild) to 5 (severe); without effect for controls.
+    """
+
+    name: str
+    severity: int
+
+    def __post_init__(self) -> None:
+        """Refuse names and severities that do not exist.
+
+        Raises:
+            InputError: If there is no such name or severity.
+        """
+        if self.name not in EFFECTS:
+            raise InputError(
+                f"degradation {self.name!r}: not known; use one of {', '.join(EFFECTS)}"
+            )
+        last = len(EFFECTS[self.name].amounts)
+        if self.severity not in range(1, last + 1):
+            raise InputError(
+                f"degradation {self}: severity {self.severity} is not one of its"
+                f" severities, 1..{last}; write for example {self.name}:3"
+            )
+
+    def __str__(self) -> str:
+        """Return the name as options write it: ``blur:3``."""
+        return f"{self.name}:{self.severity}"
+
+    @property
+    def kind(self) -> str:
+        """``visual_degraded``, ``motion_degraded`` or ``control``."""
+        return EFFECTS[self.name].kind
+
+    @property
+    def amount(self) -> float:
+        """The amount at this severity, in the unit of the effect."""
+        return EFFECTS[self.name].amounts[self.severity - 1]
+
+    def apply(self, clip: Clip, shape: ClipShape, seed: int) -> np.ndarray:
+        """Return the degraded clip.
+
+        Severities of one degradation draw from the same stream, so that they differ
+        in strength alone.
+
+        Args:
+            clip: The golden clip.
+            shape: Frames, pixels and rate of the result.
+            seed: The run seed; with the clip's id it decides every random number.
+
+        Returns:
+            RGB video, uint8 ``[frames, height, width, 3]``.
+        """
+        rng = stream(seed, "degradation", clip.id, self.name)
+        return EFFECTS[self.name].apply(clip, shape, self.amount, rng)
+
+
+def parse_degradations(text: str) -> tuple[Degradation, ...]:
+    """Read a list such as ``blur:3,freeze:5``.
+
+    Args:
+        text: Names with severities, separated by commas.
+
+    Returns:
+        The degradations in the order given.
+
+    Raises:
+        InputError: If a name or severity is unknown or missing, or one is repeated.
+    """
+    found: list[Degradation] = []
+    for part in text.split(","):
+        name, colon, severity = (piece.strip() for piece in part.partition(":"))
+        if name not in EFFECTS:
+            Degradation(name, 1)  # raises with the list of names
+        if not colon:
+            raise InputError(
+                f"degradation {name!r}: severity is missing; write {name}:1 to"
+                f" {name}:{len(EFFECTS[name].amounts)}"
+            )
+        if not (severity.isascii() and severity.isdigit()):
+            raise InputError(
+                f"degradation {part.strip()!r}: severity {severity!r} is not a whole"
+                f" number 1..{len(EFFECTS[name].amounts)}; write for example {name}:1"
+            )
+        degradation = Degradation(name, int(severity))
+        if degradation in found:
+            raise InputError(f"degradation {degradation}: listed twice; keep one")
+        found.append(degradation)
+    return tuple(found)
+
+
+def describe() -> str:
+    """List all degradations for help texts.
+
+    Returns:
+        One line each: name, kind, amounts at severities 1, 2, ..., what they are.
+    """
+    lines = []
+    for name, effect in EFFECTS.items():
+        amounts = ", ".join(f"{amount:g}" for amount in effect.amounts)
+        amounts = amounts if effect.kind != CONTROL else "-"
+        lines.append(f"{name:<10}{effect.kind:<17}{amounts:<34}{effect.unit}")
+    return "\n".join(lines)

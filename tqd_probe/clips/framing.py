@@ -1,0 +1,72 @@
+"""The one rule that brings a video to the shape a model wants.
+
+Time: an integer stride ``k = max(1, floor(source rate / wanted rate + 0.5))``, and
+frames ``floor(i k / slow)`` for ``i = 0, 1, ...`` from the first frame on. Slow motion
+reads the source at a smaller stride and, once that is used up, holds frames; frames
+are never blended, because a blend is also a blur.
+
+Space: a centre crop to the wanted aspect ratio, then an area resize. Nothing is ever
+enlarged: an enlarged clip is a blurred clip that claims to be golden. What already
+fits is not touched.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from tqd_probe.clips.shape import ClipShape
+
+
+def stride(source_fps: float, fps: float) -> int:
+    """Return how many source frames one frame of the result spans.
+
+    Args:
+        source_fps: Rate of the video in frames per second.
+        fps: Wanted rate in frames per second.
+
+    Returns:
+        The ratio of the rates, rounded half up, at least 1.
+    """
+    return max(1, math.floor(source_fps / fps + 0.5))
+
+
+def frame_numbers(shape: ClipShape, source_fps: float, slow: float = 1.0) -> np.ndarray:
+    """Return the source frames a clip is made of.
+
+    Args:
+        shape: Frames and rate of the result.
+        source_fps: Rate of the video in frames per second.
+        slow: Slow-motion factor, 1 for none.
+
+    Returns:
+        Frame numbers from 0, int64 ``[frames]``, never decreasing.
+    """
+    step = stride(source_fps, shape.fps)
+    # The small term keeps 33 / 1.1, which computes as 29.999..., at frame 30.
+    return np.floor(np.arange(shape.frames) * step / slow + 1e-9).astype(np.int64)
+
+
+def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Crop an image at its centre and area-resize it.
+
+    Args:
+        image: RGB image, uint8 ``[h, w, 3]``, at least as large as the result.
+        height: Rows of the result in pixels.
+        width: Columns of the result in pixels.
+
+    Returns:
+        uint8 ``[height, width, 3]``; the pixels as given when the size is the same.
+    """
+    rows, columns = image.shape[:2]
+    if columns * height > rows * width:  # too wide
+        keep_rows, keep_columns = rows, math.floor(rows * width / height + 0.5)
+    else:
+        keep_rows, keep_columns = math.floor(columns * height / width + 0.5), columns
+    top, left = (rows - keep_rows) // 2, (columns - keep_columns) // 2
+    image = image[top : top + keep_rows, left : left + keep_columns]
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,236 @@
+"""Manifests: tables that name clips with their captions, scores and classes.
+
+CSV, JSON (a list of objects) or JSONL. Columns `video, caption, mq, vq, class, source`;
+names are compared without case, with blanks, hyphens and slashes as underscores, and
+the first alias found stands in for a missing `video`, `mq` or `vq`, so that the tables
+of public scorers and data sets read as they are. Other columns are kept, unread.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tqd_probe.clips.tables import read_table
+from tqd_probe.errors import InputError
+
+CLASSES = ("golden", "visual_degraded", "motion_degraded", "both_degraded")
+ALIASES = {
+    "video": [
+        "video",
+        "path",
+        "video_path",
+        "videoid",
+        "clip_id",
+        "id",
+        "name",
+        "file",
+    ],
+    "caption": ["caption"],
+    "mq": [
+        "mq",
+        "mq_norm",
+        "reward_mq",
+        "motion_quality",
+        "motion_score",
+        "video_motion_score",
+        "flow",
+        "dynamic_degree",
+        "motion_score_global_mean",
+    ],
+    "vq": [
+        "vq",
+        "vq_norm",
+        "reward_vq",
+        "visual_quality",
+        "technical_score",
+        "overall_final_score",
+        "imaging_quality",
+        "clarity_score",
+        "aesthetic_score",
+        "aes",
+        "video_frames_aesthetics_score",
+    ],
+    "class": ["class"],
+    "source": ["source"],
+}
+
+
+class ManifestRow(BaseModel):
+    """One clip of a manifest. Columns of other names are in ``model_extra``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    video: Path = Field(description="The file, relative paths resolved.")
+    caption: str = Field(description="What a viewer sees, in words.")
+    mq: float | None = Field(None, description="Motion quality in [0, 1].")
+    vq: float | None = Field(None, description="Visual quality in [0, 1].")
+    class_: str | None = Field(None, alias="class", description="One of CLASSES.")
+    source: str | None = Field(None, description="Where the clip comes from.")
+
+    @field_validator("video", "caption", mode="before")
+    @classmethod
+    def _filled(cls, value: Any) -> Any:
+        """Return the cell.
+
+        Raises:
+            ValueError: If it is empty.
+        """
+        if value is None or not str(value).strip():
+            raise ValueError("is empty; fill it in or remove the row")
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("mq", "vq", mode="before")
+    @classmethod
+    def _score(cls, value: Any) -> float | None:
+        """Return a score, or None from an empty cell.
+
+        Raises:
+            ValueError: If it is no number in [0, 1].
+        """
+        if value is None or value == "":
+            return None
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(
+                f"{value!r} is not a number; scores are numbers in [0, 1] (preferences"
+                " and labels are not), leave the cell empty where there is none"
+            )
+        if not 0 <= number <= 1:
+            raise ValueError(
+                f"{number:g} is outside [0, 1]; normalise the scores, for example with"
+                " python -m tqd_probe.score --from FILE"
+            )
+        return number
+
+    @field_validator("class_", mode="before")
+    @classmethod
+    def _class(cls, value: Any) -> str | None:
+        """Return a class, or None from an empty cell.
+
+        Raises:
+            ValueError: If it is unknown.
+        """
+        if value is None or value == "":
+            return None
+        name = str(value).strip().lower()
+        if name not in CLASSES:
+            raise ValueError(
+                f"{value!r} is not a class; use one of {', '.join(CLASSES)}, or rename"
+                " a column that means something else"
+            )
+        return name
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> str | None:
+        """Return a source, or None from an empty cell."""
+        return None if value is None or value == "" else str(value).strip()
+
+
+def column_key(name: str) -> str:
+    """Return a column name as it is compared.
+
+    Args:
+        name: Name as the file has it.
+
+    Returns:
+        Lower case, stripped, with blanks, hyphens and slashes as underscores.
+    """
+    return re.sub(r"[ \-/]", "_", name.strip().lower())
+
+
+def find_column(columns: Iterable[str], aliases: Sequence[str]) -> str | None:
+    """Find a column by its aliases.
+
+    Args:
+        columns: Names as the file has them.
+        aliases: Keys in order of preference, as `column_key` gives them.
+
+    Returns:
+        The name as the file has it, or None when there is no such column.
+
+    Raises:
+        InputError: If two columns answer to the alias found.
+    """
+    for alias in aliases:
+        found = [name for name in columns if column_key(name) == alias]
+        if len(found) > 1:
+            raise InputError(
+                f"columns {found[0]!r} and {found[1]!r} are the same name; rename one"
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """Read a manifest.
+
+    Args:
+        path: A .csv, .json or .jsonl file; relative video paths start at its folder.
+
+    Returns:
+        The rows in the order of the file.
+
+    Raises:
+        InputError: If the file or a row of it has a fault, with file, place, field
+            and cure.
+    """
+    columns, table = read_table(path)
+    try:
+        names = {field: find_column(columns, keys) for field, keys in ALIASES.items()}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    for field in ("video", "caption"):
+        if names[field] is None:
+            raise InputError(
+                f"{path}: column {field!r} is missing; add it or rename one of:"
+                f" {', '.join(columns)}"
+            )
+    rows, seen = [], dict[Path, str]()
+    for place, cells in table:
+        row = _row(path, place, cells, names)
+        if row.video in seen:
+            raise InputError(
+                f"{path}: {place}: {names['video']}: {row.video} is already in"
+                f" {seen[row.video]}; keep one of the two"
+            )
+        seen[row.video] = place
+        rows.append(row)
+    return rows
+
+
+def _row(
+    path: Path, place: str, cells: dict[str, Any], names: dict[str, str | None]
+) -> ManifestRow:
+    """Return one checked row; `names` gives the column of each field.
+
+    Raises:
+        InputError: If a cell has a fault.
+    """
+    taken = set(names.values())
+    values = {name: cell for name, cell in cells.items() if name not in taken}
+    for field, name in names.items():
+        # A column that lost to a better alias may bear the field's own name in
+        # another spelling; the field has the say.
+        values = {key: value for key, value in values.items() if key != field}
+        values[field] = cells.get(name) if name else None
+    try:
+        row = ManifestRow.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = str(fault["loc"][0])
+        reason = fault.get("ctx", {}).get("error", fault["msg"])
+        raise InputError(f"{path}: {place}: {names.get(field)}: {reason}") from error
+    video = Path(os.path.normpath(path.parent / row.video))
+    return row.model_copy(update={"video": video})

@@ -1,0 +1,181 @@
+"""Where clips come from: a synthetic collection, a folder, a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqd_probe.clips.base import Clip
+from tqd_probe.clips.manifest import read_manifest
+from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.clips.video import VideoClip
+from tqd_probe.errors import InputError
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+
+@dataclass
+class ClipSet:
+    """The clips of a source.
+
+    Attributes:
+        golden: Clips of class golden or of no stated class, in the source's order.
+        others: Clips of the other classes, by class.
+    """
+
+    golden: list[Clip]
+    others: dict[str, list[Clip]] = field(default_factory=dict)
+
+
+def open_clips(source: str, limit: int | None, seed: int) -> ClipSet:
+    """Open a source of clips; no pixels are read yet.
+
+    Args:
+        source: ``synthetic``, ``synthetic:N``, a folder of videos with captions in
+            text files of the same name, or a manifest file.
+        limit: How many golden clips to take, the first ones; None for all.
+        seed: Seed of the synthetic collection.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: If the source is unknown, empty, at fault, or has fewer golden
+            clips than the limit.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"{source}: {limit} clips asked for; ask for at least 1")
+    if source == "synthetic" or source.startswith("synthetic:"):
+        return _synthetic(source, limit, seed)
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path, limit)
+    if path.is_file():
+        return _manifest(path, limit)
+    raise InputError(
+        f"{source}: no such folder or file; give synthetic:N, a folder of videos or a"
+        " manifest (.csv, .json, .jsonl)"
+    )
+
+
+def _synthetic(source: str, limit: int | None, seed: int) -> ClipSet:
+    """Return the first clips of the synthetic collection.
+
+    Raises:
+        InputError: If the number of clips is missing or is none.
+    """
+    _, colon, text = source.partition(":")
+    if colon:
+        if not (text.isascii() and text.isdigit() and int(text) > 0):
+            raise InputError(
+                f"{source}: {text!r} is not a number of clips; write synthetic:24"
+            )
+        _check_limit(source, int(text), limit)
+        count = int(text) if limit is None else limit
+    elif limit is None:
+        raise InputError(
+            f"{source}: the collection has no end; say how many, as in synthetic:24"
+        )
+    else:
+        count = limit
+    return ClipSet([synthetic_clip(index, seed) for index in range(count)])
+
+
+def _folder(folder: Path, limit: int | None) -> ClipSet:
+    """Return a folder's videos by name; captions are in text files beside them.
+
+    Raises:
+        InputError: If there are no videos.
+    """
+    videos = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+    )
+    if not videos:
+        raise InputError(
+            f"{folder}: holds no videos ({', '.join(VIDEO_SUFFIXES)}); give another"
+            " folder, a manifest or synthetic:N"
+        )
+    ids = _ids(folder, videos, str(folder))
+    _check_limit(str(folder), len(videos), limit)
+    return ClipSet(
+        [
+            VideoClip(name, _caption(video), video)
+            for name, video in zip(ids[:limit], videos[:limit])
+        ]
+    )
+
+
+def _manifest(path: Path, limit: int | None) -> ClipSet:
+    """Return a manifest's clips by class."""
+    rows = read_manifest(path)
+    ids = _ids(path.parent, [row.video for row in rows], str(path))
+    clips = ClipSet([])
+    for name, row in zip(ids, rows):
+        clip = VideoClip(name, row.caption, row.video)
+        if row.class_ in (None, "golden"):
+            clips.golden.append(clip)
+        else:
+            clips.others.setdefault(str(row.class_), []).append(clip)
+    _check_limit(str(path), len(clips.golden), limit)
+    clips.golden = clips.golden[:limit]
+    return clips
+
+
+def _caption(video: Path) -> str:
+    """Return the caption beside a video.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path = video.with_suffix(".txt")
+    try:
+        caption = " ".join(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: caption: no such file; write one sentence about {video.name} in"
+            " it or use a manifest"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: caption: cannot be read ({error}); write it as UTF-8 text"
+        ) from error
+    if not caption:
+        raise InputError(
+            f"{path}: caption: is empty; write one sentence about {video.name}"
+        )
+    return caption
+
+
+def _ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:
+    """Return names of clips: their paths below the folder, without suffix.
+
+    Raises:
+        InputError: If two names are equal.
+    """
+    seen: dict[str, Path] = {}
+    for video in videos:
+        below = video.relative_to(folder) if video.is_relative_to(folder) else video
+        name = below.with_suffix("").as_posix()
+        if name in seen:
+            raise InputError(
+                f"{source}: clips {seen[name].name} and {video.name} have the same"
+                f" name {name!r}; rename one"
+            )
+        seen[name] = video
+    return list(seen)
+
+
+def _check_limit(source: str, present: int, limit: int | None) -> None:
+    """Refuse to give fewer clips than asked for.
+
+    Raises:
+        InputError: If fewer are present.
+    """
+    if limit is not None and limit > present:
+        raise InputError(
+            f"{source}: {limit} golden clips asked for, {present} present; add clips"
+            " or ask for fewer (--num-clips)"
+        )

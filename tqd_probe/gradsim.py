@@ -1,0 +1,85 @@
+"""Measure gradient similarity over noise levels and derive a band schedule.
+
+python -m tqd_probe.gradsim --ckpt CKPT --clips CLIPS --out DIR
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from tqd_probe.commandline import Options, main_guard, parse
+from tqd_probe.files import write_json
+from tqd_probe.rundir import write_log
+from tqd_probe.settings import RunSettings
+
+PROGRAM = "python -m tqd_probe.gradsim"
+log = logging.getLogger("tqd_probe")
+
+
+class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
+    """Measure on your own checkpoint, per noise level, how the gradients of degraded
+    clips compare with golden ones, and derive the noise-level bands in which each kind
+    of clip is as good as golden. Writes bands.json, gradsim.json and figures. The same
+    command resumes a run that was stopped. Try it: --ckpt tiny
+    """  # noqa: D205
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments; those of the process by default.
+
+    Returns:
+        Exit code: 0, or 2 after a one-line error.
+    """
+    handler = None
+    try:
+        with main_guard() as outcome:
+            settings = parse(GradsimOptions, argv, PROGRAM)
+            # Loading torch and diffusers takes seconds: only for valid options.
+            from tqd_probe import probing
+            from tqd_probe.figures import draw_all
+            from tqd_probe.libraries import quiet_libraries
+            from tqd_probe.plan import plan
+            from tqd_probe.results import derive_schedule, measure
+            from tqd_probe.table import summary
+
+            quiet_libraries()
+            if settings.plan:
+                print(plan(settings))
+                return outcome.code
+            probe = probing.prepare(settings)
+            handler = write_log(probe.out)
+            arguments = ["gradsim", *(sys.argv[1:] if argv is None else argv)]
+            log.info("%s", " ".join(arguments))
+            for clip, reason in probe.encoded.quarantine.items():
+                log.warning("quarantine: %s: %s", clip, reason)
+            if settings.self_check:
+                found = probing.self_check(probe)
+                line = (
+                    f"self-check passed: engine within {found['relative_error']:.1e} of"
+                    f" torch.func, forward mode within {found['jvp_error']:.1e}"
+                )
+                log.info(line)
+                print(line, file=sys.stderr)
+            probing.run(probe)
+            result = measure(probe, arguments)
+            schedule = derive_schedule(result)
+            write_json(probe.out / "gradsim.json", result)
+            schedule.save(probe.out / "bands.json")
+            paths = draw_all(result, schedule, probe.out / "figures")
+            print(summary(result, schedule))
+            for path in (probe.out / "bands.json", probe.out / "gradsim.json", *paths):
+                print(path)
+            log.info("done")
+    finally:
+        if handler is not None:
+            log.removeHandler(handler)
+            handler.close()
+    return outcome.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Draw the pictures of a finished run again: `python -m tqd_probe.plot RUN_DIR`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from tqd_probe.commandline import Options, main_guard, parse
+from tqd_probe.errors import InputError
+from tqd_probe.files import read_json
+from tqd_probe.results import FORMAT
+from tqd_probe.schedule import BandSchedule
+
+
+class PlotOptions(Options):
+    """Draw the heatmaps and curves of a finished gradsim run again."""
+
+    run_dir: CliPositionalArg[Path] = Field(
+        description="run directory with gradsim.json and bands.json"
+    )
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read ``gradsim.json``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If the file is missing or not a result of this version.
+    """
+    result = read_json(path, "a gradsim result")
+    known = isinstance(result, dict) and result.get("format") == FORMAT
+    if not known or result.get("version") != 1:
+        raise InputError(
+            f"{path}: not a {FORMAT} file of version 1; make it with tqd_probe.gradsim"
+        )
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments; those of the process by default.
+
+    Returns:
+        Exit code.
+    """
+    with main_guard() as outcome:
+        options = parse(PlotOptions, argv, "python -m tqd_probe.plot")
+        from tqd_probe.figures import draw_all  # matplotlib takes a second to load
+
+        result = read_result(options.run_dir / "gradsim.json")
+        schedule = BandSchedule.load(options.run_dir / "bands.json")
+        try:
+            paths = draw_all(result, schedule, options.run_dir / "figures")
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise InputError(
+                f"{options.run_dir / 'gradsim.json'}: does not fit bands.json or is"
+                f" damaged ({type(error).__name__}: {error}); run gradsim again"
+            ) from error
+        for path in paths:
+            print(path)
+    return outcome.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""From Gram matrices to `gradsim.json` and, by a criterion, to a band schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from tqd_probe.bands import (
+    CosineCriterion,
+    cosine_bands,
+    fit_beta,
+    fit_logit_offset,
+)
+from tqd_probe.clips.degradations import CONTROL, Degradation
+from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.noise import logsnr
+from tqd_probe.probing import Probe
+from tqd_probe.schedule import BandSchedule
+from tqd_probe.settings import read_range
+from tqd_probe.similarity import LevelStatistics
+from tqd_probe.version import __version__
+
+FORMAT = "tqd-gradsim"
+CURVES = (
+    "cosine",
+    "cosine_ci",
+    "cosine_naive",
+    "norm_ratio",
+    "norm_ratio_ci",
+    "bias2",
+)
+
+
+def subjects(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
+    """Name what is compared with golden: classes first, then each degradation.
+
+    Args:
+        degradations: The degradations in the order of the Gram matrices.
+
+    Returns:
+        Indices of the pooled conditions (0 is golden) by name. Controls stand for
+        themselves and belong to no class.
+    """
+    classes: dict[str, list[int]] = {}
+    for index, each in enumerate(degradations, start=1):
+        if each.kind != CONTROL:
+            classes.setdefault(each.kind, []).append(index)
+    order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
+    alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
+    return {**{name: classes[name] for name in order}, **alone}
+
+
+def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
+    """Compute all curves of a finished probe.
+
+    Args:
+        probe: The probe; all its levels are in the store.
+        argv: The command, for the provenance.
+
+    Returns:
+        The content of ``gradsim.json``: JSON values, undefined numbers as None.
+    """
+    settings, encoded = probe.settings, probe.encoded
+    names = subjects(probe.degradations)
+    levels = [probe.level(index) for index in range(len(probe.sigmas))]
+    whole = [level.all_groups() for level in levels]
+    golden, curves = _curves(whole, 0, names, settings.seed, settings.confidence)
+    modules = {}
+    for index, group in enumerate(levels[0].groups):
+        some, parts = _curves(levels, index, names, settings.seed, settings.confidence)
+        modules[group] = {
+            "snr": some["snr"],
+            "resolved": some["resolved"],
+            "subjects": parts,
+        }
+    severities = {str(each): {each.name: each.severity} for each in probe.degradations}
+    described = {}
+    for name, pooled in names.items():
+        pools: dict[str, int] = {}
+        for index in pooled:
+            pools |= severities[encoded.conditions[index]]
+        kind = "degradation" if name in severities else "class"
+        described[name] = {"kind": kind, "degradations": pools, **curves[name]}
+    low, high = read_range(settings.norm_range)
+    return {
+        "format": FORMAT,
+        "version": 1,
+        "provenance": {
+            "tool_version": __version__,
+            "argv": argv,
+            "seed": settings.seed,
+        },
+        "model": {
+            "family": probe.model.family,
+            "source": settings.ckpt,
+            "fingerprint": probe.model.fingerprint,
+            "expert": None,
+            "parameters": settings.params,
+            "prediction": probe.model.prediction,
+        },
+        "noise": {
+            "axis": "sigma",
+            "shift": settings.shift,
+            "levels": probe.sigmas.tolist(),
+            "logsnr": logsnr(probe.sigmas).tolist(),
+        },
+        "criterion": {
+            "name": settings.criterion,
+            "cos_min": settings.cos_min,
+            "norm_range": [low, high],
+            "confidence": settings.confidence,
+        },
+        "clips": {
+            "source": settings.clips,
+            "shape": str(probe.shape),
+            "ids": encoded.ids,
+            "draws": settings.draws,
+            "quarantine": encoded.quarantine,
+        },
+        "covered_share": probe.covered_share,
+        "golden": golden,
+        "subjects": described,
+        "modules": modules,
+    }
+
+
+def _curves(
+    levels: list[LevelGram],
+    group: int,
+    names: dict[str, list[int]],
+    seed: int,
+    confidence: float,
+) -> tuple[dict[str, list[Any]], dict[str, dict[str, list[Any]]]]:
+    """Compute the curves of one module group over the levels."""
+    golden: list[dict[str, Any]] = []
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for gram in levels:
+        statistics = LevelStatistics(gram, group, seed=seed, confidence=confidence)
+        golden.append(asdict(statistics.golden()))
+        for name, pooled in names.items():
+            found[name].append(asdict(statistics.compare(pooled)))
+    return _columns(golden), {name: _columns(rows) for name, rows in found.items()}
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Turn one dictionary per level into one list per key, NaN into None."""
+    return {key: [_plain(row[key]) for row in rows] for key in rows[0]}
+
+
+def _plain(value: Any) -> Any:
+    """Make a value fit for JSON: an undefined number or interval becomes None."""
+    if isinstance(value, tuple):
+        parts = [_plain(part) for part in value]
+        return None if None in parts else parts
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def numbers(values: list[Any]) -> np.ndarray:
+    """Bring a list of a result back to floats.
+
+    Args:
+        values: Numbers or None per level.
+
+    Returns:
+        float64 array, NaN for None.
+    """
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def lower_bounds(intervals: list[Any]) -> np.ndarray:
+    """Return the lower ends of intervals.
+
+    Args:
+        intervals: Pairs or None per level.
+
+    Returns:
+        float64 array, NaN for None.
+    """
+    return numbers([None if pair is None else pair[0] for pair in intervals])
+
+
+def derive_schedule(result: dict[str, Any]) -> BandSchedule:
+    """Derive the band schedule from the curves, by the result's criterion.
+
+    Args:
+        result: Content of ``gradsim.json``.
+
+    Returns:
+        The schedule.
+    """
+    stated = result["criterion"]
+    criterion = CosineCriterion(
+        stated["cos_min"], tuple(stated["norm_range"]), stated["confidence"]
+    )
+    levels = np.array(result["noise"]["levels"])
+    resolved = np.array(result["golden"]["resolved"])
+    clips = len(result["clips"]["ids"])
+    entries: dict[str, dict[str, Any]] = {"class": {}, "degradation": {}}
+    for name, curves in result["subjects"].items():
+        bands = cosine_bands(
+            levels,
+            lower_bounds(curves["cosine_ci"]),
+            numbers(curves["norm_ratio"]),
+            resolved,
+            criterion,
+        )
+        entries[curves["kind"]][name] = {
+            "degradations": curves["degradations"],
+            "clips": clips,
+            **{key: curves[key] for key in CURVES},
+            "bands": bands,
+            "beta": fit_beta(bands),
+            "logit_offset": fit_logit_offset(bands),
+        }
+    return BandSchedule.model_validate(
+        {
+            "format": "tqd-band-schedule",
+            "version": 1,
+            "provenance": result["provenance"],
+            "model": result["model"],
+            "noise": result["noise"],
+            "criterion": stated,
+            "golden": {
+                "clips": clips,
+                "draws": result["clips"]["draws"],
+                "snr": result["golden"]["snr"],
+                "resolved": result["golden"]["resolved"],
+            },
+            "classes": entries["class"],
+            "degradations_detail": entries["degradation"],
+        }
+    )

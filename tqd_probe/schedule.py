@@ -1,0 +1,274 @@
+"""The band schedule: what was measured, as JSON that other tools can trust.
+
+Format ``tqd-band-schedule`` version 1. Unknown keys, other versions, NaN, lists of
+the wrong length, levels or bands out of order are refused with the JSON path of the
+fault. Values that are undefined (an unresolved level) are ``null``.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from tqd_probe.errors import InputError
+from tqd_probe.files import read_json, write_json
+
+Level = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Interval = tuple[Number, Number]
+Band = tuple[Level, Level]
+
+
+class _Strict(BaseModel):
+    """Refuses unknown keys and everything that is not a finite number."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Provenance(_Strict):
+    """Where a schedule comes from."""
+
+    tool_version: str = Field(description="Version of tqd_probe.")
+    argv: list[str] = Field(description="The command that made it.")
+    seed: int = Field(description="Run seed.")
+
+
+class Model(_Strict):
+    """The checkpoint a schedule was measured on."""
+
+    family: str = Field(description="Model family.")
+    source: str = Field(description="Checkpoint as it was given.")
+    fingerprint: str = Field(
+        pattern=r"^sha256:[0-9a-f]{64}$", description="Hash of the network's weights."
+    )
+    expert: str | None = Field(description="Expert, for families with several.")
+    parameters: str = Field(description="'all', or the regular expression probed.")
+    prediction: str = Field(description="What the network predicts.")
+
+
+class Noise(_Strict):
+    """The noise axis."""
+
+    axis: Literal["sigma"] = Field(description="Noise variable of levels and bands.")
+    shift: float = Field(gt=0, description="Timestep shift the levels were laid by.")
+    levels: list[Level] = Field(min_length=1, description="Levels measured, rising.")
+    logsnr: list[Number] = Field(description="Log signal-to-noise ratio per level.")
+
+    @field_validator("levels")
+    @classmethod
+    def _rising(cls, levels: list[float]) -> list[float]:
+        if any(b <= a for a, b in pairwise(levels)):
+            raise ValueError("levels must rise")
+        return levels
+
+
+class Criterion(_Strict):
+    """When a level belongs to a band."""
+
+    name: Literal["cosine", "mixture"] = Field(description="Name of the criterion.")
+    cos_min: float = Field(description="Least lower bound of the cosine.")
+    norm_range: Interval = Field(description="Range of the norm ratio.")
+    confidence: float = Field(gt=0, lt=1, description="Of all intervals.")
+
+
+class Golden(_Strict):
+    """What golden gradients are like."""
+
+    clips: int = Field(ge=2, description="Golden clips.")
+    draws: int = Field(ge=1, description="Noise draws per clip and level.")
+    snr: list[Number | None] = Field(description="Signal over per-clip variance.")
+    resolved: list[bool] = Field(description="Whether bands may rest on the level.")
+
+
+class BetaFit(_Strict):
+    """Beta distribution of sigma fitted to the bands."""
+
+    alpha: float = Field(gt=0, description="First parameter.")
+    beta: float = Field(gt=0, description="Second parameter.")
+    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+
+
+class OffsetFit(_Strict):
+    """Logit-normal of unit width fitted to the bands."""
+
+    value: Number = Field(description="Offset on the logit of sigma.")
+    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+
+
+class Curves(_Strict):
+    """Similarity of a class or a degradation with golden, per level."""
+
+    degradations: dict[str, int] = Field(description="Severity by degradation.")
+    clips: int = Field(ge=2, description="Clips compared.")
+    cosine: list[Number | None] = Field(description="Debiased cosine.")
+    cosine_ci: list[Interval | None] = Field(description="Its intervals.")
+    cosine_naive: list[Number | None] = Field(description="Cosine of mean gradients.")
+    norm_ratio: list[Number | None] = Field(description="Debiased norm ratio.")
+    norm_ratio_ci: list[Interval | None] = Field(description="Its intervals.")
+    bias2: list[Number] = Field(description="Debiased squared distance.")
+    bands: list[Band] = Field(description="Intervals of sigma, disjoint and rising.")
+    beta: BetaFit | None = Field(description="Fit; null without bands.")
+    logit_offset: OffsetFit | None = Field(description="Fit; null without bands.")
+
+    @field_validator("bands")
+    @classmethod
+    def _disjoint(cls, bands: list[Band]) -> list[Band]:
+        edges = [edge for band in bands for edge in band]
+        if any(b <= a for a, b in bands):
+            raise ValueError("each band must rise from its lower to its upper end")
+        if any(b < a for a, b in pairwise(edges)):
+            raise ValueError("bands must be sorted and must not overlap")
+        return bands
+
+
+class Mixture(_Strict):
+    """Class weights per level (criterion ``mixture``)."""
+
+    classes: list[str] = Field(min_length=1, description="Classes, golden first.")
+    pool: dict[str, int] = Field(description="Clips of each class in the data set.")
+    weights: list[list[Level]] = Field(description="Weights per level, summing to 1.")
+
+
+class BandSchedule(_Strict):
+    """A band schedule; see the README for the meaning of every field."""
+
+    format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
+    version: Literal[1] = Field(description="Version of the format.")
+    provenance: Provenance
+    model: Model
+    noise: Noise
+    criterion: Criterion
+    golden: Golden
+    classes: dict[str, Curves] = Field(description="Curves and bands by class.")
+    degradations_detail: dict[str, Curves] = Field(
+        default_factory=dict, description="The same by degradation, as 'blur:3'."
+    )
+    mixture: Mixture | None = Field(default=None, description="Mixture weights.")
+
+    @model_validator(mode="after")
+    def _lengths(self) -> BandSchedule:
+        count = len(self.noise.levels)
+        lists: dict[str, list[Any]] = {
+            "noise.logsnr": self.noise.logsnr,
+            "golden.snr": self.golden.snr,
+            "golden.resolved": self.golden.resolved,
+        }
+        for where in ("classes", "degradations_detail"):
+            for name, curves in getattr(self, where).items():
+                for key in _PER_LEVEL:
+                    lists[f"{where}.{name}.{key}"] = getattr(curves, key)
+        if self.mixture is not None:
+            lists["mixture.weights"] = self.mixture.weights
+        for path, values in lists.items():
+            if len(values) != count:
+                raise ValueError(
+                    f"{path}: {len(values)} values for {count} noise.levels"
+                )
+        if self.mixture is not None:
+            for row, weights in enumerate(self.mixture.weights):
+                if len(weights) != len(self.mixture.classes):
+                    raise ValueError(f"mixture.weights.{row}: one weight per class")
+                if abs(sum(weights) - 1) > 1e-6:
+                    raise ValueError(f"mixture.weights.{row}: must sum to 1")
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the schedule.
+
+        Args:
+            path: The JSON file.
+        """
+        write_json(Path(path), self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, path: str | Path) -> BandSchedule:
+        """Read and check a schedule.
+
+        Args:
+            path: The JSON file.
+
+        Returns:
+            The schedule.
+
+        Raises:
+            InputError: With the JSON path of the first fault.
+        """
+        value = read_json(Path(path), "a band schedule", allow_nan=True)
+        try:
+            return cls.model_validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            if where:
+                message = f"{where}: {message}"
+            raise InputError(
+                f"{path}: {message}; mend the file or measure it again with"
+                " tqd_probe.gradsim"
+            ) from None
+
+    def check_model(self, fingerprint: str, allow_mismatch: bool = False) -> None:
+        """Refuse a schedule that was measured on other weights.
+
+        Args:
+            fingerprint: Fingerprint of the checkpoint to be trained.
+            allow_mismatch: Accept any checkpoint.
+
+        Raises:
+            InputError: If the fingerprints differ.
+        """
+        if fingerprint != self.model.fingerprint and not allow_mismatch:
+            raise InputError(
+                f"schedule of {self.model.source}: measured on other weights"
+                f" ({self.model.fingerprint[:19]}, not {fingerprint[:19]}); measure it"
+                " on this checkpoint, or give --allow-model-mismatch"
+            )
+
+    def density(self, name: str, sigma: np.ndarray) -> np.ndarray:
+        """Return the density of sigma for a class: uniform on its bands.
+
+        Args:
+            name: A class; ``golden`` is uniform on [0, 1].
+            sigma: Places in [0, 1].
+
+        Returns:
+            Density at each place; 0 everywhere for a class without bands.
+
+        Raises:
+            InputError: If the schedule does not know the class.
+        """
+        if name == "golden":
+            return np.ones_like(sigma, dtype=float)
+        if name not in self.classes:
+            raise InputError(
+                f"class {name!r}: not in the schedule; it has"
+                f" {', '.join(['golden', *self.classes])}"
+            )
+        bands = self.classes[name].bands
+        total = sum(b - a for a, b in bands)
+        inside = np.zeros_like(sigma, dtype=float)
+        for a, b in bands:
+            inside += (sigma >= a) & (sigma <= b)
+        return np.minimum(inside, 1) / total if total else inside
+
+
+_PER_LEVEL = (
+    "cosine",
+    "cosine_ci",
+    "cosine_naive",
+    "norm_ratio",
+    "norm_ratio_ci",
+    "bias2",
+)
