@@ -1,3 +1,8 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -45,3 +50,101 @@ def wan_batch():
 @pytest.fixture
 def wan_layout(wan):
     return make_layout(wan, {"all": [name for name, _ in wan.named_parameters()]})
+
+
+def build_pipeline(folder, layers=2):
+    """Save a complete small Wan pipeline with random weights; native 5 x 32 x 32."""
+    from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
+    from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+
+    torch.manual_seed(11)
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,"
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0)]
+    vocab += [(letter, -3.0) for letter in letters]
+    tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=24)
+    text_encoder = UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=len(tokenizer),
+            d_model=16,
+            d_kv=8,
+            d_ff=16,
+            num_layers=1,
+            num_heads=2,
+            dropout_rate=0.0,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+    )
+    vae = AutoencoderKLWan(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        patch_size=2,
+        in_channels=12,
+        out_channels=12,
+        scale_factor_spatial=8,
+        latents_mean=[0.1, -0.2, 0.0, 0.3],
+        latents_std=[0.5, 1.5, 1.0, 2.0],
+    )
+    transformer = WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=4,
+        out_channels=4,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=layers,
+        rope_max_seq_len=16,
+    )
+    with torch.no_grad():
+        for parameter in transformer.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    WanPipeline(
+        tokenizer=tokenizer,
+        text_encoder=text_encoder.eval(),
+        vae=vae.eval(),
+        transformer=transformer.eval(),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+    ).save_pretrained(folder)
+    shape = {"num_frames": 5, "height": 32, "width": 32, "fps": 16}
+    (folder / "native_clip.json").write_text(json.dumps(shape))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory):
+    return build_pipeline(tmp_path_factory.mktemp("ckpt") / "small-wan")
+
+
+@pytest.fixture
+def copied(pipeline, tmp_path):
+    """A copy of the pipeline that a test may damage."""
+    return Path(shutil.copytree(pipeline, tmp_path / "ckpt"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["TQD_PROBE_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder_of_clips(tmp_path_factory):
+    """Six real mp4 files with captions, 14 frames at 16 fps, 48 x 40."""
+    from tqd_probe.clips.shape import ClipShape
+    from tqd_probe.clips.synthetic import synthetic_clip
+    from tqd_probe.clips.video import write_video
+
+    folder = tmp_path_factory.mktemp("videos")
+    for index in range(6):
+        clip = synthetic_clip(index, 5)
+        write_video(folder / f"c{index}.mp4", clip.read(ClipShape(14, 48, 40, 16)), 16)
+        (folder / f"c{index}.txt").write_text(clip.caption)
+    return folder

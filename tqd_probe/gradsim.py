@@ -25,6 +25,28 @@ class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
     """  # noqa: D205
 
 
+def recorded(arguments: list[str]) -> list[str]:
+    """Drop options that say where a run is kept: they must not change its bytes.
+
+    Args:
+        arguments: The command's arguments.
+
+    Returns:
+        The arguments for the provenance.
+    """
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if skip:
+            skip = False
+        elif name in ("--out", "--cache"):
+            skip = not equals
+        elif argument != "--overwrite":
+            kept.append(argument)
+    return kept
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -52,8 +74,8 @@ def main(argv: list[str] | None = None) -> int:
                 return outcome.code
             probe = probing.prepare(settings)
             handler = write_log(probe.out)
-            arguments = ["gradsim", *(sys.argv[1:] if argv is None else argv)]
-            log.info("%s", " ".join(arguments))
+            arguments = sys.argv[1:] if argv is None else argv
+            log.info("%s %s", PROGRAM, " ".join(arguments))
             for clip, reason in probe.encoded.quarantine.items():
                 log.warning("quarantine: %s: %s", clip, reason)
             if settings.self_check:
@@ -65,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
                 log.info(line)
                 print(line, file=sys.stderr)
             probing.run(probe)
-            result = measure(probe, arguments)
+            result = measure(probe, ["gradsim", *recorded(arguments)])
             schedule = derive_schedule(result)
             write_json(probe.out / "gradsim.json", result)
             schedule.save(probe.out / "bands.json")

@@ -1,0 +1,167 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from tqd_probe.errors import InputError
+from tqd_probe.schedule import BandSchedule
+
+CURVES = {
+    "degradations": {"blur": 3},
+    "clips": 24,
+    "cosine": [0.2, None],
+    "cosine_ci": [[0.1, 0.3], None],
+    "cosine_naive": [0.2, 0.8],
+    "norm_ratio": [2.6, 1.0],
+    "norm_ratio_ci": [[2.0, 3.1], [0.9, 1.1]],
+    "bias2": [1.0, 0.1],
+    "bands": [[0.1, 0.2], [0.72, 1.0]],
+    "beta": {"alpha": 3.9, "beta": 1.7, "ks": 0.02},
+    "logit_offset": {"value": 1.1, "ks": 0.03},
+}
+VALID = {
+    "format": "tqd-band-schedule",
+    "version": 1,
+    "provenance": {"tool_version": "0.1.0", "argv": ["gradsim"], "seed": 0},
+    "model": {
+        "family": "wan",
+        "source": "tiny",
+        "fingerprint": "sha256:" + "a" * 64,
+        "expert": None,
+        "parameters": "all",
+        "prediction": "flow_velocity",
+    },
+    "noise": {
+        "axis": "sigma",
+        "shift": 1.0,
+        "levels": [0.05, 0.15],
+        "logsnr": [5.9, 3.5],
+    },
+    "criterion": {
+        "name": "cosine",
+        "cos_min": 0.9,
+        "norm_range": [0.5, 2.0],
+        "confidence": 0.95,
+    },
+    "golden": {"clips": 24, "draws": 2, "snr": [0.4, 0.3], "resolved": [True, True]},
+    "classes": {"visual_degraded": CURVES},
+    "degradations_detail": {"blur:3": CURVES},
+    "mixture": {
+        "classes": ["golden", "visual_degraded"],
+        "pool": {"golden": 1000, "visual_degraded": 8000},
+        "weights": [[1.0, 0.0], [0.2, 0.8]],
+    },
+}
+
+
+def written(tmp_path, value):
+    path = tmp_path / "bands.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def changed(path, value):
+    """A copy of VALID with one place changed."""
+    result = copy.deepcopy(VALID)
+    place = result
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return result
+
+
+def test_round_trip(tmp_path):
+    schedule = BandSchedule.load(written(tmp_path, VALID))
+    schedule.save(tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == VALID
+
+
+def test_the_mixture_and_the_details_may_be_left_out(tmp_path):
+    value = {k: v for k, v in VALID.items() if k not in ("mixture",)}
+    assert BandSchedule.load(written(tmp_path, value)).mixture is None
+
+
+CURVE = ("classes", "visual_degraded")
+FAULTS = [
+    (("surprise",), 1, "surprise: extra"),
+    (("noise", "surprise"), 1, "noise.surprise: extra"),
+    ((*CURVE, "surprise"), 1, "classes.visual_degraded.surprise: extra"),
+    (("format",), "other", "format:"),
+    (("version",), 2, "version:"),
+    (("version",), "1", "version:"),
+    (("noise", "axis"), "t", "noise.axis:"),
+    (("noise", "levels"), [0.15, 0.05], "noise.levels: levels must rise"),
+    (("noise", "levels"), [0.1, 0.1], "noise.levels: levels must rise"),
+    (("noise", "levels"), [-0.1, 0.5], "noise.levels.0:"),
+    (("noise", "levels"), [0.1, 1.5], "noise.levels.1:"),
+    (("noise", "levels"), [0.1, float("nan")], "noise.levels.1:"),
+    (("noise", "levels"), ["0.1", 0.5], "noise.levels.0:"),
+    (("noise", "shift"), 0, "noise.shift:"),
+    (("noise", "logsnr"), [1.0], "noise.logsnr: 1 values for 2"),
+    ((*CURVE, "cosine"), [0.1, float("nan")], "classes.visual_degraded.cosine.1:"),
+    ((*CURVE, "cosine"), [0.1], "classes.visual_degraded.cosine: 1 values for 2"),
+    ((*CURVE, "bias2"), [float("inf"), 0.0], "classes.visual_degraded.bias2.0:"),
+    ((*CURVE, "bands"), [[0.5, 0.2]], "classes.visual_degraded.bands: each band"),
+    ((*CURVE, "bands"), [[0.5, 0.9], [0.1, 0.2]], "bands: bands must be sorted"),
+    ((*CURVE, "bands"), [[0.1, 0.5], [0.4, 0.9]], "must not overlap"),
+    ((*CURVE, "bands"), [[0.5, 1.2]], "classes.visual_degraded.bands.0.1:"),
+    ((*CURVE, "beta"), {"alpha": 0, "beta": 1, "ks": 0}, "beta.alpha:"),
+    (("golden", "resolved"), [True], "golden.resolved: 1 values for 2"),
+    (("model", "fingerprint"), "abc", "model.fingerprint:"),
+    (("mixture", "weights"), [[0.5, 0.6], [0.2, 0.8]], "mixture.weights.0: must sum"),
+    (("mixture", "weights"), [[1.0], [0.2, 0.8]], "mixture.weights.0: one weight"),
+    (("criterion", "name"), "taste", "criterion.name:"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), FAULTS)
+def test_faults_are_named_by_their_path(tmp_path, path, value, message):
+    file = written(tmp_path, changed(path, value))
+    with pytest.raises(InputError) as error:
+        BandSchedule.load(file)
+    text = str(error.value)
+    assert message.lower() in text.lower()
+    assert str(file) in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("key", sorted(set(VALID) - {"mixture", "degradations_detail"}))
+def test_missing_keys(tmp_path, key):
+    value = {name: part for name, part in VALID.items() if name != key}
+    with pytest.raises(InputError, match=f"{key}: Field required"):
+        BandSchedule.load(written(tmp_path, value))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_not_json(tmp_path, text):
+    with pytest.raises(InputError) as error:
+        BandSchedule.load(written(tmp_path, text))
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        BandSchedule.load(tmp_path / "none.json")
+
+
+def test_fingerprint_of_another_model_is_refused():
+    schedule = BandSchedule.model_validate(VALID)
+    schedule.check_model("sha256:" + "a" * 64)
+    schedule.check_model("sha256:" + "b" * 64, allow_mismatch=True)
+    with pytest.raises(InputError, match="measured on other weights"):
+        schedule.check_model("sha256:" + "b" * 64)
+
+
+def test_density_is_uniform_on_the_bands():
+    schedule = BandSchedule.model_validate(VALID)
+    sigma = np.linspace(0, 1, 100001)
+    density = schedule.density("visual_degraded", sigma)
+    assert np.trapezoid(density, sigma) == pytest.approx(1, abs=1e-3)
+    height = 1 / (0.1 + 0.28)
+    places = np.array([0.05, 0.15, 0.5, 0.9])
+    found = schedule.density("visual_degraded", places)
+    assert found == pytest.approx([0, height, 0, height])
+    assert (schedule.density("golden", sigma) == 1).all()
+    with pytest.raises(InputError, match="not in the schedule"):
+        schedule.density("motion_degraded", sigma)
