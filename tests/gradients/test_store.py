@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from tqd_probe.errors import ConfigurationChanged, InputError
+from tqd_probe.gradients.gram import reduce_level
+from tqd_probe.gradients.store import GradientStore
+
+CLIPS, DRAWS, CONDITIONS, SIZE = 4, 2, 3, 50
+GROUPS = {"embedding": (0, 20), "block00.feed_forward": (20, 50)}
+
+
+def gradients(level=0):
+    rng = np.random.default_rng(level)
+    return rng.normal(size=(CLIPS, DRAWS, CONDITIONS, SIZE)).astype(np.float32)
+
+
+def fill(store, level=0, skip=()):
+    values = gradients(level)
+    for clip, draw in np.ndindex(CLIPS, DRAWS):
+        if (clip, draw) not in skip:
+            losses = np.full(CONDITIONS, 10 * clip + draw, np.float32)
+            store.put_draw(level, clip, draw, values[clip, draw], losses)
+
+
+def test_a_level_is_reduced_to_its_gram_matrices(tmp_path):
+    store = GradientStore(tmp_path, "f")
+    fill(store)
+    gram = store.finish_level(0, CLIPS, DRAWS, GROUPS)
+    values = gradients().astype(np.float64)
+    for index, (start, stop) in enumerate(GROUPS.values()):
+        part = values[..., start:stop]
+        mean = part.mean(1)
+        right = np.einsum("icp,jdp->cidj", mean, mean)
+        np.testing.assert_allclose(gram.products[index], right, rtol=1e-12)
+        within = np.einsum("ircp,iscp->cirs", part, part)
+        np.testing.assert_allclose(gram.draws[index], within, rtol=1e-12)
+    assert gram.losses[2, 1].tolist() == [21, 21, 21]
+    whole = gram.all_groups().products[0]
+    mean = values.mean(1)
+    np.testing.assert_allclose(whole, np.einsum("icp,jdp->cidj", mean, mean), rtol=1e-9)
+    assert store.has_level(0)
+    assert not (tmp_path / "level-00").exists()
+
+
+def test_blocks_of_columns_change_nothing():
+    values = np.moveaxis(gradients(), 2, 0)
+
+    def columns(start, stop):
+        return values[..., start:stop]
+
+    losses = np.zeros((CLIPS, DRAWS, CONDITIONS))
+    whole = reduce_level(columns, GROUPS, losses, 1000)
+    parts = reduce_level(columns, GROUPS, losses, 7)
+    np.testing.assert_allclose(whole.products, parts.products, rtol=1e-12)
+
+
+def test_resume_knows_its_draws_and_gives_the_same_bytes(tmp_path):
+    whole = GradientStore(tmp_path / "a", "f")
+    fill(whole)
+    whole.finish_level(0, CLIPS, DRAWS, GROUPS)
+    broken = GradientStore(tmp_path / "b", "f")
+    fill(broken, skip={(2, 1), (3, 0)})
+    (tmp_path / "b" / "level-00" / ".x.part").write_bytes(b"torn")
+    again = GradientStore(tmp_path / "b", "f")
+    assert not list(tmp_path.rglob("*.part"))
+    assert again.has_draw(0, 2, 0)
+    assert not again.has_draw(0, 2, 1)
+    fill(again, skip=set(np.ndindex(CLIPS, DRAWS)) - {(2, 1), (3, 0)})
+    again.finish_level(0, CLIPS, DRAWS, GROUPS)
+    name = "gram-00.safetensors"
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_another_fingerprint_is_refused(tmp_path):
+    GradientStore(tmp_path, "f")
+    assert GradientStore.matches(tmp_path, "f")
+    assert not GradientStore.matches(tmp_path, "g")
+    with pytest.raises(ConfigurationChanged, match="another configuration"):
+        GradientStore(tmp_path, "g")
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "text"])
+def test_a_damaged_shard_is_named_with_the_cure(tmp_path, damage):
+    store = GradientStore(tmp_path, "f")
+    fill(store)
+    path = tmp_path / "level-00" / "clip-0001-draw-01.safetensors"
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[-3] ^= 1
+    elif damage == "truncate":
+        data = data[:-8]
+    elif damage == "empty":
+        data = b""
+    else:
+        data = b"not a shard"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="clip-0001-draw-01.*damaged.*delete this"):
+        store.finish_level(0, CLIPS, DRAWS, GROUPS)
+    assert (tmp_path / "level-00").exists()
+    path.unlink()  # the cure
+    fill(store, skip=set(np.ndindex(CLIPS, DRAWS)) - {(1, 1)})
+    store.finish_level(0, CLIPS, DRAWS, GROUPS)
+
+
+def test_a_damaged_gram_is_named(tmp_path):
+    store = GradientStore(tmp_path, "f")
+    fill(store)
+    store.finish_level(0, CLIPS, DRAWS, GROUPS)
+    path = tmp_path / "gram-00.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"gram-00.safetensors: damaged"):
+        store.level(0)
