@@ -3,6 +3,8 @@ import os
 import shutil
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
+
 import numpy as np
 import pytest
 import torch

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
             " folder"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may not exist either
+            part.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -230,8 +230,10 @@ def run(probe: Probe, quiet: bool = False) -> None:
     engine = GradientCapture(probe.model.network, probe.layout)
 
     def coverage() -> float:
-        first = draw_losses(probe, 0, 0, float(probe.sigmas[0]), encoded.conditions[:2])
-        return engine.covered_share(first, len(encoded.conditions[:2]))
+        names = encoded.conditions[:2]
+        first = draw_losses(probe, 0, 0, float(probe.sigmas[0]), names)
+        _check_finite(probe, engine.per_clip(first, len(names))[0], 0, 0, names)
+        return engine.covered_share(first, len(names))
 
     probe.covered_share = store.covered_share(coverage)
     if probe.covered_share < LEAST_COVERED:
