@@ -1,12 +1,14 @@
 """Train the `tiny` checkpoint: a complete diffusers WanPipeline under 10 MB.
 
-Three stages, each resumable, all from one seed: the video autoencoder on synthetic
-clips; the latents of a training set; the transformer with its text encoder by flow
-matching. The result is written with `save_pretrained` and loads with
-`WanPipeline.from_pretrained` and no code of this project.
+From one seed, on synthetic clips alone: the encoder of the autoencoder is fitted in
+closed form (`fit_encoder.py`), its decoder and the transformer with its text encoder
+are trained, side by side if you like; both resume. The result is written with
+`save_pretrained` and loads with `WanPipeline.from_pretrained` and no code of this
+project.
 
-    python analyses/train_tiny.py --work /tmp/tiny            # about 75 minutes, 2 cores
-    python figures/tiny_training.py                           # draws the curves
+    python analyses/train_tiny.py --work /tmp/tiny --stage decoder
+    python analyses/train_tiny.py --work /tmp/tiny --stage transformer
+    python figures/tiny_training.py        # draws the curves
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
+from fit_encoder import fit_encoder
 from tqdm import tqdm
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
-from fit_encoder import fit_encoder
 from tqd_probe.clips import synthetic
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.files import write_json
@@ -119,6 +121,16 @@ def cosine(step: int, steps: int, warm: int, floor: float) -> float:
         return (step + 1) / warm
     done = (step - warm) / max(1, steps - warm)
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def normalisation(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose `latents_mean` and `latents_std` of the autoencoder.
+
+    The channels are principal components. Dividing by their full deviation would give
+    fine texture the weight of the objects; its square root keeps some of the order.
+    """
+    mean, std = raw.mean((0, 2, 3, 4)), raw.std((0, 2, 3, 4))
+    return mean, std.sqrt() * std.mean().sqrt()
 
 
 def load_videos(seed: int, count: int) -> torch.Tensor:
@@ -333,7 +345,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
     parser.add_argument("--decoder-steps", type=int, default=2800)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
-    parser.add_argument("--steps", type=int, default=3200, help="transformer steps")
+    parser.add_argument("--steps", type=int, default=4500, help="transformer steps")
     parser.add_argument("--export-step", type=int, help="checkpoint to export")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--lr-floor", type=float, default=0.1)
@@ -348,7 +360,7 @@ def main() -> None:
     if args.stage == "decoder":
         train_decoder(args.work, vae, raw, args)
         return
-    mean, std = raw.mean((0, 2, 3, 4)), raw.std((0, 2, 3, 4))
+    mean, std = normalisation(raw)
     shift, scale = (v[None, :, None, None, None] for v in (mean, std))
     held = ((raw_held - shift) / scale, held_captions)
     train_transformer(args.work, (raw - shift) / scale, captions, held, args)
@@ -359,7 +371,7 @@ def main() -> None:
     smooth = [
         np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)
     ]
-    vae_curve = json.loads((args.work / "vae_curve.json").read_text())
+    vae_curve = torch.load(args.work / "decoder.pt", weights_only=True)["curve"]
     vae_smooth = [
         np.mean([v for _, v in vae_curve[i : i + 50]])
         for i in range(0, len(vae_curve), 50)
@@ -367,10 +379,10 @@ def main() -> None:
     sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
              for p in out.iterdir() if p.is_dir()}  # fmt: skip
     result = {
-        "command": "python analyses/train_tiny.py --work WORK",
+        "command": "python analyses/train_tiny.py --work WORK --stage transformer",
         "seed": args.seed,
         "exported_step": step,
-        "vae_mse_every_50_steps": [round(float(v), 6) for v in vae_smooth],
+        "decoder_mse_every_50_steps": [round(float(v), 6) for v in vae_smooth],
         "loss_every_50_steps": [round(float(v), 5) for v in smooth],
         "held_out": held_curves,
         "bytes": sizes,

@@ -159,7 +159,10 @@ def test_a_killed_run_ends_with_the_same_bytes(finished, pipeline, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     for shards in (2, 7):  # inside the first level, then inside the second
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         wanted = f"level-0{shards // 5}/*draw*"
         while process.poll() is None:
@@ -311,7 +314,14 @@ def test_fewer_than_four_clips(pipeline, folder_of_clips, tmp_path, capsys):
     for index in range(3):
         for suffix in ("mp4", "txt"):
             shutil.copy(folder_of_clips / f"c{index}.{suffix}", folder)
-    argv = ["--ckpt", str(pipeline), "--clips", str(folder), "--out", str(tmp_path / "x")]
+    argv = [
+        "--ckpt",
+        str(pipeline),
+        "--clips",
+        str(folder),
+        "--out",
+        str(tmp_path / "x"),
+    ]
     fails(capsys, argv, "3 golden clips, at least 4")
 
 

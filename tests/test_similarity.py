@@ -11,6 +11,7 @@ from tqd_probe.similarity import (
     resampling_weights,
     split_variance,
     u_statistic,
+    weighted_u_statistic,
 )
 
 
@@ -152,11 +153,9 @@ def test_clips_to_resolve_is_about_right():
 
 
 def test_a_clip_drawn_twice_is_not_paired_with_itself():
-    from tqd_probe.similarity import _weighted
-
     gram = np.diag([100.0, 100.0, 100.0]) + 1.0
     weights = np.array([[3.0, 0, 0], [2, 1, 0], [1, 1, 1]])
-    values = _weighted(gram, weights)
+    values = weighted_u_statistic(gram, weights)
     assert np.isnan(values[0])
     assert values[1:] == pytest.approx([1.0, 1.0])
 

@@ -22,6 +22,7 @@ from tqd_probe.schedule import BandSchedule
 
 TITLES = {"visual_degraded": "visual, pooled", "motion_degraded": "motion, pooled"}
 AXIS = "noise level σ\n← detail                         structure and motion →"
+COSINE = "debiased gradient cosine to golden"
 HATCH: dict[str, Any] = {
     "fill": False,
     "hatch": "////",
@@ -154,10 +155,10 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     axes.set_yticklabels(names)
     for row, key in enumerate(keys):
         entry = schedule.classes.get(key) or schedule.degradations_detail[key]
-        for low, high in entry.bands:
+        for start, stop in entry.bands:
             axes.add_patch(
                 Rectangle(
-                    (low, row + 0.04), high - low, 0.92,
+                    (start, row + 0.04), stop - start, 0.92,
                     fill=False, edgecolor="#D55E00", linewidth=2.4, zorder=5,
                 )
             )  # fmt: skip
@@ -166,15 +167,14 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     first_class = sum(1 for key in keys if result["subjects"][key]["kind"] != "class")
     axes.axhline(first_class, color="white", linewidth=3)
     axes.set_xlabel(AXIS)
-    figure.colorbar(
-        mesh, ax=[ceiling_axes, axes], label="debiased gradient cosine to golden"
-    )
+    figure.colorbar(mesh, ax=[ceiling_axes, axes], label=COSINE)
     criterion = schedule.criterion
+    low, high = criterion.norm_range
     clips, draws = schedule.golden.clips, schedule.golden.draws
     figure.suptitle(
         f"{schedule.model.source}: where degraded clips teach what golden clips teach\n"
-        f"outlined: bands (lower {criterion.confidence:.0%} bound ≥ {criterion.cos_min:g},"
-        f" norm ratio in [{criterion.norm_range[0]:g}, {criterion.norm_range[1]:g}]);"
+        f"outlined: bands (lower {criterion.confidence:.0%} bound ≥"
+        f" {criterion.cos_min:g}, norm ratio in [{low:g}, {high:g}]);"
         f" hatched: golden unresolved; {clips} clips × {draws} draws",
         fontsize=10,
     )
@@ -263,7 +263,7 @@ def module_heatmap(result: dict[str, Any]) -> Figure:
         axes.set_title(TITLES.get(name, name), fontsize=10)
         axes.set_xlabel(AXIS, fontsize=8)
     panels[0][0].set_yticklabels(groups, fontsize=7.5)
-    figure.colorbar(mesh, ax=panels[0], label="debiased gradient cosine to golden")
+    figure.colorbar(mesh, ax=panels[0], label=COSINE)
     figure.suptitle(
         "By module group, input at the top (hatched: golden unresolved in the group)",
         fontsize=10,
@@ -317,7 +317,7 @@ def similarity_curves(result: dict[str, Any], schedule: BandSchedule) -> Figure:
         axes.set_xlabel(AXIS)
         axes.set_title(kind.replace("_", " "), fontsize=10)
         axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
-    panels[0][0].set_ylabel("debiased gradient cosine to golden")
+    panels[0][0].set_ylabel(COSINE)
     figure.suptitle(
         f"Similarity with {schedule.criterion.confidence:.0%} intervals over clips"
         " (orange: band of the class; dotted: threshold; dashed: golden unresolved)",

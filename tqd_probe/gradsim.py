@@ -18,11 +18,13 @@ log = logging.getLogger("tqd_probe")
 
 
 class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
-    """Measure on your own checkpoint, per noise level, how the gradients of degraded
-    clips compare with golden ones, and derive the noise-level bands in which each kind
-    of clip is as good as golden. Writes bands.json, gradsim.json and figures. The same
-    command resumes a run that was stopped. Try it: --ckpt tiny
-    """  # noqa: D205
+    """Measure gradient similarity over noise levels and derive a band schedule.
+
+    On your own checkpoint, per noise level, the gradients of degraded clips are
+    compared with golden ones; the bands are the levels at which each kind of clip is as
+    good as golden. Writes bands.json, gradsim.json and figures. The same command
+    resumes a run that was stopped. Try it: --ckpt tiny
+    """
 
 
 def recorded(arguments: list[str]) -> list[str]:

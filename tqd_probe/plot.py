@@ -52,24 +52,38 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments; those of the process by default.
 
     Returns:
-        Exit code.
+        Exit code: 0, or 2 after a one-line error.
     """
     with main_guard() as outcome:
         options = parse(PlotOptions, argv, "python -m tqd_probe.plot")
-        from tqd_probe.figures import draw_all  # matplotlib takes a second to load
-
-        result = read_result(options.run_dir / "gradsim.json")
-        schedule = BandSchedule.load(options.run_dir / "bands.json")
-        try:
-            paths = draw_all(result, schedule, options.run_dir / "figures")
-        except (KeyError, TypeError, IndexError, ValueError) as error:
-            raise InputError(
-                f"{options.run_dir / 'gradsim.json'}: does not fit bands.json or is"
-                f" damaged ({type(error).__name__}: {error}); run gradsim again"
-            ) from error
-        for path in paths:
+        for path in redraw(options.run_dir):
             print(path)
     return outcome.code
+
+
+def redraw(run_dir: Path) -> list[Path]:
+    """Draw the figures of a run from its JSON files.
+
+    Args:
+        run_dir: The run directory.
+
+    Returns:
+        The figures.
+
+    Raises:
+        InputError: If a file is missing, damaged, or the two do not fit.
+    """
+    from tqd_probe.figures import draw_all  # matplotlib takes a second to load
+
+    result = read_result(run_dir / "gradsim.json")
+    schedule = BandSchedule.load(run_dir / "bands.json")
+    try:
+        return draw_all(result, schedule, run_dir / "figures")
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{run_dir / 'gradsim.json'}: does not fit bands.json or is damaged"
+            f" ({type(error).__name__}: {error}); run gradsim again"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     found = open_clips(settings.clips, limit, settings.seed)
     if len(found.golden) < 4:
         raise InputError(
-            f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4 are"
-            " needed to tell signal from noise; add clips"
+            f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4"
+            " are needed to tell signal from noise; add clips"
         )
     for name, others in found.others.items():
         log.warning("%d clips of class %s are not probed", len(others), name)
@@ -354,7 +354,7 @@ def self_check(probe: Probe) -> dict[str, Any]:
     if max(errors) > allowed or max(jvp_errors) > 1e-6:
         raise GradientError(
             f"--self-check: engine and torch.func disagree by {max(errors):.2g}"
-            f" (allowed {allowed:g}), forward mode by {max(jvp_errors):.2g}; no schedule"
-            " is written; report the model, or restrict --params"
+            f" (allowed {allowed:g}), forward mode by {max(jvp_errors):.2g}; no"
+            " schedule is written; report the model, or restrict --params"
         )
     return {"relative_error": max(errors), "jvp_error": max(jvp_errors)}

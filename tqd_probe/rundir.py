@@ -89,8 +89,8 @@ def claim(
     if changed and not overwrite:
         shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
         raise ConfigurationChanged(
-            f"--out {out}: made with another configuration ({shown}); use another --out,"
-            " or --overwrite"
+            f"--out {out}: made with another configuration ({shown}); use another"
+            " --out, or --overwrite"
         )
     folder = out / "gradients"
     if overwrite and not GradientStore.matches(folder, gradients):

@@ -25,8 +25,8 @@ class ProbeSettings(BaseModel):
     )
     clips: str = Field(
         default="synthetic",
-        description="golden clips: synthetic[:N], a folder of videos with .txt captions,"
-        " or a manifest (.csv, .json, .jsonl)",
+        description="golden clips: synthetic[:N], a folder of videos with .txt"
+        " captions, or a manifest (.csv, .json, .jsonl)",
     )
     num_clips: int | None = Field(
         default=None, ge=4, description="clips to use (default: 24 synthetic, else all)"

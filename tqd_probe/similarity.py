@@ -90,8 +90,16 @@ def u_statistic(gram: np.ndarray) -> float:
     return float((gram.sum() - np.trace(gram)) / (count * (count - 1)))
 
 
-def _weighted(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """U-statistic under clip weights ``[B, N]``; a clip never meets itself."""
+def weighted_u_statistic(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the U-statistic under clip weights; a clip never meets itself.
+
+    Args:
+        gram: Products ``[N, N]``.
+        weights: How much each clip counts, ``[B, N]``.
+
+    Returns:
+        One value per row of weights ``[B]``; NaN where fewer than two clips count.
+    """
     off = gram - np.diag(np.diag(gram))
     pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
     total = ((weights @ off) * weights).sum(1)
@@ -150,7 +158,17 @@ def _root_ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.sqrt(np.divide(top, bottom, out=np.full_like(top, np.nan), where=good))
 
 
-def _cosine(gd: np.ndarray, gg: np.ndarray, dd: np.ndarray) -> np.ndarray:
+def debiased_cosine(gd: np.ndarray, gg: np.ndarray, dd: np.ndarray) -> np.ndarray:
+    """Return ``U_gd / sqrt(U_gg U_dd)``.
+
+    Args:
+        gd: Golden against degraded ``[B]``.
+        gg: Golden against golden ``[B]``.
+        dd: Degraded against degraded ``[B]``.
+
+    Returns:
+        Cosines ``[B]``; NaN where a squared norm is not positive.
+    """
     good = (gg > 0) & (dd > 0)
     scale = np.sqrt(np.where(good, gg * dd, 1.0))
     return np.where(good, gd / scale, np.nan)
@@ -184,8 +202,8 @@ class LevelStatistics:
         whole = np.array([u_statistic(gram)])
         return (
             whole,
-            _weighted(gram, self._weights),
-            _weighted(gram, self._leave_one_out),
+            weighted_u_statistic(gram, self._weights),
+            weighted_u_statistic(gram, self._leave_one_out),
         )
 
     def _interval(self, values: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Interval:
@@ -207,7 +225,7 @@ class LevelStatistics:
         own = self.products[np.ix_(conditions, range(self.clips), conditions)]
         own = own.mean((0, 2))
         gg, gd, dd = self._golden, self._all(mixed), self._all(own)
-        cosines = tuple(_cosine(b, a, c) for a, b, c in zip(gg, gd, dd))
+        cosines = tuple(debiased_cosine(b, a, c) for a, b, c in zip(gg, gd, dd))
         ratios = tuple(_root_ratio(c, a) for a, c in zip(gg, dd))
         naive = mixed.mean() / np.sqrt(golden.mean() * own.mean())
         return Similarity(

@@ -94,7 +94,7 @@ def test_a_damaged_shard_is_named_with_the_cure(tmp_path, damage):
     else:
         data = b"not a shard"
     path.write_bytes(data)
-    with pytest.raises(InputError, match="clip-0001-draw-01.*damaged.*delete this"):
+    with pytest.raises(InputError, match=r"clip-0001-draw-01.*damaged.*delete this"):
         store.finish_level(0, CLIPS, DRAWS, GROUPS)
     assert (tmp_path / "level-00").exists()
     path.unlink()  # the cure

@@ -107,7 +107,7 @@ def test_module_groups_cover_every_parameter_once(model):
     groups = model.modules()
     names = [name for group in groups.values() for name in group]
     assert sorted(names) == sorted(n for n, _ in model.network.named_parameters())
-    assert list(groups)[0] == "embedding"
+    assert next(iter(groups)) == "embedding"
     assert list(groups)[-1] == "head"
     assert "blocks.1.scale_shift_table" in groups["block01.modulation"]
     assert "scale_shift_table" in groups["head"]

@@ -1,0 +1,1 @@
+"""Per-clip gradients: captured, checked against an oracle, stored."""

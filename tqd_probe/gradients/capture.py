@@ -118,6 +118,9 @@ class GradientCapture:
         Returns:
             ``1 - |captured - plain|^2 / |plain|^2`` over the laid-out parameters: 1
             when all is captured, less by the share of whatever is missing or wrong.
+
+        Raises:
+            GradientError: If the gradient is zero, so that there is no share.
         """
         captured = self.per_clip(losses, clips)[0].double().sum(0)
         known = dict(self.network.named_parameters())

@@ -30,9 +30,9 @@ class _KeepDouble(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") == "float" and len(args) == 1:
-            if args[0].dtype == torch.float64:
-                return args[0]
+        cast = getattr(func, "__name__", "") == "float" and len(args) == 1
+        if cast and args[0].dtype == torch.float64:
+            return args[0]
         return func(*args, **kwargs)
 
 

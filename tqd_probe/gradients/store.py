@@ -199,7 +199,7 @@ class GradientStore:
         path = self._gram(level)
         _check(path)
         with safe_open(path, "np") as handle:
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+            tensors = {name: handle.get_tensor(name) for name in list(handle.keys())}
         return LevelGram.of_tensors(tensors)
 
 
@@ -224,7 +224,7 @@ def _check(path: Path) -> None:
     """Compare a file with its checksum."""
     try:
         with safe_open(path, "np") as handle:
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+            tensors = {name: handle.get_tensor(name) for name in list(handle.keys())}
             right = (handle.metadata() or {}).get("checksum") == _checksum(tensors)
     except FileNotFoundError:
         raise InputError(

@@ -1,0 +1,104 @@
+"""Does the effect show on `tiny`? Checks a finished probe against the claim.
+
+The claim (arXiv 2603.25527): the cosine of visually degraded clips rises with sigma;
+that of frozen clips is higher at low sigma than in the middle. Reported per
+degradation: Spearman's correlation of the debiased cosine with sigma, and the cosine
+pooled over the levels of a third with its interval over clips.
+
+    python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
+    python analyses/tiny_effect.py runs/tiny          # writes results/tiny_effect.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from tqd_probe.files import read_json, write_json
+from tqd_probe.gradients.store import GradientStore
+from tqd_probe.plot import read_result
+from tqd_probe.similarity import (
+    bca_interval,
+    debiased_cosine,
+    resampling_weights,
+    u_statistic,
+    weighted_u_statistic,
+)
+
+RESULTS = Path(__file__).parent / "results" / "tiny_effect.json"
+
+
+def third(store: GradientStore, levels: list[int], condition: int, seed: int) -> dict:
+    """Mean cosine over some levels, with its interval over clips."""
+    whole, resampled, jackknife = [], [], []
+    for level in levels:
+        products = store.level(level).all_groups().products[0]
+        clips = products.shape[1]
+        grams = [
+            products[a, :, b, :]
+            for a, b in ((0, 0), (0, condition), (condition, condition))
+        ]
+        weights = resampling_weights(clips, seed)
+        values = [
+            [np.array([u_statistic(gram)]) for gram in grams],
+            [weighted_u_statistic(gram, weights) for gram in grams],
+            [weighted_u_statistic(gram, 1.0 - np.eye(clips)) for gram in grams],
+        ]
+        for kept, (gg, gd, dd) in zip((whole, resampled, jackknife), values):
+            kept.append(debiased_cosine(gd, gg, dd))
+    means = [np.mean(parts, axis=0) for parts in (whole, resampled, jackknife)]
+    low, high = bca_interval(float(means[0][0]), means[1], means[2], 0.95)
+    return {"cosine": float(means[0][0]), "ci": [low, high]}
+
+
+def main() -> None:
+    """Check a run and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    result: dict[str, Any] = read_result(args.run / "gradsim.json")
+    known = read_json(args.run / "gradients" / "store.json", "a store")
+    store = GradientStore(args.run / "gradients", known["fingerprint"])
+    sigmas = result["noise"]["levels"]
+    thirds = {
+        "lowest": [i for i, s in enumerate(sigmas) if s < 1 / 3],
+        "middle": [i for i, s in enumerate(sigmas) if 1 / 3 <= s < 2 / 3],
+        "highest": [i for i, s in enumerate(sigmas) if s >= 2 / 3],
+    }
+    names = [n for n, s in result["subjects"].items() if s["kind"] == "degradation"]
+    rows = {}
+    for condition, name in enumerate(names, start=1):
+        cosine = result["subjects"][name]["cosine"]
+        some = {
+            key: third(store, levels, condition, result["provenance"]["seed"])
+            for key, levels in thirds.items()
+        }
+        rho = None if None in cosine else float(spearmanr(sigmas, cosine).statistic)
+        rows[name] = {"spearman": rho, **some}
+        cells = "  ".join(
+            f"{key} {v['cosine']:.2f} [{v['ci'][0]:.2f}, {v['ci'][1]:.2f}]"
+            for key, v in some.items()
+        )
+        print(f"{name:14} Spearman {'-' if rho is None else f'{rho:.2f}':>5}  {cells}")
+    write_json(
+        args.out,
+        {
+            "command": "python analyses/tiny_effect.py RUN",
+            "run": " ".join(result["provenance"]["argv"]),
+            "levels": sigmas,
+            "curves": {n: result["subjects"][n]["cosine"] for n in names},
+            "thirds": rows,
+        },
+    )
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Training curves of the `tiny` checkpoint and its held-out loss by noise level.
+
+python figures/tiny_training.py        # reads analyses/results/train_tiny.json
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
+
+RESULTS = Path(__file__).parents[1] / "analyses" / "results" / "train_tiny.json"
+
+
+def main() -> None:
+    """Draw the figure."""
+    data = json.loads(RESULTS.read_text())
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+    colours = sns.color_palette("colorblind")
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(13, 3.8), layout="constrained"
+    )
+    mse = np.array(data["decoder_mse_every_50_steps"])
+    left.plot(50 * (np.arange(len(mse)) + 1), 10 * np.log10(4 / mse), color=colours[0])
+    left.set(title="decoder", xlabel="step", ylabel="PSNR on training clips (dB)")
+    loss = data["loss_every_50_steps"]
+    middle.plot(50 * (np.arange(len(loss)) + 1), loss, color=colours[0], label="train")
+    held = data["held_out"]
+    steps = sorted(held, key=int)
+    means = [np.mean(held[step]["model"]) for step in steps]
+    middle.plot([int(s) for s in steps], means, "o", color=colours[1], label="held out")
+    middle.set(title="transformer", xlabel="step", ylabel="loss, mean over sigma")
+    middle.legend()
+    final = held[str(data["exported_step"])]
+    names = {
+        "mean": "mean of the target",
+        "linear": "best multiple of the noisy latent",
+        "model": "tiny",
+    }
+    for colour, (key, name) in zip([colours[7], colours[2], colours[1]], names.items()):
+        right.plot(final["sigma"], final[key], "o-", color=colour, label=name)
+    right.set(
+        title="held-out golden clips",
+        xlabel="noise level σ",
+        ylabel="loss",
+        ylim=(0, None),
+        xlim=(0, 1),
+    )
+    right.legend(fontsize=8)
+    sns.despine(figure)
+    out = Path(__file__).with_suffix(".png")
+    figure.savefig(out, dpi=130)
+    print(out)
+
+
+if __name__ == "__main__":
+    main()
