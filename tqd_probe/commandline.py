@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,10 +21,6 @@ from pydantic_settings import (
 )
 
 from tqd_probe.errors import InputError, TqdError
-
-# Threads that spin while they wait slow torch down tenfold on a busy machine. This
-# acts only on a process that has not loaded torch yet.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 T = TypeVar("T", bound=BaseSettings)
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr

@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from tqd_probe.files import staged
 from tqd_probe.results import numbers
@@ -110,6 +111,10 @@ def _write_values(
                 va="center",
                 fontsize=8,
                 color="black" if bright else "white",
+                zorder=6,
+                path_effects=[
+                    withStroke(linewidth=2, foreground=mesh.cmap(mesh.norm(value)))
+                ],
             )
 
 

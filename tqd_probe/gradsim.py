@@ -5,9 +5,11 @@ python -m tqd_probe.gradsim --ckpt CKPT --clips CLIPS --out DIR
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 
+from tqd_probe.clips.degradations import describe
 from tqd_probe.commandline import Options, main_guard, parse
 from tqd_probe.files import write_json
 from tqd_probe.rundir import write_log
@@ -25,6 +27,12 @@ class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
     good as golden. Writes bands.json, gradsim.json and figures. The same command
     resumes a run that was stopped. Try it: --ckpt tiny
     """
+
+
+GradsimOptions.__doc__ = (
+    f"{inspect.cleandoc(GradsimOptions.__doc__ or '')}\n\n"
+    f"degradations, with their amounts at severities 1 to 5:\n{describe()}"
+)
 
 
 def recorded(arguments: list[str]) -> list[str]:
