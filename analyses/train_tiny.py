@@ -345,7 +345,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
     parser.add_argument("--decoder-steps", type=int, default=2800)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
-    parser.add_argument("--steps", type=int, default=4500, help="transformer steps")
+    parser.add_argument("--steps", type=int, default=4000, help="transformer steps")
     parser.add_argument("--export-step", type=int, help="checkpoint to export")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--lr-floor", type=float, default=0.1)

@@ -55,7 +55,9 @@ def fails(capsys, argv, *parts, main=gradsim.main):
 
 
 def test_everything_a_run_writes(finished):
-    names = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    names = {
+        str(p.relative_to(finished)) for p in finished.rglob("[!.]*") if p.is_file()
+    }
     assert names == {
         *("run.json", "gradsim.json", "bands.json", "log.txt"),
         *("gradients/store.json", "gradients/coverage.json"),
@@ -288,8 +290,8 @@ def test_non_finite_gradient_names_clip_level_and_module(copied, tmp_path, capsy
         ("--draws 0", ("--draws 0", "greater than or equal to 1")),
         ("--draws two", ("--draws two", "valid integer")),
         ("--shift nan", ("--shift", "")),
-        ("--norm-range 2,1", ("--norm-range", "0 < low < high")),
-        ("--confidence 1", ("--confidence", "less than 1")),
+        ("--norm-range 2,1", ("--norm-range", "low < high")),
+        ("--confidence 1", ("--confidence", "less than or equal to 0.9999")),
         ("--sketch 64", ("--sketch", "exact")),
         ("--params (", ("--params (", "not a regular expression")),
         ("--params zzz", ("--params zzz", "matches no parameter")),
@@ -341,6 +343,55 @@ def test_out_that_cannot_be_used(pipeline, finished, tmp_path, capsys):
     fails(capsys, arguments(pipeline, file / "below"), str(file / "below"), "cannot be")
 
 
+def test_overwrite_touches_only_runs(pipeline, tmp_path, capsys):
+    folder = tmp_path / "thesis"
+    (folder / "gradients").mkdir(parents=True)
+    (folder / "gradients" / "chapter.tex").write_text("mine")
+    argv = arguments(pipeline, folder, "--overwrite")
+    fails(capsys, argv, "not empty and not a run")
+    assert (folder / "gradients" / "chapter.tex").read_text() == "mine"
+    fails(capsys, arguments(pipeline, "", "--overwrite"), "--out", "of its own")
+
+
+def test_one_process_per_run_directory(finished, pipeline, tmp_path, capsys):
+    from tqd_probe.rundir import take_lock
+
+    out = copy_of(finished, tmp_path)
+    lock = take_lock(out)
+    fails(capsys, arguments(pipeline, out), "another process is working in it")
+    lock.close()
+    assert gradsim.main(arguments(pipeline, out)) == 0
+
+
+@pytest.mark.parametrize("text", ["[]", '{"settings": []}', "{"])
+def test_a_damaged_run_json_is_named(finished, pipeline, tmp_path, capsys, text):
+    out = copy_of(finished, tmp_path)
+    (out / "run.json").write_text(text)
+    fails(capsys, arguments(pipeline, out), "run.json")
+
+
+def test_bf16_runs_and_agrees(finished, pipeline, tmp_path):
+    out = tmp_path / "bf16"
+    argv = arguments(pipeline, out, "--dtype bf16 --self-check")
+    assert gradsim.main(argv) == 0
+    half, full = (
+        json.loads((o / "gradsim.json").read_text())["golden"]["signal"]
+        for o in (out, finished)
+    )
+    assert half == pytest.approx(full, rel=0.05)
+
+
+def test_a_damaged_cache_entry_is_named(pipeline, tmp_path, capsys):
+    argv = arguments(pipeline, tmp_path / "a", f"--cache {tmp_path / 'cache'}")
+    assert gradsim.main(argv) == 0
+    path = sorted((tmp_path / "cache" / "latents").rglob("*.safetensors"))[0]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    argv = arguments(pipeline, tmp_path / "b", f"--cache {tmp_path / 'cache'}")
+    fails(capsys, argv, str(path), "damaged cache entry; delete it")
+
+
 def test_plan_predicts_clips_and_time(pipeline, tmp_path, capsys):
     argv = arguments(pipeline, tmp_path / "p", "--plan --plan-width 0.2")
     assert gradsim.main(argv) == 0
@@ -379,6 +430,11 @@ def test_plot_refuses_what_is_not_a_run(finished, tmp_path, capsys):
     (out / "gradsim.json").write_text('{"format": "other"}')
     fails(capsys, [str(out)], "not a tqd-gradsim file", main=plot.main)
     shutil.copy(finished / "gradsim.json", out)
+    value = json.loads((out / "bands.json").read_text())
+    value["model"]["fingerprint"] = "sha256:other"
+    (out / "bands.json").write_text(json.dumps(value))
+    fails(capsys, [str(out)], "both must be of one run", main=plot.main)
+    shutil.copy(finished / "bands.json", out)
     value = json.loads((out / "bands.json").read_text())
     value["classes"]["visual_degraded"]["bands"] = [[0.9, 0.1]]
     (out / "bands.json").write_text(json.dumps(value))

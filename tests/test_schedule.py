@@ -90,6 +90,16 @@ FAULTS = [
     (("format",), "other", "format:"),
     (("version",), 2, "version:"),
     (("version",), "1", "version:"),
+    (("version",), True, "version:"),
+    (("criterion", "norm_range"), [2.0, 0.5], "criterion.norm_range: needs"),
+    (("criterion", "cos_min"), 99, "criterion.cos_min:"),
+    (("provenance", "seed"), -1, "provenance.seed:"),
+    (("classes",), {"zorp": CURVES}, "classes: zorp is not a class"),
+    (
+        ("classes", "visual_degraded", "norm_ratio_ci"),
+        [[3.1, 2.0], [0.9, 1.1]],
+        "norm_ratio_ci: each interval",
+    ),
     (("noise", "axis"), "t", "noise.axis:"),
     (("noise", "levels"), [0.15, 0.05], "noise.levels: levels must rise"),
     (("noise", "levels"), [0.1, 0.1], "noise.levels: levels must rise"),
@@ -133,7 +143,13 @@ def test_missing_keys(tmp_path, key):
         BandSchedule.load(written(tmp_path, value))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_key_that_stands_twice(tmp_path):
+    text = json.dumps(VALID).replace('"shift": 1.0', '"shift": 1.0, "shift": 3.0')
+    with pytest.raises(InputError, match="key 'shift' stands twice"):
+        BandSchedule.load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100000, "1" * 5000])
 def test_not_json(tmp_path, text):
     with pytest.raises(InputError) as error:
         BandSchedule.load(written(tmp_path, text))

@@ -21,5 +21,8 @@ def probe(settings: RunSettings | None = None, **options: Any) -> dict[str, Any]
     """
     settings = settings or RunSettings(**options)
     prepared = probing.prepare(settings, quiet=True)
-    probing.run(prepared, quiet=True)
-    return measure(prepared, ["probe"])
+    try:
+        probing.run(prepared, quiet=True)
+        return measure(prepared, ["probe"])
+    finally:
+        prepared.store.release()

@@ -129,6 +129,9 @@ def main_guard() -> Iterator[Outcome]:
     except TqdError as error:
         outcome.code = 2
         _say(f"error: {error}")
+    except (OSError, MemoryError) as error:
+        outcome.code = 2
+        _say(f"error: {type(error).__name__}: {error}; free the resource, or mend it")
     except KeyboardInterrupt:
         outcome.code = 130
         _say("stopped; the same command goes on where it was")

@@ -101,16 +101,29 @@ def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
     def refuse(name: str) -> float:
         raise InputError(f"{path}: {name} is not a number JSON allows; write finite")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{path}: key {name!r} stands twice; keep one")
+        return dict(pairs)
+
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=float if allow_nan else refuse)
+        return json.loads(
+            text,
+            parse_constant=float if allow_nan else refuse,
+            object_pairs_hook=once,
+        )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected {what}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as {what} ({error})") from error
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: line {error.lineno} is not JSON ({error.msg}); expected {what}"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}); expected {what}"
         ) from error
 
 

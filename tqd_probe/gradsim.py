@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 after a one-line error.
     """
-    handler = None
+    handler, probe = None, None
     try:
         with main_guard() as outcome:
             settings = parse(GradsimOptions, argv, PROGRAM)
@@ -107,6 +107,8 @@ def main(argv: list[str] | None = None) -> int:
                 print(path)
             log.info("done")
     finally:
+        if probe is not None:
+            probe.store.release()
         if handler is not None:
             log.removeHandler(handler)
             handler.close()

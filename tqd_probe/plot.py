@@ -77,6 +77,13 @@ def redraw(run_dir: Path) -> list[Path]:
 
     result = read_result(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")
+    same = result.get("model") == schedule.model.model_dump(mode="json")
+    levels = result.get("noise", {}).get("levels") == schedule.noise.levels
+    if not (same and levels):
+        raise InputError(
+            f"{run_dir / 'bands.json'}: model or noise.levels differ from those of"
+            " gradsim.json; both must be of one run"
+        )
     try:
         return draw_all(result, schedule, run_dir / "figures")
     except (KeyError, TypeError, IndexError, ValueError) as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import platform
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tqd_probe.errors import ConfigurationChanged, InputError
 from tqd_probe.files import digest, read_json, write_json
@@ -78,13 +79,20 @@ def claim(
         ConfigurationChanged: If it holds a run of another configuration.
     """
     note = out / "run.json"
+    if not str(out).strip("./ "):
+        raise InputError(f"--out {out}: give the run a directory of its own")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: is a file; choose a directory")
     known = read_json(note, "a run's configuration") if note.exists() else None
-    if known is None and out.exists() and any(out.iterdir()) and not overwrite:
+    strangers = (
+        [] if known else [p for p in _content(out) if not p.name.startswith(".")]
+    )
+    if strangers:
         raise InputError(
             f"--out {out}: not empty and not a run; choose another directory"
         )
+    if known is not None and not _is_run(known):
+        raise InputError(f"{note}: damaged; use another --out")
     changed = [] if known is None else _changes(known, description)
     if changed and not overwrite:
         shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
@@ -92,12 +100,62 @@ def claim(
             f"--out {out}: made with another configuration ({shown}); use another"
             " --out, or --overwrite"
         )
+    lock = take_lock(out)
     folder = out / "gradients"
-    if overwrite and not GradientStore.matches(folder, gradients):
-        shutil.rmtree(folder, ignore_errors=True)
+    if (
+        overwrite
+        and known is not None
+        and (folder / "store.json").exists()
+        and not GradientStore.matches(folder, gradients)
+    ):
+        shutil.rmtree(folder)
     if known is None or changed:
         write_json(note, description)
-    return GradientStore(folder, gradients)
+    return GradientStore(folder, gradients, lock)
+
+
+def _is_run(known: Any) -> bool:
+    """Say whether a value has the form of ``run.json``."""
+    parts = ("settings", "inputs", "versions")
+    return isinstance(known, dict) and all(
+        isinstance(known.get(part), dict) for part in parts
+    )
+
+
+def take_lock(out: Path) -> IO[str]:
+    """Keep a run directory for one process.
+
+    Args:
+        out: The run directory; made if missing.
+
+    Returns:
+        The open lock file; the lock ends when it is closed or the process dies.
+
+    Raises:
+        InputError: If another process works in it, or it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = open(out / ".lock", "w")  # noqa: SIM115 - open until the run ends
+    except OSError as error:
+        raise InputError(
+            f"--out {out}: cannot be written ({error.strerror}); choose another"
+            " directory"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise InputError(
+            f"--out {out}: another process is working in it; wait for it, or use"
+            " another --out"
+        ) from None
+    return handle
+
+
+def _content(out: Path) -> list[Path]:
+    """List what a directory holds; nothing where there is none."""
+    return list(out.iterdir()) if out.is_dir() else []
 
 
 def _changes(known: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -31,6 +31,9 @@ Interval = tuple[Number, Number]
 Band = tuple[Level, Level]
 
 
+CLASSES = ("visual_degraded", "motion_degraded", "both_degraded")
+
+
 class _Strict(BaseModel):
     """Refuses unknown keys and everything that is not a finite number."""
 
@@ -42,7 +45,7 @@ class Provenance(_Strict):
 
     tool_version: str = Field(description="Version of tqd_probe.")
     argv: list[str] = Field(description="The command that made it.")
-    seed: int = Field(description="Run seed.")
+    seed: int = Field(ge=0, lt=2**63, description="Run seed.")
 
 
 class Model(_Strict):
@@ -51,7 +54,7 @@ class Model(_Strict):
     family: str = Field(description="Model family.")
     source: str = Field(description="Checkpoint as it was given.")
     fingerprint: str = Field(
-        pattern=r"^sha256:[0-9a-f]{64}$", description="Hash of the network's weights."
+        pattern=r"^sha256:\S+$", description="Hash of the network's weights."
     )
     expert: str | None = Field(description="Expert, for families with several.")
     parameters: str = Field(description="'all', or the regular expression probed.")
@@ -78,9 +81,16 @@ class Criterion(_Strict):
     """When a level belongs to a band."""
 
     name: Literal["cosine", "mixture"] = Field(description="Name of the criterion.")
-    cos_min: float = Field(description="Least lower bound of the cosine.")
+    cos_min: float = Field(ge=-1, le=1, description="Least lower bound of the cosine.")
     norm_range: Interval = Field(description="Range of the norm ratio.")
     confidence: float = Field(gt=0, lt=1, description="Of all intervals.")
+
+    @field_validator("norm_range")
+    @classmethod
+    def _positive(cls, value: Interval) -> Interval:
+        if not 0 < value[0] < value[1]:
+            raise ValueError("needs 0 < low < high")
+        return value
 
 
 class Golden(_Strict):
@@ -122,6 +132,13 @@ class Curves(_Strict):
     beta: BetaFit | None = Field(description="Fit; null without bands.")
     logit_offset: OffsetFit | None = Field(description="Fit; null without bands.")
 
+    @field_validator("cosine_ci", "norm_ratio_ci")
+    @classmethod
+    def _ordered(cls, pairs: list[Interval | None]) -> list[Interval | None]:
+        if any(pair is not None and pair[0] > pair[1] for pair in pairs):
+            raise ValueError("each interval must go from its lower to its upper bound")
+        return pairs
+
     @field_validator("bands")
     @classmethod
     def _disjoint(cls, bands: list[Band]) -> list[Band]:
@@ -145,7 +162,7 @@ class BandSchedule(_Strict):
     """A band schedule; see the README for the meaning of every field."""
 
     format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
-    version: Literal[1] = Field(description="Version of the format.")
+    version: int = Field(ge=1, le=1, description="Version of the format.")
     provenance: Provenance
     model: Model
     noise: Noise
@@ -157,6 +174,14 @@ class BandSchedule(_Strict):
     )
     mixture: Mixture | None = Field(default=None, description="Mixture weights.")
 
+    @field_validator("classes")
+    @classmethod
+    def _known(cls, classes: dict[str, Curves]) -> dict[str, Curves]:
+        for name in classes:
+            if name not in CLASSES:
+                raise ValueError(f"{name} is not a class; known: {', '.join(CLASSES)}")
+        return classes
+
     @model_validator(mode="after")
     def _lengths(self) -> BandSchedule:
         count = len(self.noise.levels)
@@ -166,7 +191,8 @@ class BandSchedule(_Strict):
             "golden.resolved": self.golden.resolved,
         }
         for where in ("classes", "degradations_detail"):
-            for name, curves in getattr(self, where).items():
+            entries: dict[str, Curves] = getattr(self, where)
+            for name, curves in entries.items():
                 for key in _PER_LEVEL:
                     lists[f"{where}.{name}.{key}"] = getattr(curves, key)
         if self.mixture is not None:

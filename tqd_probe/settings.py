@@ -29,9 +29,14 @@ class ProbeSettings(BaseModel):
         " captions, or a manifest (.csv, .json, .jsonl)",
     )
     num_clips: int | None = Field(
-        default=None, ge=4, description="clips to use (default: 24 synthetic, else all)"
+        default=None,
+        ge=4,
+        le=1_000_000,
+        description="clips to use (default: 24 synthetic, else all)",
     )
-    draws: int = Field(default=2, ge=1, description="noise draws per clip and level")
+    draws: int = Field(
+        default=2, ge=1, le=1000, description="noise draws per clip and level"
+    )
     levels: str = Field(
         default="10",
         description="noise levels: how many, spread evenly over (0, 1) before the"
@@ -61,15 +66,26 @@ class ProbeSettings(BaseModel):
         default="0.5,2", description="range of the gradient norm ratio: low,high"
     )
     confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="confidence of all intervals"
+        default=0.95, ge=0.5, le=0.9999, description="confidence of all intervals"
     )
     shift: float = Field(
-        default=1.0, gt=0, description="timestep shift by which counted levels are laid"
+        default=1.0,
+        ge=1e-3,
+        le=1e3,
+        description="timestep shift by which counted levels are laid",
     )
-    frames: int | None = Field(default=None, ge=1, description="frames per clip")
-    height: int | None = Field(default=None, ge=8, description="clip height in pixels")
-    width: int | None = Field(default=None, ge=8, description="clip width in pixels")
-    fps: float | None = Field(default=None, gt=0, description="frames per second")
+    frames: int | None = Field(
+        default=None, ge=1, le=100_000, description="frames per clip"
+    )
+    height: int | None = Field(
+        default=None, ge=8, le=100_000, description="clip height in pixels"
+    )
+    width: int | None = Field(
+        default=None, ge=8, le=100_000, description="clip width in pixels"
+    )
+    fps: float | None = Field(
+        default=None, ge=0.01, le=10_000, description="frames per second"
+    )
     dtype: Literal["fp32", "bf16"] = Field(
         default="fp32", description="number type of the network"
     )
@@ -131,7 +147,10 @@ class RunSettings(ProbeSettings):
         " costs, write nothing else",
     )
     plan_width: float = Field(
-        default=0.1, gt=0, lt=2, description="wanted width of cosine intervals (--plan)"
+        default=0.1,
+        ge=1e-3,
+        lt=2,
+        description="wanted width of cosine intervals (--plan)",
     )
     self_check: bool = Field(
         default=False,
@@ -159,7 +178,7 @@ def read_levels(text: str, shift: float) -> np.ndarray:
         ValueError: If a value is not a number in (0, 1) or the values do not rise.
     """
     cure = "give a count such as 10, or rising values in (0, 1) such as 0.1,0.5,0.9"
-    if "," not in text and text.strip().isdigit():
+    if text.strip().isascii() and text.strip().isdigit() and len(text) < 9:
         count = int(text)
         if not 1 <= count <= 1000:
             raise ValueError(f"{count} levels; {cure}")
@@ -168,7 +187,7 @@ def read_levels(text: str, shift: float) -> np.ndarray:
         values = np.array([float(part) for part in text.split(",")])
     except ValueError:
         raise ValueError(f"{text!r} is not a list of numbers; {cure}") from None
-    if not (np.isfinite(values).all() and (values > 0).all() and (values < 1).all()):
+    if not ((values >= 1e-6) & (values <= 1 - 1e-6)).all():
         raise ValueError(f"{text!r} has a level outside (0, 1); {cure}")
     if (np.diff(values) <= 0).any():
         raise ValueError(f"{text!r} does not rise; {cure}")
@@ -191,6 +210,6 @@ def read_range(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{text!r}: write low,high such as 0.5,2") from None
-    if not 0 < low < high < float("inf"):
-        raise ValueError(f"{text!r}: needs 0 < low < high, such as 0.5,2")
+    if not 1e-6 <= low < high <= 1e6:
+        raise ValueError(f"{text!r}: needs 1e-6 <= low < high <= 1e6, such as 0.5,2")
     return low, high

@@ -112,3 +112,26 @@ def test_a_damaged_gram_is_named(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"gram-00.safetensors: damaged"):
         store.level(0)
+
+
+def test_files_cannot_stand_for_one_another(tmp_path):
+    store = GradientStore(tmp_path, "f")
+    for level in (0, 1):
+        fill(store, level)
+        store.finish_level(level, CLIPS, DRAWS, GROUPS)
+    first, second = (tmp_path / f"gram-0{i}.safetensors" for i in (0, 1))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InputError, match=r"gram-00.safetensors: damaged"):
+        store.level(0)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '{"covered_share": 5.0}'])
+def test_a_damaged_note_is_named(tmp_path, text):
+    store = GradientStore(tmp_path, "f")
+    assert store.covered_share(lambda: 0.75) == 0.75
+    (tmp_path / "coverage.json").write_text(text)
+    with pytest.raises(InputError, match=r"coverage.json: covered_share"):
+        store.covered_share(lambda: 1.0)
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(InputError, match=r"store.json: fingerprint"):
+        GradientStore(tmp_path, "f")

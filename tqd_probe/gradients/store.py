@@ -9,41 +9,43 @@ bytes, because statistics are always computed from what was read back.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import safe_open
 
 from tqd_probe.errors import ConfigurationChanged, InputError
-from tqd_probe.files import read_json, staged, write_json
+from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.gram import LevelGram, reduce_level
+from tqd_probe.tensors import Tensors, read_tensors, write_tensors
 
-COLUMNS = 1 << 18  # columns of the flat gradient held in memory at once
+BLOCK = 1 << 24  # gradient entries held in memory at once, in float64: 128 MiB
 
 
 class GradientStore:
     """Shards and Gram matrices of one run."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(
+        self, folder: Path, fingerprint: str, lock: IO[str] | None = None
+    ) -> None:
         """Open or create a store.
 
         Args:
             folder: The run's ``gradients/`` folder.
             fingerprint: Hash of everything that shapes the gradients.
+            lock: Open lock file of the run, closed by `release`.
 
         Raises:
             ConfigurationChanged: If the folder holds gradients of another
                 configuration.
         """
-        self.folder, self.fingerprint = folder, fingerprint
+        self.folder, self.fingerprint, self._lock = folder, fingerprint, lock
         note = folder / "store.json"
         if note.exists():
-            known = read_json(note, "the store's fingerprint").get("fingerprint")
-            if known != fingerprint:
+            if not self.matches(folder, fingerprint):
                 raise ConfigurationChanged(
                     f"{folder}: holds gradients of another configuration; use another"
                     " --out, or --overwrite"
@@ -52,6 +54,11 @@ class GradientStore:
             write_json(note, {"fingerprint": fingerprint})
         for part in folder.rglob(".*.part"):  # left by a killed run
             part.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let other processes work in the run directory."""
+        if self._lock is not None:
+            self._lock.close()
 
     @staticmethod
     def matches(folder: Path, fingerprint: str) -> bool:
@@ -63,13 +70,17 @@ class GradientStore:
 
         Returns:
             True if its gradients can be used.
+
+        Raises:
+            InputError: If the store's note is damaged.
         """
         note = folder / "store.json"
         if not note.exists():
             return False
-        return (
-            read_json(note, "the store's fingerprint").get("fingerprint") == fingerprint
-        )
+        known = read_json(note, "the store's fingerprint")
+        if not isinstance(known, dict) or "fingerprint" not in known:
+            raise InputError(f"{note}: fingerprint: missing; use --overwrite")
+        return bool(known["fingerprint"] == fingerprint)
 
     def covered_share(self, measure: Callable[[], float]) -> float:
         """Return the covered share of the squared gradient norm, measured once.
@@ -79,11 +90,21 @@ class GradientStore:
 
         Returns:
             The share, 1 when nothing is missing.
+
+        Raises:
+            InputError: If the stored share is damaged.
         """
         note = self.folder / "coverage.json"
         if not note.exists():
             write_json(note, {"covered_share": measure()})
-        return float(read_json(note, "the covered share")["covered_share"])
+        value = read_json(note, "the covered share")
+        share = value.get("covered_share") if isinstance(value, dict) else None
+        if not isinstance(share, float) or not -1e9 < share <= 1 + 1e-6:
+            raise InputError(
+                f"{note}: covered_share: not a share; delete this file and run the same"
+                " command again"
+            )
+        return share
 
     def _shard(self, level: int, clip: int, draw: int) -> Path:
         return (
@@ -136,9 +157,29 @@ class GradientStore:
             gradients: float32 ``[conditions, size]``.
             losses: float32 ``[conditions]``.
         """
-        _write(
-            self._shard(level, clip, draw), {"gradients": gradients, "losses": losses}
+        write_tensors(
+            self._shard(level, clip, draw),
+            {"gradients": gradients, "losses": losses},
+            self._place(level, clip, draw),
         )
+
+    def _place(self, *where: int) -> str:
+        """Name what a file holds: it must not be taken for another one."""
+        return f"{self.fingerprint} {where}"
+
+    def _read(self, path: Path, *where: int) -> Tensors:
+        """Read a file back, or say which is damaged and how to go on."""
+        if not path.exists():
+            raise InputError(
+                f"{path}: gone while the run needs it; run the same command again"
+            )
+        tensors = read_tensors(path, self._place(*where))
+        if tensors is None:
+            raise InputError(
+                f"{path}: damaged shard (checksum); delete this file and run the same"
+                " command again: only its draws are computed anew"
+            )
+        return tensors
 
     def finish_level(
         self,
@@ -165,10 +206,13 @@ class GradientStore:
             [self._shard(level, clip, draw) for draw in range(draws)]
             for clip in range(clips)
         ]
-        for path in (path for row in paths for path in row):
-            _check(path)
+        losses = np.array(
+            [
+                [self._read(path, level, clip, draw)["losses"] for draw, path in pairs]
+                for clip, pairs in enumerate(map(enumerate, paths))
+            ]
+        )
         handles = [[safe_open(path, "np") for path in row] for row in paths]
-        losses = np.array([[h.get_tensor("losses") for h in row] for row in handles])
 
         def columns(start: int, stop: int) -> np.ndarray:
             # [conditions, clips, draws, columns]
@@ -178,8 +222,8 @@ class GradientStore:
             ]
             return np.moveaxis(np.array(part), 2, 0)
 
-        gram = reduce_level(columns, groups, losses, COLUMNS)
-        _write(self._gram(level), gram.tensors())
+        gram = reduce_level(columns, groups, losses, max(1, BLOCK // losses.size))
+        write_tensors(self._gram(level), gram.tensors(), self._place(level))
         handles.clear()
         shutil.rmtree(self.folder / f"level-{level:02d}")
         return self.level(level)
@@ -196,44 +240,4 @@ class GradientStore:
         Raises:
             InputError: If the file is damaged; names it and how to go on.
         """
-        path = self._gram(level)
-        _check(path)
-        with safe_open(path, "np") as handle:
-            tensors = {name: handle.get_tensor(name) for name in list(handle.keys())}
-        return LevelGram.of_tensors(tensors)
-
-
-def _checksum(tensors: dict[str, np.ndarray]) -> str:
-    """Hash names, types, shapes and bytes."""
-    state = hashlib.sha256()
-    for name in sorted(tensors):
-        value = np.ascontiguousarray(tensors[name])
-        state.update(f"{name} {value.dtype} {value.shape}".encode())
-        state.update(value.data)
-    return state.hexdigest()
-
-
-def _write(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    tensors = {name: np.ascontiguousarray(v) for name, v in tensors.items()}
-    data = save(tensors, metadata={"checksum": _checksum(tensors)})
-    with staged(path, sync=False) as part:
-        part.write_bytes(data)
-
-
-def _check(path: Path) -> None:
-    """Compare a file with its checksum."""
-    try:
-        with safe_open(path, "np") as handle:
-            tensors = {name: handle.get_tensor(name) for name in list(handle.keys())}
-            right = (handle.metadata() or {}).get("checksum") == _checksum(tensors)
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: gone while the run needs it; run the same command again"
-        ) from None
-    except (SafetensorError, OSError, ValueError):
-        right = False
-    if not right:
-        raise InputError(
-            f"{path}: damaged shard (checksum); delete this file and run the same"
-            " command again: only its draws are computed anew"
-        )
+        return LevelGram.of_tensors(self._read(self._gram(level), level))

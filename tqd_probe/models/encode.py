@@ -13,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
 from tqd_probe.clips.base import Clip
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.errors import BadClip, InputError
-from tqd_probe.files import digest, staged
+from tqd_probe.files import digest
 from tqd_probe.models.base import Conditioned, VideoModel
+from tqd_probe.tensors import read_tensors, write_tensors
 
 VERSION = 1  # raise when encoding or a degradation changes its meaning
 GOLDEN = "golden"
@@ -116,7 +115,10 @@ class ClipEncoder:
 
         found = self._cached("latents", key, make)["latents"]
         if not bool(torch.isfinite(found).all()):
-            raise BadClip(f"{clip.id}: its latents are not finite; leave the clip out")
+            raise BadClip(
+                f"{clip.id}: its latents are not finite; leave the clip out, or check"
+                " the checkpoint's vae if all clips fail"
+            )
         return found
 
     def caption(self, clip: Clip) -> dict[str, torch.Tensor]:
@@ -127,11 +129,20 @@ class ClipEncoder:
 
         Returns:
             Conditioning of one clip, on the CPU.
+
+        Raises:
+            InputError: If the embeddings are not finite.
         """
         key = digest(["text", VERSION, self.model.encoder_fingerprint, clip.caption])
-        return self._cached(
+        found = self._cached(
             "text", key, lambda: self.model.encode_caption(clip.caption)
         )
+        if not all(bool(torch.isfinite(value).all()) for value in found.values()):
+            raise InputError(
+                f"--ckpt {self.model.source}: text_encoder: gives embeddings that are"
+                " not finite; mend the checkpoint"
+            )
+        return found
 
     def _video(self, clip: Clip, degradation: Degradation | None) -> np.ndarray:
         if degradation is None:
@@ -143,15 +154,15 @@ class ClipEncoder:
     ) -> dict[str, torch.Tensor]:
         path = self.cache / kind / key[:2] / f"{key}.safetensors"
         if path.exists():
-            try:
-                return load_file(path)
-            except (SafetensorError, OSError) as error:
+            known = read_tensors(path, f"{kind} {key}")
+            if known is None:
                 raise InputError(
                     f"{path}: damaged cache entry; delete it and start again"
-                ) from error
-        value = {name: part.contiguous() for name, part in make().items()}
-        with staged(path) as part:
-            part.write_bytes(save(value))
+                )
+            return {name: torch.from_numpy(part) for name, part in known.items()}
+        value = make()
+        arrays = {name: part.numpy() for name, part in value.items()}
+        write_tensors(path, arrays, f"{kind} {key}", sync=True)
         return value
 
 

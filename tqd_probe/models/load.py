@@ -36,6 +36,10 @@ def checkpoint_path(ckpt: str) -> Path:
             f"--ckpt {ckpt}: no such directory; give a diffusers pipeline directory, or"
             " 'tiny' for the one that ships with the package"
         )
+    if not ckpt or not path.is_dir():
+        raise InputError(
+            f"--ckpt {ckpt!r}: not a directory; give a diffusers pipeline directory"
+        )
     if not (path / "model_index.json").is_file():
         raise InputError(
             f"--ckpt {ckpt}: no model_index.json in it, so it is not a diffusers"
@@ -67,7 +71,7 @@ def load_model(
     path = checkpoint_path(ckpt)
     index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
     name = index.get("_class_name") if isinstance(index, dict) else None
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         raise InputError(
             f"{path / 'model_index.json'}: _class_name {name!r} has no adapter; known"
             f" pipeline classes: {', '.join(sorted(FAMILIES))}"
@@ -77,8 +81,8 @@ def load_model(
             raise InputError(f"--dtype {dtype}: choose from {', '.join(DTYPES)}")
         dtype = DTYPES[dtype]
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {device}: not available ({reason})") from error
     return FAMILIES[name](path, index, torch.device(device), dtype)

@@ -7,23 +7,31 @@ The pipeline's own code encodes captions and generates; noise is added by
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.errors import InputError
-from tqd_probe.files import digest, read_json
+from tqd_probe.files import digest, file_digest, read_json
 from tqd_probe.models.base import Conditioned
-from tqd_probe.models.weights import fingerprint
+from tqd_probe.models.weights import fingerprint, load_component, read_config
 from tqd_probe.noise import flow_corrupt, flow_target
 
 MAX_SEQUENCE_LENGTH = 512  # default of WanPipeline.__call__
 DEFAULT_SHAPE = ClipShape(frames=81, height=480, width=832, fps=16)
+COMPONENTS: dict[str, str | None] = {
+    "transformer": "WanTransformer3DModel",
+    "vae": "AutoencoderKLWan",
+    "text_encoder": "UMT5EncoderModel",
+    "tokenizer": None,
+}
 NATIVE_FILE = "native_clip.json"
 
 
@@ -52,12 +60,21 @@ class WanModel:
             InputError: If a component is missing or damaged, or the checkpoint is of
                 a Wan variant that this adapter does not serve.
         """
+        for name, class_name in COMPONENTS.items():
+            entry = index.get(name)
+            if not (isinstance(entry, list) and len(entry) == 2):
+                raise InputError(
+                    f"{path / 'model_index.json'}: {name}: missing or not [library,"
+                    " class]; copy the whole checkpoint"
+                )
+            if class_name is not None:
+                read_config(path / name, class_name)
         unserved = {
             "transformer_2": "two experts (Wan 2.2 A14B)",
             "image_encoder": "image conditioning (I2V)",
         }
         for name, variant in unserved.items():
-            if index.get(name, [None])[0] is not None:
+            if index.get(name) not in (None, [None, None]):
                 raise InputError(
                     f"{path / 'model_index.json'}: {name}: Wan with {variant} has no"
                     " adapter yet; use a text-to-video checkpoint with one transformer"
@@ -72,10 +89,16 @@ class WanModel:
         self.fingerprint = fingerprint(path / "transformer")
         parts = [fingerprint(path / name) for name in ("vae", "text_encoder")]
         configs = [
-            read_json(path / name / "config.json", "a component's configuration")
-            for name in ("vae", "text_encoder")
+            read_config(path / "vae", "AutoencoderKLWan"),
+            read_config(path / "text_encoder", "UMT5EncoderModel"),
         ]
-        self.encoder_fingerprint = "sha256:" + digest([parts, configs])
+        words = sorted((path / "tokenizer").glob("*"))
+        if not words:
+            raise InputError(
+                f"{path / 'tokenizer'}: missing or empty; copy the whole checkpoint"
+            )
+        tokens = [[file.name, file_digest(file)] for file in words if file.is_file()]
+        self.encoder_fingerprint = "sha256:" + digest([parts, configs, tokens])
         self.native = _native_shape(path)
         self._network: torch.nn.Module | None = None
         self._encoders: Any = None
@@ -84,13 +107,10 @@ class WanModel:
     def network(self) -> torch.nn.Module:
         """The transformer, in evaluation mode."""
         if self._network is None:
-            network = WanTransformer3DModel.from_pretrained(
-                self.path / "transformer",
-                torch_dtype=self.dtype,
-                use_safetensors=True,
-                local_files_only=True,
+            network = load_component(
+                WanTransformer3DModel, self.path / "transformer", torch_dtype=self.dtype
             )
-            self._network = network.to(self.device).eval()
+            self._network = network.to(self.device)
         return self._network
 
     def bound_to(self, network: torch.nn.Module) -> WanModel:
@@ -108,20 +128,26 @@ class WanModel:
 
     def _load_encoders(self) -> Any:
         if self._encoders is None:
-            local: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
-            vae = AutoencoderKLWan.from_pretrained(
-                self.path / "vae", torch_dtype=torch.float32, **local
+            vae = load_component(
+                AutoencoderKLWan, self.path / "vae", torch_dtype=torch.float32
             )
-            text_encoder = UMT5EncoderModel.from_pretrained(
-                self.path / "text_encoder", dtype=self.dtype, **local
+            text_encoder = load_component(
+                UMT5EncoderModel, self.path / "text_encoder", dtype=self.dtype
             )
-            tokenizer = AutoTokenizer.from_pretrained(
-                self.path / "tokenizer", local_files_only=True
-            )
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(
+                    self.path / "tokenizer", local_files_only=True
+                )
+            except Exception as error:  # libraries raise whatever they meet
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"{self.path / 'tokenizer'}: cannot be loaded ({reason}); copy the"
+                    " component again"
+                ) from error
             pipe: Any = WanPipeline(
                 tokenizer=tokenizer,
-                text_encoder=text_encoder.eval(),
-                vae=vae.eval(),
+                text_encoder=text_encoder,
+                vae=vae,
                 scheduler=None,
                 transformer=None,
             )
@@ -248,7 +274,8 @@ class WanModel:
             Predicted velocity, same shape as the latents.
         """
         network = self.network
-        dtype = next(network.parameters()).dtype
+        # Wan keeps some parameters in float32; its matrices have the chosen type.
+        dtype = network.get_parameter("patch_embedding.weight").dtype
         text = conditioning["encoder_hidden_states"]
         wide = torch.float64 if dtype == torch.float64 else torch.float32
         return network(
@@ -331,16 +358,26 @@ def _native_shape(path: Path) -> ClipShape:
         return DEFAULT_SHAPE
     value = read_json(file, "num_frames, height, width and fps of native clips")
     try:
-        return ClipShape(
-            frames=int(value["num_frames"]),
-            height=int(value["height"]),
-            width=int(value["width"]),
-            fps=float(value["fps"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        found = _NativeClip.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "content"
         raise InputError(
-            f"{file}: needs num_frames, height, width and fps as numbers ({error})"
-        ) from error
+            f"{file}: {field}: {first['msg']}; it needs num_frames, height, width"
+            " (whole numbers) and fps"
+        ) from None
+    return ClipShape(found.num_frames, found.height, found.width, found.fps)
+
+
+class _NativeClip(BaseModel):
+    """Content of ``native_clip.json``."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    num_frames: int = Field(ge=1, le=100_000)
+    height: int = Field(ge=1, le=100_000)
+    width: int = Field(ge=1, le=100_000)
+    fps: float = Field(ge=0.01, le=10_000)
 
 
 def _group(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.errors import InputError
-from tqd_probe.files import digest
+from tqd_probe.files import digest, read_json
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -44,6 +44,73 @@ def weight_files(component: Path) -> list[Path]:
     return files
 
 
+def load_component(cls: Any, component: Path, **options: Any) -> Any:
+    """Load one component of a pipeline, whole or not at all.
+
+    Args:
+        cls: Its class, with `from_pretrained` and `output_loading_info`.
+        component: The component's folder.
+        **options: Passed on.
+
+    Returns:
+        The component, in evaluation mode.
+
+    Raises:
+        InputError: If files are damaged or weights do not fit the configuration
+            (libraries fill what is missing with random numbers).
+    """
+    try:
+        made, notes = cls.from_pretrained(
+            component,
+            output_loading_info=True,
+            use_safetensors=True,
+            local_files_only=True,
+            **options,
+        )
+    except Exception as error:  # libraries raise whatever they meet
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{component}: cannot be loaded ({type(error).__name__}: {reason}); copy"
+            " the component again"
+        ) from error
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if notes.get(kind):
+            first = sorted(map(str, notes[kind]))[0]
+            raise InputError(
+                f"{component}: {kind.replace('_keys', '')} weights"
+                f" ({len(notes[kind])}, such as {first}); config.json and weights must"
+                " be of one model"
+            )
+    return made.eval()
+
+
+def read_config(component: Path, class_name: str) -> dict[str, Any]:
+    """Read a component's `config.json` and check its class.
+
+    Args:
+        component: The component's folder.
+        class_name: Class that the configuration must name.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: If the file is missing, damaged or of another class.
+    """
+    path = component / "config.json"
+    if not path.is_file():
+        raise InputError(f"{path}: missing; copy the whole checkpoint")
+    config = read_json(path, "a component's configuration")
+    named = [] if not isinstance(config, dict) else config.get("architectures") or []
+    stated = config.get("_class_name") if isinstance(config, dict) else None
+    if class_name not in (stated, *named):
+        raise InputError(
+            f"{path}: _class_name {stated or named or None!r}, expected"
+            f" {class_name!r}; copy the component again"
+        )
+    return dict(config)
+
+
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Read a safetensors header and check that the file is whole.
 
@@ -64,9 +131,18 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             header = json.loads(handle.read(min(length, size)))
         header.pop("__metadata__", None)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+        kinds = {str(entry["dtype"]) for entry in header.values()}
+        starts = [int(entry["data_offsets"][0]) for entry in header.values()]
+        end = int(end)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error,
+            RecursionError):  # fmt: skip
         raise InputError(f"{path}: not a whole safetensors file; {cure}") from None
-    if 8 + length + end != size:
+    odd = sorted(kinds - {"F64", "F32", "F16", "BF16"})
+    if odd:
+        raise InputError(
+            f"{path}: tensors of type {odd[0]}; only floating-point weights are probed"
+        )
+    if any(start > end for start in starts) or 8 + length + end != size:
         raise InputError(
             f"{path}: {size} bytes, its header promises {8 + length + end}"
             f" (truncated?); {cure}"
