@@ -273,9 +273,9 @@ class WanModel:
         Returns:
             Predicted velocity, same shape as the latents.
         """
-        network = self.network
+        network: Any = self.network
         # Wan keeps some parameters in float32; its matrices have the chosen type.
-        dtype = network.get_parameter("patch_embedding.weight").dtype
+        dtype = network.patch_embedding.weight.dtype
         text = conditioning["encoder_hidden_states"]
         wide = torch.float64 if dtype == torch.float64 else torch.float32
         return network(
