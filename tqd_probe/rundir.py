@@ -84,10 +84,7 @@ def claim(
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: is a file; choose a directory")
     known = read_json(note, "a run's configuration") if note.exists() else None
-    strangers = (
-        [] if known else [p for p in _content(out) if not p.name.startswith(".")]
-    )
-    if strangers:
+    if known is None and any(not p.name.startswith(".") for p in _content(out)):
         raise InputError(
             f"--out {out}: not empty and not a run; choose another directory"
         )
