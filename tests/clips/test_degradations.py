@@ -174,7 +174,7 @@ def test_compress_takes_odd_sizes():
     clip = ArrayClip(CLIPS[0].read(replace(SHAPE, height=33, width=47)))
     out = Degradation("compress", 1).apply(clip, clip.shape, 0)
     assert out.shape == clip.video.shape
-    assert 0 < difference(out, clip.video) < 6
+    assert 0 < difference(out, clip.video) < 8
 
 
 @pytest.mark.parametrize(("severity", "factor"), [(3, 2), (5, 4)])
@@ -333,7 +333,7 @@ def test_parse():
     assert [str(d) for d in found] == ["blur:3", "freeze:5"]
     assert [d.kind for d in found] == ["visual_degraded", "motion_degraded"]
     assert parse_degradations(",".join(map(str, EVERY))) == tuple(EVERY)
-    assert len(EVERY) == 9 * 5 + 2
+    assert len(EVERY) == 11 * 5
 
 
 @pytest.mark.parametrize(
