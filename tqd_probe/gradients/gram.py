@@ -95,8 +95,8 @@ def reduce_level(
         total: np.ndarray | float = 0.0
         inner: np.ndarray | float = 0.0
         for at in range(start, stop, width):
-            block = columns(at, min(stop, at + width)).astype(np.float64)
-            mean = block.mean(2)
+            block = columns(at, min(stop, at + width)).astype(np.float64, copy=False)
+            mean = block.mean(2) if block.shape[2] > 1 else block[:, :, 0]
             flat = mean.reshape(-1, mean.shape[-1])
             total = total + flat @ flat.T
             inner = inner + np.matmul(block, block.swapaxes(-1, -2))

@@ -214,13 +214,14 @@ class GradientStore:
         )
         handles = [[safe_open(path, "np") for path in row] for row in paths]
 
+        conditions = losses.shape[-1]
+
         def columns(start: int, stop: int) -> np.ndarray:
-            # [conditions, clips, draws, columns]
-            part = [
-                [h.get_slice("gradients")[:, start:stop] for h in row]
-                for row in handles
-            ]
-            return np.moveaxis(np.array(part), 2, 0)
+            block = np.empty((conditions, clips, draws, stop - start))
+            for clip, draw in np.ndindex(clips, draws):
+                part = handles[clip][draw].get_slice("gradients")
+                block[:, clip, draw] = part[:, start:stop]
+            return block
 
         gram = reduce_level(columns, groups, losses, max(1, BLOCK // losses.size))
         write_tensors(self._gram(level), gram.tensors(), self._place(level))
