@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from tqd_probe.files import read_json, write_json
+from tqd_probe.files import finite_or_none, read_json, write_json
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.plot import read_result
 from tqd_probe.similarity import (
@@ -52,7 +52,15 @@ def third(store: GradientStore, levels: list[int], condition: int, seed: int) ->
             kept.append(debiased_cosine(gd, gg, dd))
     means = [np.mean(parts, axis=0) for parts in (whole, resampled, jackknife)]
     low, high = bca_interval(float(means[0][0]), means[1], means[2], 0.95)
-    return {"cosine": float(means[0][0]), "ci": [low, high]}
+    return {
+        "cosine": finite_or_none(float(means[0][0])),
+        "ci": [finite_or_none(low), finite_or_none(high)],
+    }
+
+
+def _show(value: float | None) -> str:
+    """Write a number, or a dash where it is undefined."""
+    return "-" if value is None else f"{value:.2f}"
 
 
 def main() -> None:
@@ -83,7 +91,7 @@ def main() -> None:
         rho = None if None in cosine else float(spearmanr(sigmas, cosine).statistic)
         rows[name] = {"spearman": rho, **some}
         cells = "  ".join(
-            f"{key} {v['cosine']:.2f} [{v['ci'][0]:.2f}, {v['ci'][1]:.2f}]"
+            f"{key} {_show(v['cosine'])} [{_show(v['ci'][0])}, {_show(v['ci'][1])}]"
             for key, v in some.items()
         )
         print(f"{name:14} Spearman {'-' if rho is None else f'{rho:.2f}':>5}  {cells}")
