@@ -91,30 +91,34 @@ def _cells(
 
 
 def _write_values(
-    axes: Axes, levels: np.ndarray, values: np.ndarray, mesh: Any
+    axes: Axes, levels: np.ndarray, places: np.ndarray, mesh: Any, digits: str
 ) -> None:
-    """Write each value into its cell, dark on light and light on dark."""
+    """Write numbers into cells, dark on light and light on dark.
+
+    `places` are the cells' values on the colour scale; `digits` says what to write:
+    the value itself, or two to its power.
+    """
     edges = _edges(levels)
-    for row, line in enumerate(values):
+    for row, line in enumerate(places):
         for column, value in enumerate(line):
             if not np.isfinite(value) or edges[column + 1] - edges[column] < 0.045:
                 continue
-            red, green, blue, _ = mesh.cmap(mesh.norm(value))
+            colour = mesh.cmap(mesh.norm(value))
+            red, green, blue, _ = colour
             bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
+            text = f"{2.0**value:.2g}" if digits == "power" else f"{value:.2f}"
+            if digits != "power" and abs(value) < 1:
+                text = text.replace("0.", ".", 1)
             axes.text(
                 (edges[column] + edges[column + 1]) / 2,
                 row + 0.5,
-                f"{value:.2f}".replace("0.", ".", 1)
-                if abs(value) < 1
-                else f"{value:.2f}",
+                text,
                 ha="center",
                 va="center",
                 fontsize=8,
                 color="black" if bright else "white",
                 zorder=6,
-                path_effects=[
-                    withStroke(linewidth=2, foreground=mesh.cmap(mesh.norm(value)))
-                ],
+                path_effects=[withStroke(linewidth=2, foreground=colour)],
             )
 
 
@@ -153,10 +157,10 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     ceiling = numbers(result["golden"]["ceiling"])[None]
     style: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
     mesh = _cells(ceiling_axes, levels, ceiling, **style)
-    _write_values(ceiling_axes, levels, ceiling, mesh)
+    _write_values(ceiling_axes, levels, ceiling, mesh, "value")
     ceiling_axes.set_yticklabels(["golden\nnoise ceiling*"])
     mesh = _cells(axes, levels, values, **style)
-    _write_values(axes, levels, values, mesh)
+    _write_values(axes, levels, values, mesh, "value")
     axes.set_yticklabels(names)
     for row, key in enumerate(keys):
         entry = schedule.classes.get(key) or schedule.degradations_detail[key]
@@ -214,16 +218,7 @@ def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
     finite = np.abs(logs[np.isfinite(logs)])
     reach = max(1.0, float(np.ceil(finite.max())) if len(finite) else 1.0)
     mesh = _cells(axes, levels, logs, cmap="RdBu_r", vmin=-reach, vmax=reach)
-    edges = _edges(levels)
-    for row, line in enumerate(values):
-        for column, value in enumerate(line):
-            if np.isfinite(value) and edges[column + 1] - edges[column] >= 0.045:
-                dark = abs(logs[row, column]) > 0.62 * reach
-                axes.text(
-                    (edges[column] + edges[column + 1]) / 2, row + 0.5, f"{value:.2g}",
-                    ha="center", va="center", fontsize=8,
-                    color="white" if dark else "black",
-                )  # fmt: skip
+    _write_values(axes, levels, logs, mesh, "power")
     axes.set_yticklabels(names)
     _hatch_unresolved(axes, result, len(names))
     axes.set_xlabel(AXIS)

@@ -7,20 +7,19 @@ The pipeline's own code encodes captions and generates; noise is added by
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.errors import InputError
 from tqd_probe.files import digest, file_digest, read_json
 from tqd_probe.models.base import Conditioned
+from tqd_probe.models.native import native_shape
 from tqd_probe.models.weights import fingerprint, load_component, read_config
 from tqd_probe.noise import flow_corrupt, flow_target
 
@@ -32,7 +31,6 @@ COMPONENTS: dict[str, str | None] = {
     "text_encoder": "UMT5EncoderModel",
     "tokenizer": None,
 }
-NATIVE_FILE = "native_clip.json"
 
 
 class WanModel:
@@ -99,7 +97,7 @@ class WanModel:
             )
         tokens = [[file.name, file_digest(file)] for file in words if file.is_file()]
         self.encoder_fingerprint = "sha256:" + digest([parts, configs, tokens])
-        self.native = _native_shape(path)
+        self.native = native_shape(path, DEFAULT_SHAPE)
         self._network: torch.nn.Module | None = None
         self._encoders: Any = None
 
@@ -349,35 +347,6 @@ class WanModel:
             output_type="np",
         ).frames
         return np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8)
-
-
-def _native_shape(path: Path) -> ClipShape:
-    """Read the clip shape a checkpoint was trained on; Wan's 480p where unstated."""
-    file = path / NATIVE_FILE
-    if not file.exists():
-        return DEFAULT_SHAPE
-    value = read_json(file, "num_frames, height, width and fps of native clips")
-    try:
-        found = _NativeClip.model_validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "content"
-        raise InputError(
-            f"{file}: {field}: {first['msg']}; it needs num_frames, height, width"
-            " (whole numbers) and fps"
-        ) from None
-    return ClipShape(found.num_frames, found.height, found.width, found.fps)
-
-
-class _NativeClip(BaseModel):
-    """Content of ``native_clip.json``."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    num_frames: int = Field(ge=1, le=100_000)
-    height: int = Field(ge=1, le=100_000)
-    width: int = Field(ge=1, le=100_000)
-    fps: float = Field(ge=0.01, le=10_000)
 
 
 def _group(name: str) -> str:
