@@ -37,6 +37,7 @@ from tqd_probe.settings import RunSettings
 
 DEFAULT_CLIPS = 24
 LEAST_COVERED = 0.99
+ONE_THREAD_BELOW = 10_000_000  # parameters
 AGREEMENT = {"fp32": 1e-3, "bf16": 0.1}
 log = logging.getLogger("tqd_probe")
 
@@ -235,7 +236,8 @@ def run(probe: Probe, quiet: bool = False) -> None:
         _check_finite(probe, engine.per_clip(first, len(names))[0], 0, 0, names)
         return engine.covered_share(first, len(names))
 
-    probe.covered_share = store.covered_share(coverage)
+    with _steady_torch(probe):
+        probe.covered_share = store.covered_share(coverage)
     if probe.covered_share < LEAST_COVERED:
         raise GradientError(
             f"--ckpt {settings.ckpt}: only {probe.covered_share:.4f} of the squared"
@@ -244,7 +246,7 @@ def run(probe: Probe, quiet: bool = False) -> None:
     clips, levels = len(encoded.ids), len(probe.sigmas)
     total = levels * clips * settings.draws
     bar = tqdm(total=total, desc="probe", unit="draw", disable=quiet, smoothing=0.05)
-    with bar, _torch_threads_kept():
+    with bar, _steady_torch(probe):
         for level, sigma in enumerate(probe.sigmas):
             bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
@@ -296,14 +298,23 @@ def _check_finite(
 
 
 @contextmanager
-def _torch_threads_kept() -> Iterator[None]:
-    """Keep torch deterministic while capturing: resumed runs equal whole ones."""
-    before = torch.are_deterministic_algorithms_enabled()
+def _steady_torch(probe: Probe) -> Iterator[None]:
+    """Keep torch deterministic while capturing: resumed runs equal whole ones.
+
+    The layers of a small network are too short to share: on a CPU, waking a second
+    thread for each of them costs more than it saves. One rule for all runs, since the
+    number of threads decides how sums are rounded.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    parameters = sum(p.numel() for p in probe.model.network.parameters())
+    if probe.settings.device == "cpu" and parameters < ONE_THREAD_BELOW:
+        torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before[0])
+        torch.set_num_threads(before[1])
 
 
 def self_check(probe: Probe) -> dict[str, Any]:
