@@ -310,9 +310,13 @@ def _steady_torch(probe: Probe) -> Iterator[None]:
     if probe.settings.device == "cpu" and parameters < ONE_THREAD_BELOW:
         torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    memory.fill_uninitialized_memory = False  # none is read
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before[0])
         torch.set_num_threads(before[1])
 

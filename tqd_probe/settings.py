@@ -12,7 +12,7 @@ from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.errors import InputError
 from tqd_probe.noise import shift_sigma
 
-DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5,slow:3"
+DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 
 
 class ProbeSettings(BaseModel):
