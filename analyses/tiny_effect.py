@@ -3,7 +3,7 @@
 The claim (arXiv 2603.25527): the cosine of visually degraded clips rises with sigma;
 that of frozen clips is higher at low sigma than in the middle. Reported per
 degradation: Spearman's correlation of the debiased cosine with sigma, and the cosine
-pooled over the levels of a third with its interval over clips.
+averaged over the resolved levels of a third with its interval over clips.
 
     python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
     python analyses/tiny_effect.py runs/tiny          # writes results/tiny_effect.json
@@ -80,6 +80,11 @@ def main() -> None:
         "middle": [i for i, s in enumerate(sigmas) if 1 / 3 <= s < 2 / 3],
         "highest": [i for i, s in enumerate(sigmas) if s >= 2 / 3],
     }
+    known_levels = result["golden"]["resolved"]
+    thirds = {
+        key: [level for level in levels if known_levels[level]]
+        for key, levels in thirds.items()
+    }
     names = [n for n, s in result["subjects"].items() if s["kind"] == "degradation"]
     rows = {}
     for condition, name in enumerate(names, start=1):
@@ -102,6 +107,7 @@ def main() -> None:
             "run": " ".join(result["provenance"]["argv"]),
             "levels": sigmas,
             "curves": {n: result["subjects"][n]["cosine"] for n in names},
+            "levels_of_thirds": {k: [sigmas[i] for i in v] for k, v in thirds.items()},
             "thirds": rows,
         },
     )
