@@ -121,7 +121,7 @@ def test_byte_order_mark(tmp_path):
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
-        ("b.mp4,x,1.2,,,", ["line 3", "mq", "1.2", "[0, 1]", "tqd_probe.score"]),
+        ("b.mp4,x,1.2,,,", ["line 3", "mq", "1.2", "[0, 1]", "scale the column"]),
         ("b.mp4,x,,-0.1,,", ["line 3", "vq", "-0.1", "[0, 1]"]),
         ("b.mp4,x,nan,,,", ["line 3", "mq", "'nan'", "not a number"]),
         ("b.mp4,x,,inf,,", ["line 3", "vq", "'inf'", "not a number"]),

@@ -107,8 +107,7 @@ class ManifestRow(BaseModel):
             )
         if not 0 <= number <= 1:
             raise ValueError(
-                f"{number:g} is outside [0, 1]; normalise the scores, for example with"
-                " python -m tqd_probe.score --from FILE"
+                f"{number:g} is outside [0, 1]; scale the column, best by rank, to [0, 1]"
             )
         return number
 
