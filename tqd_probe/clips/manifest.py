@@ -107,7 +107,7 @@ class ManifestRow(BaseModel):
             )
         if not 0 <= number <= 1:
             raise ValueError(
-                f"{number:g} is outside [0, 1]; scale the column, best by rank, to [0, 1]"
+                f"{number:g} is outside [0, 1]; scale the column to [0, 1]"
             )
         return number
 
