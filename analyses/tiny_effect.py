@@ -33,7 +33,9 @@ RESULTS = Path(__file__).parent / "results" / "tiny_effect.json"
 
 
 def third(store: GradientStore, levels: list[int], condition: int, seed: int) -> dict:
-    """Mean cosine over some levels, with its interval over clips."""
+    """Mean cosine over some levels, with its interval; null where there is none."""
+    if not levels:
+        return {"cosine": None, "ci": [None, None]}
     whole, resampled, jackknife = [], [], []
     for level in levels:
         products = store.level(level).all_groups().products[0]

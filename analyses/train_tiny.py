@@ -43,8 +43,7 @@ LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
 RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
 
 
-Z = 48  # latent channels
-SCALE = 2.0  # latents_std of every channel
+Z = 62  # latent channels
 
 
 def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
@@ -128,12 +127,13 @@ def normalisation(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Choose `latents_mean` and `latents_std` of the autoencoder.
 
     The channels are principal components, so they keep their order of size: one scale
-    for all, which puts objects (deviation 2 to 0.6) at high noise levels and texture
-    (0.5 to 0.1) at low ones, as in pixels. Dividing each channel by its own deviation,
-    as Wan does with learned channels of like size, gave texture the weight of objects.
+    for all, with which their mean variance is 1. It puts objects (deviation 4 to 1) at
+    high noise levels and texture (0.5 to 0.1) at low ones, as in pixels. Dividing each
+    channel by its own deviation, as Wan does with learned channels of like size, gives
+    texture the weight of objects.
     """
     mean = raw.mean((0, 2, 3, 4))
-    return mean, torch.full_like(mean, SCALE)
+    return mean, raw.var((0, 2, 3, 4)).mean().sqrt().expand_as(mean).clone()
 
 
 def load_videos(seed: int, count: int) -> torch.Tensor:
@@ -291,8 +291,10 @@ def train_transformer(
         s = sigma[:, None, None, None, None]
         pred = model((1 - s) * x0 + s * eps, 1000 * sigma, text).sample
         loss = ((pred - (eps - x0)) ** 2).mean()
+        rate = cosine(step, args.horizon, warm, args.lr_floor)
+        rate *= min(1.0, (args.steps - step) / args.anneal)
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * cosine(step, args.steps, warm, args.lr_floor)
+            group["lr"] = args.lr * rate
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -348,10 +350,14 @@ def main() -> None:
     parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
     parser.add_argument("--decoder-steps", type=int, default=2800)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
-    parser.add_argument("--steps", type=int, default=2400, help="transformer steps")
-    parser.add_argument("--export-step", type=int, help="checkpoint to export")
+    parser.add_argument("--steps", type=int, default=6500, help="transformer steps")
+    parser.add_argument("--horizon", type=int, default=8000, help="of the cosine")
+    parser.add_argument("--anneal", type=int, default=1000, help="last steps, to zero")
+    parser.add_argument(
+        "--export-step", type=int, default=4000, help="checkpoint to export"
+    )
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--lr-floor", type=float, default=0.1)
+    parser.add_argument("--lr-floor", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -367,7 +373,7 @@ def main() -> None:
     shift, scale = (v[None, :, None, None, None] for v in (mean, std))
     held = ((raw_held - shift) / scale, held_captions)
     train_transformer(args.work, (raw - shift) / scale, captions, held, args)
-    step = args.export_step or args.steps
+    step = args.export_step
     out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
     export(args.work, out, step, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())

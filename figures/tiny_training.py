@@ -49,7 +49,7 @@ def main() -> None:
         ylim=(0, None),
         xlim=(0, 1),
     )
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.01))
     sns.despine(figure)
     out = Path(__file__).with_suffix(".png")
     figure.savefig(out, dpi=130)

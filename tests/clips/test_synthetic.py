@@ -54,8 +54,8 @@ def test_two_sizes_show_the_same_scene():
         shrunk = [cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA) for f in large]
         error = np.abs(np.stack(shrunk).astype(int) - small)
         assert error.mean() < 1.0
-        # The weave is sampled at 64 pixels and averaged at 128, hence some error.
-        assert np.abs(small.astype(int) - small[::-1]).mean() > 5 * error.mean()
+        # Grain of 4 pixels is sampled at 64 and averaged at 128, hence some error.
+        assert np.abs(small.astype(int) - small[::-1]).mean() > 7 * error.mean()
 
 
 def test_wide_frames_extend_the_scene():

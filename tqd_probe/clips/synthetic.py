@@ -32,14 +32,13 @@ BACKGROUNDS = {
     "olive": (0.35, 0.38, 0.20),
     "navy": (0.15, 0.19, 0.36),
 }
-# A fine weave of its own for each background: cycles per shorter side along x and y.
-# It is what blur and downscaling remove first; wavelengths of 4 to 5 pixels at 64.
-WEAVES = {
-    "grey": ((12.0, 8.0), (-8.0, 12.0)),
-    "brown": ((12.0, 0.0), (0.0, 12.0)),
-    "olive": ((12.0, 4.0), (-12.0, 4.0)),
-    "navy": ((4.0, 12.0), (16.0, 0.0)),
-}
+# The grain of every background: a field of random plane waves, isotropic, with the
+# falling amplitudes of natural texture. Cycles per shorter side; wavelengths down to
+# 4 pixels at 64 x 64.
+GRAIN_WAVES = 240
+GRAIN_CYCLES = (1.5, 16.0)
+GRAIN_FALL = 0.75  # amplitude falls as cycles ** -GRAIN_FALL
+GRAIN_CONTRAST = (0.12, 0.35)  # deviation relative to the background's colour
 SHAPES = ("circle", "square", "triangle", "diamond")
 PATTERNS = ("striped", "checkered", "dotted")
 DIRECTIONS = {
@@ -120,13 +119,13 @@ class SyntheticClip:
             RGB video, uint8 ``[frames, height, width, 3]``.
         """
         unit = shape.short_side
-        y, x = np.meshgrid(
-            (np.arange(shape.height) + 0.5) / unit,
-            (np.arange(shape.width) + 0.5) / unit,
-            indexing="ij",
-        )
-        kx, ky, phase, amplitude = self.waves.T[:, :, None, None]
-        texture = (amplitude * np.cos(2 * np.pi * (kx * x + ky * y) + phase)).sum(0)
+        across = (np.arange(shape.width) + 0.5) / unit
+        down = (np.arange(shape.height) + 0.5) / unit
+        y, x = np.meshgrid(down, across, indexing="ij")
+        # cos(a + b) = Re(e^ia e^ib): the whole field is one product of two factors.
+        kx, ky, phase, amplitude = self.waves.T
+        rows = np.exp(1j * (2 * np.pi * np.outer(down, ky) + phase)) * amplitude
+        texture = (rows @ np.exp(2j * np.pi * np.outer(kx, across))).real
         base = np.array(BACKGROUNDS[self.background])
         still = base * (1 + texture[..., None])
         frames = []
@@ -192,21 +191,26 @@ def _object(rng: np.random.Generator, colour: str) -> MovingObject:
     )
 
 
-def _patches(rng: np.random.Generator, count: int = 10) -> np.ndarray:
-    """Draw the coarse part of a texture: waves ``[count, 4]`` of random direction."""
-    turns = rng.uniform(0, 2 * np.pi, count)
-    cycles = rng.uniform(2.0, 8.0, count)
-    phases = rng.uniform(0, 2 * np.pi, count)
-    amplitudes = 0.10 * (cycles / 4) ** -0.5
+def _grain(rng: np.random.Generator) -> np.ndarray:
+    """Draw a texture: waves ``[GRAIN_WAVES, 4]`` spread evenly over the plane.
+
+    So many waves of random direction and phase leave nothing to guess: at a distance of
+    a wavelength the field tells nothing about itself, as in natural texture.
+
+    Args:
+        rng: Generator of the clip.
+
+    Returns:
+        Rows ``(kx, ky, phase, amplitude)``.
+    """
+    turns = rng.uniform(0, 2 * np.pi, GRAIN_WAVES)
+    low, high = GRAIN_CYCLES
+    cycles = np.sqrt(rng.uniform(low**2, high**2, GRAIN_WAVES))
+    phases = rng.uniform(0, 2 * np.pi, GRAIN_WAVES)
+    amplitudes = cycles**-GRAIN_FALL
+    amplitudes *= np.sqrt(2 / (amplitudes**2).sum()) * rng.uniform(*GRAIN_CONTRAST)
     columns = [cycles * np.cos(turns), cycles * np.sin(turns), phases, amplitudes]
     return np.stack(columns, axis=1)
-
-
-def _weave(rng: np.random.Generator, background: str) -> np.ndarray:
-    """Draw phase and strength of a background's weave; waves ``[2, 4]``."""
-    directions = np.array(WEAVES[background])
-    phases, amplitudes = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.12, 0.20, 2)
-    return np.column_stack([directions, phases, amplitudes])
 
 
 def synthetic_clip(index: int, seed: int = 0) -> SyntheticClip:
@@ -224,7 +228,7 @@ def synthetic_clip(index: int, seed: int = 0) -> SyntheticClip:
     colours = [str(name) for name in rng.permutation(list(COLOURS))[:count]]
     objects = tuple(_object(rng, colour) for colour in colours)
     background = str(rng.choice(list(BACKGROUNDS)))
-    waves = np.concatenate([_patches(rng), _weave(rng, background)])
+    waves = _grain(rng)
     names = [
         f"a {o.colour} {o.pattern} {o.shape} moving {o.direction}" for o in objects
     ]
