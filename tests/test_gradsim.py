@@ -296,6 +296,7 @@ def test_non_finite_gradient_names_clip_level_and_module(copied, tmp_path, capsy
         ("--params (", ("--params (", "not a regular expression")),
         ("--params zzz", ("--params zzz", "matches no parameter")),
         ("--frames 6", ("--frames 6", "multiple of 4 plus 1")),
+        ("--frames 1", ("--frames 1", "no motion", "--degradations")),
         ("--height 40", ("--height 40", "multiples of 16")),
         ("--device warp", ("--device warp", "not available")),
         ("--ckpt none", ("--ckpt none", "no such directory")),
@@ -325,6 +326,17 @@ def test_fewer_than_four_clips(pipeline, folder_of_clips, tmp_path, capsys):
         str(tmp_path / "x"),
     ]
     fails(capsys, argv, "3 golden clips, at least 4")
+
+
+def test_copies_of_one_clip_are_refused(pipeline, folder_of_clips, tmp_path, capsys):
+    folder = tmp_path / "clips"
+    shutil.copytree(folder_of_clips, folder)
+    video = sorted(folder.glob("*.mp4"))[0]
+    shutil.copy(video, folder / "zz.mp4")
+    (folder / "zz.txt").write_text("another caption")
+    argv = ["--ckpt", str(pipeline), "--clips", str(folder)]
+    argv += ["--out", str(tmp_path / "x")]
+    fails(capsys, argv, video.stem, "zz", "same video", "keep one")
 
 
 def test_no_checkpoint_given(capsys):

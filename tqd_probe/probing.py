@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tqd_probe.clips.degradations import Degradation, parse_degradations
+from tqd_probe.clips.degradations import MOTION, Degradation, parse_degradations
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.source import open_clips
 from tqd_probe.errors import GradientError, InputError
@@ -99,6 +99,11 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     model = load_model(settings.ckpt, settings.device, settings.dtype)
     shape = clip_shape(settings, model)
     model.check_shape(shape)
+    if shape.frames < 2 and any(d.kind == MOTION for d in degradations):
+        raise InputError(
+            f"--frames {shape.frames}: one frame has no motion to degrade; ask for more"
+            " frames or leave the motion degradations out of --degradations"
+        )
     limit = settings.num_clips
     if limit is None and settings.clips == "synthetic":
         limit = DEFAULT_CLIPS
@@ -130,6 +135,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     layout = make_layout(model.network, model.modules(), settings.params)
     kept = set(encoded.ids)
     content = [[c.id, c.identity(), c.caption] for c in found.golden if c.id in kept]
+    refuse_copies(settings.clips, content)
     inputs = {
         "checkpoint": model.fingerprint,
         "encoders": model.encoder_fingerprint,
@@ -147,6 +153,26 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         *(settings, out, model, shape, degradations),
         *(encoded, sigmas, layout, store),
     )
+
+
+def refuse_copies(source: str, content: list[list[str]]) -> None:
+    """Refuse clips that are one clip twice: they are no independent evidence.
+
+    Args:
+        source: What the user gave for ``--clips``.
+        content: Rows ``[id, identity, caption]``.
+
+    Raises:
+        InputError: If two identities are equal.
+    """
+    seen: dict[str, str] = {}
+    for name, identity, _ in content:
+        if identity in seen:
+            raise InputError(
+                f"--clips {source}: {seen[identity]} and {name} are the same video;"
+                " keep one, or the intervals would be too narrow"
+            )
+        seen[identity] = name
 
 
 def clip_shape(settings: RunSettings, model: VideoModel) -> ClipShape:

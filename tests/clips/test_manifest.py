@@ -129,6 +129,8 @@ def test_byte_order_mark(tmp_path):
         ("b.mp4,x,,,blurry,", ["line 3", "class", "'blurry'", *CLASSES]),
         ("b.mp4,,,,,", ["line 3", "caption", "empty", "fill"]),
         (",x,,,,", ["line 3", "video", "empty"]),
+        ("a\0b.mp4,x,,,,", ["line 3", "video", "NUL"]),
+        ("x" * 300 + ".mp4,x,,,,", ["line 3", "video", "longer"]),
         ("a.mp4,x,,,,", ["line 3", "video", "a.mp4", "line 2", "keep one"]),
         ("./sub/../a.mp4,x,,,,", ["line 3", "video", "line 2"]),
         ("b.mp4,x,,", ["line 3", "4 cells", "6 columns", "quote"]),

@@ -86,6 +86,23 @@ class ManifestRow(BaseModel):
             raise ValueError("is empty; fill it in or remove the row")
         return value.strip() if isinstance(value, str) else value
 
+    @field_validator("video")
+    @classmethod
+    def _file_name(cls, value: Path) -> Path:
+        """Return the path.
+
+        Raises:
+            ValueError: If no file can bear the name.
+        """
+        if "\0" in str(value):
+            raise ValueError("holds a NUL character; write the file's name as text")
+        longest = max(value.parts, key=len, default="")
+        if len(os.fsencode(longest)) > 255 or len(os.fsencode(value)) > 4000:
+            raise ValueError(
+                f"{longest[:40]}... is longer than a file's name can be; correct it"
+            )
+        return value
+
     @field_validator("mq", "vq", mode="before")
     @classmethod
     def _score(cls, value: Any) -> float | None:
