@@ -21,15 +21,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (
-    AutoencoderKLWan,
-    UniPCMultistepScheduler,
-    WanPipeline,
-    WanTransformer3DModel,
-)
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
 from fit_encoder import fit_encoder
+from tiny_parts import (
+    TEXT_LENGTH,
+    TRAIN_SEED,
+    Z,
+    new_text_encoder,
+    new_tokenizer,
+    new_transformer,
+    new_vae,
+)
 from tqdm import tqdm
-from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import UMT5EncoderModel
 
 from tqd_probe.clips import synthetic
 from tqd_probe.clips.shape import ClipShape
@@ -37,77 +41,9 @@ from tqd_probe.files import write_json
 from tqd_probe.rng import stream
 
 SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
-TRAIN_SEED, HELD_OUT_SEED = 1000, 2000
-TEXT_LENGTH = 32
+HELD_OUT_SEED = 2000
 LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
 RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
-
-
-Z = 62  # latent channels
-
-
-def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
-    """Build the autoencoder: 16 x 16 pixels and 4 frames to one latent, as Wan 2.2."""
-    return AutoencoderKLWan(
-        base_dim=64,
-        decoder_base_dim=44,
-        z_dim=Z,
-        dim_mult=[1, 1, 1],
-        num_res_blocks=0,
-        temperal_downsample=[True, True],
-        patch_size=4,
-        in_channels=48,
-        out_channels=48,
-        scale_factor_spatial=16,
-        latents_mean=mean,
-        latents_std=std,
-    )
-
-
-def new_transformer() -> WanTransformer3DModel:
-    """Build the transformer: 80 tokens for a native clip."""
-    return WanTransformer3DModel(
-        patch_size=(1, 1, 1),
-        num_attention_heads=4,
-        attention_head_dim=24,
-        in_channels=Z,
-        out_channels=Z,
-        text_dim=64,
-        freq_dim=64,
-        ffn_dim=288,
-        num_layers=5,
-        rope_max_seq_len=64,
-    )
-
-
-def new_tokenizer() -> T5Tokenizer:
-    """Build the tokenizer: one token per caption word, letters for all others."""
-    words: set[str] = set()
-    for index in range(3000):
-        words.update(synthetic.synthetic_clip(index, TRAIN_SEED).caption.split())
-    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -4.0)]
-    vocab += [(f"\u2581{word}", -2.0) for word in sorted(words)]
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,'!?-"
-    taken = {word for word, _ in vocab}
-    vocab += [(letter, -6.0) for letter in letters if letter not in taken]
-    return T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=TEXT_LENGTH)
-
-
-def new_text_encoder(vocab_size: int) -> UMT5EncoderModel:
-    """Build the text encoder: two layers of width 64."""
-    config = UMT5Config(
-        vocab_size=vocab_size,
-        d_model=64,
-        d_kv=16,
-        d_ff=128,
-        num_layers=2,
-        num_heads=4,
-        dropout_rate=0.0,
-        pad_token_id=0,
-        eos_token_id=1,
-        decoder_start_token_id=0,
-    )
-    return UMT5EncoderModel(config)
 
 
 def to_model(video: np.ndarray) -> torch.Tensor:
@@ -292,7 +228,7 @@ def train_transformer(
         pred = model((1 - s) * x0 + s * eps, 1000 * sigma, text).sample
         loss = ((pred - (eps - x0)) ** 2).mean()
         rate = cosine(step, args.horizon, warm, args.lr_floor)
-        rate *= min(1.0, (args.steps - step) / args.anneal)
+        rate *= min(1.0, (args.steps - step) / max(1, args.anneal))
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate
         optimizer.zero_grad()
@@ -340,6 +276,14 @@ def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
     write_json(out / "native_clip.json", native)
 
 
+def every_50(curve: list[list[float]], digits: int) -> list[float]:
+    """Average a curve of ``[step, value]`` over stretches of 50 steps."""
+    means = [
+        np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)
+    ]
+    return [round(float(mean), digits) for mean in means]
+
+
 def main() -> None:
     """Run the stages."""
     parser = argparse.ArgumentParser(
@@ -360,6 +304,8 @@ def main() -> None:
     parser.add_argument("--lr-floor", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.export_step not in (args.steps, *range(500, args.steps, 500)):
+        parser.error("--export-step: a multiple of 500 below --steps, or the last")
     args.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     vae = new_vae([0.0] * Z, [1.0] * Z).eval()
@@ -373,26 +319,18 @@ def main() -> None:
     shift, scale = (v[None, :, None, None, None] for v in (mean, std))
     held = ((raw_held - shift) / scale, held_captions)
     train_transformer(args.work, (raw - shift) / scale, captions, held, args)
-    step = args.export_step
     out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
-    export(args.work, out, step, mean.tolist(), std.tolist())
+    export(args.work, out, args.export_step, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
-    smooth = [
-        np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)
-    ]
     vae_curve = torch.load(args.work / "decoder.pt", weights_only=True)["curve"]
-    vae_smooth = [
-        np.mean([v for _, v in vae_curve[i : i + 50]])
-        for i in range(0, len(vae_curve), 50)
-    ]
     sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
              for p in out.iterdir() if p.is_dir()}  # fmt: skip
     result = {
         "command": "python analyses/train_tiny.py --work WORK --stage transformer",
         "seed": args.seed,
-        "exported_step": step,
-        "decoder_mse_every_50_steps": [round(float(v), 6) for v in vae_smooth],
-        "loss_every_50_steps": [round(float(v), 5) for v in smooth],
+        "exported_step": args.export_step,
+        "decoder_mse_every_50_steps": every_50(vae_curve, 6),
+        "loss_every_50_steps": every_50(curve, 5),
         "held_out": held_curves,
         "bytes": sizes,
     }

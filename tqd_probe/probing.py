@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tqd_probe.clips.degradations import MOTION, Degradation, parse_degradations
+from tqd_probe.clips.degradations import Degradation, check_frames, parse_degradations
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.source import open_clips
+from tqd_probe.clips.source import open_clips, refuse_copies
 from tqd_probe.errors import GradientError, InputError
 from tqd_probe.files import digest
 from tqd_probe.gradients import reference
@@ -99,11 +99,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     model = load_model(settings.ckpt, settings.device, settings.dtype)
     shape = clip_shape(settings, model)
     model.check_shape(shape)
-    if shape.frames < 2 and any(d.kind == MOTION for d in degradations):
-        raise InputError(
-            f"--frames {shape.frames}: one frame has no motion to degrade; ask for more"
-            " frames or leave the motion degradations out of --degradations"
-        )
+    check_frames(degradations, shape)
     limit = settings.num_clips
     if limit is None and settings.clips == "synthetic":
         limit = DEFAULT_CLIPS
@@ -113,6 +109,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
             f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4"
             " are needed to tell signal from noise; add clips"
         )
+    refuse_copies(settings.clips, found.golden)
     for name, others in found.others.items():
         log.warning("%d clips of class %s are not probed", len(others), name)
     cache = settings.cache or default_cache()
@@ -135,7 +132,6 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     layout = make_layout(model.network, model.modules(), settings.params)
     kept = set(encoded.ids)
     content = [[c.id, c.identity(), c.caption] for c in found.golden if c.id in kept]
-    refuse_copies(settings.clips, content)
     inputs = {
         "checkpoint": model.fingerprint,
         "encoders": model.encoder_fingerprint,
@@ -153,26 +149,6 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         *(settings, out, model, shape, degradations),
         *(encoded, sigmas, layout, store),
     )
-
-
-def refuse_copies(source: str, content: list[list[str]]) -> None:
-    """Refuse clips that are one clip twice: they are no independent evidence.
-
-    Args:
-        source: What the user gave for ``--clips``.
-        content: Rows ``[id, identity, caption]``.
-
-    Raises:
-        InputError: If two identities are equal.
-    """
-    seen: dict[str, str] = {}
-    for name, identity, _ in content:
-        if identity in seen:
-            raise InputError(
-                f"--clips {source}: {seen[identity]} and {name} are the same video;"
-                " keep one, or the intervals would be too narrow"
-            )
-        seen[identity] = name
 
 
 def clip_shape(settings: RunSettings, model: VideoModel) -> ClipShape:

@@ -202,6 +202,23 @@ def parse_degradations(text: str) -> tuple[Degradation, ...]:
     return tuple(found)
 
 
+def check_frames(degradations: tuple[Degradation, ...], shape: ClipShape) -> None:
+    """Refuse motion degradations of clips that have no motion.
+
+    Args:
+        degradations: The degradations of a run.
+        shape: Clip shape of the run.
+
+    Raises:
+        InputError: If there is a motion degradation and a clip is one frame.
+    """
+    if shape.frames < 2 and any(d.kind == MOTION for d in degradations):
+        raise InputError(
+            f"--frames {shape.frames}: one frame has no motion to degrade; ask for more"
+            " frames or leave the motion degradations out of --degradations"
+        )
+
+
 def describe() -> str:
     """List all degradations for help texts.
 

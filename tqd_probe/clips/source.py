@@ -10,7 +10,7 @@ from tqd_probe.clips.base import Clip
 from tqd_probe.clips.manifest import read_manifest
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VideoClip
-from tqd_probe.errors import InputError
+from tqd_probe.errors import BadClip, InputError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
@@ -57,6 +57,30 @@ def open_clips(source: str, limit: int | None, seed: int) -> ClipSet:
         f"{source}: no such folder or file; give synthetic:N, a folder of videos or a"
         " manifest (.csv, .json, .jsonl)"
     )
+
+
+def refuse_copies(source: str, clips: list[Clip]) -> None:
+    """Refuse clips that are one clip twice: they are no independent evidence.
+
+    Args:
+        source: What the user gave for ``--clips``.
+        clips: The clips; one that cannot be read is left for the quarantine.
+
+    Raises:
+        InputError: If two clips have the same content.
+    """
+    seen: dict[str, str] = {}
+    for clip in clips:
+        try:
+            identity = clip.identity()
+        except BadClip:
+            continue
+        if identity in seen:
+            raise InputError(
+                f"--clips {source}: {seen[identity]} and {clip.id} are the same video;"
+                " keep one, or the intervals would be too narrow"
+            )
+        seen[identity] = clip.id
 
 
 def _synthetic(source: str, limit: int | None, seed: int) -> ClipSet:
