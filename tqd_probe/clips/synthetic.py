@@ -37,8 +37,8 @@ BACKGROUNDS = {
 # 4 pixels at 64 x 64.
 GRAIN_WAVES = 240
 GRAIN_CYCLES = (1.5, 16.0)
-GRAIN_FALL = 0.75  # amplitude falls as cycles ** -GRAIN_FALL
-GRAIN_CONTRAST = (0.12, 0.35)  # deviation relative to the background's colour
+GRAIN_FALL = 1.0  # amplitude falls as cycles ** -GRAIN_FALL
+GRAIN_CONTRAST = (0.07, 0.20)  # deviation relative to the background's colour
 SHAPES = ("circle", "square", "triangle", "diamond")
 PATTERNS = ("striped", "checkered", "dotted")
 DIRECTIONS = {
@@ -53,7 +53,7 @@ DIRECTIONS = {
 }
 SECONDS = 1.0  # the scene is composed so that objects stay in view this long
 SPEED = (0.32, 0.52)  # shorter sides per second
-RADIUS = (0.12, 0.18)
+RADIUS = (0.17, 0.23)
 TWO_OBJECTS = 0.3  # share of clips with a second object
 
 
@@ -164,7 +164,7 @@ def _draw(
     else:
         bump = np.cos(wave * dx + thing.phase) + np.cos(wave * dy)
         pattern = np.clip(1.5 * bump, -1, 1)
-    shade = 0.80 + 0.28 * np.clip(pattern, -1, 1)
+    shade = 0.90 + 0.12 * np.clip(pattern, -1, 1)
     return cover, np.array(COLOURS[thing.colour]) * shade[..., None]
 
 
