@@ -35,7 +35,7 @@ BACKGROUNDS = {
 # The grain of every background: a field of random plane waves, isotropic, with the
 # falling amplitudes of natural texture. Cycles per shorter side; wavelengths down to
 # 4 pixels at 64 x 64.
-# The contrast is low so that what blur removes is quiet: it belongs at low noise levels.
+# Low contrast: what blur removes is quiet, and so belongs at low noise levels.
 GRAIN_WAVES = 240
 GRAIN_CYCLES = (1.5, 16.0)
 GRAIN_FALL = 1.0  # amplitude falls as cycles ** -GRAIN_FALL
