@@ -150,3 +150,71 @@ def folder_of_clips(tmp_path_factory):
         write_video(folder / f"c{index}.mp4", clip.read(ClipShape(14, 48, 40, 16)), 16)
         (folder / f"c{index}.txt").write_text(clip.caption)
     return folder
+
+
+@pytest.fixture(scope="session")
+def schedule():
+    """A valid schedule: visual bands at the top, motion in two places, a mixture."""
+    from tqd_probe.schedule import BandSchedule
+
+    def curves(bands, alpha, beta):
+        return {
+            "degradations": {"blur": 3},
+            "clips": 24,
+            **{
+                key: [0.5, 0.8, 0.9] for key in ("cosine", "cosine_naive", "norm_ratio")
+            },
+            "cosine_ci": [[0.4, 0.6]] * 3,
+            "norm_ratio_ci": [[0.9, 1.1]] * 3,
+            "bias2": [1.0, 0.5, 0.1],
+            "bands": bands,
+            "beta": {"alpha": alpha, "beta": beta, "ks": 0.02},
+            "logit_offset": {"value": 1.1, "ks": 0.03},
+        }
+
+    return BandSchedule.model_validate(
+        {
+            "format": "tqd-band-schedule",
+            "version": 1,
+            "provenance": {"tool_version": "0.1.0", "argv": ["gradsim"], "seed": 0},
+            "model": {
+                "family": "wan",
+                "source": "tiny",
+                "fingerprint": "sha256:" + "a" * 64,
+                "expert": None,
+                "parameters": "all",
+                "prediction": "flow_velocity",
+            },
+            "noise": {
+                "axis": "sigma",
+                "shift": 1.0,
+                "levels": [0.1, 0.5, 0.9],
+                "logsnr": [4.4, 0.0, -4.4],
+            },
+            "criterion": {
+                "name": "cosine",
+                "cos_min": 0.9,
+                "norm_range": [0.5, 2.0],
+                "confidence": 0.95,
+            },
+            "golden": {
+                "clips": 24,
+                "draws": 2,
+                "snr": [0.4, 0.3, 0.2],
+                "resolved": [True] * 3,
+            },
+            "classes": {
+                "visual_degraded": curves([[0.6, 1.0]], 3.9, 1.7),
+                "motion_degraded": curves([[0.0, 0.3], [0.5, 0.7]], 1.2, 1.8),
+            },
+            "mixture": {
+                "classes": ["golden", "visual_degraded", "motion_degraded"],
+                "pool": {
+                    "golden": 10,
+                    "visual_degraded": 80,
+                    "motion_degraded": 80,
+                },
+                "weights": [[0.5, 0.0, 0.5], [0.4, 0.3, 0.3], [0.2, 0.6, 0.2]],
+            },
+        }
+    )

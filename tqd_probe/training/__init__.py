@@ -1,0 +1,1 @@
+"""Training by a band schedule, and trials of whether one helps."""

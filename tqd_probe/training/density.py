@@ -1,0 +1,196 @@
+"""Which levels a run will train, per class: a table and warnings before step one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tqd_probe.training.draws import DrawStream
+
+BUCKETS = 10  # equal intervals of sigma
+DRAWS = 10_000  # of the run's own draws that are counted
+STARVED = 0.1  # share of what the base density would give, below which we warn
+LEAST = 0.002  # buckets to which the base density itself gives less are left alone
+
+
+@dataclass
+class Density:
+    """The realised density of a run.
+
+    Attributes:
+        classes: Class names.
+        clips: Clips of each class.
+        counts: Draws by class and bucket ``[classes, BUCKETS]``.
+        base: Share of each bucket under the base density ``[BUCKETS]``.
+        grid: Places for curves ``[S]``.
+        curves: Expected density ``[S]`` by class; together they integrate to 1.
+        floored: Clips with scores too extreme for the sampler's formula.
+        kept: Mean keep-probability of each class.
+        boundary: Level between two experts, or None.
+        above: Share of each class's draws at or above the boundary.
+    """
+
+    classes: list[str]
+    clips: dict[str, int]
+    counts: np.ndarray
+    base: np.ndarray
+    grid: np.ndarray
+    curves: dict[str, np.ndarray]
+    floored: int
+    kept: dict[str, float]
+    boundary: float | None
+    above: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts for ``density.json``."""
+        return {
+            "buckets": BUCKETS,
+            "draws": int(self.counts.sum()),
+            "clips": self.clips,
+            "counts": {c: self.counts[i].tolist() for i, c in enumerate(self.classes)},
+            "base": self.base.tolist(),
+            "floored_clips": self.floored,
+            "mean_keep": self.kept,
+            "boundary": self.boundary,
+            "share_above_boundary": self.above if self.boundary else None,
+        }
+
+
+def bucket_of(sigma: np.ndarray) -> np.ndarray:
+    """Return the bucket of each level, 0 to ``BUCKETS - 1``."""
+    return np.minimum((np.asarray(sigma) * BUCKETS).astype(int), BUCKETS - 1)
+
+
+def realised_density(
+    stream: DrawStream, total: int, boundary: float | None = None
+) -> Density:
+    """Draw a run's first samples, as it will draw them, and count them.
+
+    Args:
+        stream: The run's draws.
+        total: Draws of the whole run; at most `DRAWS` are counted.
+        boundary: Level between the experts of a model with two.
+
+    Returns:
+        The density.
+    """
+    clips = stream.clips
+    names = sorted(set(clips.classes), key=lambda name: (name != "golden", name))
+    place = {name: row for row, name in enumerate(names)}
+    draws = [stream.draw(index) for index in range(min(total, DRAWS))]
+    sigma = np.array([draw.sigma for draw in draws])
+    row = np.array([place[clips.classes[draw.clip]] for draw in draws])
+    counts = np.zeros((len(names), BUCKETS), dtype=int)
+    np.add.at(counts, (row, bucket_of(sigma)), 1)
+    grid = (np.arange(200) + 0.5) / 200
+    edges = np.clip(np.arange(BUCKETS + 1) / BUCKETS, *stream.sampler.sigma_range)
+    base = np.diff(stream.sampler.base.cdf(edges))
+    keep = stream.sampler.keep(clips)
+    above = {}
+    if boundary is not None:
+        for name in names:
+            mine = sigma[row == place[name]]
+            above[name] = float((mine >= boundary).mean()) if len(mine) else 0.0
+    return Density(
+        classes=names,
+        clips={name: int((clips.classes == name).sum()) for name in names},
+        counts=counts,
+        base=base / base.sum(),
+        grid=grid,
+        curves=stream.class_density(grid),
+        floored=int(stream.sampler.floored(clips).sum()),
+        kept={name: float(keep[clips.classes == name].mean()) for name in names},
+        boundary=boundary,
+        above=above,
+    )
+
+
+def warnings_of(density: Density) -> list[str]:
+    """Say what is starved.
+
+    Args:
+        density: The realised density.
+
+    Returns:
+        One sentence per fault, none when all is well.
+    """
+    found = []
+    total = density.counts.sum()
+    shares = density.counts.sum(0) / total
+    starved = (shares < STARVED * density.base) & (density.base > LEAST)
+    for first, last in _runs(starved):
+        low, high = first / BUCKETS, (last + 1) / BUCKETS
+        found.append(
+            f"levels {low:g} to {high:g} are starved:"
+            f" {100 * shares[first : last + 1].sum():.2g} % of draws, the base density"
+            f" has {100 * density.base[first : last + 1].sum():.2g} %"
+        )
+    clips = sum(density.clips.values())
+    for row, name in enumerate(density.classes):
+        share, fair = density.counts[row].sum() / total, density.clips[name] / clips
+        if share == 0:
+            found.append(f"class {name} is never drawn ({density.clips[name]} clips)")
+        elif share < STARVED * fair:
+            found.append(
+                f"class {name} is starved: {100 * share:.2g} % of draws,"
+                f" {100 * fair:.2g} % of clips"
+            )
+    if density.floored:
+        found.append(
+            f"{density.floored} clips have scores so far apart that a Beta parameter"
+            " was raised to its floor"
+        )
+    if density.boundary is not None:
+        for name, share in density.above.items():
+            for expert, part in (("high", share), ("low", 1 - share)):
+                if part < 0.01 and name in density.clips:
+                    found.append(
+                        f"class {name} hardly reaches the {expert}-noise expert:"
+                        f" {100 * part:.2g} % of its draws"
+                    )
+    return found
+
+
+def table_of(density: Density) -> str:
+    """Write the density as a table of shares of all draws, in percent.
+
+    Args:
+        density: The realised density.
+
+    Returns:
+        Lines: a head, one per class, all classes, the base density.
+    """
+    total = density.counts.sum()
+    head = "".join(f"{b / BUCKETS:>6.1f}" for b in range(BUCKETS))
+    expert = "" if density.boundary is None else f"{f'>={density.boundary:g}':>8}"
+    lines = [
+        f"share of {total} draws (%) by class and noise level (lower edge of bucket)",
+        f"{'class':<18}{'clips':>7}{'keep':>6}{'draws':>7}{head}{expert}",
+    ]
+    for row, name in enumerate(density.classes):
+        cells = "".join(f"{100 * x / total:>6.1f}" for x in density.counts[row])
+        tail = "" if density.boundary is None else f"{100 * density.above[name]:>8.1f}"
+        lines.append(
+            f"{name:<18}{density.clips[name]:>7}{density.kept[name]:>6.2f}"
+            f"{100 * density.counts[row].sum() / total:>7.1f}{cells}{tail}"
+        )
+    for name, values in (
+        ("all", density.counts.sum(0) / total),
+        ("base density", density.base),
+    ):
+        cells = "".join(f"{100 * x:>6.1f}" for x in values)
+        lines.append(f"{name:<18}{'':>7}{'':>6}{100 * values.sum():>7.1f}{cells}")
+    return "\n".join(lines)
+
+
+def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """List runs of True as first and last index."""
+    found: list[tuple[int, int]] = []
+    for index in np.flatnonzero(mask):
+        if found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], int(index))
+        else:
+            found.append((int(index), int(index)))
+    return found

@@ -1,0 +1,147 @@
+"""Which clip is trained at which level: draw number n of a run, for any n.
+
+Draw n depends on the run seed, the clips and the sampler, and on nothing else: not on
+batch size, processes, workers or where a run was resumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tqd_probe.errors import InputError
+from tqd_probe.rng import stream
+from tqd_probe.sampling_base import ClipPool, TimestepSampler
+
+TRIES = 1000  # levels drawn before giving up on finding a clip for one
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One training sample.
+
+    Attributes:
+        index: Number of the draw in the run.
+        clip: Place of the clip in the pool.
+        sigma: Noise level.
+    """
+
+    index: int
+    clip: int
+    sigma: float
+
+
+class DrawStream:
+    """The draws of a run."""
+
+    def __init__(self, sampler: TimestepSampler, clips: ClipPool, seed: int) -> None:
+        """Weigh the clips; the sampler must take them (`TimestepSampler.check`).
+
+        Clip-first order draws a clip in proportion to its keep-probability (what
+        drawing until one is kept comes to, at any batch size) and to the share of its
+        levels inside the range trained, then its level. Level-first order draws the
+        level from the base density, then a clip in proportion to how the level suits
+        it.
+
+        Args:
+            sampler: The sampler.
+            clips: The clips.
+            seed: Run seed.
+        """
+        sampler.check(clips)
+        self.sampler, self.clips, self.seed = sampler, clips, seed
+        weights = sampler.keep(clips) * sampler.mass(clips)
+        self.clip_shares = weights / weights.sum()
+        self._cumulative = np.cumsum(self.clip_shares)
+        if sampler.by_class:
+            names = sorted(set(clips.classes))
+            self._members = [np.flatnonzero(clips.classes == name) for name in names]
+        else:
+            self._members = [np.array([row]) for row in range(len(clips))]
+        self._groups = clips.take([rows[0] for rows in self._members])
+        self._sizes = np.array([len(rows) for rows in self._members], dtype=float)
+        low, high = sampler.sigma_range
+        self._low, self._high = (
+            float(sampler.base.cdf(np.array(e))) for e in (low, high)
+        )
+
+    def draw(self, index: int) -> Draw:
+        """Return one draw.
+
+        Args:
+            index: Its number, from 0.
+
+        Returns:
+            The clip and the level.
+
+        Raises:
+            InputError: If no clip suits any of many levels (level-first order).
+        """
+        rng = stream(self.seed, "train-draw", index)
+        if self.sampler.order == "clip":
+            which, p = rng.random(2)
+            clip = int(np.searchsorted(self._cumulative, which, side="right"))
+            clip = min(clip, len(self.clips) - 1)
+            return Draw(index, clip, self._level(clip, p))
+        for _ in range(TRIES):
+            which, p, member = rng.random(3)
+            sigma = self._base_level(p)
+            suits = self.sampler.affinity(sigma, self._groups, self._sizes)
+            total = np.cumsum(suits)
+            if total[-1] > 0:
+                group = int(np.searchsorted(total, which * total[-1], side="right"))
+                rows = self._members[min(group, len(total) - 1)]
+                return Draw(index, int(rows[int(member * len(rows))]), sigma)
+        raise InputError(
+            f"--sampler {self.sampler.name}: no clip suits any of {TRIES} levels; check"
+            " the schedule's bands, or use --order clip"
+        )
+
+    def class_density(self, sigma: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the expected density of draws over sigma, by class.
+
+        Args:
+            sigma: Places in (0, 1) ``[S]``.
+
+        Returns:
+            Densities ``[S]`` by class; all together they integrate to 1.
+        """
+        names = sorted(set(self.clips.classes))
+        out = {name: np.zeros(len(sigma)) for name in names}
+        if self.sampler.order == "clip":
+            keys = np.stack([self.clips.mq, self.clips.vq], axis=1)
+            if self.sampler.by_class:
+                keys = np.zeros_like(keys)
+            for name in names:
+                rows = np.flatnonzero(self.clips.classes == name)
+                _, first, back = np.unique(
+                    keys[rows], axis=0, return_index=True, return_inverse=True
+                )
+                share = np.bincount(back.reshape(-1), self.clip_shares[rows])
+                some = self.clips.take(rows[first])
+                for start in range(0, len(first), 256):  # keeps the table small
+                    part = slice(start, start + 256)
+                    density = self.sampler.density(sigma, some.take(part))
+                    out[name] += share[part] @ density
+            return out
+        low, high = self.sampler.sigma_range
+        inside = (sigma >= low) & (sigma <= high)
+        base = self.sampler.base.pdf(sigma) * inside / (self._high - self._low)
+        shares = np.array(
+            [self.sampler.affinity(x, self._groups, self._sizes) for x in sigma]
+        )
+        total = shares.sum(1, keepdims=True)
+        shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+        covered = float((base * (total[:, 0] > 0)).sum() / max(base.sum(), 1e-300))
+        for column, name in enumerate(self._groups.classes):
+            out[name] += base * shares[:, column] / covered
+        return out
+
+    def _level(self, clip: int, p: float) -> float:
+        one = self.clips.take([clip])
+        return float(self.sampler.quantile(np.array([p]), one)[0])
+
+    def _base_level(self, p: float) -> float:
+        at = self._low + p * (self._high - self._low)
+        return float(np.clip(self.sampler.base.quantile(at), *self.sampler.edges()))
