@@ -8,6 +8,7 @@ a family names its timesteps and what it predicts stays inside its file.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,8 @@ class VideoModel(Protocol):
         fingerprint: ``sha256:`` of the denoising network's weights.
         encoder_fingerprint: ``sha256:`` of what turns clips into latents and text.
         native: The clip shape the checkpoint is made for.
+        expert: Which of several networks this is; None for families with one.
+        lora_targets: Linear layers a fresh LoRA goes to, as a regular expression.
         network: The denoising network; loaded when first asked for.
     """
 
@@ -50,6 +53,8 @@ class VideoModel(Protocol):
     fingerprint: str
     encoder_fingerprint: str
     native: ClipShape
+    expert: str | None
+    lora_targets: str
 
     @property
     def network(self) -> torch.nn.Module:
@@ -70,6 +75,10 @@ class VideoModel(Protocol):
 
     def encode_caption(self, caption: str) -> dict[str, torch.Tensor]:
         """Encode a caption as the pipeline's own call does; one clip."""
+        ...
+
+    def encode_images(self, video: np.ndarray) -> dict[str, torch.Tensor]:
+        """Encode what the network takes of the clip itself; empty for text-to-video."""
         ...
 
     def encode(self, video: np.ndarray, caption: str) -> Conditioned:
@@ -105,8 +114,23 @@ class VideoModel(Protocol):
         """Return the network's parameter names by module group, in network order.
 
         A group is ``embedding``, ``head`` or ``block07.self_attention`` and the
-        like, with the parts `PARTS`.
+        like, with the parts `PARTS`. Where the network carries a LoRA, only the
+        LoRA's parameters are listed: they are what is probed and trained.
         """
+        ...
+
+    def add_lora(
+        self, rank: int, alpha: float, targets: str | None = None, seed: int = 0
+    ) -> list[str]:
+        """Add a fresh LoRA that changes nothing yet; return its parameter names."""
+        ...
+
+    def save_lora(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
+        """Write the LoRA so that ``pipeline.load_lora_weights(folder)`` takes it."""
+        ...
+
+    def save_full(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
+        """Write a complete pipeline directory with the network as it is now."""
         ...
 
     def sample(

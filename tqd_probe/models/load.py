@@ -11,10 +11,12 @@ import torch
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json
 from tqd_probe.models.base import VideoModel
+from tqd_probe.models.lora import find_file
+from tqd_probe.models.pipeline import Opening
 from tqd_probe.models.wan import WanModel
 
 TINY = Path(__file__).parent / "tiny"
-FAMILIES: dict[str, Callable[..., VideoModel]] = {"WanPipeline": WanModel}
+FAMILIES: dict[str, Callable[[Opening], VideoModel]] = {"WanPipeline": WanModel}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -49,7 +51,12 @@ def checkpoint_path(ckpt: str) -> Path:
 
 
 def load_model(
-    ckpt: str, device: str = "cpu", dtype: str | torch.dtype = "fp32"
+    ckpt: str,
+    device: str = "cpu",
+    dtype: str | torch.dtype = "fp32",
+    lora: str | Path | None = None,
+    expert: str | None = None,
+    fuse_lora: bool = False,
 ) -> VideoModel:
     """Open a checkpoint.
 
@@ -60,13 +67,17 @@ def load_model(
         ckpt: A diffusers pipeline directory, or ``tiny``.
         device: Torch device of the network.
         dtype: ``fp32``, ``bf16`` or a torch type for the network.
+        lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
+            Its parameters alone are probed and trained.
+        expert: Which of several networks, for families that have them.
+        fuse_lora: Add the LoRA to the weights instead: then these are probed.
 
     Returns:
         The adapter of the family that `model_index.json` names.
 
     Raises:
-        InputError: If the checkpoint is missing, damaged, pickled, or of a class
-            without an adapter; or if the device is not there.
+        InputError: If the checkpoint or the LoRA is missing, damaged, pickled, or of
+            a class without an adapter; or if the device is not there.
     """
     path = checkpoint_path(ckpt)
     index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
@@ -85,4 +96,10 @@ def load_model(
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {device}: not available ({reason})") from error
-    return FAMILIES[name](path, index, torch.device(device), dtype)
+    if fuse_lora and lora is None:
+        raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
+    weights = None if lora is None else find_file(lora)
+    place = torch.device(device)
+    return FAMILIES[name](
+        Opening(path, str(path), index, place, dtype, weights, fuse_lora, expert)
+    )
