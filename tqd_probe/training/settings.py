@@ -141,7 +141,9 @@ class TrainSettings(BaseModel):
                 " tqd_probe.gradsim"
             )
         if self.sampler == "mixture" and self.order == "clip":
-            raise ValueError("--sampler mixture draws the level first; leave out --order")
+            raise ValueError(
+                "--sampler mixture draws the level first; leave out --order"
+            )
         if self.reprobe_every and self.schedule is None:
             raise ValueError("--reprobe-every needs a --schedule to measure again")
         if self.warmup and self.warmup >= self.steps:
@@ -184,9 +186,7 @@ class TrainRunSettings(TrainSettings):
     max_bad: int = Field(
         default=0, ge=0, description="clips that may go to quarantine before it stops"
     )
-    save_every: int = Field(
-        default=500, ge=1, description="steps between checkpoints"
-    )
+    save_every: int = Field(default=500, ge=1, description="steps between checkpoints")
     keep: int = Field(default=3, ge=1, description="checkpoints kept, the newest")
     validation: str | None = Field(
         default=None, description="validation clips, as --clips"
@@ -204,7 +204,9 @@ class TrainRunSettings(TrainSettings):
         default=None,
         description="text file, one prompt a line (default: captions of four clips)",
     )
-    sample_steps: int = Field(default=20, ge=1, description="scheduler steps of samples")
+    sample_steps: int = Field(
+        default=20, ge=1, description="scheduler steps of samples"
+    )
     guidance: float = Field(default=5.0, ge=1, description="guidance scale of samples")
     agreement_every: int = Field(
         default=0,

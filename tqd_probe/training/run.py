@@ -1,0 +1,357 @@
+"""One training from its settings to its results."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from tqd_probe.errors import InputError
+from tqd_probe.files import file_digest, write_json
+from tqd_probe.models.base import VideoModel
+from tqd_probe.rundir import write_log
+from tqd_probe.schedule import BandSchedule
+from tqd_probe.training import build, rundir
+from tqd_probe.training.agreement import Agreement
+from tqd_probe.training.checkpoint import CheckpointStore
+from tqd_probe.training.data import StepData
+from tqd_probe.training.density import realised_density, table_of, warnings_of
+from tqd_probe.training.draws import DrawStream
+from tqd_probe.training.ema import Ema
+from tqd_probe.training.figures import density_figure, validation_figure, write
+from tqd_probe.training.hooks import Hook
+from tqd_probe.training.lines import Lines, read_lines
+from tqd_probe.training.metadata import provenance
+from tqd_probe.training.network import LossModule, make_trainable, trained_parameters
+from tqd_probe.training.optimisation import make_optimiser
+from tqd_probe.training.reprobe import Reprobe
+from tqd_probe.training.samples import Samples
+from tqd_probe.training.settings import TrainRunSettings
+from tqd_probe.training.steady import steady
+from tqd_probe.training.telemetry import Telemetry
+from tqd_probe.training.trainer import Trainer
+from tqd_probe.training.validation import HeldOut, Validation
+
+log = logging.getLogger("tqd_probe")
+
+
+@dataclass
+class TrainResult:
+    """How a training ended.
+
+    Attributes:
+        step: Steps done.
+        stopped_by: Signal that ended it early, or 0.
+        result: The trained weights in diffusers' format; the newest checkpoint's
+            where the training was stopped.
+        files: Everything else worth looking at.
+        says: What is printed at the end.
+    """
+
+    step: int
+    stopped_by: int
+    result: Path
+    files: list[Path]
+    says: str
+
+
+def train(
+    settings: TrainRunSettings | None = None, *, quiet: bool = False, **options: Any
+) -> TrainResult:
+    """Train a video diffusion model with a timestep distribution per clip.
+
+    Args:
+        settings: The settings; or give them one by one.
+        quiet: Show no progress bars and print no tables.
+        **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
+
+    Returns:
+        How it ended and where the weights are.
+
+    Raises:
+        InputError: If checkpoint, clips, schedule or an option is at fault.
+        GradientError: If a loss or gradient is not finite.
+    """
+    settings = settings or TrainRunSettings(**options)
+    accelerator = build.make_accelerator(settings)
+    with ExitStack() as stack:
+        stack.callback(AcceleratorState._reset_state, False)
+        session = _Session(settings, accelerator, quiet, stack)
+        return session.run()
+
+
+class _Session:
+    """The parts of one training while it is put together and run."""
+
+    def __init__(
+        self,
+        settings: TrainRunSettings,
+        accelerator: Accelerator,
+        quiet: bool,
+        stack: ExitStack,
+    ) -> None:
+        self.settings, self.accelerator = settings, accelerator
+        self.quiet, self.stack = quiet, stack
+        self.main = accelerator.is_main_process
+        self.out = settings.out
+
+    def run(self) -> TrainResult:
+        settings, accelerator = self.settings, self.accelerator
+        model = build.open_model(settings, accelerator)
+        self.schedule = build.open_schedule(settings, model)
+        train_clips, held = build.open_pools(settings)
+        if self.main:
+            self._claim(model)
+        accelerator.wait_for_everyone()
+        clips = build.encode(
+            settings, accelerator, model, train_clips, held, self.quiet
+        )
+        if self.main:
+            self._claim(model, clips)
+        sigma_range = tuple(getattr(model, "sigma_range", (0.0, 1.0)))
+        factory = build.sampler_factory(settings, clips.train, sigma_range)
+        draws, self.resolved = factory(self.schedule)
+        if self.main:
+            self._show_density(draws, model)
+        parameters = sum(p.numel() for p in model.network.parameters())
+        self.stack.enter_context(steady(accelerator.device, parameters))
+        trainer = self._trainer(model, clips, draws, factory, sigma_range)
+        self._resume(trainer)
+        trainer.run()
+        return self._finish(trainer)
+
+    def _claim(self, model: VideoModel, clips: build.Clips | None = None) -> None:
+        """Take the directory, first by settings, then with the clips' hash."""
+        path = self.settings.schedule
+        inputs = {
+            "checkpoint": model.fingerprint,
+            "encoders": model.encoder_fingerprint,
+            "schedule": file_digest(path) if path else None,
+        }
+        if clips is not None:
+            inputs["clips"] = clips.digest
+            self.lock.close()
+        known = clips is not None or self.settings.resume
+        description = rundir.describe(self.settings, inputs)
+        self.lock: IO[str] = rundir.claim(
+            self.out, description, known, clips is not None
+        )
+        if clips is None:
+            handler = write_log(self.out)
+            self.stack.callback(log.removeHandler, handler)
+            self.stack.callback(handler.close)
+        else:
+            self.stack.callback(self.lock.close)
+
+    def _show_density(self, draws: DrawStream, model: VideoModel) -> None:
+        settings = self.settings
+        total = settings.steps * settings.batch_size
+        density = realised_density(draws, total, getattr(model, "boundary", None))
+        write_json(self.out / "density.json", density.to_json())
+        title = f"{settings.sampler}, {self.resolved['order']} first"
+        write(density_figure(density, title), self.out / "density.png")
+        lines = [table_of(density)]
+        lines += [f"warning: {text}" for text in warnings_of(density)]
+        for text in warnings_of(density):
+            log.warning(text)
+        if not self.quiet:
+            print("\n".join(lines), flush=True)
+
+    def _trainer(
+        self,
+        model: VideoModel,
+        clips: build.Clips,
+        draws: DrawStream,
+        factory: Any,
+        sigma_range: Any,
+    ) -> Trainer:
+        settings, accelerator = self.settings, self.accelerator
+        make_trainable(model, settings)
+        bare = LossModule(model)
+        optimiser = make_optimiser(
+            list(trained_parameters(model.network).values()), settings
+        )
+        loss, wrapped = accelerator.prepare(bare, optimiser)
+        parameters = trained_parameters(model.network)
+        data = StepData(
+            draws,
+            clips.train,
+            settings.batch_size,
+            settings.text_dropout,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        if settings.report_to != "none":
+            config = settings.model_dump(mode="json")
+            flat = {k: v if isinstance(v, (int, float, bool)) else str(v)
+                    for k, v in config.items()}  # fmt: skip
+            accelerator.init_trackers("tqd_probe", config=flat)
+
+        def describe() -> dict[str, str]:
+            return provenance(
+                settings,
+                model.fingerprint,
+                self._schedule_now(hooks),
+                clips.scores,
+                trainer.step,
+                self.resolved,
+            )
+
+        names = [each.name for each in clips.train.clips]
+        hidden = self.quiet or not self.main
+        hooks: list[Hook] = [Telemetry(self.out, names, hidden)]
+        if clips.held_out is not None and settings.validate_every:
+            held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
+            lines = Lines(self.out / "validation.jsonl")
+            size = settings.micro_batch or 16
+            hooks.append(Validation(held_out, settings.validate_every, size, lines))
+        if settings.agreement_every and clips.held_out is not None:
+            held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
+            lines = Lines(self.out / "agreement.jsonl")
+            hooks.append(Agreement(held_out, bare, lines))
+        if settings.sample_every:
+            prompts = build.prompts_of(settings, clips)
+            shape = clips.train.encoder.shape
+            hooks.append(Samples(model, shape, prompts, self.out / "samples"))
+        if settings.reprobe_every and self.schedule is not None:
+
+            def follow(schedule: BandSchedule) -> DrawStream:
+                stream, self.resolved = factory(schedule)
+                return stream
+
+            def save(folder: Path) -> None:
+                model.save_full(folder)
+
+            hooks.append(
+                Reprobe(self.schedule, settings.reprobe_every, save, follow, self.out)
+            )
+        trainer = Trainer(
+            settings=settings,
+            accelerator=accelerator,
+            loss=loss,
+            parameters=parameters,
+            optimiser=wrapped,
+            data=data,
+            store=CheckpointStore(self.out / "checkpoints", settings.keep),
+            export=build.weights_exporter(settings, model, describe),
+            hooks=hooks,
+            ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,  # type: ignore[arg-type]
+        )
+        return trainer
+
+    def _schedule_now(self, hooks: list[Hook]) -> BandSchedule | None:
+        for hook in hooks:
+            if isinstance(hook, Reprobe):
+                return hook.schedule
+        return self.schedule
+
+    def _resume(self, trainer: Trainer) -> None:
+        checkpoint, skipped = trainer.store.latest()
+        if not self.settings.resume:
+            return
+        if self.main:
+            for text in skipped:
+                log.warning(text)
+                self._say(text)
+        if checkpoint is None:
+            if self.main:
+                self._say("--resume: no valid checkpoint yet; starting at step 0")
+            return
+        if checkpoint.step > self.settings.steps:
+            raise InputError(
+                f"--steps {self.settings.steps}: the run is at step {checkpoint.step};"
+                " give more"
+            )
+        trainer.load(checkpoint)
+        if self.main:
+            self._say(f"resumed at step {checkpoint.step} from {checkpoint.folder}")
+
+    def _say(self, text: str) -> None:
+        log.info(text)
+        if not self.quiet:
+            print(text, flush=True)
+
+    def _finish(self, trainer: Trainer) -> TrainResult:
+        self.accelerator.end_training()
+        newest, _ = trainer.store.latest()
+        assert newest is not None  # run() has just saved
+        done = trainer.step >= self.settings.steps
+        result = newest.folder / "weights"
+        files = [self.out / name for name in ("density.png", "metrics.jsonl")]
+        if self.main and done:
+            result = publish(result, self.out / "result")
+            rows = read_lines(self.out / "validation.jsonl")
+            if rows:
+                files.append(
+                    write(validation_figure(rows), self.out / "validation.png")
+                )
+        says = summary(self.out, trainer.step, self.settings.steps)
+        if self.main:
+            log.info("ended at step %d", trainer.step)
+        return TrainResult(trainer.step, trainer.stopped_by, result, files, says)
+
+
+def publish(weights: Path, place: Path) -> Path:
+    """Copy a checkpoint's weights to the place of results, whole.
+
+    Args:
+        weights: Folder inside a checkpoint.
+        place: Where results go; replaced when it is there.
+
+    Returns:
+        The place.
+    """
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        shutil.copytree(weights, part)
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(part, place)
+    except OSError as error:
+        raise InputError(
+            f"{place}: cannot be written ({error.strerror or error}); the weights are in"
+            f" {weights}"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return place
+
+
+def summary(out: Path, step: int, steps: int) -> str:
+    """Say in a few lines how a training went.
+
+    Args:
+        out: The run directory.
+        step: Steps done.
+        steps: Steps wanted.
+
+    Returns:
+        The text.
+    """
+    lines = [f"step {step} of {steps}"]
+    timing = read_lines(out / "timing.jsonl")
+    if timing:
+        last = timing[-1]
+        lines[0] += (
+            f"; {last['clips_per_second']:.1f} clips per second, data wait"
+            f" {100 * last['data_wait_share']:.1f} %, {last['memory_gb']:.1f} GB"
+        )
+    rows = read_lines(out / "validation.jsonl")
+    if rows:
+        lines.append(
+            f"{'held out':<18}{'clips':>6}{'loss':>9}{'change':>9}  95 % interval"
+        )
+        for name, one in rows[-1]["classes"].items():
+            ends = one["change_ci"]
+            shown = f"[{ends[0]:+.4f}, {ends[1]:+.4f}]" if ends else "one clip"
+            lines.append(
+                f"{name:<18}{one['clips']:>6}{one['loss']:>9.4f}{one['change']:>+9.4f}"
+                f"  {shown}"
+            )
+    return "\n".join(lines)
