@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tqd_probe.errors import InputError
@@ -102,10 +103,11 @@ class CheckpointStore:
                 os.replace(final, self.folder / f".old-{final.name}.{os.getpid()}.part")
             os.replace(part, final)
             _sync(self.folder)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"{final}: cannot be written ({error.strerror or error}); free the disk"
-                " and go on with --resume"
+                f"{final}: cannot be written ({reason}); free the disk and go on with"
+                " --resume"
             ) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -8,25 +8,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class TrainSettings(BaseModel):
-    """What shapes the trained weights; a change of these is no resume."""
+class Recipe(BaseModel):
+    """How weights are trained, whatever the sampler and the clips."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     ckpt: str = Field(
         description="checkpoint: a diffusers pipeline directory, or 'tiny' (shipped)"
     )
-    clips: str = Field(
-        description="training clips: a manifest (.csv, .json, .jsonl) with classes or"
-        " mq and vq, a folder of videos, or synthetic:N"
-    )
-    sampler: Literal["uniform", "logit_normal", "beta", "bands", "mixture"] = Field(
-        default="uniform", description="distribution of sigma per clip"
-    )
-    schedule: Path | None = Field(
-        default=None, description="band schedule of tqd_probe.gradsim (bands.json)"
-    )
-    steps: int = Field(ge=1, description="optimiser steps")
     base: Literal["uniform", "logit_normal"] = Field(
         default="uniform", description="density of levels before the clip is known"
     )
@@ -112,6 +101,31 @@ class TrainSettings(BaseModel):
         le=1,
         description="share of samples with an empty caption, for guidance",
     )
+    frames: int | None = Field(default=None, ge=1, description="frames per clip")
+    height: int | None = Field(default=None, ge=8, description="clip height in pixels")
+    width: int | None = Field(default=None, ge=8, description="clip width in pixels")
+    fps: float | None = Field(default=None, gt=0, description="frames per second")
+    dtype: Literal["fp32", "bf16"] = Field(
+        default="fp32",
+        description="number type of the computation; trained weights stay in float32",
+    )
+    seed: int = Field(default=0, ge=0, description="seed of every random number")
+
+
+class TrainSettings(Recipe):
+    """What shapes the trained weights; a change of these is no resume."""
+
+    clips: str = Field(
+        description="training clips: a manifest (.csv, .json, .jsonl) with classes or"
+        " mq and vq, a folder of videos, or synthetic:N"
+    )
+    sampler: Literal["uniform", "logit_normal", "beta", "bands", "mixture"] = Field(
+        default="uniform", description="distribution of sigma per clip"
+    )
+    schedule: Path | None = Field(
+        default=None, description="band schedule of tqd_probe.gradsim (bands.json)"
+    )
+    steps: int = Field(ge=1, description="optimiser steps")
     reprobe_every: int = Field(
         default=0,
         ge=0,
@@ -123,15 +137,6 @@ class TrainSettings(BaseModel):
         ge=0,
         description="clips of each class kept from training for validation",
     )
-    frames: int | None = Field(default=None, ge=1, description="frames per clip")
-    height: int | None = Field(default=None, ge=8, description="clip height in pixels")
-    width: int | None = Field(default=None, ge=8, description="clip width in pixels")
-    fps: float | None = Field(default=None, gt=0, description="frames per second")
-    dtype: Literal["fp32", "bf16"] = Field(
-        default="fp32",
-        description="number type of the computation; trained weights stay in float32",
-    )
-    seed: int = Field(default=0, ge=0, description="seed of every random number")
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSettings:
@@ -169,8 +174,8 @@ class TrainRunSettings(TrainSettings):
     gradient_checkpointing: bool = Field(
         default=False, description="recompute activations: less memory, more time"
     )
-    device: str = Field(
-        default="auto", description="auto, cpu or cuda; several by accelerate launch"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="several GPUs: by accelerate launch"
     )
     workers: int = Field(
         default=0, ge=0, le=256, description="processes that load clips; 0: none"
