@@ -268,7 +268,7 @@ def test_what_a_run_writes(straight):
     assert names == {
         *("run.json", "log.txt", "quarantine.json", "density.json", "density.png"),
         *("metrics.jsonl", "timing.jsonl", "draws.jsonl", "validation.jsonl"),
-        *("validation.png", "checkpoints", "result"),
+        *("validation_losses.jsonl", "validation.png", "checkpoints", "result"),
     }
     last = json.loads((straight / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == STEPS

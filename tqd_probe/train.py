@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         if result.stopped_by:
             outcome.code = 128 + result.stopped_by
             print(
-                f"stopped by a signal at step {result.step}, saved; go on with --resume",
+                f"stopped at step {result.step} by a signal; go on with --resume",
                 file=sys.stderr,
             )
     return outcome.code

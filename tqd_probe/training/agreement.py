@@ -1,7 +1,7 @@
 """Gradient agreement during training: what each class teaches, against golden.
 
 Per bucket of sigma, on validation clips, for the trained parameters, with sums over
-pairs of different clips only, so that the noise of a clip's own gradient does not count:
+pairs of different clips only, so that the noise of a clip's own gradient counts not:
 ``U_gg = (|sum g|^2 - sum |g_i|^2) / (n (n - 1))`` and
 ``cosine = U_gc / sqrt(U_gg U_cc)``. A coarse, cheap form of `tqd_probe.gradsim`.
 """
@@ -89,7 +89,7 @@ class Agreement:
     def _sum(
         self, name: str, bucket: int, trainer: Trainer, parameters: list[Any]
     ) -> tuple[list[torch.Tensor], float, int]:
-        """Return the sum of a class's gradients, the sum of squared norms, the count."""
+        """Return a class's summed gradient, its summed squared norms, the count."""
         rows = np.flatnonzero(self.held_out.classes == name)[:CLIPS]
         total = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
         squares = 0.0

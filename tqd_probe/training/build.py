@@ -58,6 +58,8 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
     Raises:
         InputError: If the device is missing, the tracker is not installed, or the
             batch cannot be shared by the processes.
+        ValueError: If accelerate refuses the environment it was launched in.
+        ImportError: If a library of that environment is missing.
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no GPU is available; use --device cpu")
@@ -160,10 +162,11 @@ def open_pools(
     Raises:
         InputError: If a source is at fault, or one clip is in both.
     """
-    train = pools.read_pool(settings.clips, settings.seed)
+    seed = settings.seed if settings.clips_seed is None else settings.clips_seed
+    train = pools.read_pool(settings.clips, seed)
     if settings.validation is None:
-        return pools.hold_out(train, settings.hold_out, settings.seed)
-    held = pools.read_pool(settings.validation, settings.seed + 1)
+        return pools.hold_out(train, settings.hold_out, seed)
+    held = pools.read_pool(settings.validation, seed + 1)
     kept: dict[str, int] = {}
     some = []
     for each in held:
@@ -208,10 +211,16 @@ def encode(
 
     Returns:
         The clips, without those in quarantine.
+
+    Raises:
+        InputError: If no clip is left to train on.
     """
     shape = clip_shape(settings, model)
     encoder = ClipEncoder(
-        model, shape, settings.seed, settings.cache or default_cache()
+        model,
+        shape,
+        settings.seed if settings.clips_seed is None else settings.clips_seed,
+        settings.cache or default_cache(),
     )
     everything = [*train, *held]
     share = slice(accelerator.process_index, None, accelerator.num_processes)

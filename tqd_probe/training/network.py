@@ -66,7 +66,7 @@ def make_trainable(model: VideoModel, settings: TrainRunSettings) -> None:
         network: Any = model.network
         if not getattr(network, "_supports_gradient_checkpointing", False):
             raise InputError(
-                "--gradient-checkpointing: this network does not support it; leave it out"
+                "--gradient-checkpointing: this network has none; leave it out"
             )
         network.enable_gradient_checkpointing()
     model.network.train()

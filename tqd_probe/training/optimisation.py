@@ -1,4 +1,4 @@
-"""AdamW over the trained parameters, and the learning rate as a function of the step."""
+"""AdamW over the trained parameters; the learning rate as a function of the step."""
 
 from __future__ import annotations
 

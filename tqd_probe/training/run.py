@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +64,17 @@ class TrainResult:
 
 
 def train(
-    settings: TrainRunSettings | None = None, *, quiet: bool = False, **options: Any
+    settings: TrainRunSettings | None = None,
+    *,
+    hooks: Sequence[Hook] = (),
+    quiet: bool = False,
+    **options: Any,
 ) -> TrainResult:
     """Train a video diffusion model with a timestep distribution per clip.
 
     Args:
         settings: The settings; or give them one by one.
+        hooks: What else shall happen beside training, after each step.
         quiet: Show no progress bars and print no tables.
         **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
 
@@ -83,7 +89,7 @@ def train(
     accelerator = build.make_accelerator(settings)
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
-        session = _Session(settings, accelerator, quiet, stack)
+        session = _Session(settings, accelerator, quiet, stack, hooks)
         return session.run()
 
 
@@ -96,8 +102,10 @@ class _Session:
         accelerator: Accelerator,
         quiet: bool,
         stack: ExitStack,
+        more: Sequence[Hook],
     ) -> None:
         self.settings, self.accelerator = settings, accelerator
+        self.more = more
         self.quiet, self.stack = quiet, stack
         self.main = accelerator.is_main_process
         self.out = settings.out
@@ -232,6 +240,7 @@ class _Session:
             hooks.append(
                 Reprobe(self.schedule, settings.reprobe_every, save, follow, self.out)
             )
+        hooks += self.more
         trainer = Trainer(
             settings=settings,
             accelerator=accelerator,
@@ -307,6 +316,9 @@ def publish(weights: Path, place: Path) -> Path:
 
     Returns:
         The place.
+
+    Raises:
+        InputError: If it cannot be written.
     """
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
@@ -315,8 +327,8 @@ def publish(weights: Path, place: Path) -> Path:
         os.replace(part, place)
     except OSError as error:
         raise InputError(
-            f"{place}: cannot be written ({error.strerror or error}); the weights are in"
-            f" {weights}"
+            f"{place}: cannot be written ({error.strerror or error}); the weights are"
+            f" in {weights}"
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -105,6 +105,9 @@ class Recipe(BaseModel):
     height: int | None = Field(default=None, ge=8, description="clip height in pixels")
     width: int | None = Field(default=None, ge=8, description="clip width in pixels")
     fps: float | None = Field(default=None, gt=0, description="frames per second")
+    clips_seed: int | None = Field(
+        default=None, ge=0, description="seed of synthetic clips (default: --seed)"
+    )
     dtype: Literal["fp32", "bf16"] = Field(
         default="fp32",
         description="number type of the computation; trained weights stay in float32",
@@ -227,7 +230,8 @@ class TrainRunSettings(TrainSettings):
     )
     record_draws: bool = Field(
         default=False,
-        description="write every sample (clip, sigma, noise digest, loss) to draws.jsonl",
+        description="write every sample (clip, sigma, noise digest, loss) to"
+        " draws.jsonl",
     )
 
     @model_validator(mode="after")

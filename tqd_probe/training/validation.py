@@ -176,16 +176,18 @@ class Validation:
             held_out: The clips.
             every: Steps between validations.
             size: Samples per forward pass.
-            lines: Where rows go.
+            lines: Where rows go; the losses of every clip go to a file beside it.
         """
         self.held_out, self.every, self.size = held_out, every, size
         self.lines = lines
+        self.losses = Lines(lines.path.with_name(f"{lines.path.stem}_losses.jsonl"))
         self.first: np.ndarray | None = None
 
     def begin(self, trainer: Trainer) -> None:
         """Validate the weights that training starts from."""
         if trainer.accelerator.is_main_process:
-            self.lines.cut(trainer.step if self.first is not None else -1)
+            for lines in (self.lines, self.losses):
+                lines.cut(trainer.step if self.first is not None else -1)
         if self.first is None:
             self.validate(trainer)
 
@@ -211,6 +213,11 @@ class Validation:
             edges = self.held_out.edges.tolist()
             row = {"step": trainer.step, "sigma_edges": edges, "classes": found}
             self.lines.write(row)
+            clips = [each.clip.id for each in self.held_out.pool.clips]
+            each_clip = {"clips": clips, "classes": self.held_out.classes.tolist()}
+            self.losses.write(
+                {"step": trainer.step, **each_clip, "losses": losses.tolist()}
+            )
             flat = {f"validation/{name}": one["loss"] for name, one in found.items()}
             trainer.accelerator.log(flat, step=trainer.step)
         return found

@@ -1,0 +1,236 @@
+"""What the trainer costs over a plain loop: ratios of step times, in one run.
+
+The same network, batch, optimiser and clips three ways, in turns of a few steps each:
+`tqd_probe.train` with the mixture sampler and all its reports; a loop of ten lines with
+uniform levels, its latents in memory; the same loop in `transformers.Trainer`.
+
+    python analyses/train_cost.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Trainer as HubTrainer
+from transformers import TrainerCallback, TrainingArguments
+
+from tqd_probe.files import write_json
+from tqd_probe.libraries import quiet_libraries
+from tqd_probe.models.base import collate, per_clip_loss
+from tqd_probe.models.load import load_model
+from tqd_probe.schedule import BandSchedule
+from tqd_probe.training.lines import read_lines
+from tqd_probe.training.optimisation import make_optimiser
+from tqd_probe.training.run import train
+from tqd_probe.training.settings import TrainRunSettings
+
+RESULTS = Path(__file__).parent / "results" / "train_cost.json"
+
+
+def mixture_schedule(path: Path) -> Path:
+    """Write a schedule with a mixture for golden clips alone on `tiny`."""
+    levels = [0.1, 0.5, 0.9]
+    value: dict[str, Any] = {
+        "format": "tqd-band-schedule",
+        "version": 1,
+        "provenance": {"tool_version": "0", "argv": ["train_cost"], "seed": 0},
+        "model": {
+            "family": "wan",
+            "source": "tiny",
+            "fingerprint": load_model("tiny").fingerprint,
+            "expert": None,
+            "parameters": "all",
+            "prediction": "flow_velocity",
+        },
+        "noise": {
+            "axis": "sigma",
+            "shift": 1.0,
+            "levels": levels,
+            "logsnr": [4, 0, -4],
+        },
+        "criterion": {
+            "name": "mixture",
+            "cos_min": 0.9,
+            "norm_range": [0.5, 2.0],
+            "confidence": 0.95,
+        },
+        "golden": {
+            "clips": 24,
+            "draws": 2,
+            "snr": [1, 1, 1],
+            "resolved": [True] * 3,
+        },
+        "classes": {},
+        "mixture": {
+            "classes": ["golden"],
+            "pool": {"golden": 64},
+            "weights": [[1.0]] * 3,
+        },
+    }
+    BandSchedule.model_validate(value).save(path)
+    return path
+
+
+class Turns:
+    """A hook: after every few steps of the trainer, the other loops get their turn."""
+
+    name = "turns"
+
+    def __init__(self, settings: TrainRunSettings, length: int) -> None:
+        self.settings, self.length = settings, length
+        self.seconds: dict[str, list[float]] = {"ours": [], "plain": [], "hub": []}
+        self.began = 0.0
+
+    def begin(self, trainer: Any) -> None:
+        pool = trainer.data.pool
+        clips = collate([pool.get(row) for row in range(len(pool.clips))])
+        self.latents = clips.latents
+        self.text = clips.conditioning
+        self.models = {}
+        for name in ("plain", "hub"):
+            network = copy.deepcopy(trainer.loss.network)
+            model = trainer.loss.model.bound_to(network)
+            parameters = [p for p in network.parameters() if p.requires_grad]
+            self.models[name] = (model, make_optimiser(parameters, self.settings))
+        self.began = time.perf_counter()
+
+    def after(self, trainer: Any, result: Any) -> None:
+        if result.step % self.length:
+            return
+        self.seconds["ours"].append((time.perf_counter() - self.began) / self.length)
+        self.seconds["plain"].append(self.plain())
+        self.seconds["hub"].append(self.hub())
+        self.began = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
+
+    def loss(self, model: Any) -> torch.Tensor:
+        rows = torch.randint(len(self.latents), (self.settings.batch_size,))
+        batch = type(self)._batch(self, rows)
+        eps = torch.randn_like(batch.latents)
+        sigma = torch.rand(len(rows))
+        return per_clip_loss(model, batch, eps, sigma).mean()
+
+    def _batch(self, rows: torch.Tensor) -> Any:
+        from tqd_probe.models.base import Conditioned
+
+        text = {name: value[rows] for name, value in self.text.items()}
+        return Conditioned(self.latents[rows], text)
+
+    def plain(self) -> float:
+        """A loop as one would write it by hand."""
+        model, optimiser = self.models["plain"]
+        parameters = [p for p in model.network.parameters() if p.requires_grad]
+        began = time.perf_counter()
+        for _ in range(self.length):
+            loss = self.loss(model)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+            float(loss)
+        return (time.perf_counter() - began) / self.length
+
+    def hub(self) -> float:
+        """The same loop in `transformers.Trainer`, without its start and end."""
+        model, optimiser = self.models["hub"]
+        turns, ends = self, []
+
+        class Clock(TrainerCallback):
+            def on_step_end(self, *args: Any, **more: Any) -> None:
+                ends.append(time.perf_counter())
+
+        class Loop(HubTrainer):
+            def compute_loss(
+                self, model_: Any, inputs: Any, *args: Any, **more: Any
+            ) -> Any:
+                return turns.loss(model)
+
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = TrainingArguments(
+                folder,
+                max_steps=self.length + 1,
+                per_device_train_batch_size=self.settings.batch_size,
+                max_grad_norm=1.0,
+                logging_steps=10,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                use_cpu=True,
+                remove_unused_columns=False,
+                lr_scheduler_type="constant",
+            )
+            data = [{"row": row} for row in range(self.settings.batch_size * 200)]
+            Loop(
+                model.network,
+                arguments,
+                train_dataset=data,
+                data_collator=lambda rows: {
+                    "row": torch.tensor([r["row"] for r in rows])
+                },
+                optimizers=(optimiser, None),
+                callbacks=[Clock()],
+            ).train()
+        return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=30)
+    parser.add_argument("--length", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=8)
+    args = parser.parse_args()
+    quiet_libraries()
+    rows: dict[str, Any] = {}
+    for kind, full in (("full", True), ("lora", False)):
+        with tempfile.TemporaryDirectory() as folder:
+            steps = args.turns * args.length
+            settings = TrainRunSettings(
+                ckpt="tiny",
+                clips="synthetic:64",
+                sampler="mixture",
+                schedule=mixture_schedule(Path(folder) / "bands.json"),
+                steps=steps,
+                warmup=2,
+                batch_size=args.batch_size,
+                lr=1e-6,
+                full=full,
+                save_every=steps,
+                report_to="tensorboard",
+                device="cpu",
+                out=Path(folder) / "run",
+            )
+            turns = Turns(settings, args.length)
+            train(settings, hooks=[turns], quiet=True)
+            waits = [
+                r["data_wait_share"] for r in read_lines(settings.out / "timing.jsonl")
+            ]
+        seconds = {name: np.array(v[1:]) for name, v in turns.seconds.items()}
+        rows[kind] = {
+            "turns": len(seconds["ours"]),
+            "steps_per_turn": args.length,
+            "batch_size": args.batch_size,
+            "seconds_per_step": {n: float(np.median(v)) for n, v in seconds.items()},
+            "data_wait_share": float(np.median(waits[1:])),
+        }
+        for other in ("plain", "hub"):
+            ratios = seconds["ours"] / seconds[other]
+            quartiles = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
+            rows[kind][f"ours_over_{other}"] = quartiles
+        print(kind, rows[kind], flush=True)
+    write_json(RESULTS, {"torch_threads": 1, "runs": rows})
+
+
+if __name__ == "__main__":
+    main()

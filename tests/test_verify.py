@@ -1,0 +1,110 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tqd_probe import verify as command
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.clips.video import write_video
+from tqd_probe.models.load import load_model
+from tqd_probe.rng import stream
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory):
+    """Golden clips, and as many of noise that call themselves visually degraded."""
+    folder = tmp_path_factory.mktemp("spoilt")
+    rows = [["video", "caption", "mq", "vq", "class"]]
+    for index in range(8):
+        clip = synthetic_clip(index, 21)
+        video = clip.read(ClipShape(17, 64, 64, 16))
+        name = "golden" if index % 2 else "visual_degraded"
+        if name != "golden":
+            noise = stream(0, "spoilt", index).integers(0, 256, video.shape)
+            video = noise.astype(np.uint8)
+        write_video(folder / f"c{index}.mp4", video, 16)
+        rows.append([f"c{index}.mp4", clip.caption, 0.5, 0.5, name])
+    with open(folder / "clips.csv", "w", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+    return folder / "clips.csv"
+
+
+def spoiling(schedule, path, bands):
+    """A schedule that trains the noise clips in given bands."""
+    made = schedule.model_copy(deep=True)
+    made.model.fingerprint = load_model("tiny").fingerprint
+    made.classes["visual_degraded"].bands = bands
+    made.mixture = None
+    made.save(path)
+    return path
+
+
+def arguments(spoilt, out, samplers, **more):
+    values = {
+        **{"ckpt": "tiny", "clips": spoilt, "golden": "synthetic:6", "out": out},
+        **{"samplers": samplers, "steps": 14, "seeds": 3, "warmup": 2, "lr": 3e-3},
+        **{"batch-size": 4, "device": "cpu", **more},
+    }
+    return [x for key, value in values.items() for x in (f"--{key}", str(value))]
+
+
+def test_a_sampler_that_must_lose_loses_and_the_same_one_does_not(
+    spoilt, schedule, tmp_path, capsys
+):
+    """Noise clips below sigma 0.5, for one of three samplers."""
+    clean = spoiling(schedule, tmp_path / "clean.json", [])
+    noisy = spoiling(schedule, tmp_path / "noisy.json", [(0.0, 0.5)])
+    samplers = f"bands={clean},bands={noisy},bands={clean}"
+    out = tmp_path / "run"
+    argv = arguments(spoilt, out, samplers)
+    assert command.main(argv) == 0
+    printed = capsys.readouterr().out
+    result = json.loads((out / "verify.json").read_text())
+    loses, same = (
+        result["verdicts"][k] for k in ("bands=noisy.json", "bands=clean.json#2")
+    )
+    assert loses["verdict"] == "hurts"
+    assert loses["difference"]["mean"] > 0
+    assert same["verdict"] == "no difference shown"
+    assert same["difference"]["mean"] == 0  # paired: the same to the bit
+    assert "**bands=noisy.json** hurts: raises the golden loss" in printed
+    assert (out / "verify.md").read_text().strip() in printed
+    assert (out / "verify.png").stat().st_size > 10_000
+    trials = sorted((out / "trials").iterdir())
+    assert len(trials) == 9
+    stamps = [path.stat().st_mtime_ns for path in trials]
+    trials[4].unlink()  # a killed verification goes on and ends alike
+    before = (out / "verify.json").read_bytes()
+    assert command.main(argv) == 0
+    assert (out / "verify.json").read_bytes() == before
+    again = [path.stat().st_mtime_ns for path in trials]
+    assert [a == b for a, b in zip(stamps, again)] == [True] * 4 + [False] + [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({"samplers": "uniform"}, "two or more"),
+        ({"samplers": "uniform,bands"}, "bands needs a schedule"),
+        ({"golden": "nowhere"}, "nowhere: no such folder"),
+        ({"golden": "synthetic:1"}, "fewer than 2 golden clips"),
+        ({"samplers": "uniform,beta"}, "--kappa-max"),
+        ({"seeds": 1}, "--seeds 1"),
+        ({"samplers": "uniform,bands=none.json"}, "none.json: no such file"),
+    ],
+)
+def test_faults_are_said(spoilt, tmp_path, capsys, changed, shown):
+    samplers = changed.pop("samplers", "uniform,uniform")
+    assert command.main(arguments(spoilt, tmp_path / "run", samplers, **changed)) == 2
+    printed = capsys.readouterr().err
+    line = printed[printed.index("error: ") :].strip()
+    assert "\n" not in line
+    assert shown in line
+
+
+def test_clips_to_judge_by_must_not_be_trained_on(spoilt, tmp_path, capsys):
+    argv = arguments(spoilt, tmp_path / "run", "uniform,uniform", golden=spoilt)
+    assert command.main(argv) == 2
+    assert "is also trained on" in capsys.readouterr().err
