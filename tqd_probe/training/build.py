@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, gather_object
+from accelerate.utils import DistributedType, ProjectConfiguration, gather_object
 from tqdm import tqdm
 
 from tqd_probe.clips.shape import ClipShape
@@ -24,6 +24,11 @@ from tqd_probe.sampling import TimestepSampler, kappa_from, make_sampler
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.training import pool as pools
 from tqd_probe.training.draws import DrawStream
+from tqd_probe.training.network import (
+    make_trainable,
+    restore_parameters,
+    trained_parameters,
+)
 from tqd_probe.training.settings import TrainRunSettings
 
 log = logging.getLogger("tqd_probe")
@@ -79,6 +84,15 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
             f"--report-to {tracker}: {' '.join(str(error).split())[:150]}; pip install"
             f" {tracker}, or use --report-to none"
         ) from error
+    if is_sharded(accelerator):
+        if not accelerator.is_fsdp2:
+            raise InputError("FSDP of version 1 is not supported; set fsdp_version: 2")
+        for option in ("sample_every", "agreement_every", "reprobe_every"):
+            if getattr(settings, option):
+                raise InputError(
+                    f"--{option.replace('_', '-')}: needs the whole network in one"
+                    " process, which FSDP has not; leave it out, or use DDP"
+                )
     world = accelerator.num_processes
     if settings.batch_size % world:
         raise InputError(
@@ -86,6 +100,11 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
             " processes; it counts clips per optimiser step over all of them"
         )
     return accelerator
+
+
+def is_sharded(accelerator: Accelerator) -> bool:
+    """Say whether parameters are spread over the processes (FSDP)."""
+    return accelerator.distributed_type == DistributedType.FSDP
 
 
 def open_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule | None:
@@ -336,25 +355,32 @@ def weights_exporter(
     settings: TrainRunSettings,
     model: VideoModel,
     describe: Callable[[], dict[str, str]],
-) -> Callable[[Path], None]:
-    """Return what writes the present weights in diffusers' format.
+    sharded: bool,
+) -> Callable[[Path, dict[str, torch.Tensor]], None]:
+    """Return what writes the trained weights in diffusers' format.
 
     Args:
         settings: The run's settings.
         model: The model in training.
         describe: Gives the metadata of the present step.
+        sharded: The network's parameters are spread over processes (FSDP): the
+            weights are then put into a second copy of the model, on the CPU.
 
     Returns:
-        A function of the folder.
+        A function of the folder and of whole tensors.
     """
     from tqd_probe.training.metadata import stamp
 
-    def export(folder: Path) -> None:
-        metadata = describe()
+    def export(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+        metadata, holder = describe(), model
+        if sharded:
+            holder = load_model(settings.ckpt, "cpu", "fp32", expert=settings.expert)
+            make_trainable(holder, settings)
+            restore_parameters(trained_parameters(holder.network), weights)
         if not settings.full:
-            model.save_lora(folder, metadata)
+            holder.save_lora(folder, metadata)
             return
-        model.save_full(folder, metadata)
+        holder.save_full(folder, metadata)
         for part in sorted(folder.glob("transformer*")):
             stamp(part, metadata)
 

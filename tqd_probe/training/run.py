@@ -249,7 +249,9 @@ class _Session:
             optimiser=wrapped,
             data=data,
             store=CheckpointStore(self.out / "checkpoints", settings.keep),
-            export=build.weights_exporter(settings, model, describe),
+            export=build.weights_exporter(
+                settings, model, describe, build.is_sharded(accelerator)
+            ),
             hooks=hooks,
             ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,  # type: ignore[arg-type]
         )

@@ -50,7 +50,8 @@ class Trainer:
         optimiser: AdamW over them, wrapped.
         data: Batches by step number.
         store: The checkpoints.
-        export: Writes the present weights in diffusers' format to a folder.
+        export: Writes weights in diffusers' format: takes a folder and whole tensors;
+            the network holds the same weights meanwhile.
         hooks: What happens beside training, in order.
         ema: The moving average, or None.
         step: Steps done.
@@ -65,7 +66,7 @@ class Trainer:
     optimiser: Any
     data: StepData
     store: CheckpointStore
-    export: Callable[[Path], object]
+    export: Callable[[Path, dict[str, torch.Tensor]], object]
     hooks: list[Hook]
     ema: Ema | None = None
     step: int = 0
@@ -131,7 +132,11 @@ class Trainer:
         }
         with self.averaged():
             if self.accelerator.is_main_process:
-                self.store.save(self.step, tensors, state, self.export)
+                weights = tensors.get("ema", tensors["parameters"])
+                self.store.save(
+                    *(self.step, tensors, state),
+                    lambda folder: self.export(folder, weights),
+                )
             self.accelerator.wait_for_everyone()
         return self.step
 
@@ -177,7 +182,7 @@ class Trainer:
         every, signal_number = self._share(torch.cat(losses))
         self._check_losses(every)
         limit = self.settings.clip_norm or math.inf
-        found = self.accelerator.clip_grad_norm_(self.parameters.values(), limit)
+        found = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
         norm = float(whole(found))
         if not math.isfinite(norm):
             self._refuse("gradient", every)
