@@ -23,7 +23,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from tqd_probe.files import write_json
 from tqd_probe.libraries import quiet_libraries
-from tqd_probe.models.base import collate, per_clip_loss
+from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.load import load_model
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.training.lines import read_lines
@@ -84,11 +84,13 @@ class Turns:
     name = "turns"
 
     def __init__(self, settings: TrainRunSettings, length: int) -> None:
+        """Set the length of a turn in steps."""
         self.settings, self.length = settings, length
         self.seconds: dict[str, list[float]] = {"ours": [], "plain": [], "hub": []}
         self.began = 0.0
 
     def begin(self, trainer: Any) -> None:
+        """Copy the network for the other loops."""
         pool = trainer.data.pool
         clips = collate([pool.get(row) for row in range(len(pool.clips))])
         self.latents = clips.latents
@@ -102,6 +104,7 @@ class Turns:
         self.began = time.perf_counter()
 
     def after(self, trainer: Any, result: Any) -> None:
+        """Time a turn of each."""
         if result.step % self.length:
             return
         self.seconds["ours"].append((time.perf_counter() - self.began) / self.length)
@@ -110,23 +113,20 @@ class Turns:
         self.began = time.perf_counter()
 
     def state(self) -> dict[str, Any]:
+        """Nothing is kept."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        pass
+        """Nothing to take up."""
 
     def loss(self, model: Any) -> torch.Tensor:
+        """Draw a batch at uniform levels and return its mean loss."""
         rows = torch.randint(len(self.latents), (self.settings.batch_size,))
-        batch = type(self)._batch(self, rows)
+        text = {name: value[rows] for name, value in self.text.items()}
+        batch = Conditioned(self.latents[rows], text)
         eps = torch.randn_like(batch.latents)
         sigma = torch.rand(len(rows))
         return per_clip_loss(model, batch, eps, sigma).mean()
-
-    def _batch(self, rows: torch.Tensor) -> Any:
-        from tqd_probe.models.base import Conditioned
-
-        text = {name: value[rows] for name, value in self.text.items()}
-        return Conditioned(self.latents[rows], text)
 
     def plain(self) -> float:
         """A loop as one would write it by hand."""

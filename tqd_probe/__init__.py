@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from tqd_probe.api import probe
     from tqd_probe.models.load import load_model
     from tqd_probe.results import derive_schedule
+    from tqd_probe.sampling import make_sampler
     from tqd_probe.schedule import BandSchedule
 
-__all__ = ["BandSchedule", "__version__", "derive_schedule", "load_model", "probe"]
+__all__ = [
+    "BandSchedule",
+    "__version__",
+    "derive_schedule",
+    "load_model",
+    "make_sampler",
+    "probe",
+]  # and the modules train and verify, which can be called
 _HOMES = {
     "BandSchedule": "tqd_probe.schedule",
     "derive_schedule": "tqd_probe.results",
     "load_model": "tqd_probe.models.load",
+    "make_sampler": "tqd_probe.sampling",
     "probe": "tqd_probe.api",
 }
 

@@ -7,6 +7,8 @@ python -m tqd_probe.train --ckpt CKPT --clips CLIPS --sampler bands
 from __future__ import annotations
 
 import sys
+from types import ModuleType
+from typing import Any
 
 from tqd_probe.commandline import Options, main_guard, parse
 from tqd_probe.training.settings import TrainRunSettings
@@ -43,17 +45,32 @@ def main(argv: list[str] | None = None) -> int:
 
         quiet_libraries()
         result = train(settings)
+        if result.stopped_by:
+            outcome.code = 128 + result.stopped_by
+        if not result.main:
+            return outcome.code
         print(result.says)
         for path in (result.result, *result.files):
             print(path)
         if result.stopped_by:
-            outcome.code = 128 + result.stopped_by
             print(
                 f"stopped at step {result.step} by a signal; go on with --resume",
                 file=sys.stderr,
             )
     return outcome.code
 
+
+class _Callable(ModuleType):
+    """Lets ``from tqd_probe import train`` be the function and the command at once."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Train (`tqd_probe.training.run.train`)."""
+        from tqd_probe.training.run import train
+
+        return train(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,8 @@ python -m tqd_probe.verify --ckpt CKPT --clips CLIPS --golden CLIPS
 from __future__ import annotations
 
 import sys
+from types import ModuleType
+from typing import Any
 
 from tqd_probe.commandline import Options, main_guard, parse
 from tqd_probe.training.trial_settings import TrialRunSettings
@@ -52,6 +54,18 @@ def main(argv: list[str] | None = None) -> int:
             print(settings.out / name)
     return outcome.code
 
+
+class _Callable(ModuleType):
+    """Lets ``from tqd_probe import verify`` be the function and the command at once."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Run trials (`tqd_probe.training.trials.verify`)."""
+        from tqd_probe.training.trials import verify
+
+        return verify(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     sys.exit(main())

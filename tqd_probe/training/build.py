@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,27 +64,22 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
     Raises:
         InputError: If the device is missing, the tracker is not installed, or the
             batch cannot be shared by the processes.
-        ValueError: If accelerate refuses the environment it was launched in.
-        ImportError: If a library of that environment is missing.
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no GPU is available; use --device cpu")
     tracker = None if settings.report_to == "none" else settings.report_to
-    folder = settings.out
-    try:
-        accelerator = Accelerator(
-            cpu=settings.device == "cpu",
-            mixed_precision="bf16" if settings.dtype == "bf16" else "no",
-            log_with=tracker,
-            project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
-        )
-    except (ValueError, ImportError) as error:
-        if tracker is None:
-            raise
+    if tracker and find_spec(tracker) is None:  # accelerate would leave it out silently
         raise InputError(
-            f"--report-to {tracker}: {' '.join(str(error).split())[:150]}; pip install"
-            f" {tracker}, or use --report-to none"
-        ) from error
+            f"--report-to {tracker}: is not installed; pip install {tracker}, or use"
+            " --report-to none"
+        )
+    folder = settings.out
+    accelerator = Accelerator(
+        cpu=settings.device == "cpu",
+        mixed_precision="bf16" if settings.dtype == "bf16" else "no",
+        log_with=tracker,
+        project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
+    )
     if is_sharded(accelerator):
         if not accelerator.is_fsdp2:
             raise InputError("FSDP of version 1 is not supported; set fsdp_version: 2")

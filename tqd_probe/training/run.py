@@ -54,6 +54,7 @@ class TrainResult:
             where the training was stopped.
         files: Everything else worth looking at.
         says: What is printed at the end.
+        main: Whether this is the process that reports.
     """
 
     step: int
@@ -61,6 +62,7 @@ class TrainResult:
     result: Path
     files: list[Path]
     says: str
+    main: bool = True
 
 
 def train(
@@ -306,7 +308,9 @@ class _Session:
         says = summary(self.out, trainer.step, self.settings.steps)
         if self.main:
             log.info("ended at step %d", trainer.step)
-        return TrainResult(trainer.step, trainer.stopped_by, result, files, says)
+        return TrainResult(
+            *(trainer.step, trainer.stopped_by, result, files, says), self.main
+        )
 
 
 def publish(weights: Path, place: Path) -> Path:

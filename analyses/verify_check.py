@@ -1,0 +1,152 @@
+"""Does `tqd_probe.verify` say what is true? Ten runs of a case with a known answer.
+
+Half of the training clips are noise. One sampler never draws them (the baseline), one
+draws them below sigma 0.5 and must lose, one is the baseline again. And, from the same
+trials, the baseline against itself with other seeds in another order, which shares
+nothing but the distribution: a harder null than two samplers that draw the same.
+
+    python analyses/verify_check.py --work /tmp/verify_check
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.clips.video import write_video
+from tqd_probe.files import write_json
+from tqd_probe.libraries import quiet_libraries
+from tqd_probe.models.load import load_model
+from tqd_probe.rng import stream
+from tqd_probe.schedule import BandSchedule
+from tqd_probe.training.trial_settings import TrialRunSettings
+from tqd_probe.training.trials import verify
+from tqd_probe.training.verdict import difference, error_share
+
+RESULTS = Path(__file__).parent / "results" / "verify_check.json"
+SHAPE = ClipShape(17, 64, 64, 16)
+
+
+def spoilt_clips(folder: Path) -> Path:
+    """Write golden clips and as many of noise, with a manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [["video", "caption", "class"]]
+    for index in range(16):
+        clip = synthetic_clip(index, 21)
+        video = clip.read(SHAPE)
+        name = "golden" if index % 2 else "visual_degraded"
+        if name != "golden":
+            noise = stream(0, "spoilt", index).integers(0, 256, video.shape)
+            video = noise.astype(np.uint8)
+        write_video(folder / f"c{index:02d}.mp4", video, SHAPE.fps)
+        rows.append([f"c{index:02d}.mp4", clip.caption, name])
+    with open(folder / "clips.csv", "w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows(rows)
+    return folder / "clips.csv"
+
+
+def band_schedule(path: Path, bands: list[list[float]]) -> Path:
+    """Write a schedule that trains the noise clips in given bands."""
+    one = {
+        **{"degradations": {"noise": 5}, "clips": 8, "cosine": [0.5, 0.5]},
+        **{"cosine_ci": [[0.4, 0.6]] * 2, "cosine_naive": [0.5, 0.5]},
+        **{"norm_ratio": [1.0, 1.0], "norm_ratio_ci": [[0.9, 1.1]] * 2},
+        **{"bias2": [1.0, 1.0], "bands": bands, "beta": None, "logit_offset": None},
+    }
+    value: dict[str, Any] = {
+        "format": "tqd-band-schedule",
+        "version": 1,
+        "provenance": {"tool_version": "0", "argv": ["verify_check"], "seed": 0},
+        "model": {
+            **{"family": "wan", "source": "tiny", "expert": None, "parameters": "all"},
+            "fingerprint": load_model("tiny").fingerprint,
+            "prediction": "flow_velocity",
+        },
+        "noise": {
+            "axis": "sigma",
+            "shift": 1.0,
+            "levels": [0.2, 0.8],
+            "logsnr": [2, -2],
+        },
+        "criterion": {
+            **{"name": "cosine", "cos_min": 0.9, "norm_range": [0.5, 2.0]},
+            "confidence": 0.95,
+        },
+        "golden": {"clips": 8, "draws": 1, "snr": [1, 1], "resolved": [True, True]},
+        "classes": {"visual_degraded": one},
+    }
+    BandSchedule.model_validate(value).save(path)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=14)
+    args = parser.parse_args()
+    quiet_libraries()
+    clips = spoilt_clips(args.work / "clips")
+    clean = band_schedule(args.work / "clean.json", [])
+    noisy = band_schedule(args.work / "noisy.json", [[0.0, 0.5]])
+    rows, baselines = [], []
+    for run in range(args.runs):
+        settings = TrialRunSettings(
+            ckpt="tiny",
+            clips=str(clips),
+            golden="synthetic:6",
+            samplers=f"bands={clean},bands={noisy},bands={clean}",
+            steps=args.steps,
+            warmup=2,
+            lr=3e-3,
+            batch_size=4,
+            seeds=3,
+            early_stop=False,
+            seed=10 * run,
+            clips_seed=0,
+            device="cpu",
+            out=args.work / f"run-{run:02d}",
+        )
+        result = verify(settings, quiet=True)
+        found = result["verdicts"]
+        rows.append(
+            {
+                "seed": settings.seed,
+                "must_lose": found["bands=noisy.json"]["verdict"],
+                "difference": found["bands=noisy.json"]["difference"],
+                "start_loss": result["start_loss"],
+                "same": found["bands=clean.json#2"]["verdict"],
+            }
+        )
+        trials = sorted((settings.out / "trials").glob("seed-*-00-*.json"))
+        after = [json.loads(path.read_text())["after"] for path in trials]
+        baselines.append(np.array(after))
+        print(rows[-1], flush=True)
+    alpha = error_share(0.95, 2, 2)
+    nulls = []
+    for run, losses in enumerate(baselines):
+        other = baselines[(run + 1) % len(baselines)]
+        nulls.append(difference((losses - other).mean(2), alpha).clear)
+    write_json(
+        RESULTS,
+        {
+            "runs": rows,
+            "right_sign": sum(r["must_lose"] == "hurts" for r in rows),
+            "no_winner_of_the_same": sum(
+                r["same"] == "no difference shown" for r in rows
+            ),
+            "no_winner_of_other_seeds": len(nulls) - sum(nulls),
+        },
+    )
+    print(json.loads(RESULTS.read_text()) | {"runs": len(rows)})
+
+
+if __name__ == "__main__":
+    main()
