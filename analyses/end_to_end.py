@@ -69,6 +69,7 @@ def main() -> None:
                 *("--validate-every", str(args.steps // 4), "--sample-every"),
                 *(str(args.steps), "--save-every", str(args.steps // 2)),
                 *("--ema-decay", "0.98", "--device", "cpu", "--out", str(out)),
+                *("--micro-batch", "8"),
             ]
             if sampler in ("beta", "bands", "mixture"):
                 argv += ["--schedule", str(args.schedule)]

@@ -204,6 +204,7 @@ def main() -> None:
                 steps=steps,
                 warmup=2,
                 batch_size=args.batch_size,
+                micro_batch=args.batch_size,
                 lr=1e-6,
                 full=full,
                 save_every=steps,

@@ -107,6 +107,7 @@ def main() -> None:
             warmup=2,
             lr=3e-3,
             batch_size=4,
+            micro_batch=4,
             seeds=3,
             early_stop=False,
             seed=10 * run,

@@ -185,9 +185,8 @@ def test_batch_split_and_workers_change_no_sample(
 
 def test_two_processes_equal_one(straight, pipeline, manifest, tmp_path):
     out = tmp_path / "run"
-    launcher = [sys.executable, "-m", "accelerate.commands.launch"]
-    launcher += ["--cpu", "--num_processes", "2", "--num_machines", "1"]
-    launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher += ["--nproc-per-node", "2", "-m"]
     values = options(pipeline, manifest, out)
     done = subprocess.run(
         [*launcher, "tqd_probe.train", *argv(values)],
@@ -197,6 +196,8 @@ def test_two_processes_equal_one(straight, pipeline, manifest, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    timing = json.loads((out / "timing.jsonl").read_text().splitlines()[-1])
+    assert timing["processes"] == 2
     assert stream_of(out) == stream_of(straight)
     assert_close(tensors_of(out), tensors_of(straight), 1e-6)
     assert_close(tensors_of(out, "ema"), tensors_of(straight, "ema"), 1e-6)

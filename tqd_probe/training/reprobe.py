@@ -136,6 +136,8 @@ class Reprobe:
                     "self_check": False,
                 }
             )
+            if "lora" in RunSettings.model_fields:  # it is part of the saved weights
+                settings = settings.model_copy(update={"lora": None})
             probe = probing.prepare(settings, quiet=True)
             try:
                 probing.run(probe, quiet=True)

@@ -125,11 +125,11 @@ class _Session:
         )
         if self.main:
             self._claim(model, clips)
-        sigma_range = tuple(getattr(model, "sigma_range", (0.0, 1.0)))
+        sigma_range = model.sigma_range
         factory = build.sampler_factory(settings, clips.train, sigma_range)
         draws, self.resolved = factory(self.schedule)
         if self.main:
-            self._show_density(draws, model)
+            self._show_density(draws, model, clips)
         parameters = sum(p.numel() for p in model.network.parameters())
         self.stack.enter_context(steady(accelerator.device, parameters))
         trainer = self._trainer(model, clips, draws, factory, sigma_range)
@@ -160,10 +160,14 @@ class _Session:
         else:
             self.stack.callback(self.lock.close)
 
-    def _show_density(self, draws: DrawStream, model: VideoModel) -> None:
+    def _show_density(
+        self, draws: DrawStream, model: VideoModel, clips: build.Clips
+    ) -> None:
         settings = self.settings
         total = settings.steps * settings.batch_size
-        density = realised_density(draws, total, getattr(model, "boundary", None))
+        if model.expert is not None and not self.quiet:
+            self._show_experts(model, clips, total)
+        density = realised_density(draws, total)
         write_json(self.out / "density.json", density.to_json())
         title = f"{settings.sampler}, {self.resolved['order']} first"
         write(density_figure(density, title), self.out / "density.png")
@@ -173,6 +177,17 @@ class _Session:
             log.warning(text)
         if not self.quiet:
             print("\n".join(lines), flush=True)
+
+    def _show_experts(self, model: VideoModel, clips: build.Clips, total: int) -> None:
+        """Print how draws would be shared by both experts of a model with two."""
+        factory = build.sampler_factory(self.settings, clips.train, (0.0, 1.0))
+        edges = [edge for edge in model.sigma_range if 0 < edge < 1]
+        both = realised_density(factory(self.schedule)[0], total, edges[0])
+        print(f"both experts, which meet at sigma {edges[0]:g}:")
+        print(table_of(both))
+        for text in warnings_of(both):
+            print(f"warning: {text}")
+        print(f"the {model.expert}-noise expert, trained now:", flush=True)
 
     def _trainer(
         self,
@@ -220,7 +235,7 @@ class _Session:
         if clips.held_out is not None and settings.validate_every:
             held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
             lines = Lines(self.out / "validation.jsonl")
-            size = settings.micro_batch or 16
+            size = settings.micro_batch
             hooks.append(Validation(held_out, settings.validate_every, size, lines))
         if settings.agreement_every and clips.held_out is not None:
             held_out = HeldOut(clips.held_out, settings.seed, sigma_range)

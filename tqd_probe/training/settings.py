@@ -168,11 +168,11 @@ class TrainRunSettings(TrainSettings):
     resume: bool = Field(
         default=False, description="go on from the newest valid checkpoint in --out"
     )
-    micro_batch: int | None = Field(
-        default=None,
+    micro_batch: int = Field(
+        default=1,
         ge=1,
-        description="clips per forward pass and process; the rest of the batch is"
-        " accumulated (default: all of it)",
+        description="clips per forward pass and process, the rest of the batch is"
+        " accumulated; more is faster for small clips and takes more memory",
     )
     gradient_checkpointing: bool = Field(
         default=False, description="recompute activations: less memory, more time"

@@ -138,6 +138,7 @@ class Telemetry:
             "clips_per_second": count * trainer.settings.batch_size / seconds,
             "data_wait_share": sum(wait for _, wait in self._times) / seconds,
             "memory_gb": memory_gb(trainer.accelerator.device),
+            "processes": trainer.accelerator.num_processes,
         }
         self._times = []
         self.timing.write(timing)

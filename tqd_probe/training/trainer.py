@@ -169,8 +169,8 @@ class Trainer:
         seed = stream(self.settings.seed, "torch", self.step, self.data.rank)
         torch.manual_seed(int(seed.integers(2**62)))
         world, device = self.accelerator.num_processes, self.accelerator.device
-        size = self.settings.micro_batch or len(batch.draws)
-        parts, losses = list(batch.split(size, device)), []
+        parts = list(batch.split(self.settings.micro_batch, device))
+        losses = []
         for number, part in enumerate(parts, start=1):
             last = number == len(parts)
             quiet = nullcontext() if last else self.accelerator.no_sync(self.loss)

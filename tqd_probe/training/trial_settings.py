@@ -63,8 +63,8 @@ class TrialRunSettings(TrialSettings):
     """A verification and where it runs; these fields do not change the outcome."""
 
     out: Path = Field(description="run directory; the same command resumes")
-    micro_batch: int | None = Field(
-        default=None, ge=1, description="clips per forward pass and process"
+    micro_batch: int = Field(
+        default=1, ge=1, description="clips per forward pass and process"
     )
     gradient_checkpointing: bool = Field(
         default=False, description="recompute activations: less memory, more time"
