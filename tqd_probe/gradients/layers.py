@@ -130,6 +130,25 @@ def rms_norm(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Te
     return _affine(layer, normal, g, clips, layer.weight.ndim)
 
 
+def embedding(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
+    """Embedding: the gradient of a row is the sum over its uses by a clip.
+
+    Args:
+        layer: An `nn.Embedding`.
+        x: Indices ``[clips * k, ...]``.
+        g: Gradient of the output ``[clips * k, ..., width]``.
+        clips: Number of clips.
+
+    Returns:
+        ``weight [clips, rows, width]``.
+    """
+    assert isinstance(layer, nn.Embedding)
+    g = g.reshape(clips, -1, g.shape[-1])
+    places = x.reshape(clips, -1, 1).long().expand_as(g)
+    weight = g.new_zeros(clips, layer.num_embeddings, g.shape[-1])
+    return {"weight": weight.scatter_add(1, places, g)}
+
+
 def _affine(
     layer: nn.Module, normal: Tensor, g: Tensor, clips: int, dims: int
 ) -> dict[str, Tensor]:
@@ -151,6 +170,7 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.LayerNorm: layer_norm,
     nn.RMSNorm: rms_norm,
     DiffusersRMSNorm: rms_norm,
+    nn.Embedding: embedding,
 }
 
 

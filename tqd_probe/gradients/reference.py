@@ -66,8 +66,15 @@ def per_clip(network: nn.Module, layout: Layout, loss: Loss, batch: Any) -> Tens
         alone = torch.utils._pytree.tree_map(lambda t: t[None], clip)
         return _call(double, {**parameters, **fixed}, loss, alone)
 
+    gradient = torch.func.grad(one)
     with double_precision(), sdpa_kernel(SDPBackend.MATH):
-        found = torch.func.vmap(torch.func.grad(one), (None, 0))(chosen, batch)
+        try:
+            found = torch.func.vmap(gradient, (None, 0))(chosen, batch)
+        except RuntimeError:  # vmap knows no shapes that depend on data
+            take, count = torch.utils._pytree, len(_leaves(batch)[0])
+            clips = [take.tree_map(lambda t, i=i: t[i], batch) for i in range(count)]
+            rows = [gradient(chosen, clip) for clip in clips]
+            found = {name: torch.stack([row[name] for row in rows]) for name in chosen}
     return torch.cat([found[name].flatten(1) for name in layout.parameters], dim=1)
 
 
@@ -111,6 +118,11 @@ def _split(
     chosen = {name: values[name] for name in layout.parameters}
     fixed = {name: v for name, v in values.items() if name not in chosen}
     return double, chosen, {**fixed, **dict(double.named_buffers())}
+
+
+def _leaves(batch: Any) -> list[Tensor]:
+    """List the tensors of a nesting."""
+    return list(torch.utils._pytree.tree_leaves(batch))
 
 
 class _Bound(nn.Module):

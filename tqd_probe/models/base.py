@@ -65,8 +65,17 @@ class VideoModel(Protocol):
         """Return this model with another network of the same architecture."""
         ...
 
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        """Lowest and highest level the network is used at; (0, 1) for most."""
+        ...
+
+    def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
+        """Return the levels the model really has nearest to some wanted ones."""
+        ...
+
     def check_shape(self, shape: ClipShape) -> None:
-        """Raise `InputError` when the network cannot take clips of this shape."""
+        """Take the shape clips will come in; `InputError` when it does not fit."""
         ...
 
     def encode_video(self, video: np.ndarray) -> torch.Tensor:
@@ -141,6 +150,7 @@ class VideoModel(Protocol):
         steps: int,
         guidance: float,
         shape: ClipShape | None = None,
+        images: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generate clips through the family's own pipeline; uint8 video batch."""
         ...

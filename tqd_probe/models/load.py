@@ -11,12 +11,24 @@ import torch
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json
 from tqd_probe.models.base import VideoModel
+from tqd_probe.models.cogvideox import CogVideoXModel
+from tqd_probe.models.hunyuan_video import HunyuanVideoModel
+from tqd_probe.models.hunyuan_video15 import HunyuanVideo15Model
 from tqd_probe.models.lora import find_file
-from tqd_probe.models.pipeline import Opening
+from tqd_probe.models.ltx import LTXModel
+from tqd_probe.models.opening import Opening
 from tqd_probe.models.wan import WanModel
+from tqd_probe.models.wan_i2v import WanImageModel
 
 TINY = Path(__file__).parent / "tiny"
-FAMILIES: dict[str, Callable[[Opening], VideoModel]] = {"WanPipeline": WanModel}
+FAMILIES: dict[str, Callable[[Opening], VideoModel]] = {
+    "CogVideoXPipeline": CogVideoXModel,
+    "HunyuanVideo15Pipeline": HunyuanVideo15Model,
+    "HunyuanVideoPipeline": HunyuanVideoModel,
+    "LTXPipeline": LTXModel,
+    "WanImageToVideoPipeline": WanImageModel,
+    "WanPipeline": WanModel,
+}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

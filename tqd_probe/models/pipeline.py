@@ -6,59 +6,30 @@ A family states its classes and conventions in a subclass (`ADDING_A_FAMILY.md`)
 from __future__ import annotations
 
 import copy
-import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.errors import InputError
 from tqd_probe.files import digest, file_digest
 from tqd_probe.models import lora, save
-from tqd_probe.models.base import Conditioned
+from tqd_probe.models.encoders import Encoders
+from tqd_probe.models.generation import Generation
 from tqd_probe.models.groups import Grouping
 from tqd_probe.models.native import native_shape
+from tqd_probe.models.opening import Opening
 from tqd_probe.models.weights import fingerprint, load_component, read_config
 from tqd_probe.noise import flow_corrupt, flow_target
 
 
-@dataclass(frozen=True)
-class Opening:
-    """How a checkpoint is opened.
-
-    Attributes:
-        path: Pipeline directory.
-        source: The checkpoint as it was given.
-        index: Content of its `model_index.json`.
-        device: Where the network runs.
-        dtype: Type of the network; what the model keeps in float32 stays so.
-        lora: Weights of a LoRA to load into the network.
-        fuse_lora: Add the LoRA to the weights and keep none.
-        expert: Which of several networks, where the family has them.
-    """
-
-    path: Path
-    source: str
-    index: dict[str, Any]
-    device: torch.device
-    dtype: torch.dtype
-    lora: Path | None = None
-    fuse_lora: bool = False
-    expert: str | None = None
-
-
-class PipelineModel:
+class PipelineModel(Encoders, Generation):
     """Base of the adapters; implements `VideoModel` but for `predict`.
 
     Attributes:
-        pipeline_class: The diffusers pipeline.
         network_class: Class of the denoising network.
-        encoders: Classes of the components that encode, by name, the VAE first.
-        tokenizers: Names of the tokenizers.
         default_shape: Native clips, where the checkpoint does not say.
         lora_targets: Linear layers a fresh LoRA goes to, as a regular expression.
         grouping: How the network's parameters are named.
@@ -66,10 +37,7 @@ class PipelineModel:
 
     family: str
     prediction: str = "flow_velocity"
-    pipeline_class: ClassVar[Any]
     network_class: ClassVar[Any]
-    encoders: ClassVar[dict[str, Any]]
-    tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
     default_shape: ClassVar[ClipShape]
     lora_targets: str
     grouping: ClassVar[Grouping]
@@ -110,9 +78,10 @@ class PipelineModel:
         configs = [self.configs[name] for name in self.encoders]
         tokens = [token for name in self.tokenizers for token in self._files(name)]
         self.encoder_fingerprint = "sha256:" + digest([weights, configs, tokens])
-        self.native = native_shape(self.path, self.default_shape)
+        self.native = native_shape(self.path, self.native_default())
+        self.clip_shape = self.native
         self._network: torch.nn.Module | None = None
-        self._encoders: Any = None
+        self._encoders = None
 
     def _choose_network(self) -> str:
         """Name the network's component; families with experts override this."""
@@ -125,6 +94,30 @@ class PipelineModel:
 
     def check_variant(self) -> None:
         """Raise `InputError` for checkpoints of the class that are not served."""
+
+    def native_default(self) -> ClipShape:
+        """Return the native clips of a checkpoint that does not say.
+
+        Returns:
+            The family's shape; some families read it from the configuration.
+        """
+        return self.default_shape
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        """Lowest and highest level of noise at which the network is used."""
+        return 0.0, 1.0
+
+    def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
+        """Return the levels the model really has nearest to some wanted ones.
+
+        Args:
+            sigma: Wanted levels.
+
+        Returns:
+            The same levels for flow matching; a family with whole timesteps snaps.
+        """
+        return np.asarray(sigma, dtype=np.float64)
 
     def _files(self, name: str) -> list[list[str]]:
         """List names and hashes of the files of a component without weights."""
@@ -163,159 +156,54 @@ class PipelineModel:
         other._network = network
         return other
 
-    def bare_pipeline(self, **components: Any) -> Any:
-        """Build the family's pipeline from some of its components.
-
-        Args:
-            **components: Components by name; the others are None.
+    def compression(self) -> tuple[int, int]:
+        """Return frames per latent frame and pixels per latent place.
 
         Returns:
-            The pipeline; only what needs no other component works.
+            The temporal and the spatial factor of the autoencoder.
         """
-        signature = inspect.signature(self.pipeline_class.__init__).parameters
-        missing = {
-            name: None
-            for name, parameter in signature.items()
-            if name != "self" and parameter.default is inspect.Parameter.empty
-        }
-        return self.pipeline_class(**{**missing, **components})
+        with torch.device("meta"):  # only the architecture, no weights
+            vae = self.encoders["vae"].from_config(self.configs["vae"])
+        return int(vae.temporal_compression_ratio), int(vae.spatial_compression_ratio)
 
-    def load_encoders(self) -> Any:
-        """Load what encodes clips and captions, unless it is loaded.
+    def patch(self) -> tuple[int, int]:
+        """Return latent frames and latent places per token side.
 
         Returns:
-            The family's pipeline without network and scheduler, on the device.
-
-        Raises:
-            InputError: If a component cannot be loaded.
+            The temporal and the spatial patch size.
         """
-        if self._encoders is None:
-            parts: dict[str, Any] = {}
-            for name, cls in self.encoders.items():
-                of_transformers = issubclass(cls, PreTrainedModel)
-                dtype = self.dtype if of_transformers else torch.float32
-                key = "dtype" if of_transformers else "torch_dtype"
-                parts[name] = load_component(cls, self.path / name, **{key: dtype})
-            for name in self.tokenizers:
-                parts[name] = self._load_tokenizer(name)
-            pipe = self.bare_pipeline(**parts)
-            self._encoders = pipe.to(self.device)
-        return self._encoders
+        net = self.configs[self.network_name]
+        return int(net.get("patch_size_t") or 1), int(net.get("patch_size") or 1)
 
-    def _load_tokenizer(self, name: str) -> Any:
-        try:
-            return AutoTokenizer.from_pretrained(
-                self.path / name, local_files_only=True
-            )
-        except Exception as error:  # libraries raise whatever they meet
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{self.path / name}: cannot be loaded ({reason}); copy the component"
-                " again"
-            ) from error
-
-    def release_encoders(self) -> None:
-        """Drop the autoencoder and the text encoder from memory."""
-        self._encoders = None
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def units(self) -> tuple[int, int]:
-        """Return frames per latent frame, and pixels per patch side.
+    def frame_step(self) -> int:
+        """Return what the number of frames is a multiple of, after the first.
 
         Returns:
-            The temporal and the spatial unit that clips must fill.
+            Frames per latent frame; more where the family needs it.
         """
-        vae, net = self.configs["vae"], self.configs[self.network_name]
-        time = int(vae.get("scale_factor_temporal", 4))
-        patch = int(net["patch_size"][1])
-        return time, int(vae.get("scale_factor_spatial", 8)) * patch
+        return self.compression()[0]
 
     def check_shape(self, shape: ClipShape) -> None:
-        """Check that clips of a shape fill whole latents and whole patches.
+        """Check that clips of a shape fill whole latents and patches, and take it.
 
         Args:
-            shape: The wanted clip shape.
+            shape: The shape in which clips will come from now on.
 
         Raises:
-            InputError: If frames are not a multiple of the temporal factor plus one,
-                or height or width not a multiple of one patch in pixels.
+            InputError: If frames, height or width do not fill whole units.
         """
-        time, unit = self.units()
-        if shape.frames % time != 1 % time:
+        step = self.frame_step()
+        if (shape.frames - 1) % step:
             raise InputError(
-                f"--frames {shape.frames}: this model takes a multiple of {time} plus 1"
+                f"--frames {shape.frames}: this model takes a multiple of {step} plus 1"
             )
+        unit = self.compression()[1] * self.patch()[1]
         for name, size in (("height", shape.height), ("width", shape.width)):
             if size < unit or size % unit:
                 raise InputError(
                     f"--{name} {size}: this model takes multiples of {unit} pixels"
                 )
-
-    def encode_pixels(self, video: np.ndarray) -> torch.Tensor:
-        """Encode a clip: the posterior's mode, not normalised yet.
-
-        Args:
-            video: uint8 RGB ``[T, H, W, 3]``.
-
-        Returns:
-            Latents ``[1, C, F, h, w]`` on the device.
-        """
-        vae = self.load_encoders().vae
-        pixels = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-        return vae.encode(pixels.to(self.device)).latent_dist.mode()
-
-    def encode_video(self, video: np.ndarray) -> torch.Tensor:
-        """Encode a clip to normalised latents.
-
-        Args:
-            video: uint8 RGB ``[T, H, W, 3]``.
-
-        Returns:
-            float32 latents of one clip, on the CPU.
-
-        Raises:
-            NotImplementedError: If the family does not say how.
-        """
-        raise NotImplementedError
-
-    def encode_caption(self, caption: str) -> dict[str, torch.Tensor]:
-        """Encode a caption as the pipeline's own call does.
-
-        Args:
-            caption: The caption; may be empty.
-
-        Returns:
-            Conditioning of one clip, on the CPU.
-
-        Raises:
-            NotImplementedError: If the family does not say how.
-        """
-        raise NotImplementedError
-
-    def encode_images(self, video: np.ndarray) -> dict[str, torch.Tensor]:
-        """Encode what the network takes of the clip itself, such as its first frame.
-
-        Args:
-            video: uint8 RGB ``[T, H, W, 3]``.
-
-        Returns:
-            Conditioning of one clip, on the CPU; empty for text-to-video.
-        """
-        return {}
-
-    def encode(self, video: np.ndarray, caption: str) -> Conditioned:
-        """Encode a clip and its caption.
-
-        Args:
-            video: uint8 RGB ``[T, H, W, 3]``.
-            caption: The caption.
-
-        Returns:
-            Latents and conditioning of one clip.
-        """
-        conditioning = {**self.encode_caption(caption), **self.encode_images(video)}
-        return Conditioned(self.encode_video(video), conditioning)
+        self.clip_shape = shape
 
     def corrupt(
         self, x0: torch.Tensor, eps: torch.Tensor, sigma: torch.Tensor
@@ -398,61 +286,6 @@ class PipelineModel:
         """
         networks = {self.network_name: self.network}
         return save.save_full(self.path, networks, Path(folder), metadata)
-
-    def generation(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
-        """Return what the pipeline's call takes beside prompts, steps and seed.
-
-        Args:
-            shape: Frames and pixels.
-            guidance: Guidance scale.
-
-        Returns:
-            Keyword arguments.
-        """
-        return {
-            "height": shape.height,
-            "width": shape.width,
-            "num_frames": shape.frames,
-            "guidance_scale": guidance,
-        }
-
-    def sample(
-        self,
-        prompts: list[str],
-        *,
-        seed: int,
-        steps: int,
-        guidance: float,
-        shape: ClipShape | None = None,
-    ) -> np.ndarray:
-        """Generate clips with the checkpoint's pipeline and its own scheduler.
-
-        Args:
-            prompts: One caption per clip.
-            seed: Seed of the initial noise.
-            steps: Scheduler steps.
-            guidance: Guidance scale, as the family's pipeline means it.
-            shape: Frames and pixels; the native shape by default.
-
-        Returns:
-            uint8 RGB ``[clips, T, H, W, 3]``.
-        """
-        pipe: Any = self.pipeline_class.from_pretrained(
-            self.path,
-            local_files_only=True,
-            dtype={"default": self.dtype, "vae": torch.float32},
-            **{self.network_name: self.network},
-        )
-        pipe.to(self.device)
-        pipe.set_progress_bar_config(disable=True)
-        frames = pipe(
-            prompt=prompts,
-            num_inference_steps=steps,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-            **self.generation(shape or self.native, guidance),
-        ).frames
-        return np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8)
 
 
 def network_dtype(network: Any, layer: str) -> torch.dtype:
