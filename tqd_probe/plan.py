@@ -55,8 +55,7 @@ def plan(settings: RunSettings) -> str:
             statistics = LevelStatistics(
                 probe.level(index).all_groups(),
                 0,
-                seed=settings.seed,
-                confidence=settings.confidence,
+                confidence=settings.level_confidence(),
             )
             golden = statistics.golden()
             widths = [statistics.compare(pooled).cosine_ci for pooled in names.values()]
