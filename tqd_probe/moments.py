@@ -112,9 +112,7 @@ def level_moments(
     """
     clips = gram.products.shape[2]
     rows, member = _members(clips, classes, unpaired)
-    blocks = _selector(gram.products.shape[1], clips, classes, unpaired)
-    whole = blocks @ _whole(gram) @ blocks.T
-    return _collect(whole, rows, member)
+    return _collect(_class_products(gram, classes, unpaired), rows, member)
 
 
 def joint_moments(
@@ -136,16 +134,15 @@ def joint_moments(
     Raises:
         ValueError: If the matrices hold no folded gradients.
     """
-    _, conditions, clips = grams[0].products.shape[:3]
-    rows, member = _members(clips, classes, unpaired)
-    select = _selector(conditions, clips, classes, unpaired)
+    rows, member = _members(grams[0].products.shape[2], classes, unpaired)
     folded = []
     for gram in grams:
         if gram.folded is None:
             raise ValueError("no folded gradients in these matrices")
-        parts = [gram.folded.reshape(conditions * clips, -1)]
-        parts += [] if gram.others_folded is None else [gram.others_folded]
-        folded.append(select @ np.concatenate(parts).astype(float))
+        parts = [gram.folded[pooled].mean(0) for pooled in classes.values()]
+        if gram.others_folded is not None:
+            parts += [gram.others_folded[places] for places in unpaired.values()]
+        folded.append(np.concatenate(parts).astype(float))
     size, levels = member.shape[1], len(grams)
     total = np.stack([_by_class(part, rows, size).sum(1) for part in folded])
     sums = total.reshape(levels * size, -1)
@@ -198,35 +195,25 @@ def _members(
     return rows, member
 
 
-def _selector(
-    conditions: int, clips: int, classes: Classes, unpaired: dict[str, list[int]]
+def _class_products(
+    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
 ) -> np.ndarray:
-    """Return the matrix that makes class rows of the rows that were captured.
-
-    Every unpaired clip belongs to one of the classes.
-    """
-    blocks = []
-    extra = sum(len(places) for places in unpaired.values())
-    for pooled in classes.values():
-        block = np.zeros((clips, conditions, clips))
-        for condition in pooled:
-            block[np.arange(clips), condition, np.arange(clips)] = 1 / len(pooled)
-        blocks.append(np.hstack([block.reshape(clips, -1), np.zeros((clips, extra))]))
-    for places in unpaired.values():
-        block = np.zeros((len(places), conditions * clips + extra))
-        block[np.arange(len(places)), conditions * clips + np.array(places)] = 1
-        blocks.append(block)
-    return np.vstack(blocks)
-
-
-def _whole(gram: LevelGram) -> np.ndarray:
-    """Return all products of a level, paired rows first ``[C N + M, C N + M]``."""
-    _, conditions, clips = gram.products.shape[:3]
-    paired = gram.products[0].reshape(conditions * clips, -1)
-    if gram.others is None or gram.among is None:
-        return paired
-    cross = gram.others[0].reshape(len(gram.others[0]), -1)
-    return np.block([[paired, cross.T], [cross, gram.among[0]]])
+    """Return the products of all class rows of a level ``[rows, rows]``."""
+    products = gram.products[0]
+    half = [products[pooled].mean(0) for pooled in classes.values()]
+    blocks = [[part[:, pooled].mean(1) for pooled in classes.values()] for part in half]
+    if gram.others is not None and gram.among is not None:
+        among, others = gram.among[0], gram.others[0]
+        lower = [
+            [others[places][:, pooled].mean(1) for pooled in classes.values()]
+            for places in unpaired.values()
+        ]
+        for k, row in enumerate(blocks):
+            row += [below[k].T for below in lower]
+        for places, row in zip(unpaired.values(), lower):
+            row += [among[np.ix_(places, more)] for more in unpaired.values()]
+        blocks += lower
+    return np.block(blocks)
 
 
 def _collect(

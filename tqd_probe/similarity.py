@@ -13,7 +13,7 @@ leave out clips, never draws; see `intervals`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm
@@ -120,6 +120,22 @@ class LevelStatistics:
         self.clips = self.products.shape[1]
         self._golden = self.products[0, :, 0, :]
 
+    def class_grams(
+        self, conditions: list[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the products that a class of degraded copies is compared by.
+
+        Args:
+            conditions: Indices of the degradations the class pools.
+
+        Returns:
+            Golden with golden, golden with the class, the class with itself, each
+            ``[N, N]``; a clip's class gradient is the mean over its degradations.
+        """
+        mixed = self.products[0][:, conditions, :].mean(1)
+        own = self.products[np.ix_(conditions, range(self.clips), conditions)]
+        return self._golden, mixed, own.mean((0, 2))
+
     def compare(self, conditions: list[int]) -> Similarity:
         """Compare a class of degraded copies with golden.
 
@@ -130,10 +146,8 @@ class LevelStatistics:
         Returns:
             The comparison.
         """
-        mixed = self.products[0][:, conditions, :].mean(1)
-        own = self.products[np.ix_(conditions, range(self.clips), conditions)]
-        own = own.mean((0, 2))
-        kernels = np.stack([symmetric(x) for x in (self._golden, mixed, own)])
+        _, mixed, own = grams = self.class_grams(conditions)
+        kernels = np.stack([symmetric(gram) for gram in grams])
         count = self.clips * (self.clips - 1)
         return _similarity(
             kernels.sum((-1, -2)) / count,
@@ -163,7 +177,7 @@ class LevelStatistics:
         cross = self.others[rows, 0, :].T
         own = self.among[np.ix_(rows, rows)]
         least = min(self.clips, len(rows))
-        reach = quantile(least, self.confidence) if least >= LEAST_CLIPS else np.inf
+        reach = quantile(least, self.confidence)
         none = np.zeros_like
         golden, other = symmetric(self._golden), symmetric(own)
         found = two_sample_covariances(
@@ -172,11 +186,17 @@ class LevelStatistics:
             np.stack([none(other), none(other), other]),
         )
         estimates = [u_statistic(self._golden), cross.mean(), u_statistic(own)]
-        return _similarity(
+        compared = _similarity(
             np.array(estimates),
             found,
             reach,
             cross.mean() / np.sqrt(self._golden.mean() * own.mean()),
+        )
+        if least >= LEAST_CLIPS:
+            return compared
+        nothing = (float("nan"), float("nan"))
+        return replace(
+            compared, cosine_ci=nothing, norm_ratio_ci=nothing, bias2_ci=nothing
         )
 
     def golden(self) -> GoldenLevel:

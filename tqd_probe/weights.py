@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from tqd_probe.bands import fit_density
 from tqd_probe.errors import InputError
+from tqd_probe.intervals import quantile
 from tqd_probe.mixture import (
+    ADMITTED,
     Problem,
     beta_weights,
     pooled_weights,
@@ -26,7 +29,7 @@ from tqd_probe.moments import Moments
 from tqd_probe.noise import unshift_sigma
 from tqd_probe.rng import stream
 
-DRAWS = 400  # of the parametric bootstrap of weights
+DRAWS = 300  # of the parametric bootstrap of weights
 
 
 @dataclass(frozen=True)
@@ -124,13 +127,10 @@ def measure_mixture(
         found = answer.weights.reshape(rows)
         drawn = solved.reshape(-1, *rows)
         shares[part] = found
-        tail = (1 - options.confidence) / 2
-        quantiles = [tail, 1 - tail]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            inside = drawn / drawn.sum(-1, keepdims=True)
-        total = drawn.sum(-1)
-        bounds[part] = np.moveaxis(np.nanquantile(inside, quantiles, axis=0), 0, -1)
-        density[part] = np.moveaxis(np.quantile(total, quantiles, axis=0), 0, -1)
+        bounds[part] = bias_corrected(
+            _within_level(drawn), _within_level(found), options.confidence
+        )
+        density[part] = bias_corrected(drawn.sum(-1), found.sum(-1), options.confidence)
         repairs.append(answer.repair)
         sound = Problem(
             positive_part(problem.products)[0], problem.noise, problem.target
@@ -146,11 +146,9 @@ def measure_mixture(
             row[name] = risk(sound, (weights * part_mass[:, None]).ravel())
         risks.append(row)
     level_share = shares.sum(1)
-    empty = level_share <= 0
+    # A level that is never drawn has golden weight, so that its row is whole.
     conditional = np.where(
-        empty[:, None],
-        np.eye(len(classes))[0],  # never drawn; golden, so that the row is whole
-        shares / np.where(empty, 1, level_share)[:, None],
+        level_share[:, None] > 0, _within_level(shares), np.eye(len(classes))[0]
     )
     if not joint:
         level_share, density = mass, np.stack([mass, mass], -1)
@@ -172,6 +170,40 @@ def measure_mixture(
             for k, name in enumerate(classes)
         },
     }
+
+
+def bias_corrected(
+    draws: np.ndarray, estimates: np.ndarray, confidence: float
+) -> np.ndarray:
+    """Return bias-corrected percentile intervals (Efron, 1981).
+
+    Args:
+        draws: Bootstrap values ``[B, ...]``; NaN where undefined.
+        estimates: The estimates ``[...]``.
+        confidence: Of the intervals.
+
+    Returns:
+        Lower and upper bounds ``[..., 2]``; NaN where no draw is defined.
+    """
+    tail = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
+    bounds = np.full((*estimates.shape, 2), np.nan)
+    for index in np.ndindex(estimates.shape):
+        values = draws[(slice(None), *index)]
+        values = values[np.isfinite(values)]
+        if not len(values) or not np.isfinite(estimates[index]):
+            continue
+        gap = values - estimates[index]
+        ties = np.abs(gap) < ADMITTED  # many weights are exactly 0
+        below = ((gap < 0) & ~ties).mean() + ties.mean() / 2
+        shift = norm.ppf(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))
+        bounds[index] = np.quantile(values, norm.cdf(2 * shift + tail))
+    return bounds
+
+
+def _within_level(shares: np.ndarray) -> np.ndarray:
+    """Scale shares of classes to sum 1 at each level; NaN where all are 0."""
+    total = shares.sum(-1, keepdims=True)
+    return np.divide(shares, total, out=np.full_like(shares, np.nan), where=total > 0)
 
 
 def _problem(
@@ -204,6 +236,11 @@ def _problem(
     moved_products, moved_variances = moments.jackknife()
     rng = stream(options.seed, "mixture", purpose)
     coins = rng.standard_normal((DRAWS, len(moved_products)))
+    # Few clips: as much wider as Student's quantile is than the normal one.
+    fewest = int(moments.member.sum(0).min())
+    coins *= quantile(fewest, options.confidence) / norm.ppf(
+        (1 + options.confidence) / 2
+    )
     draws = [
         build(
             products + np.tensordot(coin, moved_products, 1),
