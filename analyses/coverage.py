@@ -29,7 +29,7 @@ from tqd_probe.similarity import LevelStatistics, u_statistic
 
 RESULTS = Path(__file__).parent / "results" / "coverage.json"
 CONFIDENCE, RESAMPLES = 0.95, 2000
-CLIPS, SNRS = (6, 8, 12, 24, 48), (0.05, 0.2, 1.0)
+CLIPS, SNRS = (8, 12, 24, 48), (0.05, 0.2, 1.0)
 METHODS = ("cosine", "norm_ratio", "bias2", "unpaired", "jackknife", "unbiased", "bca")
 
 
@@ -128,7 +128,7 @@ def cell(truth: Truth, times: int, bootstraps: int, seed: int) -> dict[str, Any]
         "undefined": undefined,
         "counted": {name: len(values) for name, values in hits.items()},
         "coverage": {
-            name: float(np.mean(values)) if len(values) >= 50 else None
+            name: float(np.mean(values)) if len(values) >= 20 else None
             for name, values in hits.items()
         },
     }
@@ -166,8 +166,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--times", type=int, default=500, help="repetitions per cell")
-    parser.add_argument("--bootstraps", type=int, default=60, help="of them with BCa")
+    parser.add_argument("--times", type=int, default=300, help="repetitions per cell")
+    parser.add_argument("--bootstraps", type=int, default=25, help="of them with BCa")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()

@@ -1,6 +1,6 @@
 """Does `--plan` predict the widths that runs then find?
 
-A pilot (16 clips x 2 draws, its clips among the first of the run's own) forecasts the
+A pilot (32 clips x 2 draws, its clips among the first of the run's own) forecasts the
 width of every cosine's interval; then runs are made with other numbers of clips and
 draws, and the widths compared. Only levels resolved in pilot and run count.
 
@@ -30,7 +30,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--ckpt", default="tiny")
-    parser.add_argument("--runs", default="24x2,48x1,64x2", help="clips x draws, ...")
+    parser.add_argument("--runs", default="48x2,64x1", help="clips x draws, ...")
     parser.add_argument("--levels", default="0.15,0.45,0.75")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -16,7 +16,7 @@ from tqd_probe.results import subjects
 from tqd_probe.settings import RunSettings
 from tqd_probe.similarity import GoldenLevel, LevelStatistics
 
-PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 16, 2, 3
+PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 32, 2, 3
 DRAWS = (1, 2, 4)
 
 
