@@ -1,10 +1,10 @@
 """Do 95 % intervals hold the truth 95 times in 100? On gradients with known truth.
 
 The intervals are those of the product (`LevelStatistics`): Fieller's, with the variance
-of U-statistics. Beside them what else one might use, on the same gradients: the
-bias-corrected and accelerated bootstrap over clips (Efron, 1987; a clip drawn twice is
-not paired with itself), and the same Fieller intervals with the plain jackknife variance
-or the unbiased one. Counted where the level is resolved, for those are the intervals
+of U-statistics. Beside them what else one might use on the same gradients: the
+bias-corrected and accelerated bootstrap over clips (Efron, 1987; a clip drawn twice
+is not paired with itself), and the same Fieller intervals with the plain jackknife
+variance or the unbiased one. Counted where the level is resolved, for those are the intervals
 that bands rest on; and how often it is.
 
     python analyses/coverage.py          # writes results/coverage.json
@@ -188,9 +188,8 @@ def main() -> None:
             for name in METHODS
             if name in row
         ]
-        print(
-            f"{row['clips']:5} {row['snr']:5} {row['resolved']:8.2f}  {'  '.join(parts)}"
-        )
+        head = f"{row['clips']:5} {row['snr']:5} {row['resolved']:8.2f}"
+        print(head, " ".join(parts))
     write_json(
         args.out,
         {

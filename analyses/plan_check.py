@@ -69,7 +69,8 @@ def main() -> None:
                 )
                 print(
                     f"{clips} x {draws}  sigma {sigma:.2f}  {name:16}"
-                    f" predicted {width:.4f}  found {found:.4f}  ratio {width / found:.2f}"
+                    f" predicted {width:.4f}  found {found:.4f}"
+                    f"  ratio {width / found:.2f}"
                 )
     ratios = np.array([row["ratio"] for row in rows])
     inside = float(((ratios > 0.75) & (ratios < 1.25)).mean())

@@ -80,7 +80,10 @@ def test_family_wise_intervals_are_wider(pipeline, plain, tmp_path):
     for (a, b), (c, d) in zip(wide, narrow):
         assert a < c < d < b
     assert result["criterion"]["family_wise"]
-    assert result["subjects"]["blur:4"]["cosine"] == plain[0]["subjects"]["blur:4"]["cosine"]
+    assert (
+        result["subjects"]["blur:4"]["cosine"]
+        == plain[0]["subjects"]["blur:4"]["cosine"]
+    )
 
 
 def test_adam_state_of_equal_moments_changes_no_cosine(pipeline, plain, tmp_path):
@@ -134,7 +137,7 @@ def test_real_imbalanced_clips_are_probed_unpaired(pipeline, scored, tmp_path, c
     level = int(np.argmax(result["golden"]["snr"]))
     low, high = entry.cosine_ci[level]
     assert low <= 1 <= high
-    rows = list(csv.DictReader(open(out / "clips.csv")))
+    rows = list(csv.DictReader((out / "clips.csv").read_text().splitlines()))
     assert len(rows) == 16 * 2
     golden = [r for r in rows if r["class"] == "golden" and r["sigma"] == "0.3"]
     values = [float(r["usefulness"]) for r in golden if r["usefulness"]]
@@ -157,7 +160,9 @@ def test_a_missing_score_is_named(pipeline, scored, tmp_path, capsys):
     path = scored.parent / "bad.csv"
     path.write_text(scored.read_text().replace(",0.9,0.8\n", ",0.9,\n", 1))
     argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "x"), "--clips", str(path)]
-    fails(capsys, [*argv, "--mq-min", "0.5", "--vq-min", "0.5"], "vq: missing", "c0.mp4")
+    fails(
+        capsys, [*argv, "--mq-min", "0.5", "--vq-min", "0.5"], "vq: missing", "c0.mp4"
+    )
 
 
 def test_severities_are_matched_by_latent_distance(pipeline, tmp_path):

@@ -132,7 +132,7 @@ def test_floor_and_pool():
     assert none["fits"]["visual_degraded"] is None
     with pytest.raises(InputError, match="--pool: motion_degraded is missing"):
         measured(24, "joint", pool={"golden": 3, "visual_degraded": 3})
-    with pytest.raises(InputError, match="--floor 0.5"):
+    with pytest.raises(InputError, match=r"--floor 0\.5"):
         measured(24, "joint", floor=0.5)
 
 

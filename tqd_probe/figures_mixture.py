@@ -200,8 +200,8 @@ def cross_level_map(schedule: BandSchedule) -> Figure:
     panels[0][0].set_ylabel("σ of golden")
     figure.colorbar(mesh, ax=panels[0], label="debiased gradient cosine", shrink=0.8)
     figure.suptitle(
-        "Across noise levels: does a class at one level teach what golden clips teach at"
-        " another?\n(grey: golden unresolved; products between levels from gradients"
+        "Across noise levels: does a class at one level teach what golden clips teach"
+        " at another?\n(grey: golden unresolved; products between levels from gradients"
         " folded to 8191 numbers)",
         fontsize=9,
     )

@@ -93,10 +93,10 @@ def main(argv: list[str] | None = None) -> int:
                 found = probing.self_check(probe)
                 line = (
                     f"self-check passed: engine within {found['relative_error']:.1e} of"
-                    f" torch.func, forward mode within {found['jvp_error']:.1e}, finite"
-                    f" differences within {found['finite_difference_error']:.1e}; a clip"
-                    f" alone and in a batch within {found['batch_error']:.1e}, twice the"
-                    " same bits"
+                    f" torch.func, forward mode within {found['jvp_error']:.1e},"
+                    " finite differences within"
+                    f" {found['finite_difference_error']:.1e}; a clip alone and in a"
+                    f" batch within {found['batch_error']:.1e}, twice the same bits"
                 )
                 log.info(line)
                 print(line, file=sys.stderr)

@@ -173,8 +173,8 @@ def beta_weights(
     """Return the weights per level that the paper's sampler gives (arXiv 2603.25527).
 
     ``Beta(mu kappa, (1 - mu) kappa)`` with ``mu = 0.5 + 0.5 (mq - vq)``, kappa between
-    `KAPPA_BASE` and `KAPPA_MAX` by ``|mq - vq|``, keep probability ``max(mq, vq)``; each
-    class stands for clips of the quality in `QUALITY`.
+    `KAPPA_BASE` and `KAPPA_MAX` by ``|mq - vq|``, keep probability ``max(mq, vq)``;
+    each class stands for clips of the quality in `QUALITY`.
 
     Args:
         classes: Names ``[K]``.

@@ -110,8 +110,8 @@ def plan(settings: RunSettings) -> str:
         f"pilot: {pilot.clips} clips x {PILOT_DRAWS} draws,"
         f" {pilot.seconds * 1000:.0f} ms per clip gradient, {pilot.versions} versions"
         " per clip",
-        f"clips for cosine intervals of width {settings.plan_width:g} of every class and"
-        f" degradation (minutes for all {count} levels), by draws per clip",
+        f"clips for cosine intervals of width {settings.plan_width:g} of every class"
+        f" and degradation (minutes for all {count} levels), by draws per clip",
         "sigma   resolved  noise of draws  "
         + "".join(f"{f'{r} draws':>18}" for r in DRAWS),
     ]

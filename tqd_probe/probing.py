@@ -487,9 +487,9 @@ def self_check(probe: Probe) -> dict[str, Any]:
     check_steadiness(steady, allowed)
     if max(slope_errors) > 1e-3:
         raise GradientError(
-            f"--self-check: a product of gradients and the change of the loss along one"
-            f" differ by {max(slope_errors):.2g} (allowed 0.001); no schedule is written;"
-            " the loss is not smooth here, or the model changes its own weights"
+            "--self-check: a product of gradients and the change of the loss along one"
+            f" differ by {max(slope_errors):.2g} (allowed 0.001); no schedule is"
+            " written; the loss is not smooth here, or the model changes its weights"
         )
     if max(errors) > allowed or max(jvp_errors) > 1e-6:
         raise GradientError(

@@ -57,8 +57,8 @@ class ProbeSettings(BaseModel):
         default=None,
         ge=0,
         le=1,
-        description="least motion quality of a good clip: with --vq-min gives clips of a"
-        " manifest without a class theirs",
+        description="least motion quality of a good clip: with --vq-min gives clips of"
+        " a manifest without a class theirs",
     )
     vq_min: float | None = Field(
         default=None, ge=0, le=1, description="least visual quality of a good clip"

@@ -61,6 +61,6 @@ def check_steadiness(found: dict[str, float], allowed: float) -> None:
     if not found["batch_error"] <= allowed:
         raise GradientError(
             "--self-check: a clip's gradient depends on the rest of its batch, by"
-            f" {found['batch_error']:.2g} (allowed {allowed:g}); no schedule is written;"
-            " use --batch-size 1"
+            f" {found['batch_error']:.2g} (allowed {allowed:g}); no schedule is"
+            " written; use --batch-size 1"
         )

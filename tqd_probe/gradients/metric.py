@@ -1,7 +1,7 @@
 """The metric of the optimiser: inner products as Adam's steps see them.
 
-Adam moves along ``g / (sqrt(v) + eps)``, not along g, so a step for one clip changes the
-loss of another by ``<a, b> = sum_p a_p b_p / (sqrt(v_p) + eps)`` to first order
+Adam moves along ``g / (sqrt(v) + eps)``, not along g, so a step for one clip changes
+the loss of another by ``<a, b> = sum_p a_p b_p / (sqrt(v_p) + eps)`` to first order
 (Kingma and Ba, 2015). Gradients multiplied by the root of that weight have this as
 their plain inner product. Constant factors of v drop out of cosines and norm ratios.
 """
