@@ -18,46 +18,47 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from tqd_probe.files import finite_or_none, read_json, write_json
+from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.plot import read_result
-from tqd_probe.similarity import (
-    bca_interval,
-    debiased_cosine,
-    resampling_weights,
-    u_statistic,
-    weighted_u_statistic,
+from tqd_probe.intervals import (
+    covariances,
+    mean_interval,
+    pair_mean,
+    quantile,
+    symmetric,
 )
+from tqd_probe.plot import read_result
 
 RESULTS = Path(__file__).parent / "results" / "tiny_effect.json"
 
 
-def third(store: GradientStore, levels: list[int], condition: int, seed: int) -> dict:
-    """Mean cosine over some levels, with its interval; null where there is none."""
-    if not levels:
-        return {"cosine": None, "ci": [None, None]}
-    whole, resampled, jackknife = [], [], []
+def third(store: GradientStore, levels: list[int], condition: int) -> dict:
+    """Mean cosine over some levels, with its interval; null where there is none.
+
+    Clips are the same at all levels, so their first-order effects on the cosines are
+    averaged before the error of the mean is taken.
+    """
+    cosines, kernels = [], []
     for level in levels:
         products = store.level(level).all_groups().products[0]
-        clips = products.shape[1]
-        grams = [
-            products[a, :, b, :]
+        gg, gd, dd = (
+            symmetric(products[a, :, b, :])
             for a, b in ((0, 0), (0, condition), (condition, condition))
-        ]
-        weights = resampling_weights(clips, seed)
-        values = [
-            [np.array([u_statistic(gram)]) for gram in grams],
-            [weighted_u_statistic(gram, weights) for gram in grams],
-            [weighted_u_statistic(gram, 1.0 - np.eye(clips)) for gram in grams],
-        ]
-        for kept, (gg, gd, dd) in zip((whole, resampled, jackknife), values):
-            kept.append(debiased_cosine(gd, gg, dd))
-    means = [np.mean(parts, axis=0) for parts in (whole, resampled, jackknife)]
-    low, high = bca_interval(float(means[0][0]), means[1], means[2], 0.95)
-    return {
-        "cosine": finite_or_none(float(means[0][0])),
-        "ci": [finite_or_none(low), finite_or_none(high)],
-    }
+        )
+        golden, cross, own = (float(pair_mean(kernel)) for kernel in (gg, gd, dd))
+        if min(golden, own) <= 0:
+            return {"cosine": None, "ci": [None, None]}
+        bottom = np.sqrt(golden * own)
+        cosine = cross / bottom
+        cosines.append(cosine)
+        kernels.append(gd / bottom - cosine / 2 * (gg / golden + dd / own))
+    if not levels:
+        return {"cosine": None, "ci": [None, None]}
+    unbiased, jackknife = covariances(np.mean(kernels, axis=0)[None])
+    mean = np.array(np.mean(cosines))
+    reach = quantile(len(kernels[0]), 0.95)
+    low, high = mean_interval(mean, unbiased[0, 0], jackknife[0, 0], reach)
+    return {"cosine": float(mean), "ci": [float(low), float(high)]}
 
 
 def _show(value: float | None) -> str:
@@ -91,10 +92,7 @@ def main() -> None:
     rows = {}
     for condition, name in enumerate(names, start=1):
         cosine = result["subjects"][name]["cosine"]
-        some = {
-            key: third(store, levels, condition, result["provenance"]["seed"])
-            for key, levels in thirds.items()
-        }
+        some = {key: third(store, levels, condition) for key, levels in thirds.items()}
         rho = None if None in cosine else float(spearmanr(sigmas, cosine).statistic)
         rows[name] = {"spearman": rho, **some}
         cells = "  ".join(

@@ -59,7 +59,7 @@ def test_everything_a_run_writes(finished):
         str(p.relative_to(finished)) for p in finished.rglob("[!.]*") if p.is_file()
     }
     assert names == {
-        *("run.json", "gradsim.json", "bands.json", "log.txt"),
+        *("run.json", "gradsim.json", "bands.json", "clips.csv", "log.txt"),
         *("gradients/store.json", "gradients/coverage.json"),
         *(f"gradients/gram-0{i}.safetensors" for i in range(3)),
         *(f"figures/{name}.png" for name in FIGURES),
@@ -83,6 +83,7 @@ FIGURES = (
     "norm_ratio_heatmap",
     "module_heatmap",
     "similarity_curves",
+    "cross_level_map",
 )
 
 
@@ -433,7 +434,7 @@ def test_plot_draws_the_same_figures_again(finished, tmp_path, capsys):
     after = {p.name: p.read_bytes() for p in (out / "figures").iterdir()}
     assert set(after) == {f"{name}.png" for name in FIGURES}
     assert before == after
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == len(FIGURES)
 
 
 def test_plot_refuses_what_is_not_a_run(finished, tmp_path, capsys):

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,12 +7,9 @@ import pytest
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.similarity import (
     LevelStatistics,
-    bca_interval,
     clips_to_resolve,
-    resampling_weights,
     split_variance,
     u_statistic,
-    weighted_u_statistic,
 )
 
 
@@ -24,8 +22,8 @@ def gram_of(gradients):
     return LevelGram(("all",), products, draws, losses)
 
 
-def statistics_of(gradients, confidence=0.95, seed=0):
-    return LevelStatistics(gram_of(gradients), 0, seed=seed, confidence=confidence)
+def statistics_of(gradients, confidence=0.95):
+    return LevelStatistics(gram_of(gradients), 0, confidence=confidence)
 
 
 def brute(a, b):
@@ -152,35 +150,77 @@ def test_clips_to_resolve_is_about_right():
     assert np.isnan(clips_to_resolve(small @ small.T, -1.0, 0.95))
 
 
-def test_a_clip_drawn_twice_is_not_paired_with_itself():
-    gram = np.diag([100.0, 100.0, 100.0]) + 1.0
-    weights = np.array([[3.0, 0, 0], [2, 1, 0], [1, 1, 1]])
-    values = weighted_u_statistic(gram, weights)
-    assert np.isnan(values[0])
-    assert values[1:] == pytest.approx([1.0, 1.0])
+def test_few_clips_are_never_resolved():
+    gradients = problem(1.0, 1.0, 7, 0.01)
+    golden = statistics_of(gradients).golden()
+    assert golden.signal_ci[0] > 0.9
+    assert not golden.resolved
+    assert golden.clips_to_resolve == 8
+    assert statistics_of(problem(1.0, 1.0, 8, 0.01)).golden().resolved
 
 
-def test_resampling_weights_are_seeded_counts():
-    weights = resampling_weights(9, seed=3, resamples=50)
-    assert (weights.sum(1) == 9).all()
-    assert (weights == resampling_weights(9, seed=3, resamples=50)).all()
-    assert (weights != resampling_weights(9, seed=4, resamples=50)).any()
+def test_identity_has_an_interval_without_width():
+    gradients = problem(0.5, 1.0, 12, 0.3)
+    gradients[1] = gradients[0]
+    found = statistics_of(gradients).compare([1])
+    assert found.cosine_ci == pytest.approx((1, 1), abs=1e-6)
+    assert found.norm_ratio_ci == pytest.approx((1, 1), abs=1e-6)
+    assert found.bias2_ci == pytest.approx((0, 0), abs=1e-6)
 
 
-def test_bca_interval_matches_scipy():
-    from scipy.stats import bootstrap
-
-    data = np.random.default_rng(8).exponential(size=40)
-    rng = np.random.default_rng(1)
-    resampled = data[rng.integers(0, 40, (20000, 40))].mean(1)
-    jackknife = (data.sum() - data) / 39
-    found = bca_interval(data.mean(), resampled, jackknife, 0.9)
-    right = bootstrap(
-        (data,), np.mean, confidence_level=0.9, n_resamples=20000, rng=2
-    ).confidence_interval
-    assert found == pytest.approx((right.low, right.high), abs=0.01)
+def test_bias_has_an_interval_around_the_truth():
+    found = statistics_of(problem(0.7, 1.5, 40, 0.3)).compare([1])
+    truth = 1 - 2 * 0.7 * 1.5 + 1.5**2
+    assert found.bias2_ci[0] < truth < found.bias2_ci[1]
+    assert found.bias2_ci[1] - found.bias2_ci[0] < 1.0
 
 
-def test_undefined_resamples_make_the_interval_undefined():
-    values = np.where(np.arange(100) < 10, np.nan, 1.0)
-    assert np.isnan(bca_interval(1.0, values, np.ones(5), 0.95)).all()
+def test_an_interval_is_undefined_where_the_denominator_may_be_zero():
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(2, 12, 1, 200))
+    found = statistics_of(gradients).compare([1])
+    assert np.isnan(found.cosine_ci).all()
+
+
+def unpaired_gram(golden, other):
+    gram = gram_of(golden[None, :, None])
+    return replace(
+        gram,
+        others=(other @ golden.T)[None, :, None, :],
+        among=(other @ other.T)[None],
+    )
+
+
+def test_unpaired_clips_are_compared_over_all_pairs():
+    rng = np.random.default_rng(3)
+    golden, other = rng.normal(size=(9, 6)) + 1, rng.normal(size=(11, 6)) + 0.5
+    gram = unpaired_gram(golden, other)
+    rows = [0, 2, 3, 4, 6, 7, 8, 10]
+    found = LevelStatistics(gram, 0, confidence=0.9).compare_unpaired(rows)
+    gg, dd = brute(golden, golden), brute(other[rows], other[rows])
+    gd = np.mean([a @ b for a in golden for b in other[rows]])
+    assert found.cosine == pytest.approx(gd / np.sqrt(gg * dd), rel=1e-10)
+    assert found.norm_ratio == pytest.approx(np.sqrt(dd / gg), rel=1e-10)
+    assert found.bias2 == pytest.approx(gg - 2 * gd + dd, rel=1e-10)
+
+
+def test_unpaired_intervals_cover_and_are_wider_than_paired_ones():
+    hits, wider = [], []
+    for seed in range(60):
+        golden, copies = problem(0.8, 1.0, 24, 0.3, draws=1, seed=seed)[:, :, 0]
+        other = problem(0.8, 1.0, 24, 0.3, draws=1, seed=seed + 1000)[1, :, 0]
+        alone = LevelStatistics(unpaired_gram(golden, other), 0, confidence=0.95)
+        found = alone.compare_unpaired(list(range(24)))
+        hits.append(found.cosine_ci[0] <= 0.8 <= found.cosine_ci[1])
+        paired = statistics_of(np.stack([golden, copies])[:, :, None]).compare([1])
+        wider.append(np.diff(found.norm_ratio_ci)[0] > np.diff(paired.norm_ratio_ci)[0])
+    assert np.mean(hits) >= 0.88  # 2.4 standard errors below 0.95
+    assert np.mean(wider) >= 0.9
+
+
+def test_few_unpaired_clips_have_no_interval():
+    rng = np.random.default_rng(3)
+    gram = unpaired_gram(rng.normal(size=(9, 6)) + 3, rng.normal(size=(5, 6)) + 3)
+    found = LevelStatistics(gram, 0, confidence=0.9).compare_unpaired(list(range(5)))
+    assert np.isfinite(found.cosine)
+    assert np.isnan(found.cosine_ci).all()

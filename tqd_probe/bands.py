@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -10,6 +12,7 @@ from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
 Band = tuple[float, float]
+Cdf = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,13 @@ def fit_beta(bands: list[Band]) -> dict[str, float] | None:
     Returns:
         ``alpha``, ``beta`` and the distance ``ks``; None without bands.
     """
-    if not bands:
-        return None
+    return _fit_beta(lambda x: band_cdf(bands, x)) if bands else None
+
+
+def _fit_beta(cdf: Cdf) -> dict[str, float]:
+    """Fit a Beta distribution to a distribution function on [0, 1]."""
     grid = np.linspace(0, 1, 1001)
-    wanted = band_cdf(bands, grid)
+    wanted = cdf(grid)
 
     def distance(parameters: np.ndarray) -> float:
         found = beta_distribution.cdf(grid, *np.exp(parameters))
@@ -154,10 +160,13 @@ def fit_logit_offset(bands: list[Band]) -> dict[str, float] | None:
         ``value`` (the offset on the logit of sigma) and the distance ``ks``; None
         without bands.
     """
-    if not bands:
-        return None
+    return _fit_logit_offset(lambda x: band_cdf(bands, x)) if bands else None
+
+
+def _fit_logit_offset(cdf: Cdf) -> dict[str, float]:
+    """Fit the mean of a logit-normal of unit width to a distribution function."""
     grid = np.linspace(0, 1, 1001)[1:-1]
-    wanted, logit = band_cdf(bands, grid), np.log(grid / (1 - grid))
+    wanted, logit = cdf(grid), np.log(grid / (1 - grid))
 
     def distance(offset: np.ndarray) -> float:
         return float(np.abs(norm.cdf(logit - offset[0]) - wanted).max())
@@ -166,3 +175,74 @@ def fit_logit_offset(bands: list[Band]) -> dict[str, float] | None:
     start = min(starts, key=lambda value: distance(np.array([value])))
     best = minimize(distance, [start], method="Nelder-Mead")
     return {"value": float(best.x[0]), "ks": float(best.fun)}
+
+
+def hard_bands(levels: np.ndarray, density: np.ndarray) -> list[Band]:
+    """Turn a density over levels into the bands whose uniform density is nearest.
+
+    Tries every threshold on the density; the bands are the cells of the levels that
+    reach it. Nearest is by Kolmogorov-Smirnov distance.
+
+    Args:
+        levels: Noise levels, rising ``[L]``.
+        density: Density of sigma at the levels, any scale ``[L]``.
+
+    Returns:
+        Disjoint bands, rising; none where the density is 0.
+    """
+    edges = _cell_edges(levels)
+    best: tuple[float, list[Band]] = (2.0, [])
+    for threshold in np.unique(density[density > 0]):
+        bands: list[Band] = []
+        for low, high, value in zip(edges[:-1], edges[1:], density):
+            if value < threshold:
+                continue
+            if bands and bands[-1][1] == low:
+                bands[-1] = (bands[-1][0], float(high))
+            else:
+                bands.append((float(low), float(high)))
+        gap = _distance(lambda x, b=bands: band_cdf(b, x), levels, density)
+        best = min(best, (gap, bands))
+    return best[1]
+
+
+def fit_density(levels: np.ndarray, density: np.ndarray) -> dict[str, Any] | None:
+    """Fit a Beta, a logit offset and hard bands to measured weights over sigma.
+
+    Args:
+        levels: Noise levels, rising ``[L]``.
+        density: Weight of a class at the levels, relative to the base density ``[L]``.
+
+    Returns:
+        ``beta``, ``logit_offset`` and ``bands`` (with ``intervals``), each with its
+        Kolmogorov-Smirnov distance ``ks`` to the weights; None for a class without.
+    """
+    if not (density > 0).any():
+        return None
+    wanted = _cell_cdf(levels, density)
+    bands = hard_bands(levels, density)
+    gap = _distance(lambda x: band_cdf(bands, x), levels, density)
+    return {
+        "beta": _fit_beta(wanted),
+        "logit_offset": _fit_logit_offset(wanted),
+        "bands": {"intervals": bands, "ks": gap},
+    }
+
+
+def _cell_edges(levels: np.ndarray) -> np.ndarray:
+    """Place the edges of the levels' cells halfway between them."""
+    return np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+
+
+def _cell_cdf(levels: np.ndarray, density: np.ndarray) -> Cdf:
+    """Return the distribution function of a density constant on cells."""
+    edges = _cell_edges(levels)
+    mass = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
+    return lambda x: np.interp(x, edges, mass / mass[-1])
+
+
+def _distance(found: Cdf, levels: np.ndarray, density: np.ndarray) -> float:
+    """Return the Kolmogorov-Smirnov distance to a density constant on cells."""
+    grid = np.union1d(np.linspace(0, 1, 1001), _cell_edges(levels))
+    wanted = _cell_cdf(levels, density)(grid)
+    return float(np.abs(np.asarray(found(grid)) - wanted).max())

@@ -90,6 +90,8 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
         shown = f" {given}" if isinstance(given, (str, int, float)) else ""
         if str(given) in message:
             shown = ""
+        if not field:  # about several options; the message names them
+            raise InputError(f"{message}; see {program} --help") from None
         raise InputError(f"--{field}{shown}: {message}; see {program} --help") from None
 
 

@@ -17,11 +17,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from tqd_probe.figures_mixture import mixture_figures
 from tqd_probe.files import staged
 from tqd_probe.results import numbers
 from tqd_probe.schedule import BandSchedule
 
-TITLES = {"visual_degraded": "visual, pooled", "motion_degraded": "motion, pooled"}
+TITLES = {
+    "visual_degraded": "visual, pooled",
+    "motion_degraded": "motion, pooled",
+    "both_degraded": "both",
+}
 AXIS = "noise level σ\n← detail                         structure and motion →"
 COSINE = "debiased gradient cosine to golden"
 HATCH: dict[str, Any] = {
@@ -51,6 +56,7 @@ def draw_all(
         "similarity_curves": similarity_curves(result, schedule),
         "norm_ratio_heatmap": norm_ratio_heatmap(result),
         "module_heatmap": module_heatmap(result),
+        **mixture_figures(schedule),
     }
     paths = []
     for name, figure in figures.items():

@@ -77,6 +77,7 @@ def main(argv: list[str] | None = None) -> int:
             from tqd_probe.plan import plan
             from tqd_probe.results import derive_schedule, measure
             from tqd_probe.table import summary
+            from tqd_probe.usefulness import write_usefulness
 
             quiet_libraries()
             if settings.plan:
@@ -92,7 +93,10 @@ def main(argv: list[str] | None = None) -> int:
                 found = probing.self_check(probe)
                 line = (
                     f"self-check passed: engine within {found['relative_error']:.1e} of"
-                    f" torch.func, forward mode within {found['jvp_error']:.1e}"
+                    f" torch.func, forward mode within {found['jvp_error']:.1e},"
+                    " finite differences within"
+                    f" {found['finite_difference_error']:.1e}; a clip alone and in a"
+                    f" batch within {found['batch_error']:.1e}, twice the same bits"
                 )
                 log.info(line)
                 print(line, file=sys.stderr)
@@ -101,9 +105,16 @@ def main(argv: list[str] | None = None) -> int:
             schedule = derive_schedule(result)
             write_json(probe.out / "gradsim.json", result)
             schedule.save(probe.out / "bands.json")
+            table = probe.out / "clips.csv"
+            write_usefulness(table, probe)
             paths = draw_all(result, schedule, probe.out / "figures")
             print(summary(result, schedule))
-            for path in (probe.out / "bands.json", probe.out / "gradsim.json", *paths):
+            for path in (
+                probe.out / "bands.json",
+                probe.out / "gradsim.json",
+                table,
+                *paths,
+            ):
                 print(path)
             log.info("done")
     finally:

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tqd_probe import probing
+from tqd_probe.errors import InputError
+from tqd_probe.forecast import Forecast, forecast
 from tqd_probe.results import subjects
 from tqd_probe.settings import RunSettings
-from tqd_probe.similarity import LevelStatistics
+from tqd_probe.similarity import GoldenLevel, LevelStatistics
 
-PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 12, 2, 3
+PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 32, 2, 3
 DRAWS = (1, 2, 4)
 
 
-def plan(settings: RunSettings) -> str:
-    """Run a pilot and predict the cost of intervals of a wanted width.
+@dataclass(frozen=True)
+class Pilot:
+    """What a pilot found.
 
-    The half-width of a cosine's interval falls as one over the root of the number of
-    clips; draws shrink only the part of the variance that is between draws.
+    Attributes:
+        sigmas: Levels of the pilot ``[L]``.
+        golden: Golden gradients per level.
+        forecasts: Forecasts by class or degradation, per level.
+        clips: Clips of the pilot.
+        versions: Versions per clip.
+        seconds: Time of one clip gradient.
+    """
+
+    sigmas: np.ndarray
+    golden: list[GoldenLevel]
+    forecasts: list[dict[str, Forecast]]
+    clips: int
+    versions: int
+    seconds: float
+
+
+def run_pilot(settings: RunSettings) -> Pilot:
+    """Probe a few clips at a few levels, in a folder that is thrown away.
 
     Args:
         settings: The settings of the run that is planned.
 
     Returns:
-        A table: per level, clips needed for each number of draws, and minutes.
+        What the pilot found.
+
+    Raises:
+        InputError: If there are no degraded copies to plan with.
     """
+    if not settings.parsed_degradations():
+        raise InputError("--plan: plans degraded copies; give --degradations")
     sigmas = settings.sigmas()
     chosen = np.unique(
         np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
@@ -46,76 +71,70 @@ def plan(settings: RunSettings) -> str:
             }
         )
         probe = probing.prepare(pilot)
-        began = time.perf_counter()
-        probing.run(probe)
-        spent = time.perf_counter() - began
-        names = subjects(probe.degradations)
-        rows = []
-        for index, sigma in enumerate(probe.sigmas):
-            statistics = LevelStatistics(
-                probe.level(index).all_groups(),
-                0,
-                seed=settings.seed,
-                confidence=settings.confidence,
-            )
-            golden = statistics.golden()
-            widths = [statistics.compare(pooled).cosine_ci for pooled in names.values()]
-            widest = max((high - low for low, high in widths), default=math.nan)
-            rows.append((float(sigma), golden, widest))
-    passes = len(probe.sigmas) * len(probe.encoded.ids) * PILOT_DRAWS
-    seconds = spent / (passes * len(probe.encoded.conditions))
-    versions = len(probe.encoded.conditions)
-    lines = [
-        f"pilot: {len(probe.encoded.ids)} clips x {PILOT_DRAWS} draws,"
-        f" {seconds * 1000:.0f} ms per clip gradient, {versions} versions per clip",
-        f"clips for cosine intervals of width {settings.plan_width:g} (minutes for all"
-        f" {len(sigmas)} levels), by draws per clip",
-        "sigma   resolved  " + "".join(f"{f'{r} draws':>18}" for r in DRAWS),
+        try:
+            began = time.perf_counter()
+            probing.run(probe)
+            spent = time.perf_counter() - began
+            grams = [probe.level(i).all_groups() for i in range(len(probe.sigmas))]
+        finally:
+            probe.store.release()
+    levels = [
+        LevelStatistics(gram, 0, confidence=settings.level_confidence())
+        for gram in grams
     ]
-    for sigma, golden, widest in rows:
-        cells = ""
-        for draws in DRAWS:
-            clips = clips_needed(
-                len(probe.encoded.ids),
-                widest,
-                settings.plan_width,
-                golden.variance_clips,
-                golden.variance_draws,
-                draws,
-            )
-            if clips is None:
-                cells += f"{'undefined':>18}"
-                continue
-            minutes = clips * draws * versions * len(sigmas) * seconds / 60
-            cells += f"{f'{clips} ({minutes:.1f} min)':>18}"
-        lines.append(f"{sigma:<8.3g}{'yes' if golden.resolved else 'no':<10}{cells}")
-    return "\n".join(lines)
+    names = subjects(probe.degradations)
+    clips, versions = len(probe.encoded.ids), len(probe.encoded.conditions)
+    passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired))
+    keep = range(len(chosen))
+    return Pilot(
+        probe.sigmas[: len(chosen)],
+        [levels[i].golden() for i in keep],
+        [{n: forecast(levels[i], rows) for n, rows in names.items()} for i in keep],
+        *(clips, versions, spent / passes),
+    )
 
 
-def clips_needed(
-    clips: int,
-    width: float,
-    wanted: float,
-    variance_clips: float,
-    variance_draws: float,
-    draws: int,
-) -> int | None:
-    """Predict the clips that give an interval of a wanted width.
+def plan(settings: RunSettings) -> str:
+    """Run a pilot and predict the cost of intervals of a wanted width.
 
     Args:
-        clips: Clips of the pilot, with ``PILOT_DRAWS`` draws each.
-        width: Width the pilot found.
-        wanted: Width wanted.
-        variance_clips: Gradient variance between clips.
-        variance_draws: Gradient variance between draws of a clip.
-        draws: Draws per clip to plan with.
+        settings: The settings of the run that is planned.
 
     Returns:
-        The number of clips, at least 4; None where the pilot's width is undefined.
+        A table: per level, clips needed for each number of draws so that the level is
+        resolved and every cosine's interval is as narrow as wanted, and minutes.
     """
-    if not math.isfinite(width) or width <= 0:
-        return None
-    between = max(variance_clips, 0.0)
-    pilot = between + variance_draws / PILOT_DRAWS
-    share = (between + variance_draws / draws) / pilot if pilot > 0 else 1.0
-    return max(4, math.ceil(clips * (width / wanted) ** 2 * share))
+    pilot = run_pilot(settings)
+    count, confidence = len(settings.sigmas()), settings.level_confidence()
+    lines = [
+        f"pilot: {pilot.clips} clips x {PILOT_DRAWS} draws,"
+        f" {pilot.seconds * 1000:.0f} ms per clip gradient, {pilot.versions} versions"
+        " per clip",
+        f"clips for cosine intervals of width {settings.plan_width:g} of every class"
+        f" and degradation (minutes for all {count} levels), by draws per clip",
+        "sigma   resolved  noise of draws  "
+        + "".join(f"{f'{r} draws':>18}" for r in DRAWS),
+    ]
+    for sigma, golden, some in zip(pilot.sigmas, pilot.golden, pilot.forecasts):
+        cells = ""
+        for draws in DRAWS:
+            wanted = [
+                each.clips_for(settings.plan_width, draws, confidence)
+                for each in some.values()
+            ]
+            if None in wanted:
+                cells += f"{'undefined':>18}"
+                continue
+            clips = max(number for number in wanted if number is not None)
+            passes = clips * draws * pilot.versions * count
+            minutes = passes * pilot.seconds / 60
+            cells += f"{f'{clips} ({minutes:.1f} min)':>18}"
+        between, within = max(golden.variance_clips, 0.0), golden.variance_draws
+        share = within / (between + within) if between + within > 0 else float("nan")
+        known = "yes" if golden.resolved else "no"
+        lines.append(f"{sigma:<8.3g}{known:<10}{share:>14.0%}  {cells}")
+    lines.append(
+        "noise of draws: share of the variance of single gradients that more draws of"
+        " the same clips shrink; undefined: the pilot cannot tell, plan with more clips"
+    )
+    return "\n".join(lines)

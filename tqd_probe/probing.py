@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tqd_probe.clips.degradations import Degradation, check_frames, parse_degradations
+from tqd_probe.clips.degradations import Degradation, check_frames
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.source import open_clips, refuse_copies
 from tqd_probe.errors import GradientError, InputError
@@ -22,9 +22,15 @@ from tqd_probe.gradients import reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.layout import Layout, make_layout
+from tqd_probe.gradients.metric import (
+    estimate_moments,
+    metric_scale,
+    second_moments,
+)
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import Conditioned, VideoModel, per_clip_loss
 from tqd_probe.models.encode import (
+    GOLDEN,
     ClipEncoder,
     EncodedClips,
     default_cache,
@@ -34,10 +40,15 @@ from tqd_probe.models.load import load_model
 from tqd_probe.rng import normal
 from tqd_probe.rundir import claim, describe, run_directory
 from tqd_probe.settings import RunSettings
+from tqd_probe.severity import match_severities
+from tqd_probe.steadiness import check_steadiness, steadiness
+from tqd_probe.tensors import read_tensors, write_tensors
+from tqd_probe.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 
 DEFAULT_CLIPS = 24
 LEAST_COVERED = 0.99
 ONE_THREAD_BELOW = 10_000_000  # parameters
+GRAM_VERSION = 2  # raise when what is kept of a level changes
 AGREEMENT = {"fp32": 1e-3, "bf16": 0.1}
 log = logging.getLogger("tqd_probe")
 
@@ -57,6 +68,11 @@ class Probe:
         layout: The probed parameters.
         store: The gradient store.
         covered_share: Share of the squared gradient norm that is captured.
+        others: Encoded clips of imbalanced classes, probed unpaired.
+        unpaired: Places in `others` by class.
+        scale: What gradients are multiplied by, element by element ``[size]``: the
+            metric; None for the plain one.
+        severities: Latent distances by which severities were matched, if they were.
     """
 
     settings: RunSettings
@@ -69,6 +85,27 @@ class Probe:
     layout: Layout
     store: GradientStore
     covered_share: float = float("nan")
+    others: EncodedClips | None = None
+    unpaired: dict[str, list[int]] = field(default_factory=dict)
+    scale: torch.Tensor | None = None
+    severities: dict[str, list[float]] | None = None
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """Names of all clips: golden ones, then unpaired ones."""
+        return self.encoded.ids + (self.others.ids if self.others else [])
+
+    def versions(self, clip: int) -> list[str]:
+        """Name the versions of a clip that are probed.
+
+        Args:
+            clip: Place in `clip_ids`.
+
+        Returns:
+            Golden and its degradations; the clip itself for an unpaired one.
+        """
+        paired = clip < len(self.encoded.ids)
+        return self.encoded.conditions if paired else [GOLDEN]
 
     def level(self, index: int) -> LevelGram:
         """Return the Gram matrices of a finished level.
@@ -95,7 +132,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     Raises:
         InputError: If the checkpoint, the clips or an option is at fault.
     """
-    degradations = parse_degradations(settings.degradations)
+    degradations = settings.parsed_degradations()
     model = load_model(settings.ckpt, settings.device, settings.dtype)
     shape = clip_shape(settings, model)
     model.check_shape(shape)
@@ -103,18 +140,33 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     limit = settings.num_clips
     if limit is None and settings.clips == "synthetic":
         limit = DEFAULT_CLIPS
-    found = open_clips(settings.clips, limit, settings.seed)
+    least = (
+        None if settings.mq_min is None else (settings.mq_min, settings.vq_min or 0.0)
+    )
+    found = open_clips(settings.clips, limit, settings.seed, least)
     if len(found.golden) < 4:
         raise InputError(
             f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4"
             " are needed to tell signal from noise; add clips"
         )
     refuse_copies(settings.clips, found.golden)
-    for name, others in found.others.items():
-        log.warning("%d clips of class %s are not probed", len(others), name)
+    extra = unpaired_clips(found.others, limit)
+    if not degradations and not extra:
+        raise InputError(
+            f"--clips {settings.clips}: no class of imbalanced clips with at least"
+            f" {LEAST_UNPAIRED} clips, and --degradations none: nothing to compare;"
+            " give one of the two"
+        )
+    refuse_copies(settings.clips, [c for some in extra.values() for c in some])
     cache = settings.cache or default_cache()
     encoder = ClipEncoder(model, shape, settings.seed, cache)
-    total = len(found.golden) * (1 + len(degradations))
+    distances = None
+    if settings.match_severity is not None:
+        degradations, distances = match_severities(
+            encoder, found.golden, degradations, settings.match_severity
+        )
+    extras = sum(map(len, extra.values()))
+    total = len(found.golden) * (1 + len(degradations)) + extras
     with tqdm(total=total, desc="encode", unit="clip", disable=quiet) as bar:
         encoded = encode_clips(
             encoder,
@@ -123,6 +175,11 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
             max_bad=settings.max_bad,
             progress=bar.update,
         )
+        others, unpaired = encode_unpaired(
+            encoder, extra, settings.max_bad - len(encoded.quarantine), bar.update
+        )
+    if others is not None:
+        encoded.quarantine.update(others.quarantine)
     model.release_encoders()
     if len(encoded.ids) < 4:
         raise InputError(
@@ -132,6 +189,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     layout = make_layout(model.network, model.modules(), settings.params)
     kept = set(encoded.ids)
     content = [[c.id, c.identity(), c.caption] for c in found.golden if c.id in kept]
+    every = [c for some in extra.values() for c in some]
+    content += [["unpaired", c.id, c.identity(), c.caption] for c in every]
     inputs = {
         "checkpoint": model.fingerprint,
         "encoders": model.encoder_fingerprint,
@@ -142,12 +201,23 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     shaping = [
         *(inputs, str(shape), encoded.conditions, sigmas.tolist()),
         *(settings.draws, settings.dtype, settings.seed, settings.sketch),
+        *(GRAM_VERSION, settings.metric),
     ]
+    scale = None
+    if settings.metric == "adam":
+        moments, note = second_moments(settings.adam_state, layout)
+        inputs["second_moments"] = note
+        shaping.append(note)
+        scale = None if moments is None else metric_scale(moments)
     out = run_directory(settings)
     store = claim(out, describe(settings, inputs), digest(shaping), settings.overwrite)
     return Probe(
         *(settings, out, model, shape, degradations),
         *(encoded, sigmas, layout, store),
+        others=others,
+        unpaired=unpaired,
+        scale=scale,
+        severities=distances,
     )
 
 
@@ -208,8 +278,12 @@ def draw_batch(
         Encoded versions, noise and levels, with versions in front.
     """
     device = torch.device(probe.settings.device)
-    batch = probe.encoded.batch(clip, conditions)
-    name, seed = probe.encoded.ids[clip], probe.settings.seed
+    paired = len(probe.encoded.ids)
+    if clip < paired or probe.others is None:
+        batch = probe.encoded.batch(clip, conditions)
+    else:
+        batch = probe.others.batch(clip - paired, conditions)
+    name, seed = probe.clip_ids[clip], probe.settings.seed
     eps = normal(tuple(batch.latents.shape[1:]), seed, "noise", name, draw)
     eps = eps.expand_as(batch.latents).to(device)
     moved = Conditioned(
@@ -245,7 +319,10 @@ def run(probe: Probe, quiet: bool = False) -> None:
             f"--ckpt {settings.ckpt}: only {probe.covered_share:.4f} of the squared"
             " gradient norm is captured; restrict --params to layers that are"
         )
-    clips, levels = len(encoded.ids), len(probe.sigmas)
+    if settings.metric == "adam" and probe.scale is None:
+        with _steady_torch(probe):
+            probe.scale = metric_scale(_moments(probe, engine))
+    clips, levels = len(probe.clip_ids), len(probe.sigmas)
     total = levels * clips * settings.draws
     bar = tqdm(total=total, desc="probe", unit="draw", disable=quiet, smoothing=0.05)
     with bar, _steady_torch(probe):
@@ -260,23 +337,52 @@ def run(probe: Probe, quiet: bool = False) -> None:
                     store.put_draw(level, clip, draw, *found)
                 bar.update()
             bar.set_postfix_str("Gram")
-            store.finish_level(level, clips, settings.draws, probe.layout.groups)
+            paired = len(encoded.ids)
+            store.finish_level(
+                level, paired, settings.draws, probe.layout.groups, clips - paired
+            )
             bar.set_postfix_str("")
             log.info("level %d of %d (sigma %.4g) done", level + 1, levels, sigma)
+
+
+def _moments(probe: Probe, engine: GradientCapture) -> torch.Tensor:
+    """Estimate Adam's second moments; kept beside the gradients, as resuming needs."""
+    path = probe.store.folder / "second_moments.safetensors"
+    place = f"{probe.store.fingerprint} second moments"
+    if path.exists():
+        known = read_tensors(path, place)
+        if known is None:
+            raise InputError(f"{path}: damaged; run again with --overwrite")
+        return torch.from_numpy(known["moments"])
+
+    def golden(clip: int, level: int) -> torch.Tensor:
+        sigma = float(probe.sigmas[level])
+        losses = draw_losses(probe, clip, 0, sigma, [GOLDEN])
+        found = engine.per_clip(losses, 1)[0]
+        _check_finite(probe, found, level, clip, [GOLDEN])
+        return found[0].cpu()
+
+    clips, levels = len(probe.encoded.ids), len(probe.sigmas)
+    moments = estimate_moments(golden, clips, levels)
+    write_tensors(path, {"moments": moments.numpy()}, place)
+    return moments
 
 
 def _capture(
     probe: Probe, engine: GradientCapture, level: int, clip: int, draw: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Capture one draw: all versions of one clip under one noise sample."""
-    conditions, size = probe.encoded.conditions, probe.settings.batch_size
+    conditions, size = probe.versions(clip), probe.settings.batch_size
     gradients, losses = [], []
     for start in range(0, len(conditions), size):
         some = conditions[start : start + size]
         sigma = float(probe.sigmas[level])
         part = engine.per_clip(draw_losses(probe, clip, draw, sigma, some), len(some))
         _check_finite(probe, part[0], level, clip, some)
-        gradients.append(part[0].float().cpu().numpy())
+        values = part[0].float().cpu()
+        gradients.append(
+            (values if probe.scale is None else values * probe.scale).numpy()
+        )
         losses.append(part[1].float().cpu().numpy())
     return np.concatenate(gradients), np.concatenate(losses)
 
@@ -293,7 +399,7 @@ def _check_finite(
     row, column = (int(v) for v in bad[0])
     group, parameter = probe.layout.locate(column)
     raise GradientError(
-        f"clip {probe.encoded.ids[clip]} ({names[row]}), sigma"
+        f"clip {probe.clip_ids[clip]} ({names[row]}), sigma"
         f" {probe.sigmas[level]:.4g}, module {group} ({parameter}): gradient is not"
         " finite; use --dtype fp32, leave the clip out, or mend the checkpoint"
     )
@@ -330,8 +436,9 @@ def self_check(probe: Probe) -> dict[str, Any]:
         probe: The probe.
 
     Returns:
-        ``relative_error`` (largest over clips) and ``jvp_error``, the relative error
-        of products by forward mode.
+        ``relative_error`` (largest over clips); ``jvp_error`` and
+        ``finite_difference_error``, relative errors of products by forward mode and by
+        the change of the loss; and what `steadiness` finds.
 
     Raises:
         GradientError: If they disagree by more than the number type explains.
@@ -339,7 +446,7 @@ def self_check(probe: Probe) -> dict[str, Any]:
     model, layout = probe.model, probe.layout
     engine = GradientCapture(model.network, layout)
     sigma = float(probe.sigmas[len(probe.sigmas) // 2])
-    errors, jvp_errors = [], []
+    errors, jvp_errors, slope_errors = [], [], []
     for clip in (0, 1):
         names = probe.encoded.conditions[:2]
         batch, eps, levels = draw_batch(probe, clip, 0, sigma, names)
@@ -367,11 +474,32 @@ def self_check(probe: Probe) -> dict[str, Any]:
         products = reference.directional(model.network, layout, loss, value, direction)
         expected = truth @ direction
         jvp_errors.append(float(((products - expected) / expected.norm()).norm()))
+        slopes = reference.finite_difference(
+            model.network, layout, loss, value, direction
+        )
+        slope_errors.append(float(((slopes - expected) / expected.norm()).norm()))
     allowed = AGREEMENT[probe.settings.dtype]
+    steady = steadiness(
+        lambda clip, names: draw_losses(probe, clip, 0, sigma, names),
+        engine,
+        probe.encoded.conditions,
+    )
+    check_steadiness(steady, allowed)
+    if max(slope_errors) > 1e-3:
+        raise GradientError(
+            "--self-check: a product of gradients and the change of the loss along one"
+            f" differ by {max(slope_errors):.2g} (allowed 0.001); no schedule is"
+            " written; the loss is not smooth here, or the model changes its weights"
+        )
     if max(errors) > allowed or max(jvp_errors) > 1e-6:
         raise GradientError(
             f"--self-check: engine and torch.func disagree by {max(errors):.2g}"
             f" (allowed {allowed:g}), forward mode by {max(jvp_errors):.2g}; no"
             " schedule is written; report the model, or restrict --params"
         )
-    return {"relative_error": max(errors), "jvp_error": max(jvp_errors)}
+    return {
+        "relative_error": max(errors),
+        "jvp_error": max(jvp_errors),
+        "finite_difference_error": max(slope_errors),
+        **steady,
+    }

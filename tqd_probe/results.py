@@ -16,12 +16,14 @@ from tqd_probe.bands import (
 )
 from tqd_probe.clips.degradations import CONTROL, Degradation
 from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.moments import cross_cosines, joint_moments, level_moments
 from tqd_probe.noise import logsnr
 from tqd_probe.probing import Probe
+from tqd_probe.readers import read_pool, read_range
 from tqd_probe.schedule import BandSchedule
-from tqd_probe.settings import read_range
 from tqd_probe.similarity import LevelStatistics
 from tqd_probe.version import __version__
+from tqd_probe.weights import MixtureOptions, measure_mixture
 
 FORMAT = "tqd-gradsim"
 CURVES = (
@@ -31,6 +33,7 @@ CURVES = (
     "norm_ratio",
     "norm_ratio_ci",
     "bias2",
+    "bias2_ci",
 )
 
 
@@ -65,25 +68,65 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
     """
     settings, encoded = probe.settings, probe.encoded
     names = subjects(probe.degradations)
+    # Clips that are a class say more of it than copies made to resemble it.
+    names = {name: rows for name, rows in names.items() if name not in probe.unpaired}
     levels = [probe.level(index) for index in range(len(probe.sigmas))]
     whole = [level.all_groups() for level in levels]
-    golden, curves = _curves(whole, 0, names, settings.seed, settings.confidence)
+    confidence = settings.level_confidence()
+    golden, curves = _curves(whole, 0, names, probe.unpaired, confidence)
     modules = {}
     for index, group in enumerate(levels[0].groups):
-        some, parts = _curves(levels, index, names, settings.seed, settings.confidence)
+        some, parts = _curves(levels, index, names, probe.unpaired, confidence)
         modules[group] = {
             "snr": some["snr"],
             "resolved": some["resolved"],
             "subjects": parts,
         }
     severities = {str(each): {each.name: each.severity} for each in probe.degradations}
-    described = {}
+    described: dict[str, Any] = {
+        name: {
+            "kind": "class",
+            "degradations": {},
+            "clips": len(rows),
+            "paired": False,
+            **curves[name],
+        }
+        for name, rows in probe.unpaired.items()
+    }
     for name, pooled in names.items():
         pools: dict[str, int] = {}
         for index in pooled:
             pools |= severities[encoded.conditions[index]]
         kind = "degradation" if name in severities else "class"
-        described[name] = {"kind": kind, "degradations": pools, **curves[name]}
+        described[name] = {
+            "kind": kind,
+            "degradations": pools,
+            "clips": len(encoded.ids),
+            "paired": True,
+            **curves[name],
+        }
+    copies = {name: rows for name, rows in names.items() if name not in severities}
+    pooled_classes = {"golden": [0], **copies}
+    joint = joint_moments(whole, pooled_classes, probe.unpaired)
+    order = [*pooled_classes, *probe.unpaired]
+    mixture = None
+    if settings.criterion == "mixture":
+        probed = {name: len(encoded.ids) for name in pooled_classes}
+        probed |= {name: len(rows) for name, rows in probe.unpaired.items()}
+        per_level = settings.mixture_form == "per-level"
+        mixture = measure_mixture(
+            order,
+            probe.sigmas,
+            np.array(golden["resolved"]),
+            [level_moments(gram, pooled_classes, probe.unpaired) for gram in whole]
+            if per_level
+            else [joint],
+            MixtureOptions(
+                settings.mixture_form,
+                read_pool(settings.pool) if settings.pool else probed,
+                *(settings.floor, settings.confidence, settings.seed, settings.shift),
+            ),
+        )
     low, high = read_range(settings.norm_range)
     return {
         "format": FORMAT,
@@ -112,6 +155,8 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
             "cos_min": settings.cos_min,
             "norm_range": [low, high],
             "confidence": settings.confidence,
+            "family_wise": settings.family_wise,
+            "metric": settings.metric,
         },
         "clips": {
             "source": settings.clips,
@@ -124,6 +169,12 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
         "golden": golden,
         "subjects": described,
         "modules": modules,
+        "cross_level": {
+            name: [[_plain(float(x)) for x in row] for row in table]
+            for name, table in zip(order, cross_cosines(joint, len(order)))
+        },
+        "mixture": mixture,
+        "severities": probe.severities,
     }
 
 
@@ -131,17 +182,19 @@ def _curves(
     levels: list[LevelGram],
     group: int,
     names: dict[str, list[int]],
-    seed: int,
+    unpaired: dict[str, list[int]],
     confidence: float,
 ) -> tuple[dict[str, list[Any]], dict[str, dict[str, list[Any]]]]:
     """Compute the curves of one module group over the levels."""
     golden: list[dict[str, Any]] = []
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    found: dict[str, list[dict[str, Any]]] = {}
     for gram in levels:
-        statistics = LevelStatistics(gram, group, seed=seed, confidence=confidence)
+        statistics = LevelStatistics(gram, group, confidence=confidence)
         golden.append(asdict(statistics.golden()))
+        for name, rows in unpaired.items():
+            found.setdefault(name, []).append(asdict(statistics.compare_unpaired(rows)))
         for name, pooled in names.items():
-            found[name].append(asdict(statistics.compare(pooled)))
+            found.setdefault(name, []).append(asdict(statistics.compare(pooled)))
     return _columns(golden), {name: _columns(rows) for name, rows in found.items()}
 
 
@@ -211,12 +264,20 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
         )
         entries[curves["kind"]][name] = {
             "degradations": curves["degradations"],
-            "clips": clips,
+            "clips": curves["clips"],
+            "paired": curves["paired"],
             **{key: curves[key] for key in CURVES},
             "bands": bands,
             "beta": fit_beta(bands),
             "logit_offset": fit_logit_offset(bands),
         }
+    mixture = result["mixture"]
+    if mixture is not None:
+        for name, entry in entries["class"].items():
+            fits = mixture["fits"][name]
+            entry["bands"] = fits["bands"]["intervals"] if fits else []
+            entry["beta"] = fits["beta"] if fits else None
+            entry["logit_offset"] = fits["logit_offset"] if fits else None
     return BandSchedule.model_validate(
         {
             "format": "tqd-band-schedule",
@@ -230,8 +291,13 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
                 "draws": result["clips"]["draws"],
                 "snr": result["golden"]["snr"],
                 "resolved": result["golden"]["resolved"],
+                "loss": result["golden"]["loss"],
+                "ceiling": result["golden"]["ceiling"],
             },
             "classes": entries["class"],
             "degradations_detail": entries["degradation"],
+            "mixture": mixture,
+            "cross_level": result["cross_level"],
+            "severities": result["severities"],
         }
     )

@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -24,6 +22,7 @@ from pydantic import (
 
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json, write_json
+from tqd_probe.mixture_schema import BetaFit, Mixture, OffsetFit, Strict
 
 Level = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -34,13 +33,7 @@ Band = tuple[Level, Level]
 CLASSES = ("visual_degraded", "motion_degraded", "both_degraded")
 
 
-class _Strict(BaseModel):
-    """Refuses unknown keys and everything that is not a finite number."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Provenance(_Strict):
+class Provenance(Strict):
     """Where a schedule comes from."""
 
     tool_version: str = Field(description="Version of tqd_probe.")
@@ -48,7 +41,7 @@ class Provenance(_Strict):
     seed: int = Field(ge=0, lt=2**63, description="Run seed.")
 
 
-class Model(_Strict):
+class Model(Strict):
     """The checkpoint a schedule was measured on."""
 
     family: str = Field(description="Model family.")
@@ -61,7 +54,7 @@ class Model(_Strict):
     prediction: str = Field(description="What the network predicts.")
 
 
-class Noise(_Strict):
+class Noise(Strict):
     """The noise axis."""
 
     axis: Literal["sigma"] = Field(description="Noise variable of levels and bands.")
@@ -77,13 +70,19 @@ class Noise(_Strict):
         return levels
 
 
-class Criterion(_Strict):
+class Criterion(Strict):
     """When a level belongs to a band."""
 
     name: Literal["cosine", "mixture"] = Field(description="Name of the criterion.")
     cos_min: float = Field(ge=-1, le=1, description="Least lower bound of the cosine.")
     norm_range: Interval = Field(description="Range of the norm ratio.")
     confidence: float = Field(gt=0, lt=1, description="Of all intervals.")
+    family_wise: bool = Field(
+        default=False, description="Whether it holds for all levels together."
+    )
+    metric: Literal["raw", "adam"] = Field(
+        default="raw", description="Metric of all gradients: plain, or Adam's."
+    )
 
     @field_validator("norm_range")
     @classmethod
@@ -93,49 +92,48 @@ class Criterion(_Strict):
         return value
 
 
-class Golden(_Strict):
+class Golden(Strict):
     """What golden gradients are like."""
 
     clips: int = Field(ge=2, description="Golden clips.")
     draws: int = Field(ge=1, description="Noise draws per clip and level.")
     snr: list[Number | None] = Field(description="Signal over per-clip variance.")
     resolved: list[bool] = Field(description="Whether bands may rest on the level.")
+    loss: list[Number] | None = Field(
+        default=None, description="Mean training loss: how far the model has learned."
+    )
+    ceiling: list[Number | None] | None = Field(
+        default=None, description="Noise ceiling of the plain cosine."
+    )
 
 
-class BetaFit(_Strict):
-    """Beta distribution of sigma fitted to the bands."""
-
-    alpha: float = Field(gt=0, description="First parameter.")
-    beta: float = Field(gt=0, description="Second parameter.")
-    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
-
-
-class OffsetFit(_Strict):
-    """Logit-normal of unit width fitted to the bands."""
-
-    value: Number = Field(description="Offset on the logit of sigma.")
-    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
-
-
-class Curves(_Strict):
+class Curves(Strict):
     """Similarity of a class or a degradation with golden, per level."""
 
     degradations: dict[str, int] = Field(description="Severity by degradation.")
     clips: int = Field(ge=2, description="Clips compared.")
+    paired: bool = Field(
+        default=True, description="Copies of golden clips, or clips of their own."
+    )
     cosine: list[Number | None] = Field(description="Debiased cosine.")
     cosine_ci: list[Interval | None] = Field(description="Its intervals.")
     cosine_naive: list[Number | None] = Field(description="Cosine of mean gradients.")
     norm_ratio: list[Number | None] = Field(description="Debiased norm ratio.")
     norm_ratio_ci: list[Interval | None] = Field(description="Its intervals.")
     bias2: list[Number] = Field(description="Debiased squared distance.")
+    bias2_ci: list[Interval | None] | None = Field(
+        default=None, description="Its intervals."
+    )
     bands: list[Band] = Field(description="Intervals of sigma, disjoint and rising.")
     beta: BetaFit | None = Field(description="Fit; null without bands.")
     logit_offset: OffsetFit | None = Field(description="Fit; null without bands.")
 
-    @field_validator("cosine_ci", "norm_ratio_ci")
+    @field_validator("cosine_ci", "norm_ratio_ci", "bias2_ci")
     @classmethod
-    def _ordered(cls, pairs: list[Interval | None]) -> list[Interval | None]:
-        if any(pair is not None and pair[0] > pair[1] for pair in pairs):
+    def _ordered(
+        cls, pairs: list[Interval | None] | None
+    ) -> list[Interval | None] | None:
+        if pairs and any(pair is not None and pair[0] > pair[1] for pair in pairs):
             raise ValueError("each interval must go from its lower to its upper bound")
         return pairs
 
@@ -150,15 +148,7 @@ class Curves(_Strict):
         return bands
 
 
-class Mixture(_Strict):
-    """Class weights per level (criterion ``mixture``)."""
-
-    classes: list[str] = Field(min_length=1, description="Classes, golden first.")
-    pool: dict[str, int] = Field(description="Clips of each class in the data set.")
-    weights: list[list[Level]] = Field(description="Weights per level, summing to 1.")
-
-
-class BandSchedule(_Strict):
+class BandSchedule(Strict):
     """A band schedule; see the README for the meaning of every field."""
 
     format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
@@ -173,6 +163,14 @@ class BandSchedule(_Strict):
         default_factory=dict, description="The same by degradation, as 'blur:3'."
     )
     mixture: Mixture | None = Field(default=None, description="Mixture weights.")
+    cross_level: dict[str, list[list[Number | None]]] | None = Field(
+        default=None,
+        description="Cosine of golden at one level (rows) with a class at another.",
+    )
+    severities: dict[str, list[Number]] | None = Field(
+        default=None,
+        description="Latent distance to golden by severity (--match-severity).",
+    )
 
     @field_validator("classes")
     @classmethod
@@ -195,19 +193,22 @@ class BandSchedule(_Strict):
             for name, curves in entries.items():
                 for key in _PER_LEVEL:
                     lists[f"{where}.{name}.{key}"] = getattr(curves, key)
+                if curves.bias2_ci is not None:
+                    lists[f"{where}.{name}.bias2_ci"] = curves.bias2_ci
+        for key in ("loss", "ceiling"):
+            if getattr(self.golden, key) is not None:
+                lists[f"golden.{key}"] = getattr(self.golden, key)
         if self.mixture is not None:
             lists["mixture.weights"] = self.mixture.weights
+        for name, table in (self.cross_level or {}).items():
+            lists[f"cross_level.{name}"] = table
+            for row, values in enumerate(table):
+                lists[f"cross_level.{name}.{row}"] = values
         for path, values in lists.items():
             if len(values) != count:
                 raise ValueError(
                     f"{path}: {len(values)} values for {count} noise.levels"
                 )
-        if self.mixture is not None:
-            for row, weights in enumerate(self.mixture.weights):
-                if len(weights) != len(self.mixture.classes):
-                    raise ValueError(f"mixture.weights.{row}: one weight per class")
-                if abs(sum(weights) - 1) > 1e-6:
-                    raise ValueError(f"mixture.weights.{row}: must sum to 1")
         return self
 
     def save(self, path: str | Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tqd_probe.clips.degradations import parse_degradations
+from tqd_probe.clips.degradations import Degradation, parse_degradations
 from tqd_probe.errors import InputError
-from tqd_probe.noise import shift_sigma
+from tqd_probe.readers import read_levels, read_pool, read_range
 
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 
@@ -45,7 +45,23 @@ class ProbeSettings(BaseModel):
     degradations: str = Field(
         default=DEGRADATIONS,
         description="name:severity[,...]; names: blur noise compress downscale | freeze"
-        " slow hold shuffle jitter | identity reverse; severities 1 to 5",
+        " slow hold shuffle jitter | identity reverse; severities 1 to 5; or 'none', to"
+        " probe only classes of the manifest",
+    )
+    match_severity: str | None = Field(
+        default=None,
+        description="degradation such as blur:3; the others take the severity whose"
+        " distance from golden in the latents is nearest to its",
+    )
+    mq_min: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="least motion quality of a good clip: with --vq-min gives clips of"
+        " a manifest without a class theirs",
+    )
+    vq_min: float | None = Field(
+        default=None, ge=0, le=1, description="least visual quality of a good clip"
     )
     sketch: Literal["exact"] = Field(
         default="exact", description="what is kept of a gradient: all of it"
@@ -53,8 +69,35 @@ class ProbeSettings(BaseModel):
     params: str = Field(
         default="all", description="'all', or a regular expression of parameter names"
     )
-    criterion: Literal["cosine"] = Field(
-        default="cosine", description="what makes a level part of a band"
+    metric: Literal["raw", "adam"] = Field(
+        default="raw",
+        description="inner product of gradients: plain, or weighted as Adam steps, by"
+        " one over the root of the second moments",
+    )
+    adam_state: Path | None = Field(
+        default=None,
+        description="safetensors file of Adam's second moments by parameter name"
+        " (default: estimated from golden gradients)",
+    )
+    criterion: Literal["cosine", "mixture"] = Field(
+        default="cosine",
+        description="what a schedule rests on: bands by the cosine, or class weights of"
+        " least squared gradient error (experimental)",
+    )
+    mixture_form: Literal["per-level", "joint"] = Field(
+        default="per-level",
+        description="golden gradient matched level by level, or summed over levels",
+    )
+    pool: str | None = Field(
+        default=None,
+        description="clips of each class in your data, for the mixture:"
+        " golden=1000,visual_degraded=8000 (default: those probed)",
+    )
+    floor: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="least share of every class the mixture admits at a level",
     )
     cos_min: float = Field(
         default=0.9,
@@ -67,6 +110,10 @@ class ProbeSettings(BaseModel):
     )
     confidence: float = Field(
         default=0.95, ge=0.5, le=0.9999, description="confidence of all intervals"
+    )
+    family_wise: bool = Field(
+        default=False,
+        description="let --confidence hold for all levels together (Bonferroni)",
     )
     shift: float = Field(
         default=1.0,
@@ -105,11 +152,64 @@ class ProbeSettings(BaseModel):
     @field_validator("degradations")
     @classmethod
     def _degradations(cls, text: str) -> str:
+        if text.strip() == "none":
+            return text
         try:
             parse_degradations(text)
         except InputError as error:
             raise ValueError(str(error)) from None
         return text
+
+    @field_validator("match_severity")
+    @classmethod
+    def _reference(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                count = len(parse_degradations(text))
+            except InputError as error:
+                raise ValueError(str(error)) from None
+            if count != 1:
+                raise ValueError(f"{count} degradations; give one such as blur:3")
+        return text
+
+    @field_validator("pool")
+    @classmethod
+    def _pool(cls, text: str | None) -> str | None:
+        if text is not None:
+            read_pool(text)
+        return text
+
+    @model_validator(mode="after")
+    def _fitting(self) -> ProbeSettings:
+        for name in ("pool", "floor", "mixture_form"):
+            given = getattr(self, name) != type(self).model_fields[name].default
+            if given and self.criterion != "mixture":
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} needs --criterion mixture")
+        if self.adam_state is not None and self.metric != "adam":
+            raise ValueError("--adam-state needs --metric adam")
+        if (self.mq_min is None) != (self.vq_min is None):
+            raise ValueError("--mq-min and --vq-min go together; give both")
+        return self
+
+    def parsed_degradations(self) -> tuple[Degradation, ...]:
+        """Return the degradations in order, none for ``none``.
+
+        Returns:
+            The degradations.
+        """
+        none = self.degradations.strip() == "none"
+        return () if none else parse_degradations(self.degradations)
+
+    def level_confidence(self) -> float:
+        """Return the confidence of each level's intervals.
+
+        Returns:
+            `confidence`, or with `family_wise` that share of the error per level.
+        """
+        if not self.family_wise:
+            return self.confidence
+        return 1 - (1 - self.confidence) / len(self.sigmas())
 
     @field_validator("norm_range")
     @classmethod
@@ -162,54 +262,3 @@ class RunSettings(ProbeSettings):
         description="replace a run of another configuration (gradients that still fit"
         " are kept)",
     )
-
-
-def read_levels(text: str, shift: float) -> np.ndarray:
-    """Read the noise levels.
-
-    Args:
-        text: A count, or rising values of sigma separated by commas.
-        shift: Shift applied to counted levels.
-
-    Returns:
-        Levels, rising ``[L]``.
-
-    Raises:
-        ValueError: If a value is not a number in (0, 1) or the values do not rise.
-    """
-    cure = "give a count such as 10, or rising values in (0, 1) such as 0.1,0.5,0.9"
-    if text.strip().isascii() and text.strip().isdigit() and len(text) < 9:
-        count = int(text)
-        if not 1 <= count <= 1000:
-            raise ValueError(f"{count} levels; {cure}")
-        return shift_sigma((np.arange(count) + 0.5) / count, shift)
-    try:
-        values = np.array([float(part) for part in text.split(",")])
-    except ValueError:
-        raise ValueError(f"{text!r} is not a list of numbers; {cure}") from None
-    if not ((values >= 1e-6) & (values <= 1 - 1e-6)).all():
-        raise ValueError(f"{text!r} has a level outside (0, 1); {cure}")
-    if (np.diff(values) <= 0).any():
-        raise ValueError(f"{text!r} does not rise; {cure}")
-    return values
-
-
-def read_range(text: str) -> tuple[float, float]:
-    """Read the range of norm ratios.
-
-    Args:
-        text: ``low,high``, both positive.
-
-    Returns:
-        Low and high.
-
-    Raises:
-        ValueError: If it is not two rising positive numbers.
-    """
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{text!r}: write low,high such as 0.5,2") from None
-    if not 1e-6 <= low < high <= 1e6:
-        raise ValueError(f"{text!r}: needs 1e-6 <= low < high <= 1e6, such as 0.5,2")
-    return low, high

@@ -7,22 +7,29 @@ With N clips, sums run over pairs of *different* clips only (U-statistics; Hoeff
     cosine = U_gd / sqrt(U_gg U_dd),   norm_ratio = sqrt(U_dd / U_gg)
     bias2 = U_gg - 2 U_gd + U_dd
 
-Intervals resample clips, never draws: bias-corrected and accelerated bootstrap
-(Efron, 1987), in which a clip drawn twice is not paired with itself.
+Unpaired classes have clips of their own: then U_gd is a mean over all pairs. Intervals
+leave out clips, never draws; see `intervals`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm
 
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.rng import stream
+from tqd_probe.intervals import (
+    Interval,
+    covariances,
+    mean_interval,
+    quantile,
+    ratio_interval,
+    symmetric,
+    two_sample_covariances,
+)
 
-RESAMPLES = 2000
-Interval = tuple[float, float]
+LEAST_CLIPS = 8  # intervals of fewer clips cannot be relied on: analyses/coverage.py
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Similarity:
         norm_ratio: Debiased ratio of mean gradient norms, degraded over golden.
         norm_ratio_ci: Confidence interval of the norm ratio.
         bias2: Debiased squared distance of the mean gradients.
+        bias2_ci: Confidence interval of `bias2`.
     """
 
     cosine: float
@@ -46,6 +54,7 @@ class Similarity:
     norm_ratio: float
     norm_ratio_ci: Interval
     bias2: float
+    bias2_ci: Interval
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,8 @@ class GoldenLevel:
         snr: `signal` over the variance of one clip's gradient (mean of its draws).
         ceiling: Noise ceiling of the plain cosine: what two sets of N golden clips
             would score against each other, ``U_gg / (U_gg + variance / N)``.
-        resolved: True if the interval of `signal` lies above 0.
+        resolved: True if the interval of `signal` lies above 0 and there are at least
+            `LEAST_CLIPS` clips.
         clips_to_resolve: Clips that would resolve the level by the present estimate
             (N where it is resolved); NaN if the estimate is not positive.
         variance_clips: Variance between clips.
@@ -90,128 +100,44 @@ def u_statistic(gram: np.ndarray) -> float:
     return float((gram.sum() - np.trace(gram)) / (count * (count - 1)))
 
 
-def weighted_u_statistic(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the U-statistic under clip weights; a clip never meets itself.
-
-    Args:
-        gram: Products ``[N, N]``.
-        weights: How much each clip counts, ``[B, N]``.
-
-    Returns:
-        One value per row of weights ``[B]``; NaN where fewer than two clips count.
-    """
-    off = gram - np.diag(np.diag(gram))
-    pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
-    total = ((weights @ off) * weights).sum(1)
-    return np.divide(total, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
-
-
-def resampling_weights(clips: int, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Draw how often each clip occurs in each bootstrap sample.
-
-    Args:
-        clips: Number of clips N.
-        seed: Run seed.
-        resamples: Number of samples B.
-
-    Returns:
-        Counts ``[B, N]``, rows summing to N.
-    """
-    rng = stream(seed, "bootstrap", clips)
-    return rng.multinomial(clips, np.full(clips, 1 / clips), resamples).astype(float)
-
-
-def bca_interval(
-    estimate: float, resampled: np.ndarray, jackknife: np.ndarray, confidence: float
-) -> Interval:
-    """Return the bias-corrected and accelerated bootstrap interval (Efron, 1987).
-
-    Args:
-        estimate: The statistic on all clips.
-        resampled: The statistic on bootstrap samples ``[B]``; NaN where undefined.
-        jackknife: The statistic with each clip left out ``[N]``.
-        confidence: Such as 0.95.
-
-    Returns:
-        Lower and upper bound; NaN when the estimate, or more than 1 in 20 of the
-        resampled values, is undefined.
-    """
-    good = resampled[np.isfinite(resampled)]
-    undefined = len(good) < 0.95 * len(resampled)
-    if undefined or not np.isfinite(estimate):
-        return (np.nan, np.nan)
-    # Halving ties and keeping off 0 and 1 keeps the correction finite.
-    below = np.mean(good < estimate) + 0.5 * np.mean(good == estimate)
-    shift = norm.ppf(np.clip(below, 0.5 / len(good), 1 - 0.5 / len(good)))
-    kept = jackknife[np.isfinite(jackknife)]
-    gaps = kept.mean() - kept if len(kept) else np.zeros(1)
-    spread = (gaps**2).sum()
-    speed = (gaps**3).sum() / (6 * spread**1.5) if spread > 0 else 0.0
-    tail = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
-    moved = shift + (shift + tail) / (1 - speed * (shift + tail))
-    low, high = np.quantile(good, norm.cdf(moved))
-    return (float(low), float(high))
-
-
-def _root_ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    good = (top > 0) & (bottom > 0)
-    return np.sqrt(np.divide(top, bottom, out=np.full_like(top, np.nan), where=good))
-
-
-def debiased_cosine(gd: np.ndarray, gg: np.ndarray, dd: np.ndarray) -> np.ndarray:
-    """Return ``U_gd / sqrt(U_gg U_dd)``.
-
-    Args:
-        gd: Golden against degraded ``[B]``.
-        gg: Golden against golden ``[B]``.
-        dd: Degraded against degraded ``[B]``.
-
-    Returns:
-        Cosines ``[B]``; NaN where a squared norm is not positive.
-    """
-    good = (gg > 0) & (dd > 0)
-    scale = np.sqrt(np.where(good, gg * dd, 1.0))
-    return np.where(good, gd / scale, np.nan)
-
-
 class LevelStatistics:
     """Statistics of one noise level, from its Gram matrices."""
 
-    def __init__(
-        self, gram: LevelGram, group: int, *, seed: int, confidence: float
-    ) -> None:
+    def __init__(self, gram: LevelGram, group: int, *, confidence: float) -> None:
         """Prepare the statistics of one module group.
 
         Args:
             gram: The level's Gram matrices; condition 0 is golden.
             group: Index of the module group.
-            seed: Run seed.
             confidence: Of the intervals, such as 0.95.
         """
         self.products = gram.products[group]
         self.draws = gram.draws[group]
         self.losses = gram.losses
+        self.others = None if gram.others is None else gram.others[group]
+        self.among = None if gram.among is None else gram.among[group]
         self.confidence = confidence
         self.clips = self.products.shape[1]
-        self._weights = resampling_weights(self.clips, seed)
-        self._leave_one_out = 1.0 - np.eye(self.clips)
-        self._golden = self._all(self.products[0, :, 0, :])
+        self._golden = self.products[0, :, 0, :]
 
-    def _all(self, gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """U-statistic on all clips ``[1]``, on resamples, with one clip left out."""
-        whole = np.array([u_statistic(gram)])
-        return (
-            whole,
-            weighted_u_statistic(gram, self._weights),
-            weighted_u_statistic(gram, self._leave_one_out),
-        )
+    def class_grams(
+        self, conditions: list[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the products that a class of degraded copies is compared by.
 
-    def _interval(self, values: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Interval:
-        whole, resampled, jackknife = values
-        return bca_interval(float(whole[0]), resampled, jackknife, self.confidence)
+        Args:
+            conditions: Indices of the degradations the class pools.
+
+        Returns:
+            Golden with golden, golden with the class, the class with itself, each
+            ``[N, N]``; a clip's class gradient is the mean over its degradations.
+        """
+        mixed = self.products[0][:, conditions, :].mean(1)
+        own = self.products[np.ix_(conditions, range(self.clips), conditions)]
+        return self._golden, mixed, own.mean((0, 2))
 
     def compare(self, conditions: list[int]) -> Similarity:
-        """Compare a class with golden.
+        """Compare a class of degraded copies with golden.
 
         Args:
             conditions: Indices of the degradations the class pools; a clip's class
@@ -220,21 +146,57 @@ class LevelStatistics:
         Returns:
             The comparison.
         """
-        golden = self.products[0, :, 0, :]
-        mixed = self.products[0][:, conditions, :].mean(1)
-        own = self.products[np.ix_(conditions, range(self.clips), conditions)]
-        own = own.mean((0, 2))
-        gg, gd, dd = self._golden, self._all(mixed), self._all(own)
-        cosines = tuple(debiased_cosine(b, a, c) for a, b, c in zip(gg, gd, dd))
-        ratios = tuple(_root_ratio(c, a) for a, c in zip(gg, dd))
-        naive = mixed.mean() / np.sqrt(golden.mean() * own.mean())
-        return Similarity(
-            cosine=float(cosines[0][0]),
-            cosine_ci=self._interval(cosines),  # type: ignore[arg-type]
-            cosine_naive=float(naive),
-            norm_ratio=float(ratios[0][0]),
-            norm_ratio_ci=self._interval(ratios),  # type: ignore[arg-type]
-            bias2=float((gg[0] - 2 * gd[0] + dd[0])[0]),
+        _, mixed, own = grams = self.class_grams(conditions)
+        kernels = np.stack([symmetric(gram) for gram in grams])
+        count = self.clips * (self.clips - 1)
+        return _similarity(
+            kernels.sum((-1, -2)) / count,
+            covariances(kernels),
+            quantile(self.clips, self.confidence),
+            mixed.mean() / np.sqrt(self._golden.mean() * own.mean()),
+        )
+
+    def compare_unpaired(self, rows: list[int]) -> Similarity:
+        """Compare a class of clips of its own with golden.
+
+        The interval holds both what other golden clips and what other clips of the
+        class would change, so it is wider than that of degraded copies.
+
+        Args:
+            rows: Places of the class's clips among the unpaired ones, at least 4;
+                with fewer than `LEAST_CLIPS` the intervals are undefined.
+
+        Returns:
+            The comparison.
+
+        Raises:
+            ValueError: If the matrices hold no unpaired clips.
+        """
+        if self.others is None or self.among is None:
+            raise ValueError("no unpaired clips in these matrices")
+        cross = self.others[rows, 0, :].T
+        own = self.among[np.ix_(rows, rows)]
+        least = min(self.clips, len(rows))
+        reach = quantile(least, self.confidence)
+        none = np.zeros_like
+        golden, other = symmetric(self._golden), symmetric(own)
+        found = two_sample_covariances(
+            np.stack([golden, none(golden), none(golden)]),
+            np.stack([none(cross), cross, none(cross)]),
+            np.stack([none(other), none(other), other]),
+        )
+        estimates = [u_statistic(self._golden), cross.mean(), u_statistic(own)]
+        compared = _similarity(
+            np.array(estimates),
+            found,
+            reach,
+            cross.mean() / np.sqrt(self._golden.mean() * own.mean()),
+        )
+        if least >= LEAST_CLIPS:
+            return compared
+        nothing = (float("nan"), float("nan"))
+        return replace(
+            compared, cosine_ci=nothing, norm_ratio_ci=nothing, bias2_ci=nothing
         )
 
     def golden(self) -> GoldenLevel:
@@ -243,27 +205,72 @@ class LevelStatistics:
         Returns:
             The description.
         """
-        gram = self.products[0, :, 0, :]
-        signal = float(self._golden[0][0])
-        interval = self._interval(self._golden)
+        gram = self._golden
+        signal = u_statistic(gram)
+        unbiased, jackknife = (x[0, 0] for x in covariances(symmetric(gram)[None]))
+
+        reach = quantile(self.clips, self.confidence)
+        bounds = _floats(mean_interval(np.array(signal), unbiased, jackknife, reach))
         variance = float(np.trace(gram)) / self.clips - signal
         between, within = split_variance(self.draws[0], signal)
-        resolved = bool(interval[0] > 0)
+        resolved = self.clips >= LEAST_CLIPS and bounds[0] > 0
+        wanted = clips_to_resolve(gram, signal, self.confidence)
         return GoldenLevel(
             signal=signal,
-            signal_ci=interval,
+            signal_ci=bounds,
             snr=signal / variance if variance > 0 else float("nan"),
             ceiling=max(signal, 0.0) / (max(signal, 0.0) + variance / self.clips),
             resolved=resolved,
-            clips_to_resolve=(
-                float(self.clips)
-                if resolved
-                else clips_to_resolve(gram, signal, self.confidence)
-            ),
+            clips_to_resolve=float(self.clips) if resolved else wanted,
             variance_clips=between,
             variance_draws=within,
             loss=float(self.losses[:, :, 0].mean()),
         )
+
+
+def _similarity(
+    estimates: np.ndarray,
+    errors: tuple[np.ndarray, np.ndarray],
+    reach: float,
+    naive: float,
+) -> Similarity:
+    """Put the comparison together from U_gg, U_gd, U_dd and their covariances."""
+    gg, gd, dd = estimates
+    unbiased, jackknife = errors
+    nothing = (float("nan"), float("nan"))
+    cosine, ratio = float("nan"), float("nan")
+    cosine_ci, ratio_ci = nothing, nothing
+    if gg > 0 and dd > 0:
+        bottom = np.sqrt(gg * dd)
+        # Changes of U_gd and, to first order, of sqrt(U_gg U_dd).
+        move = np.array([[0, 1, 0], [np.sqrt(dd / gg) / 2, 0, np.sqrt(gg / dd) / 2]])
+        cosine, ratio = float(gd / bottom), float(np.sqrt(dd / gg))
+        cosine_ci = _floats(
+            ratio_interval(
+                gd, bottom, move @ unbiased @ move.T, move @ jackknife @ move.T, reach
+            )
+        )
+        swap = np.ix_([2, 0], [2, 0])
+        squares = ratio_interval(dd, gg, unbiased[swap], jackknife[swap], reach)
+        ratio_ci = _floats(tuple(np.sqrt(np.maximum(x, 0)) for x in squares))
+    gap = np.array([1.0, -2.0, 1.0])
+    distance = float(gap @ estimates)
+    around = mean_interval(
+        np.array(distance), gap @ unbiased @ gap, gap @ jackknife @ gap, reach
+    )
+    return Similarity(
+        cosine=cosine,
+        cosine_ci=cosine_ci,
+        cosine_naive=float(naive),
+        norm_ratio=ratio,
+        norm_ratio_ci=ratio_ci,
+        bias2=distance,
+        bias2_ci=_floats(around),
+    )
+
+
+def _floats(pair: tuple[np.ndarray, ...]) -> Interval:
+    return float(pair[0]), float(pair[1])
 
 
 def split_variance(draws: np.ndarray, signal: float) -> tuple[float, float]:
@@ -311,4 +318,4 @@ def clips_to_resolve(gram: np.ndarray, signal: float, confidence: float) -> floa
     # reach^2 (4 a / n + 2 b / n^2) = U^2, solved for n.
     a, b = 4 * mean_product * reach**2, 2 * single * reach**2
     n = (a + np.sqrt(a**2 + 4 * b * signal**2)) / (2 * signal**2)
-    return float(max(count + 1, np.ceil(n)))
+    return float(max(count + 1, LEAST_CLIPS, np.ceil(n)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tqd_probe.bands import uncovered
+from tqd_probe.mixture_schema import Mixture
 from tqd_probe.schedule import BandSchedule, Curves
 
 
@@ -42,10 +43,54 @@ def summary(result: dict[str, Any], schedule: BandSchedule) -> str:
                 f"sigma {levels[index]:.3g}: golden gradient not resolved with"
                 f" {schedule.golden.clips} clips, no band rests on it; {cure}"
             )
+    known_snr = [value for value in schedule.golden.snr if value is not None]
+    if known_snr:
+        lines.append(
+            f"golden signal-to-noise per clip: {min(known_snr):.3g} to"
+            f" {max(known_snr):.3g}; it falls as training goes on, and bands move:"
+            " they are this checkpoint's"
+        )
+    if schedule.severities:
+        names = ", ".join(schedule.degradations_detail)
+        lines.append(f"severities matched by latent distance: {names}")
+    if schedule.mixture is not None:
+        lines += _mixture(schedule.mixture, schedule.noise.levels)
     left_out = result["clips"]["quarantine"]
     if left_out:
         lines.append(f"left out: {len(left_out)} clips, see gradsim.json")
     return "\n".join(lines) + "\n"
+
+
+def _mixture(mixture: Mixture, levels: list[float]) -> list[str]:
+    """Write the mixture: weights per level, and what is predicted of it."""
+    names = mixture.classes
+    lines = [
+        "",
+        f"mixture, {mixture.form} (experimental; compare by training before you rely on"
+        " it)",
+        "sigma   share  " + "  ".join(f"{name:>15}" for name in names),
+    ]
+    density = mixture.level_density or [float("nan")] * len(levels)
+    for sigma, share, row in zip(levels, density, mixture.weights):
+        cells = "  ".join(f"{weight:>15.2f}" for weight in row)
+        lines.append(f"{sigma:<6.3g}  {share:>5.2f}  {cells}")
+    if mixture.risk is not None:
+        golden = mixture.risk["golden"]
+        for name, values in mixture.risk.items():
+            pairs = [(a, b) for a, b in zip(values, golden) if a is not None and b]
+            if name != "golden" and pairs:
+                ratio = sum(a for a, _ in pairs) / sum(b for _, b in pairs)
+                lines.append(
+                    f"predicted squared gradient error of {name}: {ratio:.3g} of that"
+                    " of golden clips alone"
+                )
+    repaired = [value for value in mixture.psd_repair or [] if value > 0]
+    if repaired:
+        lines.append(
+            f"products made positive semidefinite in {len(repaired)} of"
+            f" {len(mixture.psd_repair or [])} problems: too few clips for their noise"
+        )
+    return lines
 
 
 def _bands(entry: Curves) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqd_probe.clips.base import Clip
-from tqd_probe.clips.manifest import read_manifest
+from tqd_probe.clips.manifest import ManifestRow, read_manifest
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VideoClip
 from tqd_probe.errors import BadClip, InputError
@@ -28,7 +28,12 @@ class ClipSet:
     others: dict[str, list[Clip]] = field(default_factory=dict)
 
 
-def open_clips(source: str, limit: int | None, seed: int) -> ClipSet:
+def open_clips(
+    source: str,
+    limit: int | None,
+    seed: int,
+    least: tuple[float, float] | None = None,
+) -> ClipSet:
     """Open a source of clips; no pixels are read yet.
 
     Args:
@@ -36,6 +41,8 @@ def open_clips(source: str, limit: int | None, seed: int) -> ClipSet:
             text files of the same name, or a manifest file.
         limit: How many golden clips to take, the first ones; None for all.
         seed: Seed of the synthetic collection.
+        least: Motion and visual quality of a good clip, which give clips of a manifest
+            without a class theirs; None to call those golden.
 
     Returns:
         The clips.
@@ -52,7 +59,7 @@ def open_clips(source: str, limit: int | None, seed: int) -> ClipSet:
     if path.is_dir():
         return _folder(path, limit)
     if path.is_file():
-        return _manifest(path, limit)
+        return _manifest(path, limit, least)
     raise InputError(
         f"{source}: no such folder or file; give synthetic:N, a folder of videos or a"
         " manifest (.csv, .json, .jsonl)"
@@ -132,20 +139,46 @@ def _folder(folder: Path, limit: int | None) -> ClipSet:
     )
 
 
-def _manifest(path: Path, limit: int | None) -> ClipSet:
+def _manifest(
+    path: Path, limit: int | None, least: tuple[float, float] | None
+) -> ClipSet:
     """Return a manifest's clips by class."""
     rows = read_manifest(path)
     ids = _ids(path.parent, [row.video for row in rows], str(path))
     clips = ClipSet([])
     for name, row in zip(ids, rows):
         clip = VideoClip(name, row.caption, row.video)
-        if row.class_ in (None, "golden"):
+        label = str(row.class_) if row.class_ is not None else "golden"
+        if row.class_ is None and least is not None:
+            label = _label(path, row, least)
+        if label == "golden":
             clips.golden.append(clip)
         else:
-            clips.others.setdefault(str(row.class_), []).append(clip)
+            clips.others.setdefault(label, []).append(clip)
     _check_limit(str(path), len(clips.golden), limit)
     clips.golden = clips.golden[:limit]
     return clips
+
+
+def _label(path: Path, row: ManifestRow, least: tuple[float, float]) -> str:
+    """Return the class of a clip by its scores.
+
+    Raises:
+        InputError: If a score is missing.
+    """
+    if row.mq is None or row.vq is None:
+        missing = "mq" if row.mq is None else "vq"
+        raise InputError(
+            f"{path}: {row.video.name}: {missing}: missing, and --mq-min and --vq-min"
+            " need both scores; score the clips or give them a class"
+        )
+    good = row.mq >= least[0], row.vq >= least[1]
+    return {
+        (True, True): "golden",
+        (True, False): "visual_degraded",
+        (False, True): "motion_degraded",
+        (False, False): "both_degraded",
+    }[good]
 
 
 def _caption(video: Path) -> str:

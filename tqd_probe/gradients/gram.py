@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tqd_probe.gradients.fold import Fold
+
 Columns = Callable[[int, int], np.ndarray]
 
 
@@ -21,12 +23,29 @@ class LevelGram:
         draws: ``[groups, conditions, clips, draws, draws]``, float64: products of the
             draws of one clip and condition, for the split of variance.
         losses: ``[clips, draws, conditions]``.
+        toward: ``[groups, conditions, clips, draws]``: products of every draw with the
+            sum of the golden gradients of all *other* clips.
+        folded: ``[conditions, clips, D]``, float32: the gradients of all groups side by
+            side, folded to D numbers, for products between levels.
+        others: ``[groups, unpaired, conditions, clips]``: products of the unpaired
+            clips (M of them, maybe none) with the paired ones.
+        among: ``[groups, unpaired, unpaired]``: products among them.
+        others_draws: ``[groups, unpaired, draws, draws]``.
+        others_toward: ``[groups, unpaired, draws]``: with the sum over golden clips.
+        others_folded: ``[unpaired, D]``.
     """
 
     groups: tuple[str, ...]
     products: np.ndarray
     draws: np.ndarray
     losses: np.ndarray
+    toward: np.ndarray | None = None
+    folded: np.ndarray | None = None
+    others: np.ndarray | None = None
+    among: np.ndarray | None = None
+    others_draws: np.ndarray | None = None
+    others_toward: np.ndarray | None = None
+    others_folded: np.ndarray | None = None
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the content as arrays by name.
@@ -35,12 +54,12 @@ class LevelGram:
             What `of_tensors` takes.
         """
         names = np.frombuffer("\n".join(self.groups).encode(), dtype=np.uint8)
-        return {
-            "groups": names,
-            "products": self.products,
-            "draws": self.draws,
-            "losses": self.losses,
+        held = {
+            key: value
+            for key, value in vars(self).items()
+            if key != "groups" and value is not None
         }
+        return {"groups": names, **held}
 
     @staticmethod
     def of_tensors(tensors: dict[str, np.ndarray]) -> LevelGram:
@@ -52,12 +71,8 @@ class LevelGram:
         Returns:
             The matrices.
         """
-        return LevelGram(
-            tuple(tensors["groups"].tobytes().decode().split("\n")),
-            tensors["products"],
-            tensors["draws"],
-            tensors["losses"],
-        )
+        names = tuple(tensors["groups"].tobytes().decode().split("\n"))
+        return LevelGram(names, **{k: v for k, v in tensors.items() if k != "groups"})
 
     def all_groups(self) -> LevelGram:
         """Add the module groups up: gradients side by side have summed products.
@@ -65,12 +80,16 @@ class LevelGram:
         Returns:
             Matrices with the one group ``all``.
         """
-        return LevelGram(
-            ("all",),
-            self.products.sum(0, keepdims=True),
-            self.draws.sum(0, keepdims=True),
-            self.losses,
-        )
+        added = {
+            key: value if key in UNGROUPED else value.sum(0, keepdims=True)
+            for key, value in vars(self).items()
+            if key != "groups" and value is not None
+        }
+        return LevelGram(("all",), **added)
+
+
+UNGROUPED = ("losses", "folded", "others_folded")
+OF_UNPAIRED = ("others", "among", "others_draws", "others_toward")
 
 
 def reduce_level(
@@ -78,6 +97,7 @@ def reduce_level(
     groups: dict[str, tuple[int, int]],
     losses: np.ndarray,
     width: int,
+    unpaired: Columns | None = None,
 ) -> LevelGram:
     """Compute Gram matrices from gradients read in blocks of columns.
 
@@ -86,21 +106,54 @@ def reduce_level(
         groups: Start and stop in the flat gradient by module group.
         losses: Losses ``[clips, draws, conditions]``.
         width: Columns to hold at once; bounds the memory.
+        unpaired: Gives gradients of unpaired clips ``[M, draws, stop - start]``.
 
     Returns:
         The level's Gram matrices, summed in float64.
     """
-    products, within = [], []
+    clips, _, conditions = losses.shape
+    size = max(stop for _, stop in groups.values())
+    found: dict[str, list[np.ndarray]] = {}
+    folds: Fold | None = None
     for start, stop in groups.values():
-        total: np.ndarray | float = 0.0
-        inner: np.ndarray | float = 0.0
+        sums: dict[str, np.ndarray] = {}
         for at in range(start, stop, width):
-            block = columns(at, min(stop, at + width)).astype(np.float64, copy=False)
+            end = min(at + width, stop)
+            block = columns(at, end).astype(np.float64, copy=False)
+            extra = (
+                np.empty((0, block.shape[2], end - at))
+                if unpaired is None
+                else unpaired(at, end).astype(np.float64, copy=False)
+            )
             mean = block.mean(2) if block.shape[2] > 1 else block[:, :, 0]
-            flat = mean.reshape(-1, mean.shape[-1])
-            total = total + flat @ flat.T
-            inner = inner + np.matmul(block, block.swapaxes(-1, -2))
-        conditions, clips = block.shape[:2]
-        products.append(np.reshape(total, (conditions, clips, conditions, clips)))
-        within.append(np.asarray(inner))
-    return LevelGram(tuple(groups), np.stack(products), np.stack(within), losses)
+            flat = mean.reshape(conditions * clips, -1)
+            alone = extra.mean(1)
+            total = mean[0].sum(0)
+            own = np.einsum("cirp,ip->cir", block, mean[0], optimize=True)
+            parts = {
+                "products": flat @ flat.T,
+                "draws": np.matmul(block, block.swapaxes(-1, -2)),
+                "toward": block @ total - own,
+                "others": alone @ flat.T,
+                "among": alone @ alone.T,
+                "others_draws": np.matmul(extra, extra.swapaxes(-1, -2)),
+                "others_toward": extra @ total,
+            }
+            sums = {key: sums.get(key, 0.0) + part for key, part in parts.items()}
+            rows = np.concatenate([flat, alone])
+            folds = folds or Fold(len(rows), size)
+            folds.add(at, rows)
+        for key, value in sums.items():
+            found.setdefault(key, []).append(value)
+    stacked = {key: np.stack(parts) for key, parts in found.items()}
+    shape = (len(groups), conditions, clips, conditions, clips)
+    stacked["products"] = stacked["products"].reshape(shape)
+    stacked["others"] = stacked["others"].reshape(len(groups), -1, conditions, clips)
+    assert folds is not None
+    folded = folds.sums.astype(np.float32)
+    paired = folded[: conditions * clips].reshape(conditions, clips, -1)
+    if folded.shape[0] > conditions * clips:
+        stacked["others_folded"] = folded[conditions * clips :]
+    else:
+        stacked = {k: v for k, v in stacked.items() if k not in OF_UNPAIRED}
+    return LevelGram(tuple(groups), losses=losses, folded=paired, **stacked)

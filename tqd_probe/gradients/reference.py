@@ -106,6 +106,45 @@ def directional(
         return torch.func.jvp(losses, (chosen,), (tangents,))[1]
 
 
+def finite_difference(
+    network: nn.Module,
+    layout: Layout,
+    loss: Loss,
+    batch: Any,
+    direction: Tensor,
+    step: float = 1e-4,
+) -> Tensor:
+    """Return every clip's change of loss along a direction, by central difference.
+
+    Args:
+        network: The network; a float64 copy of it is used.
+        layout: Which parameters, in which order.
+        loss: Gives the losses ``[B]`` of a batch under a network.
+        batch: Tensors with the clips in front.
+        direction: Flat direction ``[layout.size]``.
+        step: Length of the step to each side, in the parameters' unit.
+
+    Returns:
+        ``(L(p + h d) - L(p - h d)) / 2 h`` per unit of the direction's length times
+        that length ``[B]``, float64: the product of gradient and direction.
+    """
+    double, chosen, fixed = _split(network, layout)
+    length = direction.double().norm()
+
+    def losses(sign: float) -> Tensor:
+        moved = {
+            name: value
+            + sign * step * (direction[start:stop] / length).reshape(value.shape)
+            for (name, (start, stop)), value in zip(
+                layout.parameters.items(), chosen.values()
+            )
+        }
+        return _call(double, {**moved, **fixed}, loss, batch, total=False)
+
+    with torch.no_grad(), double_precision(), sdpa_kernel(SDPBackend.MATH):
+        return (losses(1.0) - losses(-1.0)) / (2 * step) * length
+
+
 def _split(
     network: nn.Module, layout: Layout
 ) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:

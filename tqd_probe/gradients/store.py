@@ -187,6 +187,7 @@ class GradientStore:
         clips: int,
         draws: int,
         groups: dict[str, tuple[int, int]],
+        unpaired: int = 0,
     ) -> LevelGram:
         """Reduce a level's shards to Gram matrices, store these, drop the shards.
 
@@ -195,6 +196,7 @@ class GradientStore:
             clips: Number of clips.
             draws: Noise samples per clip.
             groups: Start and stop in the flat gradient by module group.
+            unpaired: Number of unpaired clips; their indices follow the others'.
 
         Returns:
             The level's Gram matrices, as read back from the file.
@@ -204,14 +206,13 @@ class GradientStore:
         """
         paths = [
             [self._shard(level, clip, draw) for draw in range(draws)]
-            for clip in range(clips)
+            for clip in range(clips + unpaired)
         ]
-        losses = np.array(
-            [
-                [self._read(path, level, clip, draw)["losses"] for draw, path in pairs]
-                for clip, pairs in enumerate(map(enumerate, paths))
-            ]
-        )
+        every = [
+            [self._read(path, level, clip, draw)["losses"] for draw, path in pairs]
+            for clip, pairs in enumerate(map(enumerate, paths))
+        ]
+        losses = np.array(every[:clips])
         handles = [[safe_open(path, "np") for path in row] for row in paths]
 
         conditions = losses.shape[-1]
@@ -223,7 +224,15 @@ class GradientStore:
                 block[:, clip, draw] = part[:, start:stop]
             return block
 
-        gram = reduce_level(columns, groups, losses, max(1, BLOCK // losses.size))
+        def others(start: int, stop: int) -> np.ndarray:
+            block = np.empty((unpaired, draws, stop - start))
+            for clip, draw in np.ndindex(unpaired, draws):
+                part = handles[clips + clip][draw].get_slice("gradients")
+                block[clip, draw] = part[0, start:stop]
+            return block
+
+        width = max(1, BLOCK // (losses.size + unpaired * draws))
+        gram = reduce_level(columns, groups, losses, width, others)
         write_tensors(self._gram(level), gram.tensors(), self._place(level))
         handles.clear()
         shutil.rmtree(self.folder / f"level-{level:02d}")

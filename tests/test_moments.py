@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from tqd_probe.gradients.gram import reduce_level
+from tqd_probe.moments import cross_cosines, joint_moments, level_moments
+
+
+def gram_of(paired, unpaired=None):
+    """Gradients [conditions, clips, draws, P] and [M, draws, P] to a LevelGram."""
+    extra = None if unpaired is None else (lambda a, b: unpaired[..., a:b])
+    losses = np.ones((paired.shape[1], paired.shape[2], paired.shape[0]))
+    size = paired.shape[-1]
+    gram = reduce_level(
+        lambda a, b: paired[..., a:b], {"all": (0, size)}, losses, 7, extra
+    )
+    return gram.all_groups()
+
+
+CLASSES = {"golden": [0], "visual_degraded": [1, 2]}
+UNPAIRED = {"motion_degraded": [0, 1, 2, 3, 4]}
+
+
+@pytest.fixture
+def gradients():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(2, 3, 6, 2, 30)) + 0.5, rng.normal(size=(2, 5, 2, 30))
+
+
+def class_rows(paired, unpaired):
+    mean = paired.mean(2)
+    return [mean[0], mean[1:].mean(0), unpaired.mean(1)]
+
+
+def u(a, b, same):
+    products = a @ b.T
+    if not same:
+        return products.mean()
+    count = len(a)
+    return (products.sum() - np.trace(products)) / (count * (count - 1))
+
+
+def expected(rows):
+    shared = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool)
+    return np.array(
+        [
+            [u(a, b, shared[i, j]) for j, b in enumerate(rows)]
+            for i, a in enumerate(rows)
+        ]
+    )
+
+
+def test_products_equal_brute_force(gradients):
+    paired, unpaired = gradients[0][0], gradients[1][0]
+    moments = level_moments(gram_of(paired, unpaired), CLASSES, UNPAIRED)
+    rows = class_rows(paired, unpaired)
+    wanted = expected(rows)
+    assert moments.products() == pytest.approx((wanted + wanted.T) / 2)
+    own = [(row**2).sum(1).mean() for row in rows]
+    assert moments.variances() == pytest.approx(own - np.diag(wanted))
+
+
+def test_leaving_a_clip_out_equals_computing_without_it(gradients):
+    paired, unpaired = gradients[0][0], gradients[1][0]
+    moments = level_moments(gram_of(paired, unpaired), CLASSES, UNPAIRED)
+    products, variances = moments.without()
+    assert len(products) == 11
+    short = level_moments(
+        gram_of(np.delete(paired, 2, axis=1), unpaired), CLASSES, UNPAIRED
+    )
+    assert products[2] == pytest.approx(short.products())
+    assert variances[2] == pytest.approx(short.variances())
+    short = level_moments(
+        gram_of(paired, np.delete(unpaired, 3, axis=0)),
+        CLASSES,
+        {"motion_degraded": [0, 1, 2, 3]},
+    )
+    assert products[6 + 3] == pytest.approx(short.products())
+    assert variances[6 + 3] == pytest.approx(short.variances())
+
+
+def test_jackknife_changes_each_set_of_clips_alone(gradients):
+    paired, unpaired = gradients[0][0], gradients[1][0]
+    moments = level_moments(gram_of(paired, unpaired), CLASSES, UNPAIRED)
+    products, _ = moments.without()
+    moved, _ = moments.jackknife()
+    golden = products[:6, 0, 0]
+    variance = 5 / 6 * ((golden - golden.mean()) ** 2).sum()
+    assert (moved[:, 0, 0] ** 2).sum() == pytest.approx(variance)
+    assert moved[6:, 0, 0] == pytest.approx(np.zeros(5))
+
+
+def test_products_between_levels_equal_brute_force(gradients):
+    grams = [gram_of(p, m) for p, m in zip(*gradients)]
+    moments = joint_moments(grams, CLASSES, UNPAIRED)
+    rows = [class_rows(p, m) for p, m in zip(*gradients)]
+    found = moments.products()
+    assert found.shape == (6, 6)
+    shared = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool)
+    for i, j in np.ndindex(3, 3):
+        first, second = rows[0][i], rows[1][j]
+        both = u(first, second, shared[i, j])
+        assert found[i, 3 + j] == pytest.approx(both, rel=1e-5, abs=1e-6)
+    within = level_moments(grams[1], CLASSES, UNPAIRED).products()
+    assert found[3:, 3:] == pytest.approx(within)
+    cosines = cross_cosines(moments, 3)
+    assert cosines[0].diagonal() == pytest.approx([1, 1])
+    scale = np.sqrt(found[0, 0] * found[4, 4])
+    assert cosines[1][0, 1] == pytest.approx(found[0, 4] / scale)

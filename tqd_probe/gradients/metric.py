@@ -1,0 +1,113 @@
+"""The metric of the optimiser: inner products as Adam's steps see them.
+
+Adam moves along ``g / (sqrt(v) + eps)``, not along g, so a step for one clip changes
+the loss of another by ``<a, b> = sum_p a_p b_p / (sqrt(v_p) + eps)`` to first order
+(Kingma and Ba, 2015). Gradients multiplied by the root of that weight have this as
+their plain inner product. Constant factors of v drop out of cosines and norm ratios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from tqd_probe.errors import InputError
+from tqd_probe.files import file_digest
+from tqd_probe.gradients.layout import Layout
+
+EPSILON = 1e-8  # Adam's own default
+SAMPLES = 64  # pairs of clip and level that second moments are estimated from
+FORMS = ("{}", "exp_avg_sq.{}", "{}.exp_avg_sq", "state.{}.exp_avg_sq")
+
+
+def metric_scale(moments: torch.Tensor) -> torch.Tensor:
+    """Return what gradients are multiplied by.
+
+    Args:
+        moments: Second moments v by element of the flat gradient ``[size]``.
+
+    Returns:
+        ``(sqrt(v) + eps) ** -1/2``, float32 ``[size]``.
+    """
+    return ((moments.double().sqrt() + EPSILON) ** -0.5).float()
+
+
+def estimate_moments(
+    gradients: Callable[[int, int], torch.Tensor], clips: int, levels: int
+) -> torch.Tensor:
+    """Estimate Adam's second moments from single-clip golden gradients.
+
+    Adam averages squares of batch gradients; where noise outweighs signal these are the
+    squares of single clips over the batch size, a constant factor.
+
+    Args:
+        gradients: Gives the golden gradient ``[size]`` of a clip at a level.
+        clips: Number of golden clips.
+        levels: Number of noise levels.
+
+    Returns:
+        Mean squares ``[size]`` over at least `SAMPLES` pairs of clip and level (all
+        pairs where there are fewer), every level as often as another but for one.
+    """
+    rounds = min(levels, -(-max(SAMPLES, levels) // clips))
+    total: torch.Tensor | float = 0.0
+    for turn in range(rounds):
+        for clip in range(clips):
+            # Clip and turn pass over the levels evenly, no pair twice.
+            level = (clip + turn * -(-levels // rounds)) % levels
+            total = total + gradients(clip, level).double() ** 2
+    return torch.as_tensor(total) / (rounds * clips)
+
+
+def second_moments(
+    path: Path | None, layout: Layout
+) -> tuple[torch.Tensor | None, str]:
+    """Read Adam's second moments of the probed parameters.
+
+    Args:
+        path: A safetensors file with one tensor per parameter, named as the parameter,
+            with ``exp_avg_sq`` before or after it; None to estimate them.
+        layout: The probed parameters.
+
+    Returns:
+        Moments ``[size]``, None if they are to be estimated; and what they are, for
+        fingerprints.
+
+    Raises:
+        InputError: If the file lacks a parameter or holds impossible values.
+    """
+    if path is None:
+        return None, "estimated from golden gradients"
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"--adam-state {path}: cannot be read as safetensors ({error}); give a file"
+            " of exp_avg_sq by parameter name"
+        ) from None
+    parts = []
+    for name, (start, stop) in layout.parameters.items():
+        size = stop - start
+        key = next((f.format(name) for f in FORMS if f.format(name) in tensors), None)
+        if key is None:
+            raise InputError(
+                f"--adam-state {path}: {name}: no second moments; the file must hold"
+                " those of all probed parameters (--params)"
+            )
+        value = tensors[key].float().flatten()
+        if len(value) != size:
+            raise InputError(
+                f"--adam-state {path}: {key}: {len(value)} numbers, the parameter has"
+                f" {size}; give the state of this checkpoint"
+            )
+        if not bool((value >= 0).all()) or not bool(torch.isfinite(value).all()):
+            raise InputError(
+                f"--adam-state {path}: {key}: second moments must be finite and not"
+                " negative; give exp_avg_sq, not exp_avg"
+            )
+        parts.append(value)
+    return torch.cat(parts), f"sha256:{file_digest(path)}"

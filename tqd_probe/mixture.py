@@ -1,0 +1,195 @@
+"""Mixture weights: how much of each class brings the mixed gradient nearest golden.
+
+For weights w on the simplex the expected squared error of a mixed gradient is
+
+    risk(w) = || sum_k w_k mu_k - sum_k p_k mu_k ||^2 + sum_k w_k^2 v_k / n_k
+
+bias against variance: mu_k are the mean gradients of the components (a class, or a
+class at a noise level), p the golden target, v_k the variance of one clip's gradient
+and n_k the clips of the class in the user's data. Only inner products of the means are
+needed, from the debiased Gram matrix. Experimental: what matches golden to first order
+at one point need not train best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.stats import beta as beta_distribution
+
+# Motion and visual quality that stand for a class in the paper's sampler.
+QUALITY = {
+    "golden": (1.0, 1.0),
+    "visual_degraded": (0.9, 0.1),
+    "motion_degraded": (0.1, 0.9),
+    "both_degraded": (0.1, 0.1),
+}
+KAPPA_BASE, KAPPA_MAX = 2.0, 4.0
+ADMITTED = 1e-6  # a weight below this is rounding
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the risk of a mixture is computed from.
+
+    Attributes:
+        products: Inner products of the components' mean gradients ``[K, K]``,
+            debiased, so chance may make it indefinite.
+        noise: Variance of one clip's gradient over clips in the data, ``v_k / n_k``
+            ``[K]``; infinite for a component the data do not have.
+        target: Golden shares p ``[K]``, zero except at golden components.
+    """
+
+    products: np.ndarray
+    noise: np.ndarray
+    target: np.ndarray
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best mixture.
+
+    Attributes:
+        weights: On the simplex ``[K]``.
+        risk: Its predicted squared error.
+        repair: What was added to the products' eigenvalues to make them positive
+            semidefinite: the size of the most negative one, 0 where none was.
+    """
+
+    weights: np.ndarray
+    risk: float
+    repair: float
+
+
+def positive_part(products: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the nearest positive semidefinite matrix (in the Frobenius norm).
+
+    Args:
+        products: Symmetric ``[..., K, K]``.
+
+    Returns:
+        The matrix without its negative eigenvalues, and the size of the most negative
+        one; 0 where it is rounding.
+    """
+    values, vectors = np.linalg.eigh((products + np.swapaxes(products, -1, -2)) / 2)
+    scale = np.abs(values).max(initial=0.0)
+    lowest = float(-values.min(initial=0.0))
+    kept = np.maximum(values, 0)[..., None, :]
+    repaired = (vectors * kept) @ np.swapaxes(vectors, -1, -2)
+    return repaired, lowest if lowest > 1e-9 * scale else 0.0
+
+
+def risk(problem: Problem, weights: np.ndarray) -> float:
+    """Predict the squared error of a mixed gradient.
+
+    Args:
+        problem: The components; its products are taken as they are.
+        weights: Any weights ``[K]``.
+
+    Returns:
+        Bias plus variance; infinite where a missing component has weight.
+    """
+    gap = weights - problem.target
+    used = weights > 0
+    variance = float((weights[used] ** 2 * problem.noise[used]).sum())
+    return float(gap @ problem.products @ gap) + variance
+
+
+def solve(problem: Problem, floor: float = 0.0) -> Solution:
+    """Find the mixture of least predicted error: a quadratic programme on the simplex.
+
+    On the simplex the risk is a form ``w' M w``. Its minimum is that of the
+    nonnegative least squares ``|| sqrt(M) x ||^2 + (1 - sum x)^2`` scaled to sum 1,
+    which Lawson and Hanson's active-set method finds exactly.
+
+    Args:
+        problem: The components.
+        floor: Least share of every component admitted: golden ones of the target, and
+            those that have a weight without a floor.
+
+    Returns:
+        The solution.
+
+    Raises:
+        ValueError: If no component is in the data or the floor leaves nothing.
+    """
+    products, repair = positive_part(problem.products)
+    sound = Problem(products, problem.noise, problem.target)
+    present = np.isfinite(problem.noise)
+    if not present.any():
+        raise ValueError("no component is in the data")
+    weights = _simplex_minimum(sound, present, np.zeros(len(present)))
+    if floor > 0:
+        admitted = present & ((weights > ADMITTED) | (problem.target > 0))
+        if floor * admitted.sum() > 1:
+            raise ValueError(f"a floor of {floor:g} for {admitted.sum()} components")
+        weights = _simplex_minimum(sound, admitted, floor * admitted)
+    return Solution(weights, risk(sound, weights), repair)
+
+
+def _simplex_minimum(
+    problem: Problem, present: np.ndarray, least: np.ndarray
+) -> np.ndarray:
+    """Minimise over weights of at least `least` on the components present."""
+    kept = np.flatnonzero(present)
+    count, free = len(kept), 1.0 - least.sum()
+    if free < 1e-12:
+        return least
+    size = len(problem.target)
+    # w = least + free y with y on the simplex, so w = T y.
+    move = free * np.eye(size)[:, kept] + least[:, None]
+    gap = move - problem.target[:, None]
+    noise = np.where(present, problem.noise, 0.0)
+    form = gap.T @ problem.products @ gap + move.T @ (noise[:, None] * move)
+    scale = np.trace(form) / count
+    if scale <= 0:
+        return least + free * np.eye(size)[:, kept].mean(1)
+    values, vectors = np.linalg.eigh(form / scale)
+    root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    system = np.vstack([root, np.ones(count)])
+    found, _ = nnls(system, np.append(np.zeros(count), 1.0))
+    weights = least.copy()
+    weights[kept] += free * found / found.sum()
+    return weights
+
+
+def pooled_weights(clips: np.ndarray) -> np.ndarray:
+    """Return the weights of uniform pooling: every clip counts the same.
+
+    Args:
+        clips: Clips of each class in the data ``[K]``.
+
+    Returns:
+        Weights ``[K]``.
+    """
+    return np.asarray(clips / clips.sum())
+
+
+def beta_weights(
+    classes: list[str], clips: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    """Return the weights per level that the paper's sampler gives (arXiv 2603.25527).
+
+    ``Beta(mu kappa, (1 - mu) kappa)`` with ``mu = 0.5 + 0.5 (mq - vq)``, kappa between
+    `KAPPA_BASE` and `KAPPA_MAX` by ``|mq - vq|``, keep probability ``max(mq, vq)``;
+    each class stands for clips of the quality in `QUALITY`.
+
+    Args:
+        classes: Names ``[K]``.
+        clips: Clips of each class in the data ``[K]``.
+        sigmas: Noise levels ``[L]``.
+
+    Returns:
+        Weights ``[L, K]``, rows summing to 1.
+    """
+    columns = []
+    for name, number in zip(classes, clips):
+        motion, visual = QUALITY[name]
+        mean = 0.5 + 0.5 * (motion - visual)
+        kappa = KAPPA_BASE + (KAPPA_MAX - KAPPA_BASE) * abs(motion - visual)
+        density = beta_distribution.pdf(sigmas, mean * kappa, (1 - mean) * kappa)
+        columns.append(number * max(motion, visual) * density)
+    table = np.stack(columns, 1)
+    return np.asarray(table / table.sum(1, keepdims=True))

@@ -1,0 +1,116 @@
+"""The mixture as a part of the band schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareInterval = tuple[Share, Share]
+Risk = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Refuses unknown keys and everything that is not a finite number."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class BetaFit(Strict):
+    """Beta distribution of sigma fitted to the bands or weights."""
+
+    alpha: float = Field(gt=0, description="First parameter.")
+    beta: float = Field(gt=0, description="Second parameter.")
+    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+
+
+class OffsetFit(Strict):
+    """Offset on the logit of sigma of a logit-normal of unit width."""
+
+    value: float = Field(description="Mean of the logit of sigma.")
+    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+
+
+class BandFit(Strict):
+    """Hard bands fitted to weights."""
+
+    intervals: list[tuple[Share, Share]] = Field(description="Disjoint and rising.")
+    ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+
+
+class WeightFits(Strict):
+    """What other trainers can take instead of a class's measured weights."""
+
+    beta: BetaFit
+    logit_offset: OffsetFit
+    bands: BandFit
+
+
+class Mixture(Strict):
+    """Class weights per level (criterion ``mixture``)."""
+
+    classes: list[str] = Field(min_length=1, description="Classes, golden first.")
+    pool: dict[str, int] = Field(description="Clips of each class in the data set.")
+    weights: list[list[Share]] = Field(description="Weights per level, summing to 1.")
+    form: Literal["per-level", "joint"] = Field(
+        default="per-level",
+        description="Golden matched level by level, or summed over levels.",
+    )
+    floor: Share = Field(default=0.0, description="Least share of admitted classes.")
+    weights_ci: list[list[ShareInterval | None]] | None = Field(
+        default=None, description="Intervals of the weights, per level and class."
+    )
+    level_density: list[Share] | None = Field(
+        default=None, description="Share of training at each level, summing to 1."
+    )
+    level_density_ci: list[ShareInterval | None] | None = Field(
+        default=None, description="Its intervals (joint form)."
+    )
+    resolved: list[bool] | None = Field(
+        default=None, description="Where weights rest on a resolved golden gradient."
+    )
+    risk: dict[str, list[Risk | None]] | None = Field(
+        default=None,
+        description="Predicted squared gradient error of the mixture and of other ways"
+        " to train: a class alone, pooled, the paper's Beta; one per level or one.",
+    )
+    psd_repair: list[Annotated[float, Field(ge=0)]] | None = Field(
+        default=None,
+        description="Size of the most negative eigenvalue removed; 0 where none was.",
+    )
+    fits: dict[str, WeightFits | None] | None = Field(
+        default=None, description="Densities fitted to each class's weights."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Mixture:
+        if self.classes[0] != "golden":
+            raise ValueError("classes: golden must come first")
+        for name in self.classes:
+            if self.pool.get(name, -1) < 0:
+                raise ValueError(f"pool.{name}: must be a number of clips")
+        count = len(self.weights)
+        for row, weights in enumerate(self.weights):
+            if len(weights) != len(self.classes):
+                raise ValueError(f"weights.{row}: one weight per class")
+            if abs(sum(weights) - 1) > 1e-6:
+                raise ValueError(f"weights.{row}: must sum to 1")
+        for key in ("weights_ci", "level_density", "level_density_ci", "resolved"):
+            values = getattr(self, key)
+            if values is not None and len(values) != count:
+                raise ValueError(f"{key}: {len(values)} values for {count} levels")
+        if self.level_density and abs(sum(self.level_density) - 1) > 1e-6:
+            raise ValueError("level_density: must sum to 1")
+        rows = [row for row in self.weights_ci or [] if len(row) != len(self.classes)]
+        if rows:
+            raise ValueError("weights_ci: one interval per class")
+        pairs = [pair for row in self.weights_ci or [] for pair in row]
+        for low, high in filter(None, [*pairs, *(self.level_density_ci or [])]):
+            if low > high:
+                raise ValueError("intervals must go from lower to upper bound")
+        parts = 1 if self.form == "joint" else count
+        for name, values in (self.risk or {}).items():
+            if len(values) != parts:
+                raise ValueError(f"risk.{name}: {len(values)} values, not {parts}")
+        return self

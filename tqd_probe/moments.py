@@ -1,0 +1,251 @@
+"""Debiased inner products between classes and noise levels, and their leave-one-outs.
+
+A component is a class at a noise level. Its clips are the golden ones (a class of
+degraded copies) or clips of its own. Products of components' mean gradients run over
+pairs of different clips, as in `similarity`; what they would be without a given clip
+tells their error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tqd_probe.gradients.gram import LevelGram
+
+Classes = dict[str, list[int]]  # conditions of a class of copies, by name
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is known of K components through T clips.
+
+    Attributes:
+        toward: Products of clip t of component a with the sum over the clips of
+            component b ``[T, K, K]``; 0 where t is no clip of a.
+        same: Products of clip t of a with clip t of b ``[T, K, K]``; 0 where t is not
+            in both.
+        member: Whether clip t belongs to component a ``[T, K]``.
+    """
+
+    toward: np.ndarray
+    same: np.ndarray
+    member: np.ndarray
+
+    def products(self) -> np.ndarray:
+        """Return the debiased products of mean gradients.
+
+        Returns:
+            ``U_ab`` ``[K, K]``, symmetric.
+        """
+        pairs = self._pairs()
+        total = (self.toward - self.same).sum(0)
+        return (total + total.T) / 2 / pairs
+
+    def variances(self) -> np.ndarray:
+        """Return the variance of one clip's gradient (mean of its draws).
+
+        Returns:
+            ``[K]``.
+        """
+        own = np.diagonal(self.same, axis1=1, axis2=2).sum(0) / self.member.sum(0)
+        return np.asarray(own - np.diag(self.products()))
+
+    def without(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return products and variances with each clip left out.
+
+        Returns:
+            Products ``[T, K, K]`` and variances ``[T, K]``.
+        """
+        each = self.toward - self.same
+        total = each.sum(0)
+        left = total - each - np.swapaxes(each, 1, 2)
+        counts = self.member.sum(0) - self.member.astype(float)
+        both = (self.member[:, :, None] & self.member[:, None, :]).astype(float)
+        shared = both.sum(0) - both
+        pairs = counts[:, :, None] * counts[:, None, :] - shared
+        products = (left + np.swapaxes(left, 1, 2)) / 2 / pairs
+        own = np.diagonal(self.same, axis1=1, axis2=2)
+        mean = (own.sum(0) - own) / counts
+        return products, mean - np.diagonal(products, axis1=1, axis2=2)
+
+    def jackknife(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return how products and variances move along each clip.
+
+        Returns:
+            Changes ``[T, K, K]`` and ``[T, K]``, scaled so that their outer products
+            add up to the jackknife covariance (each set of clips is resampled alone).
+        """
+        products, variances = self.without()
+        moved_products, moved_variances = np.zeros_like(products), variances * 0
+        for chosen in np.unique(self.member, axis=0):
+            rows = (self.member == chosen).all(1)
+            count = rows.sum()
+            scale = np.sqrt((count - 1) / count)
+            for moved, values in (
+                (moved_products, products),
+                (moved_variances, variances),
+            ):
+                moved[rows] = scale * (values[rows] - values[rows].mean(0))
+        return moved_products, moved_variances
+
+    def _pairs(self) -> np.ndarray:
+        """Count pairs of different clips ``[K, K]``."""
+        counts = self.member.sum(0).astype(float)
+        both = self.member.T.astype(float) @ self.member
+        return np.outer(counts, counts) - both
+
+
+def level_moments(
+    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
+) -> Moments:
+    """Collect the moments of all classes at one level; the first is golden.
+
+    Args:
+        gram: Matrices with the one group ``all``.
+        classes: Conditions of golden and of each class of copies.
+        unpaired: Places among the unpaired clips of each class of such.
+
+    Returns:
+        Moments of the classes in the order given, copies first.
+    """
+    clips = gram.products.shape[2]
+    rows, member = _members(clips, classes, unpaired)
+    return _collect(_class_products(gram, classes, unpaired), rows, member)
+
+
+def joint_moments(
+    grams: list[LevelGram], classes: Classes, unpaired: dict[str, list[int]]
+) -> Moments:
+    """Collect the moments of all classes at all levels, products across included.
+
+    Products between levels come from the folded gradients, those within a level are
+    exact.
+
+    Args:
+        grams: Matrices of each level with the one group ``all``.
+        classes: Conditions of golden and of each class of copies.
+        unpaired: Places among the unpaired clips of each class of such.
+
+    Returns:
+        Moments of ``K L`` components, level by level.
+
+    Raises:
+        ValueError: If the matrices hold no folded gradients.
+    """
+    rows, member = _members(grams[0].products.shape[2], classes, unpaired)
+    folded = []
+    for gram in grams:
+        if gram.folded is None:
+            raise ValueError("no folded gradients in these matrices")
+        parts = [gram.folded[pooled].mean(0) for pooled in classes.values()]
+        if gram.others_folded is not None:
+            parts += [gram.others_folded[places] for places in unpaired.values()]
+        folded.append(np.concatenate(parts).astype(float))
+    size, levels = member.shape[1], len(grams)
+    total = np.stack([_by_class(part, rows, size).sum(1) for part in folded])
+    sums = total.reshape(levels * size, -1)
+    vectors = np.stack(
+        [_by_clip(part, rows, len(member), size) for part in folded], 1
+    ).reshape(len(member), levels * size, -1)
+    toward = vectors @ sums.T
+    same = vectors @ np.swapaxes(vectors, 1, 2)
+    for level, gram in enumerate(grams):
+        exact = level_moments(gram, classes, unpaired)
+        block = slice(level * size, (level + 1) * size)
+        toward[:, block, block] = exact.toward
+        same[:, block, block] = exact.same
+    return Moments(toward, same, np.tile(member, (1, levels)))
+
+
+def cross_cosines(moments: Moments, classes: int) -> np.ndarray:
+    """Compare golden gradients at one level with those of a class at another.
+
+    Args:
+        moments: Moments of all classes at all levels, golden first.
+        classes: Number of classes.
+
+    Returns:
+        Debiased cosines ``[classes, L golden, L]``; NaN where a squared norm is not
+        positive.
+    """
+    products = moments.products()
+    levels = len(products) // classes
+    squares = np.diag(products)
+    with np.errstate(invalid="ignore"):
+        norms = np.where(squares > 0, np.sqrt(squares), np.nan)
+    cosines = products / norms[:, None] / norms[None, :]
+    table = cosines.reshape(levels, classes, levels, classes)
+    return np.moveaxis(table[:, 0], -1, 0)
+
+
+def _members(
+    clips: int, classes: Classes, unpaired: dict[str, list[int]]
+) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """List (class, clip) of every row of the class gradients, and membership."""
+    rows = [(k, clip) for k in range(len(classes)) for clip in range(clips)]
+    first = clips
+    for k, places in enumerate(unpaired.values(), start=len(classes)):
+        rows += [(k, first + n) for n in range(len(places))]
+        first += len(places)
+    member = np.zeros((first, len(classes) + len(unpaired)), bool)
+    for k, clip in rows:
+        member[clip, k] = True
+    return rows, member
+
+
+def _class_products(
+    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
+) -> np.ndarray:
+    """Return the products of all class rows of a level ``[rows, rows]``."""
+    products = gram.products[0]
+    half = [products[pooled].mean(0) for pooled in classes.values()]
+    blocks = [[part[:, pooled].mean(1) for pooled in classes.values()] for part in half]
+    if gram.others is not None and gram.among is not None:
+        among, others = gram.among[0], gram.others[0]
+        lower = [
+            [others[places][:, pooled].mean(1) for pooled in classes.values()]
+            for places in unpaired.values()
+        ]
+        for k, row in enumerate(blocks):
+            row += [below[k].T for below in lower]
+        for places, row in zip(unpaired.values(), lower):
+            row += [among[np.ix_(places, more)] for more in unpaired.values()]
+        blocks += lower
+    return np.block(blocks)
+
+
+def _collect(
+    whole: np.ndarray, rows: list[tuple[int, int]], member: np.ndarray
+) -> Moments:
+    """Sum up the products of class rows."""
+    clips, size = member.shape
+    owner = np.zeros((len(rows), size))
+    owner[np.arange(len(rows)), [k for k, _ in rows]] = 1
+    sums = whole @ owner
+    toward, same = np.zeros((2, clips, size, size))
+    of_clip: dict[int, list[int]] = {}
+    for row, (k, clip) in enumerate(rows):
+        toward[clip, k] = sums[row]
+        of_clip.setdefault(clip, []).append(row)
+    for clip, places in of_clip.items():
+        names = [rows[row][0] for row in places]
+        same[clip][np.ix_(names, names)] = whole[np.ix_(places, places)]
+    return Moments(toward, same, member)
+
+
+def _by_clip(
+    part: np.ndarray, rows: list[tuple[int, int]], clips: int, size: int
+) -> np.ndarray:
+    """Arrange class rows as ``[clips, classes, D]``, 0 where there is none."""
+    found = np.zeros((clips, size, part.shape[1]))
+    for row, (k, clip) in enumerate(rows):
+        found[clip, k] = part[row]
+    return found
+
+
+def _by_class(part: np.ndarray, rows: list[tuple[int, int]], size: int) -> np.ndarray:
+    """Arrange class rows as ``[classes, clips, D]``."""
+    clips = 1 + max(clip for _, clip in rows)
+    return np.swapaxes(_by_clip(part, rows, clips, size), 0, 1)

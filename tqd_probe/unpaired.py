@@ -1,0 +1,66 @@
+"""Real imbalanced clips: classes that have clips of their own, probed unpaired."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from tqd_probe.clips.base import Clip
+from tqd_probe.models.encode import ClipEncoder, EncodedClips, encode_clips
+
+LEAST_UNPAIRED = 4
+log = logging.getLogger("tqd_probe")
+
+
+def unpaired_clips(
+    others: dict[str, list[Clip]], limit: int | None
+) -> dict[str, list[Clip]]:
+    """Choose the clips of each class that are probed.
+
+    Args:
+        others: Clips by class.
+        limit: The first so many of each class; None for all.
+
+    Returns:
+        Clips by class; a class of fewer than `LEAST_UNPAIRED` is left out, with a
+        warning.
+    """
+    chosen = {}
+    for name, clips in sorted(others.items(), reverse=True):
+        if len(clips) < LEAST_UNPAIRED:
+            log.warning(
+                "class %s is not probed: %d clips, at least %d are needed",
+                *(name, len(clips), LEAST_UNPAIRED),
+            )
+        else:
+            chosen[name] = clips[:limit]
+    return chosen
+
+
+def encode_unpaired(
+    encoder: ClipEncoder,
+    clips: dict[str, list[Clip]],
+    max_bad: int,
+    progress: Callable[[int], object],
+) -> tuple[EncodedClips | None, dict[str, list[int]]]:
+    """Encode clips of imbalanced classes as they are.
+
+    Args:
+        encoder: The encoder.
+        clips: Clips by class.
+        max_bad: Clips that may fail.
+        progress: Called with the number of clips done.
+
+    Returns:
+        The encoded clips of all classes, None without any, and their places by class.
+    """
+    if not clips:
+        return None, {}
+    every = [clip for some in clips.values() for clip in some]
+    encoded = encode_clips(encoder, every, (), max_bad=max_bad, progress=progress)
+    places = {name: i for i, name in enumerate(encoded.ids)}
+    rows = {
+        name: [places[clip.id] for clip in some if clip.id in places]
+        for name, some in clips.items()
+    }
+    return encoded, rows
