@@ -113,6 +113,21 @@ def test_mixture_given_the_class(schedule):
     assert sum(shares) == pytest.approx(np.ones_like(grid))
 
 
+def test_joint_mixture_trains_levels_by_their_shares(schedule):
+    joint = schedule.model_copy(deep=True)
+    joint.mixture.form, joint.mixture.level_density = "joint", [0.2, 0.0, 0.8]
+    sampler = make_sampler("mixture", schedule=joint, base="logit_normal")
+    base = BaseDensity("logit_normal")
+    sigma = sampler.base.quantile(rng().random(N))
+    low, high = sigma < 0.3, sigma > 0.7  # cells end half way between 0.1, 0.5, 0.9
+    assert (low | high).all()
+    assert low.mean() == pytest.approx(0.2, abs=4 * np.sqrt(0.25 / N))
+    assert ks(sigma[low], lambda x: base.cdf(x) / base.cdf(0.3)) > 0.01
+    assert ks(sigma, sampler.base.cdf) > 0.01
+    grid = np.linspace(1e-6, 1 - 1e-6, 100_001)
+    assert np.trapezoid(sampler.base.pdf(grid), grid) == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("sigma_range", [(0.0, 1.0), (0.875, 1.0), (0.0, 0.875)])
 def test_density_distribution_and_quantile_agree(schedule, name, sigma_range):

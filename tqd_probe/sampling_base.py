@@ -111,6 +111,45 @@ class BaseDensity:
         return norm.pdf(z) / (self.std * u * (1 - u)) * slope
 
 
+class CellDensity:
+    """A base density that is given other shares of cells of sigma.
+
+    Inside a cell levels are spread as the base density spreads them.
+    """
+
+    def __init__(self, base: BaseDensity, edges: Array, shares: Array) -> None:
+        """Set the shares.
+
+        Args:
+            base: The density inside cells.
+            edges: Edges of the cells, from 0 to 1 ``[L + 1]``.
+            shares: Share of each cell, summing to 1 ``[L]``.
+        """
+        self.base, self.edges, self.shares = base, edges, shares
+        self.kind, self.shift = base.kind, base.shift
+        self._start = np.concatenate([[0.0], np.cumsum(shares)])
+        self._at = base.cdf(edges)
+
+    def cdf(self, sigma: Array) -> Array:
+        """Return the probability of a level up to sigma, same shape."""
+        return np.interp(self.base.cdf(sigma), self._at, self._start)
+
+    def quantile(self, p: Array) -> Array:
+        """Return the level below which a share `p` of the levels lies, same shape."""
+        p = np.asarray(p, dtype=np.float64)
+        cell = np.searchsorted(self._start, p, side="right") - 1
+        cell = np.clip(cell, 0, len(self.shares) - 1)
+        inside = (p - self._start[cell]) / np.maximum(self.shares[cell], 1e-300)
+        width = np.diff(self._at)[cell]
+        return self.base.quantile(self._at[cell] + np.clip(inside, 0, 1) * width)
+
+    def pdf(self, sigma: Array) -> Array:
+        """Return the density at sigma in (0, 1), same shape."""
+        cell = np.searchsorted(self.edges, sigma, side="right") - 1
+        cell = np.clip(cell, 0, len(self.shares) - 1)
+        return self.base.pdf(sigma) * (self.shares / np.diff(self._at))[cell]
+
+
 class TimestepSampler(ABC):
     """Distribution of sigma given a clip; by default the base density for all.
 
@@ -128,7 +167,7 @@ class TimestepSampler(ABC):
 
     def __init__(
         self,
-        base: BaseDensity,
+        base: BaseDensity | CellDensity,
         order: Literal["clip", "level"] = "clip",
         sigma_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:

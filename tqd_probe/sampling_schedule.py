@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from tqd_probe.errors import InputError
-from tqd_probe.sampling_base import EDGE, Array, BaseDensity, ClipPool, TimestepSampler
+from tqd_probe.noise import shift_sigma, unshift_sigma
+from tqd_probe.sampling_base import (
+    EDGE,
+    Array,
+    BaseDensity,
+    CellDensity,
+    ClipPool,
+    TimestepSampler,
+)
 from tqd_probe.schedule import BandSchedule, Mixture
 
 GRID = 4097  # places at which a mixture's distribution function is tabled
@@ -85,14 +93,15 @@ class MixtureSampler(TimestepSampler):
     """``mixture``: a level from the base density, then a class by the schedule.
 
     The base density of sigma is preserved exactly; at each level classes have the
-    shares of ``mixture.weights``, linear between measured levels.
+    shares of ``mixture.weights``, linear between measured levels. A schedule of joint
+    form also says how much each level is trained: its cell, which ends half way to the
+    next level, gets the share of ``mixture.level_density``.
     """
 
     name = "mixture"
 
     def __init__(self, base: BaseDensity, schedule: BandSchedule, **options: Any):
         """Read the mixture; raises `InputError` where the schedule has none."""
-        super().__init__(base, order="level", **options)
         if schedule.mixture is None:
             raise InputError(
                 "--schedule: mixture: is null; make the schedule with tqd_probe.gradsim"
@@ -100,6 +109,13 @@ class MixtureSampler(TimestepSampler):
             )
         self.mixture: Mixture = schedule.mixture
         self.levels = np.array(schedule.noise.levels)
+        whole: BaseDensity | CellDensity = base
+        if self.mixture.form == "joint" and self.mixture.level_density:
+            u = unshift_sigma(self.levels, schedule.noise.shift)
+            between = np.concatenate([[0.0], (u[1:] + u[:-1]) / 2, [1.0]])
+            edges = shift_sigma(between, schedule.noise.shift)
+            whole = CellDensity(base, edges, np.array(self.mixture.level_density))
+        super().__init__(whole, order="level", **options)
         weights = np.array(self.mixture.weights, dtype=float)
         self.weights = dict(zip(self.mixture.classes, weights.T))
         p = np.linspace(0, 1, GRID)
