@@ -4,8 +4,8 @@ The intervals are those of the product (`LevelStatistics`): Fieller's, with the 
 of U-statistics. Beside them what else one might use on the same gradients: the
 bias-corrected and accelerated bootstrap over clips (Efron, 1987; a clip drawn twice
 is not paired with itself), and the same Fieller intervals with the plain jackknife
-variance or the unbiased one. Counted where the level is resolved, for those are the intervals
-that bands rest on; and how often it is.
+variance or the unbiased one. Counted where the level is resolved, for those are the
+intervals that bands rest on; and how often it is.
 
     python analyses/coverage.py          # writes results/coverage.json
 """

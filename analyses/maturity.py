@@ -25,7 +25,7 @@ from tqd_probe.files import write_json
 from tqd_probe.models.base import Conditioned, per_clip_loss
 from tqd_probe.models.encode import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.load import checkpoint_path, load_model
-from tqd_probe.probing import clip_shape
+from tqd_probe.models.native import clip_shape
 from tqd_probe.results import derive_schedule
 from tqd_probe.rng import normal, stream
 from tqd_probe.settings import RunSettings

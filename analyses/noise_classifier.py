@@ -25,9 +25,9 @@ from tqd_probe.clips.source import open_clips
 from tqd_probe.files import write_json
 from tqd_probe.models.encode import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.load import load_model
+from tqd_probe.models.native import clip_shape
 from tqd_probe.noise import flow_corrupt
 from tqd_probe.plot import read_result
-from tqd_probe.probing import clip_shape
 from tqd_probe.results import derive_schedule
 from tqd_probe.rng import normal, stream
 from tqd_probe.settings import RunSettings
@@ -155,7 +155,8 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/noise_classifier.py --run RUN --ckpt"
-            f" {args.ckpt} --train {args.train} --test {args.test} --steps {args.steps}",
+            f" {args.ckpt} --train {args.train} --test {args.test}"
+            f" --steps {args.steps}",
             "levels": levels,
             "degradations": rows,
         },

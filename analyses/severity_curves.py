@@ -20,7 +20,7 @@ from tqd_probe.clips.source import open_clips
 from tqd_probe.files import write_json
 from tqd_probe.models.encode import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
-from tqd_probe.probing import clip_shape
+from tqd_probe.models.native import clip_shape
 from tqd_probe.settings import RunSettings
 from tqd_probe.severity import CLIPS, latent_distances
 

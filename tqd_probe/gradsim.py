@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             from tqd_probe.libraries import quiet_libraries
             from tqd_probe.plan import plan
             from tqd_probe.results import derive_schedule, measure
+            from tqd_probe.self_check import self_check
             from tqd_probe.table import summary
             from tqd_probe.usefulness import write_usefulness
 
@@ -90,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             for clip, reason in probe.encoded.quarantine.items():
                 log.warning("quarantine: %s: %s", clip, reason)
             if settings.self_check:
-                found = probing.self_check(probe)
+                found = self_check(probe)
                 line = (
                     f"self-check passed: engine within {found['relative_error']:.1e} of"
                     f" torch.func, forward mode within {found['jvp_error']:.1e},"

@@ -18,12 +18,11 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.source import open_clips, refuse_copies
 from tqd_probe.errors import GradientError, InputError
 from tqd_probe.files import digest
-from tqd_probe.gradients import reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.metric import (
-    estimate_moments,
+    kept_moments,
     metric_scale,
     second_moments,
 )
@@ -37,19 +36,17 @@ from tqd_probe.models.encode import (
     encode_clips,
 )
 from tqd_probe.models.load import load_model
+from tqd_probe.models.native import clip_shape
 from tqd_probe.rng import normal
 from tqd_probe.rundir import claim, describe, run_directory
 from tqd_probe.settings import RunSettings
 from tqd_probe.severity import match_severities
-from tqd_probe.steadiness import check_steadiness, steadiness
-from tqd_probe.tensors import read_tensors, write_tensors
 from tqd_probe.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 
 DEFAULT_CLIPS = 24
 LEAST_COVERED = 0.99
 ONE_THREAD_BELOW = 10_000_000  # parameters
 GRAM_VERSION = 2  # raise when what is kept of a level changes
-AGREEMENT = {"fp32": 1e-3, "bf16": 0.1}
 log = logging.getLogger("tqd_probe")
 
 
@@ -140,10 +137,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     limit = settings.num_clips
     if limit is None and settings.clips == "synthetic":
         limit = DEFAULT_CLIPS
-    least = (
-        None if settings.mq_min is None else (settings.mq_min, settings.vq_min or 0.0)
-    )
-    found = open_clips(settings.clips, limit, settings.seed, least)
+    found = open_clips(settings.clips, limit, settings.seed, settings.least_quality())
     if len(found.golden) < 4:
         raise InputError(
             f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4"
@@ -218,25 +212,6 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         unpaired=unpaired,
         scale=scale,
         severities=distances,
-    )
-
-
-def clip_shape(settings: RunSettings, model: VideoModel) -> ClipShape:
-    """Resolve the clip shape: what was asked for, else what is native.
-
-    Args:
-        settings: The run's settings.
-        model: The checkpoint.
-
-    Returns:
-        The clip shape.
-    """
-    native = model.native
-    return ClipShape(
-        settings.frames or native.frames,
-        settings.height or native.height,
-        settings.width or native.width,
-        settings.fps or native.fps,
     )
 
 
@@ -321,7 +296,14 @@ def run(probe: Probe, quiet: bool = False) -> None:
         )
     if settings.metric == "adam" and probe.scale is None:
         with _steady_torch(probe):
-            probe.scale = metric_scale(_moments(probe, engine))
+            moments = kept_moments(
+                store.folder / "second_moments.safetensors",
+                store.fingerprint,
+                lambda clip, level: _golden_gradient(probe, engine, clip, level),
+                len(encoded.ids),
+                len(probe.sigmas),
+            )
+            probe.scale = metric_scale(moments)
     clips, levels = len(probe.clip_ids), len(probe.sigmas)
     total = levels * clips * settings.draws
     bar = tqdm(total=total, desc="probe", unit="draw", disable=quiet, smoothing=0.05)
@@ -345,27 +327,14 @@ def run(probe: Probe, quiet: bool = False) -> None:
             log.info("level %d of %d (sigma %.4g) done", level + 1, levels, sigma)
 
 
-def _moments(probe: Probe, engine: GradientCapture) -> torch.Tensor:
-    """Estimate Adam's second moments; kept beside the gradients, as resuming needs."""
-    path = probe.store.folder / "second_moments.safetensors"
-    place = f"{probe.store.fingerprint} second moments"
-    if path.exists():
-        known = read_tensors(path, place)
-        if known is None:
-            raise InputError(f"{path}: damaged; run again with --overwrite")
-        return torch.from_numpy(known["moments"])
-
-    def golden(clip: int, level: int) -> torch.Tensor:
-        sigma = float(probe.sigmas[level])
-        losses = draw_losses(probe, clip, 0, sigma, [GOLDEN])
-        found = engine.per_clip(losses, 1)[0]
-        _check_finite(probe, found, level, clip, [GOLDEN])
-        return found[0].cpu()
-
-    clips, levels = len(probe.encoded.ids), len(probe.sigmas)
-    moments = estimate_moments(golden, clips, levels)
-    write_tensors(path, {"moments": moments.numpy()}, place)
-    return moments
+def _golden_gradient(
+    probe: Probe, engine: GradientCapture, clip: int, level: int
+) -> torch.Tensor:
+    """Capture the golden gradient of a clip's first draw."""
+    losses = draw_losses(probe, clip, 0, float(probe.sigmas[level]), [GOLDEN])
+    found = engine.per_clip(losses, 1)[0]
+    _check_finite(probe, found, level, clip, [GOLDEN])
+    return found[0].cpu()
 
 
 def _capture(
@@ -427,79 +396,3 @@ def _steady_torch(probe: Probe) -> Iterator[None]:
         memory.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before[0])
         torch.set_num_threads(before[1])
-
-
-def self_check(probe: Probe) -> dict[str, Any]:
-    """Compare the engine with `torch.func` in float64 on two draws of the probe.
-
-    Args:
-        probe: The probe.
-
-    Returns:
-        ``relative_error`` (largest over clips); ``jvp_error`` and
-        ``finite_difference_error``, relative errors of products by forward mode and by
-        the change of the loss; and what `steadiness` finds.
-
-    Raises:
-        GradientError: If they disagree by more than the number type explains.
-    """
-    model, layout = probe.model, probe.layout
-    engine = GradientCapture(model.network, layout)
-    sigma = float(probe.sigmas[len(probe.sigmas) // 2])
-    errors, jvp_errors, slope_errors = [], [], []
-    for clip in (0, 1):
-        names = probe.encoded.conditions[:2]
-        batch, eps, levels = draw_batch(probe, clip, 0, sigma, names)
-        found, _ = engine.per_clip(
-            draw_losses(probe, clip, 0, sigma, names), len(names)
-        )
-
-        def loss(network: torch.nn.Module, value: Any) -> torch.Tensor:
-            latents, conditioning, noise, level = value
-            bound = model.bound_to(network)
-            return per_clip_loss(
-                bound, Conditioned(latents, conditioning), noise, level
-            )
-
-        value = (
-            batch.latents.double(),
-            {key: part.double() for key, part in batch.conditioning.items()},
-            eps.double(),
-            levels.double(),
-        )
-        truth = reference.per_clip(model.network, layout, loss, value)
-        gap = (found.double() - truth).norm(dim=1) / truth.norm(dim=1)
-        errors.append(float(gap.max()))
-        direction = truth.mean(0)
-        products = reference.directional(model.network, layout, loss, value, direction)
-        expected = truth @ direction
-        jvp_errors.append(float(((products - expected) / expected.norm()).norm()))
-        slopes = reference.finite_difference(
-            model.network, layout, loss, value, direction
-        )
-        slope_errors.append(float(((slopes - expected) / expected.norm()).norm()))
-    allowed = AGREEMENT[probe.settings.dtype]
-    steady = steadiness(
-        lambda clip, names: draw_losses(probe, clip, 0, sigma, names),
-        engine,
-        probe.encoded.conditions,
-    )
-    check_steadiness(steady, allowed)
-    if max(slope_errors) > 1e-3:
-        raise GradientError(
-            "--self-check: a product of gradients and the change of the loss along one"
-            f" differ by {max(slope_errors):.2g} (allowed 0.001); no schedule is"
-            " written; the loss is not smooth here, or the model changes its weights"
-        )
-    if max(errors) > allowed or max(jvp_errors) > 1e-6:
-        raise GradientError(
-            f"--self-check: engine and torch.func disagree by {max(errors):.2g}"
-            f" (allowed {allowed:g}), forward mode by {max(jvp_errors):.2g}; no"
-            " schedule is written; report the model, or restrict --params"
-        )
-    return {
-        "relative_error": max(errors),
-        "jvp_error": max(jvp_errors),
-        "finite_difference_error": max(slope_errors),
-        **steady,
-    }

@@ -201,6 +201,16 @@ class ProbeSettings(BaseModel):
         none = self.degradations.strip() == "none"
         return () if none else parse_degradations(self.degradations)
 
+    def least_quality(self) -> tuple[float, float] | None:
+        """Return motion and visual quality of a good clip, None if not given.
+
+        Returns:
+            `mq_min` and `vq_min`.
+        """
+        if self.mq_min is None or self.vq_min is None:
+            return None
+        return self.mq_min, self.vq_min
+
     def level_confidence(self) -> float:
         """Return the confidence of each level's intervals.
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tqd_probe.errors import InputError
 from tqd_probe.files import file_digest
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.tensors import read_tensors, write_tensors
 
 EPSILON = 1e-8  # Adam's own default
 SAMPLES = 64  # pairs of clip and level that second moments are estimated from
@@ -61,6 +62,38 @@ def estimate_moments(
             level = (clip + turn * -(-levels // rounds)) % levels
             total = total + gradients(clip, level).double() ** 2
     return torch.as_tensor(total) / (rounds * clips)
+
+
+def kept_moments(
+    path: Path,
+    fingerprint: str,
+    gradients: Callable[[int, int], torch.Tensor],
+    clips: int,
+    levels: int,
+) -> torch.Tensor:
+    """Estimate second moments once and keep them: a resumed run needs the same.
+
+    Args:
+        path: Where they are kept.
+        fingerprint: Of the gradients they belong to.
+        gradients: Gives the golden gradient ``[size]`` of a clip at a level.
+        clips: Number of golden clips.
+        levels: Number of noise levels.
+
+    Returns:
+        Moments ``[size]``.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    place = f"{fingerprint} second moments"
+    if not path.exists():
+        moments = estimate_moments(gradients, clips, levels)
+        write_tensors(path, {"moments": moments.numpy()}, place)
+    known = read_tensors(path, place)
+    if known is None:
+        raise InputError(f"{path}: damaged; run again with --overwrite")
+    return torch.from_numpy(known["moments"])
 
 
 def second_moments(

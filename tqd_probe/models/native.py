@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json
+
+if TYPE_CHECKING:
+    from tqd_probe.models.base import VideoModel
+    from tqd_probe.settings import ProbeSettings
 
 NATIVE_FILE = "native_clip.json"
 
@@ -53,3 +58,22 @@ def native_shape(path: Path, default: ClipShape) -> ClipShape:
             " (whole numbers) and fps"
         ) from None
     return ClipShape(found.num_frames, found.height, found.width, found.fps)
+
+
+def clip_shape(settings: ProbeSettings, model: VideoModel) -> ClipShape:
+    """Resolve the clip shape: what was asked for, else what is native.
+
+    Args:
+        settings: The run's settings.
+        model: The checkpoint.
+
+    Returns:
+        The clip shape.
+    """
+    native = model.native
+    return ClipShape(
+        settings.frames or native.frames,
+        settings.height or native.height,
+        settings.width or native.width,
+        settings.fps or native.fps,
+    )
