@@ -8,7 +8,8 @@ sampler helps is for `tqd_probe.verify` to say.
     python analyses/make_imbalanced.py --out /tmp/imbalanced
     python analyses/make_imbalanced.py --out /tmp/held_out --seed 900 --golden 16 \
         --visual 8 --motion 8
-    python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
+    python -m tqd_probe.gradsim --ckpt tiny --criterion mixture \
+        --pool golden=16,visual_degraded=48,motion_degraded=48 --out runs/tiny
     python analyses/end_to_end.py --schedule runs/tiny/bands.json
 """
 
@@ -31,6 +32,12 @@ from tqd_probe.training.trainer import Trainer
 RESULTS = Path(__file__).parent / "results" / "end_to_end.json"
 
 
+PROMPTS = (
+    "a red striped circle moving right over a gray textured background",
+    "a blue plain square moving up over a brown textured background",
+)
+
+
 def stopped_at(step: int) -> Any:
     """Let the process get SIGTERM at a step, once."""
     original = Trainer._one_step
@@ -51,7 +58,9 @@ def main() -> None:
     parser.add_argument("--validation", default="/tmp/held_out/clips.csv")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--work", type=Path, default=Path("runs/end_to_end"))
-    parser.add_argument("--only", default="")
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--only", default="", help="part of a run's name: lora-bands")
     args = parser.parse_args()
     has_mixture = BandSchedule.load(args.schedule).mixture is not None
     samplers = ["uniform", "logit_normal", "beta", "bands"]
@@ -63,13 +72,18 @@ def main() -> None:
             if args.only and args.only not in name:
                 continue
             out = args.work / name
+            prompts = args.work / "prompts.txt"
+            prompts.parent.mkdir(parents=True, exist_ok=True)
+            prompts.write_text("\n".join(PROMPTS))
             argv = [
                 *("--ckpt", "tiny", "--clips", args.clips, "--sampler", sampler),
                 *("--steps", str(args.steps), "--validation", args.validation),
-                *("--validate-every", str(args.steps // 4), "--sample-every"),
+                *("--validate-every", str(args.steps // 2), "--sample-every"),
                 *(str(args.steps), "--save-every", str(args.steps // 2)),
+                *("--prompts", str(prompts), "--batch-size", str(args.batch_size)),
+                *("--warmup", str(args.steps // 10)),
                 *("--ema-decay", "0.98", "--device", "cpu", "--out", str(out)),
-                *("--micro-batch", "8"),
+                *("--micro-batch", str(args.batch_size)),
             ]
             if sampler in ("beta", "bands", "mixture"):
                 argv += ["--schedule", str(args.schedule)]
@@ -92,7 +106,7 @@ def main() -> None:
                     "density": density["counts"],
                 }
             )
-    write_json(RESULTS, {"schedule": args.schedule.name, "runs": rows})
+            write_json(args.results, {"schedule": args.schedule.name, "runs": rows})
 
 
 if __name__ == "__main__":

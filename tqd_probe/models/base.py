@@ -44,6 +44,7 @@ class VideoModel(Protocol):
         native: The clip shape the checkpoint is made for.
         expert: Which of several networks this is; None for families with one.
         lora_targets: Linear layers a fresh LoRA goes to, as a regular expression.
+        network_name: The network's component in the pipeline, as ``transformer``.
         network: The denoising network; loaded when first asked for.
     """
 
@@ -55,6 +56,7 @@ class VideoModel(Protocol):
     native: ClipShape
     expert: str | None
     lora_targets: str
+    network_name: str
 
     @property
     def network(self) -> torch.nn.Module:

@@ -188,7 +188,7 @@ def open_pools(
         kept[each.name] = kept.get(each.name, 0) + 1
         if kept[each.name] <= settings.validate_clips:
             some.append(each)
-    mine = {each.clip.identity() for each in some}
+    mine = {_safe_identity(each) for each in some}
     both = [each.clip.id for each in train if _safe_identity(each) in mine]
     if both:
         raise InputError(
@@ -377,7 +377,6 @@ def weights_exporter(
             holder.save_lora(folder, metadata)
             return
         holder.save_full(folder, metadata)
-        for part in sorted(folder.glob("transformer*")):
-            stamp(part, metadata)
+        stamp(folder / holder.network_name, metadata)
 
     return export

@@ -48,6 +48,7 @@ def provenance(
         "version": __version__,
         "base_model": settings.ckpt,
         "base_fingerprint": fingerprint,
+        "expert": settings.expert or "",
         "sampler": json.dumps(sampling, sort_keys=True),
         "seed": str(settings.seed),
         "step": str(step),

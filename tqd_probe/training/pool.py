@@ -166,7 +166,9 @@ class EncodedPool:
             if size <= self.budget:
                 self.budget -= size
                 self._kept[row] = found
-        return Conditioned(found.latents, self.blank()) if drop_text else found
+        if drop_text:
+            return Conditioned(found.latents, {**found.conditioning, **self.blank()})
+        return found
 
     def blank(self) -> dict[str, torch.Tensor]:
         """Return the conditioning of the empty caption."""
