@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe import probing
-from tqd_probe.results import subjects
 from tqd_probe.settings import RunSettings
 from tqd_probe.similarity import LevelStatistics
+from tqd_probe.subjects import subjects
 
 PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 12, 2, 3
 DRAWS = (1, 2, 4)
@@ -40,6 +40,7 @@ def plan(settings: RunSettings) -> str:
                 "out": Path(folder) / "pilot",
                 "num_clips": min(settings.num_clips or PILOT_CLIPS, PILOT_CLIPS),
                 "draws": PILOT_DRAWS,
+                "adaptive": False,
                 "levels": ",".join(repr(float(sigmas[i])) for i in chosen)
                 if len(chosen) > 1
                 else repr(float(sigmas[0])) + ",0.999999",

@@ -14,13 +14,14 @@ from tqd_probe.bands import (
     fit_beta,
     fit_logit_offset,
 )
-from tqd_probe.clips.degradations import CONTROL, Degradation
+from tqd_probe.cost import predicted
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.noise import logsnr
 from tqd_probe.probing import Probe
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.settings import read_range
 from tqd_probe.similarity import LevelStatistics
+from tqd_probe.subjects import subjects
 from tqd_probe.version import __version__
 
 FORMAT = "tqd-gradsim"
@@ -32,25 +33,6 @@ CURVES = (
     "norm_ratio_ci",
     "bias2",
 )
-
-
-def subjects(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
-    """Name what is compared with golden: classes first, then each degradation.
-
-    Args:
-        degradations: The degradations in the order of the Gram matrices.
-
-    Returns:
-        Indices of the pooled conditions (0 is golden) by name. Controls stand for
-        themselves and belong to no class.
-    """
-    classes: dict[str, list[int]] = {}
-    for index, each in enumerate(degradations, start=1):
-        if each.kind != CONTROL:
-            classes.setdefault(each.kind, []).append(index)
-    order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
-    alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
-    return {**{name: classes[name] for name in order}, **alone}
 
 
 def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
@@ -121,6 +103,7 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
             "quarantine": encoded.quarantine,
         },
         "covered_share": probe.covered_share,
+        "cost": predicted(probe, levels),
         "golden": golden,
         "subjects": described,
         "modules": modules,

@@ -47,8 +47,21 @@ class ProbeSettings(BaseModel):
         description="name:severity[,...]; names: blur noise compress downscale | freeze"
         " slow hold shuffle jitter | identity reverse; severities 1 to 5",
     )
-    sketch: Literal["exact"] = Field(
-        default="exact", description="what is kept of a gradient: all of it"
+    sketch: str = Field(
+        default="auto",
+        description="what is kept of a gradient: exact (all of it), or a random sketch"
+        " of that many numbers; auto: exact up to 2 million probed parameters, else"
+        " 16384",
+    )
+    exact_norms: bool = Field(
+        default=False,
+        description="with a sketch, form each layer's gradient in passing, so that"
+        " norms are exact; costs about a third more time",
+    )
+    adaptive: bool = Field(
+        default=False,
+        description="look after 8 clips, after all, and after each further draw: levels"
+        " that are clearly inside or outside every band stop",
     )
     params: str = Field(
         default="all", description="'all', or a regular expression of parameter names"
@@ -96,6 +109,17 @@ class ProbeSettings(BaseModel):
         description="clips that may fail to decode before the run stops",
     )
 
+    @field_validator("sketch")
+    @classmethod
+    def _sketch(cls, text: str) -> str:
+        number = text.isascii() and text.isdigit() and len(text) < 9
+        if text not in ("auto", "exact") and not (number and int(text) > 0):
+            raise ValueError(
+                f"{text!r}: give auto, exact, or the numbers kept per gradient such as"
+                " 16384"
+            )
+        return text
+
     @field_validator("levels")
     @classmethod
     def _levels(cls, text: str) -> str:
@@ -132,8 +156,11 @@ class RunSettings(ProbeSettings):
     out: Path | None = Field(
         default=None, description="run directory (default: runs/NAME-HASH); resumes"
     )
-    batch_size: int = Field(
-        default=8, ge=1, description="clip versions per forward and backward pass"
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="clip versions per forward and backward pass (default: all"
+        " versions of a clip, or as many as a trial pass says fit into memory)",
     )
     device: str = Field(default="cpu", description="torch device, such as cuda:0")
     cache: Path | None = Field(

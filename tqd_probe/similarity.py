@@ -38,6 +38,8 @@ class Similarity:
         norm_ratio: Debiased ratio of mean gradient norms, degraded over golden.
         norm_ratio_ci: Confidence interval of the norm ratio.
         bias2: Debiased squared distance of the mean gradients.
+        sketch_error: Standard error of the cosine that the sketch adds; part of the
+            intervals. 0 for exact gradients.
     """
 
     cosine: float
@@ -46,6 +48,7 @@ class Similarity:
     norm_ratio: float
     norm_ratio_ci: Interval
     bias2: float
+    sketch_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,44 @@ def bca_interval(
     return (float(low), float(high))
 
 
+def widened(
+    interval: Interval, estimate: float, error: float, confidence: float
+) -> Interval:
+    """Add an independent normal error to an interval, each side in quadrature.
+
+    Args:
+        interval: Interval of the estimate without that error.
+        estimate: The estimate.
+        error: Standard error to add; not finite where it cannot be told.
+        confidence: Of the interval, such as 0.95.
+
+    Returns:
+        The wider interval; undefined where the error is.
+    """
+    if not np.isfinite(error):
+        return (np.nan, np.nan)
+    reach = error * norm.ppf((1 + confidence) / 2)
+    low, high = (abs(estimate - end) for end in interval)
+    return (
+        float(interval[0] - (np.hypot(low, reach) - low)),
+        float(interval[1] + (np.hypot(high, reach) - high)),
+    )
+
+
+def split_error(leave_one_out: np.ndarray) -> float:
+    """Return the jackknife's standard error over the parts of a sketch.
+
+    Args:
+        leave_one_out: A statistic with each part of the sketch left out ``[S]``.
+
+    Returns:
+        The standard error (Tukey, 1958); NaN where a value is undefined.
+    """
+    count = len(leave_one_out)
+    gaps = leave_one_out - leave_one_out.mean()
+    return float(np.sqrt((count - 1) / count * (gaps**2).sum()))
+
+
 def _root_ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     good = (top > 0) & (bottom > 0)
     return np.sqrt(np.divide(top, bottom, out=np.full_like(top, np.nan), where=good))
@@ -191,6 +232,7 @@ class LevelStatistics:
         self.products = gram.products[group]
         self.draws = gram.draws[group]
         self.losses = gram.losses
+        self.splits = None if gram.splits is None else gram.splits[group]
         self.confidence = confidence
         self.clips = self.products.shape[1]
         self._weights = resampling_weights(self.clips, seed)
@@ -228,14 +270,35 @@ class LevelStatistics:
         cosines = tuple(debiased_cosine(b, a, c) for a, b, c in zip(gg, gd, dd))
         ratios = tuple(_root_ratio(c, a) for a, c in zip(gg, dd))
         naive = mixed.mean() / np.sqrt(golden.mean() * own.mean())
+        cosine, ratio = float(cosines[0][0]), float(ratios[0][0])
+        cosine_ci = self._interval(cosines)  # type: ignore[arg-type]
+        ratio_ci = self._interval(ratios)  # type: ignore[arg-type]
+        error = 0.0
+        if self.splits is not None:
+            one_less = self._without_each_split(conditions)
+            error = split_error(debiased_cosine(*one_less))
+            cosine_ci = widened(cosine_ci, cosine, error, self.confidence)
+            ratio_error = split_error(_root_ratio(one_less[2], one_less[1]))
+            ratio_ci = widened(ratio_ci, ratio, ratio_error, self.confidence)
         return Similarity(
-            cosine=float(cosines[0][0]),
-            cosine_ci=self._interval(cosines),  # type: ignore[arg-type]
+            cosine=cosine,
+            cosine_ci=cosine_ci,
             cosine_naive=float(naive),
-            norm_ratio=float(ratios[0][0]),
-            norm_ratio_ci=self._interval(ratios),  # type: ignore[arg-type]
+            norm_ratio=ratio,
+            norm_ratio_ci=ratio_ci,
             bias2=float((gg[0] - 2 * gd[0] + dd[0])[0]),
+            sketch_error=error,
         )
+
+    def _without_each_split(
+        self, conditions: list[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """U-statistics gd, gg and dd with each part of the sketch left out ``[S]``."""
+        assert self.splits is not None
+        count = len(self.splits)
+        rest = (self.splits.sum(0) - self.splits) / (count - 1)
+        own = rest[:, conditions][:, :, conditions].mean((1, 2))
+        return rest[:, 0, conditions].mean(1), rest[:, 0, 0], own
 
     def golden(self) -> GoldenLevel:
         """Describe the golden gradients: signal, noise, resolution.
@@ -246,6 +309,9 @@ class LevelStatistics:
         gram = self.products[0, :, 0, :]
         signal = float(self._golden[0][0])
         interval = self._interval(self._golden)
+        if self.splits is not None:
+            error = split_error(self._without_each_split([0])[1])
+            interval = widened(interval, signal, error, self.confidence)
         variance = float(np.trace(gram)) / self.clips - signal
         between, within = split_variance(self.draws[0], signal)
         resolved = bool(interval[0] > 0)

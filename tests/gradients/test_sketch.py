@@ -168,7 +168,7 @@ def test_float32_and_bfloat16_sketches_agree(wan, wan_batch, wan_layout, rowed):
     engine = GradientCapture(wan, wan_layout, Sketched(sketch))
     single, _ = engine.per_clip(lambda: wan_loss(wan, wan_batch), 8)
     assert single.dtype == torch.float32
-    assert relative(single, wanted) < 1e-5
+    assert relative(single, wanted) < 3e-5
     keep = ("time_embedder", "scale_shift_table", "norm")
     for name, parameter in wan.named_parameters():
         if not any(part in name for part in keep):

@@ -21,12 +21,17 @@ class LevelGram:
         draws: ``[groups, conditions, clips, draws, draws]``, float64: products of the
             draws of one clip and condition, for the split of variance.
         losses: ``[clips, draws, conditions]``.
+        splits: For sketched gradients ``[groups, splits, conditions, conditions]``,
+            float64: the mean product over pairs of different clips, from each part of
+            the sketch alone; how they disagree is the sketch's error. None for exact
+            gradients.
     """
 
     groups: tuple[str, ...]
     products: np.ndarray
     draws: np.ndarray
     losses: np.ndarray
+    splits: np.ndarray | None = None
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the content as arrays by name.
@@ -40,6 +45,7 @@ class LevelGram:
             "products": self.products,
             "draws": self.draws,
             "losses": self.losses,
+            **({} if self.splits is None else {"splits": self.splits}),
         }
 
     @staticmethod
@@ -57,6 +63,7 @@ class LevelGram:
             tensors["products"],
             tensors["draws"],
             tensors["losses"],
+            tensors.get("splits"),
         )
 
     def all_groups(self) -> LevelGram:
@@ -70,6 +77,7 @@ class LevelGram:
             self.products.sum(0, keepdims=True),
             self.draws.sum(0, keepdims=True),
             self.losses,
+            None if self.splits is None else self.splits.sum(0, keepdims=True),
         )
 
 
