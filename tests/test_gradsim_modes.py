@@ -185,8 +185,9 @@ def test_adaptive_stops_where_all_is_clear(pipeline, tmp_path):
 
 
 def launch(argv, processes=2):
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu"]
-    command += ["--num_processes", str(processes), "--num_machines", "1"]
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--multi_gpu", "--num_processes", str(processes)]  # also on CPUs
+    command += ["--num_machines", "1"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     command += ["--main_process_port", "0", "-m", "tqd_probe.gradsim", *argv]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
