@@ -134,28 +134,32 @@ class Task:
 
 def interleaved(
     modes: dict[str, Callable[[], Any]], repetitions: int, base: str = "plain"
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     """Time modes in turn, A B C A B C; ratios are medians over the turns.
 
-    Each turn starts at another mode, so that none always follows the same one.
+    Each turn starts at another mode, so that none always follows the same one. Wall
+    clock and processor time (all threads) are both kept: on a machine that others use
+    the second is the steadier.
     """
-    spent: dict[str, list[float]] = {name: [] for name in modes}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in modes}
     for action in modes.values():
         action()
     names = list(modes)
     for turn in range(repetitions):
         for place in range(len(names)):
             name = names[(turn + place) % len(names)]
-            began = time.perf_counter()
+            began = time.perf_counter(), time.process_time()
             modes[name]()
-            spent[name].append(time.perf_counter() - began)
+            ended = time.perf_counter(), time.process_time()
+            spent[name].append((ended[0] - began[0], ended[1] - began[1]))
     found = {}
     for name, values in spent.items():
-        ratios = sorted(v / b for v, b in zip(values, spent[base]))
+        wall = sorted(v[0] / b[0] for v, b in zip(values, spent[base]))
+        processor = sorted(v[1] / b[1] for v, b in zip(values, spent[base]))
         found[name] = {
-            "seconds": median(values),
-            "ratio": median(ratios),
-            "ratio_low": ratios[len(ratios) // 4],
-            "ratio_high": ratios[-1 - len(ratios) // 4],
+            "seconds": median(v[0] for v in values),
+            "ratio": median(wall),
+            "ratio_quartiles": [wall[len(wall) // 4], wall[-1 - len(wall) // 4]],
+            "processor_ratio": median(processor),
         }
     return found

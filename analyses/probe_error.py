@@ -26,7 +26,7 @@ from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.base import per_clip_loss
 
 SIZES = (1024, 4096, 16_384, 65_536)
-SEEDS = 8
+SEEDS = 4
 Mean = dict[str, torch.Tensor]
 
 
@@ -127,19 +127,19 @@ def on_tiny() -> dict[str, Any]:
 def on_random(width: int = 768, blocks: int = 4, clips: int = 4) -> dict[str, Any]:
     """Class means on a Wan with random weights: clean, blurred, noisy and still clips.
 
-    Latents are smooth random fields of 16 x 4 x 16 x 16 (256 tokens); versions of a
+    Latents are smooth random fields of 16 x 4 x 8 x 8 (64 tokens); versions of a
     clip share noise and text.
     """
     network = cost_models.wan(width, blocks)
     layout = cost_models.layout_of(network)
     generator = torch.Generator().manual_seed(1)
-    base = torch.randn(clips, 16, 4, 16, 16, generator=generator)
+    base = torch.randn(clips, 16, 4, 8, 8, generator=generator)
     base = torch.nn.functional.avg_pool3d(base, (1, 3, 3), 1, (0, 1, 1)) * 3
     blurred = torch.nn.functional.avg_pool3d(base, (1, 5, 5), 1, (0, 2, 2))
     noisy = base + torch.randn(base.shape, generator=generator)
     still = base[:, :, :1].expand_as(base)
     eps = torch.randn(base.shape, generator=generator)
-    text = torch.randn(clips, 64, 512, generator=generator)
+    text = torch.randn(clips, 16, 512, generator=generator)
     sketch = Sketch(layout)
     capture = GradientCapture(network, layout, Sketched(sketch))
     truth, engine = [], []

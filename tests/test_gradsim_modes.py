@@ -239,3 +239,39 @@ def test_bad_input_of_two_processes_is_said_once(sketched, pipeline, tmp_path):
     assert done.returncode != 0
     assert done.stderr.count("error: --out") == 1
     assert "--sketch was 8192, now 4096" in done.stderr
+
+
+def test_sharding_is_refused_in_one_line(pipeline, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert gradsim.main(arguments(pipeline, tmp_path / "f")) == 2
+    printed = capsys.readouterr().err
+    assert "sharded parameters cannot be captured" in printed
+    assert not (tmp_path / "f").exists()
+
+
+def test_checkpointing_changes_nothing(exact, pipeline, tmp_path):
+    out = tmp_path / "c"
+    assert gradsim.main(arguments(pipeline, out, "--checkpointing")) == 0
+    assert numbers(result(out)) == numbers(result(exact))
+
+
+def test_memory_decides_the_batch(exact, pipeline, tmp_path, monkeypatch, capsys):
+    """Half the versions fit: two passes per draw, the same numbers."""
+    from tqd_probe import cost
+
+    class Small(cost.MemoryProbe):
+        factor = 3
+
+        def __exit__(self, *rest):
+            self.used, self.free = 1000, self.factor * 1000
+
+    monkeypatch.setattr(cost, "MemoryProbe", Small)
+    out = tmp_path / "small"
+    assert gradsim.main(arguments(pipeline, out)) == 0
+    assert result(out)["cost"]["batch_size"] == 2  # 0.8 x 3
+    assert result(out)["cost"]["passes"] == 60
+    a, b = result(out)["subjects"]["blur:4"], result(exact)["subjects"]["blur:4"]
+    assert a["cosine_naive"] == pytest.approx(b["cosine_naive"], rel=1e-4)
+    monkeypatch.setattr(Small, "factor", 0.5)
+    assert gradsim.main(arguments(pipeline, tmp_path / "none")) == 2
+    assert "out of memory with one clip; use --checkpointing" in capsys.readouterr().err

@@ -20,6 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tqd_probe.draws import Probe, draw_losses
+from tqd_probe.errors import InputError
 from tqd_probe.files import write_json
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
@@ -43,7 +44,20 @@ def batch_size(probe: Probe) -> dict[str, int]:
     Returns:
         ``batch_size`` and ``flops_per_clip_gradient`` (of a plain forward and
         backward; matrix products, convolutions and attention).
+
+    Raises:
+        InputError: If not even one version fits.
     """
+    try:
+        return _batch_size(probe)
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"--device {probe.settings.device}: out of memory with one clip; use"
+            " --checkpointing, --dtype bf16, --params, or smaller clips (--frames)"
+        ) from None
+
+
+def _batch_size(probe: Probe) -> dict[str, int]:
     versions = len(probe.encoded.conditions)
     asked = probe.settings.batch_size
     losses = draw_losses(probe, 0, 0, float(probe.sigmas[0]), ["golden"])
@@ -54,6 +68,8 @@ def batch_size(probe: Probe) -> dict[str, int]:
         trial = MemoryProbe(probe.processes.device(probe.settings.device))
         with trial:
             probe.engine().per_clip(losses, 1)
+        if trial.used > trial.free > 0:
+            raise torch.OutOfMemoryError
         room = int(SPARE * trial.free / trial.used) if trial.used > 0 else versions
         size = max(1, min(versions, room))
     return {

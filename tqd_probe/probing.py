@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from typing import Any
 
 from tqdm import tqdm
 
@@ -89,6 +90,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
             progress=bar.update,
         )
     model.release_encoders()
+    if settings.checkpointing:
+        checkpoint_activations(model)
     if len(encoded.ids) < 4:
         raise InputError(
             f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least 4 are"
@@ -138,6 +141,26 @@ def choose_sketch(settings: RunSettings, layout: Layout) -> tuple[bool, Sketch]:
     if settings.sketch == "exact":
         return False, Sketch(layout, usual)
     return True, Sketch(layout, int(settings.sketch))
+
+
+def checkpoint_activations(model: VideoModel) -> None:
+    """Let the network recompute its activations in the backward pass.
+
+    Args:
+        model: The checkpoint.
+
+    Raises:
+        InputError: If the network cannot.
+    """
+    enable: Any = getattr(model.network, "enable_gradient_checkpointing", None)
+    if enable is None or not getattr(
+        model.network, "_supports_gradient_checkpointing", True
+    ):
+        raise InputError(
+            "--checkpointing: this network cannot recompute activations; leave the"
+            " option out, or use --batch-size 1"
+        )
+    enable()
 
 
 def share_encoding(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from tqd_probe.errors import FailedElsewhere, TqdError
+from tqd_probe.errors import FailedElsewhere, InputError, TqdError
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=12)  # a level may be reduced for long while others wait
@@ -39,7 +39,16 @@ class Processes:
 
         Returns:
             This process's place.
+
+        Raises:
+            InputError: If the launcher was told to shard the network.
         """
+        if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
+            raise InputError(
+                "--use_fsdp: gradients of sharded parameters cannot be captured; launch"
+                " without it: processes share the draws, each with a whole network"
+                " (--dtype bf16 --checkpointing save memory)"
+            )
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return Processes()
         from accelerate import PartialState

@@ -162,6 +162,11 @@ class RunSettings(ProbeSettings):
         description="clip versions per forward and backward pass (default: all"
         " versions of a clip, or as many as a trial pass says fit into memory)",
     )
+    checkpointing: bool = Field(
+        default=False,
+        description="recompute activations in the backward pass: much less memory,"
+        " about a third more time",
+    )
     device: str = Field(default="cpu", description="torch device, such as cuda:0")
     cache: Path | None = Field(
         default=None,

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from tqd_probe.errors import GradientError
 from tqd_probe.gradients.bare import BareParameter
@@ -24,6 +25,7 @@ from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sinks import Captured, Sink, Whole
 
 Losses = Callable[[], Tensor]
+SHARDED = ("DTensor", "FlatParameter")
 
 
 class _Anchor(torch.autograd.Function):
@@ -56,7 +58,8 @@ class GradientCapture:
             sink: What becomes of the gradients; whole ones are kept by default.
 
         Raises:
-            GradientError: If the network mixes clips (batch norm).
+            GradientError: If the network mixes clips (batch norm), or its parameters
+                are sharded over processes (FSDP).
         """
         self.network, self.layout = network, layout
         self.sink: Sink = Whole(layout) if sink is None else sink
@@ -65,6 +68,14 @@ class GradientCapture:
         names: dict[int, str] = {}
         for name, parameter in network.named_parameters():
             names[id(parameter)] = name
+            if type(parameter).__name__ in SHARDED or isinstance(
+                parameter.data, DTensor
+            ):
+                raise GradientError(
+                    f"parameter {name}: sharded over processes (FSDP), which per-clip"
+                    " capture cannot read; load the whole network on each device, with"
+                    " --dtype bf16 and --checkpointing if memory is short"
+                )
         self._layers: list[tuple[nn.Module, Rule, dict[str, str]]] = []
         self._bare: list[tuple[nn.Module, str, str]] = []
         for path, module in network.named_modules():
