@@ -59,9 +59,14 @@ def test_everything_a_run_writes(finished):
         str(p.relative_to(finished)) for p in finished.rglob("[!.]*") if p.is_file()
     }
     assert names == {
-        *("run.json", "gradsim.json", "bands.json", "clips.csv", "log.txt"),
-        *("gradients/store.json", "gradients/coverage.json"),
-        *(f"gradients/gram-0{i}.safetensors" for i in range(3)),
+        *("run.json", "gradsim.json", "bands.json", "clips.csv", "cost.json"),
+        *("log.txt", "gradients/store.json", "gradients/coverage.json"),
+        "gradients/work.json",
+        *(
+            f"gradients/{k}-0{i}.safetensors"
+            for k in ("gram", "sketch")
+            for i in range(3)
+        ),
         *(f"figures/{name}.png" for name in FIGURES),
     }
     schedule = BandSchedule.load(finished / "bands.json")
@@ -293,7 +298,8 @@ def test_non_finite_gradient_names_clip_level_and_module(copied, tmp_path, capsy
         ("--shift nan", ("--shift", "")),
         ("--norm-range 2,1", ("--norm-range", "low < high")),
         ("--confidence 1", ("--confidence", "less than or equal to 0.9999")),
-        ("--sketch 64", ("--sketch", "exact")),
+        ("--sketch 64", ("--sketch 64", "module groups", "exact")),
+        ("--sketch half", ("--sketch", "exact", "16384")),
         ("--params (", ("--params (", "not a regular expression")),
         ("--params zzz", ("--params zzz", "matches no parameter")),
         ("--frames 6", ("--frames 6", "multiple of 4 plus 1")),

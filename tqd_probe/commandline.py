@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from tqd_probe.errors import InputError, TqdError
+from tqd_probe.errors import FailedElsewhere, GradientError, InputError, TqdError
 
 T = TypeVar("T", bound=BaseSettings)
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr
@@ -130,7 +131,10 @@ def main_guard() -> Iterator[Outcome]:
         yield outcome
     except TqdError as error:
         outcome.code = 2
-        _say(f"error: {error}")
+        # Every process of a launched run meets the same bad input; one says so.
+        mine = isinstance(error, GradientError) or os.environ.get("RANK", "0") == "0"
+        if mine and not isinstance(error, FailedElsewhere):
+            _say(f"error: {error}")
     except (OSError, MemoryError) as error:
         outcome.code = 2
         _say(f"error: {type(error).__name__}: {error}; free the resource, or mend it")

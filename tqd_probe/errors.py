@@ -25,3 +25,7 @@ class ConfigurationChanged(TqdError):
 
 class GradientError(TqdError):
     """A gradient is not finite, is not covered, or disagrees with the oracle."""
+
+
+class FailedElsewhere(TqdError):
+    """The first process of a run failed and has said why."""

@@ -3,8 +3,9 @@
 The variance of a U-statistic has a part that falls as 1 / N and one that falls as
 1 / N^2 (Hoeffding, 1948): ``4 (N-2) z1 / (N (N-1)) + 2 z2 / (N (N-1))`` with z1 the
 variance of a clip's mean product and z2 that of a single product. Both are estimated
-from a pilot. More draws shrink only the noise of draws: z1 is linear in the variance of
-a clip's gradient, z2 quadratic.
+from a pilot. The error of a sketch stays as it is, however many clips there are. More
+draws shrink only the noise of draws: z1 is linear in the variance of a clip's gradient,
+z2 quadratic.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tqd_probe.intervals import (
+    LEAST_SHARE,
     covariances,
     mean_interval,
     quantile,
     ratio_interval,
+    sketch_covariance,
     symmetric,
 )
 from tqd_probe.mixture import positive_part
@@ -39,6 +42,8 @@ class Forecast:
         variance_clips: Variance of gradients between clips.
         variance_draws: Variance between draws of a clip.
         draws: Draws per clip in the pilot.
+        splits: Top, bottom and signal by each part of the sketch alone ``[S, 3]``; None
+            for exact gradients.
     """
 
     top: float
@@ -49,6 +54,7 @@ class Forecast:
     variance_clips: float
     variance_draws: float
     draws: int
+    splits: np.ndarray | None = None
 
     def covariance(self, clips: int, draws: int) -> tuple[np.ndarray, np.ndarray]:
         """Predict the covariances that a run would find.
@@ -68,6 +74,26 @@ class Forecast:
         unbiased = (4 * (clips - 2) * one + 2 * two) / pairs
         return unbiased, 4 * one / clips + 4 * rest / pairs
 
+    def with_sketch(
+        self, clips: int, draws: int, confidence: float
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Predict the covariances with the sketch's own error.
+
+        Args:
+            clips: Clips of the run.
+            draws: Draws per clip.
+            confidence: Of the interval.
+
+        Returns:
+            Unbiased and jackknife covariances ``[3, 3]``, and the interval's reach.
+        """
+        unbiased, jackknife = self.covariance(clips, draws)
+        reach = quantile(clips, confidence)
+        if self.splits is not None:
+            more = sketch_covariance(self.splits, reach, confidence)
+            unbiased, jackknife = unbiased + more, jackknife + more / LEAST_SHARE
+        return unbiased, jackknife, reach
+
     def width(self, clips: int, draws: int, confidence: float) -> float:
         """Predict the width of the cosine's interval.
 
@@ -81,13 +107,13 @@ class Forecast:
         """
         if not np.isfinite(self.bottom):
             return float("nan")
-        unbiased, jackknife = self.covariance(clips, draws)
+        unbiased, jackknife, reach = self.with_sketch(clips, draws, confidence)
         low, high = ratio_interval(
             np.array(self.top),
             np.array(self.bottom),
             unbiased[:2, :2],
             jackknife[:2, :2],
-            quantile(clips, confidence),
+            reach,
         )
         return float(high - low)
 
@@ -102,12 +128,12 @@ class Forecast:
         Returns:
             True if the signal's interval would lie above 0.
         """
-        unbiased, jackknife = self.covariance(clips, draws)
+        unbiased, jackknife, reach = self.with_sketch(clips, draws, confidence)
         low, _ = mean_interval(
             np.array(self.signal),
             unbiased[2, 2],
             jackknife[2, 2],
-            quantile(clips, confidence),
+            reach,
         )
         return bool(low > 0) and clips >= LEAST_CLIPS
 
@@ -154,11 +180,16 @@ def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
     pairs = count * (count - 1)
     signal, top, own = (float(kernel.sum() / pairs) for kernel in (gg, gd, dd))
     golden = statistics.golden()
+    splits = statistics.class_splits(conditions)
     if signal <= 0 or own <= 0:
-        bottom, lower = float("nan"), np.zeros_like(gg)
+        bottom, lower, splits = float("nan"), np.zeros_like(gg), None
     else:
         bottom = float(np.sqrt(signal * own))
-        lower = (np.sqrt(own / signal) * gg + np.sqrt(signal / own) * dd) / 2
+        first, second = np.sqrt(own / signal) / 2, np.sqrt(signal / own) / 2
+        lower = first * gg + second * dd
+        if splits is not None:  # U_gg, U_gd, U_dd to top, bottom, signal
+            change = np.array([[0, 1, 0], [first, 0, second], [1, 0, 0]])
+            splits = splits @ change.T
     kernels = np.stack([gd, lower, gg])
     unbiased, _ = covariances(kernels)
     means = kernels.sum((-1, -2)) / pairs
@@ -172,4 +203,5 @@ def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
         *(top, bottom, signal, mean_part, pair_part),
         *(golden.variance_clips, golden.variance_draws),
         statistics.draws.shape[-1],
+        splits,
     )

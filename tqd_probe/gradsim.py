@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 
 from tqd_probe.clips.degradations import describe
-from tqd_probe.commandline import Options, main_guard, parse
+from tqd_probe.commandline import Options, Outcome, main_guard, parse
 from tqd_probe.files import write_json
 from tqd_probe.rundir import write_log
 from tqd_probe.settings import RunSettings
@@ -26,6 +27,8 @@ class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
     compared with golden ones; the bands are the levels at which each kind of clip is as
     good as golden. Writes bands.json, gradsim.json and figures. The same command
     resumes a run that was stopped. Try it: --ckpt tiny
+
+    Several processes share the draws: accelerate launch -m tqd_probe.gradsim ...
     """
 
 
@@ -67,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         Exit code: 0, or 2 after a one-line error.
     """
     handler, probe = None, None
+    outcome = Outcome()
     try:
         with main_guard() as outcome:
             settings = parse(GradsimOptions, argv, PROGRAM)
@@ -82,15 +86,18 @@ def main(argv: list[str] | None = None) -> int:
 
             quiet_libraries()
             if settings.plan:
-                print(plan(settings))
+                text = plan(settings)
+                if int(os.environ.get("RANK", "0")) == 0:
+                    print(text)
                 return outcome.code
             probe = probing.prepare(settings)
-            handler = write_log(probe.out)
+            main = probe.processes.main
+            handler = write_log(probe.out) if main else None
             arguments = sys.argv[1:] if argv is None else argv
             log.info("%s %s", PROGRAM, " ".join(arguments))
             for clip, reason in probe.encoded.quarantine.items():
                 log.warning("quarantine: %s: %s", clip, reason)
-            if settings.self_check:
+            if settings.self_check and main:
                 found = self_check(probe)
                 line = (
                     f"self-check passed: engine within {found['relative_error']:.1e} of"
@@ -102,6 +109,8 @@ def main(argv: list[str] | None = None) -> int:
                 log.info(line)
                 print(line, file=sys.stderr)
             probing.run(probe)
+            if not main:  # the first process has all that the others captured
+                return outcome.code
             result = measure(probe, ["gradsim", *recorded(arguments)])
             schedule = derive_schedule(result)
             write_json(probe.out / "gradsim.json", result)
@@ -121,6 +130,8 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         if probe is not None:
             probe.store.release()
+            if outcome.code == 0:
+                probe.processes.leave()
         if handler is not None:
             log.removeHandler(handler)
             handler.close()

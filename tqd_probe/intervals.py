@@ -117,11 +117,36 @@ def two_sample_covariances(
     return unbiased, parts[0][1] + parts[1][1]
 
 
+def sketch_covariance(
+    splits: np.ndarray, reach: float, confidence: float
+) -> np.ndarray:
+    """Estimate the covariance that a sketch adds to statistics of its products.
+
+    The parts of a sketch are sketches by themselves and independent, so the statistics
+    they give scatter by their error. It does not depend on which clips were drawn and
+    is added to the covariance over clips. Few parts: it is made larger where Student's
+    quantile for them is beyond the `reach` of the interval that it enters.
+
+    Args:
+        splits: K statistics by each of S parts alone ``[S, K]``; their means are the
+            statistics.
+        reach: Standard errors the interval reaches to each side.
+        confidence: Of the interval, such as 0.95.
+
+    Returns:
+        Covariances ``[K, K]``.
+    """
+    count = len(splits)
+    gaps = splits - splits.mean(0)
+    wider = max(1.0, quantile(count, confidence) / reach)
+    return gaps.T @ gaps / (count * (count - 1)) * wider**2
+
+
 def quantile(clips: int, confidence: float) -> float:
     """Return how many standard errors an interval reaches to each side.
 
     Args:
-        clips: Number of clips.
+        clips: Number of clips (or of parts of a sketch).
         confidence: Such as 0.95.
 
     Returns:

@@ -27,11 +27,16 @@ class Moments:
         same: Products of clip t of a with clip t of b ``[T, K, K]``; 0 where t is not
             in both.
         member: Whether clip t belongs to component a ``[T, K]``.
+        splits: Debiased products by each part of the sketch alone ``[S, K, K]``; None
+            for exact gradients.
+        own_splits: Mean squared norms of single clips, likewise ``[S, K]``.
     """
 
     toward: np.ndarray
     same: np.ndarray
     member: np.ndarray
+    splits: np.ndarray | None = None
+    own_splits: np.ndarray | None = None
 
     def products(self) -> np.ndarray:
         """Return the debiased products of mean gradients.
@@ -75,7 +80,8 @@ class Moments:
 
         Returns:
             Changes ``[T, K, K]`` and ``[T, K]``, scaled so that their outer products
-            add up to the jackknife covariance (each set of clips is resampled alone).
+            add up to the jackknife covariance (each set of clips is resampled alone);
+            with sketched gradients also along each part of the sketch, ``T + S``.
         """
         products, variances = self.without()
         moved_products, moved_variances = np.zeros_like(products), variances * 0
@@ -88,7 +94,17 @@ class Moments:
                 (moved_variances, variances),
             ):
                 moved[rows] = scale * (values[rows] - values[rows].mean(0))
-        return moved_products, moved_variances
+        if self.splits is None or self.own_splits is None:
+            return moved_products, moved_variances
+        scale = 1 / np.sqrt(len(self.splits) * (len(self.splits) - 1))
+        gaps = scale * (self.splits - self.splits.mean(0))
+        own = scale * (self.own_splits - self.own_splits.mean(0))
+        return (
+            np.concatenate([moved_products, gaps]),
+            np.concatenate(
+                [moved_variances, own - np.diagonal(gaps, axis1=1, axis2=2)]
+            ),
+        )
 
     def _pairs(self) -> np.ndarray:
         """Count pairs of different clips ``[K, K]``."""
@@ -112,7 +128,8 @@ def level_moments(
     """
     clips = gram.products.shape[2]
     rows, member = _members(clips, classes, unpaired)
-    return _collect(_class_products(gram, classes, unpaired), rows, member)
+    whole = _class_products(gram, classes, unpaired)
+    return _collect(whole, rows, member, _level_splits(gram, classes, unpaired))
 
 
 def joint_moments(
@@ -120,8 +137,9 @@ def joint_moments(
 ) -> Moments:
     """Collect the moments of all classes at all levels, products across included.
 
-    Products between levels come from the folded gradients, those within a level are
-    exact.
+    Products between levels come from folded or sketched gradients; those within a
+    level are the level's own. Where a level has fewer clips than another, the clips it
+    lacks belong to none of its components.
 
     Args:
         grams: Matrices of each level with the one group ``all``.
@@ -134,29 +152,86 @@ def joint_moments(
     Raises:
         ValueError: If the matrices hold no folded gradients.
     """
-    rows, member = _members(grams[0].products.shape[2], classes, unpaired)
-    folded = []
+    most = max(gram.products.shape[2] for gram in grams)
+    size = len(classes) + len(unpaired)
+    extra = sum(map(len, unpaired.values()))
+    components, members, blocks = [], [], []
     for gram in grams:
         if gram.folded is None:
             raise ValueError("no folded gradients in these matrices")
-        parts = [gram.folded[pooled].mean(0) for pooled in classes.values()]
-        if gram.others_folded is not None:
-            parts += [gram.others_folded[places] for places in unpaired.values()]
-        folded.append(np.concatenate(parts).astype(float))
-    size, levels = member.shape[1], len(grams)
-    total = np.stack([_by_class(part, rows, size).sum(1) for part in folded])
-    sums = total.reshape(levels * size, -1)
-    vectors = np.stack(
-        [_by_clip(part, rows, len(member), size) for part in folded], 1
-    ).reshape(len(member), levels * size, -1)
-    toward = vectors @ sums.T
-    same = vectors @ np.swapaxes(vectors, 1, 2)
-    for level, gram in enumerate(grams):
         exact = level_moments(gram, classes, unpaired)
+        blocks.append(exact)
+        clips = gram.products.shape[2]
+        places = np.concatenate([np.arange(clips), most + np.arange(extra)])
+        member = np.zeros((most + extra, size), bool)
+        member[places] = exact.member
+        members.append(member)
+        components.append((_class_vectors(gram, classes, unpaired), places))
+    member = np.concatenate(members, 1)
+    parts = 1 if grams[0].splits is None else grams[0].splits.shape[1]
+    width = grams[0].folded.shape[-1]  # type: ignore[union-attr]
+    sums = np.concatenate([part.sum(0, dtype=float) for part, _ in components])
+    toward, same = np.zeros((2, len(member), *[size * len(grams)] * 2))
+    own = np.zeros((parts, *same.shape[1:]))
+    for clip in range(len(member)):
+        rows = np.zeros((size * len(grams), width))
+        for level, (vectors, places) in enumerate(components):
+            at = np.flatnonzero(places == clip)
+            if len(at):
+                rows[level * size : (level + 1) * size] = vectors[at[0]]
+        toward[clip] = rows @ sums.T
+        same[clip] = rows @ rows.T
+        if parts > 1:
+            own += _by_part(rows, parts)
+    splits: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    if parts > 1:
+        splits = _split_products(_by_part(sums, parts), own, member)
+    for level, exact in enumerate(blocks):
         block = slice(level * size, (level + 1) * size)
-        toward[:, block, block] = exact.toward
-        same[:, block, block] = exact.same
-    return Moments(toward, same, np.tile(member, (1, levels)))
+        rows = components[level][1]
+        toward[rows, block, block] = exact.toward
+        same[rows, block, block] = exact.same
+    return Moments(toward, same, member, *splits)
+
+
+def _class_vectors(
+    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
+) -> np.ndarray:
+    """Arrange folded gradients as ``[clips, classes, D]``, 0 where there is none."""
+    assert gram.folded is not None
+    parts = [gram.folded[pooled].mean(0) for pooled in classes.values()]
+    if gram.others_folded is not None:
+        parts += [gram.others_folded[places] for places in unpaired.values()]
+    rows, member = _members(gram.folded.shape[1], classes, unpaired)
+    found = np.zeros((*member.shape, gram.folded.shape[-1]), gram.folded.dtype)
+    for (k, clip), vector in zip(rows, np.concatenate(parts)):
+        found[clip, k] = vector
+    return found
+
+
+def _by_part(rows: np.ndarray, parts: int) -> np.ndarray:
+    """Multiply rows ``[K, D]`` by each part of their numbers alone ``[S, K, K]``."""
+    some = np.moveaxis(rows.reshape(len(rows), parts, -1), 1, 0)
+    return some @ np.swapaxes(some, 1, 2)
+
+
+def _split_products(
+    sums: np.ndarray, own: np.ndarray, member: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return debiased products and mean squared norms by each part of the sketch.
+
+    Args:
+        sums: Products of the sums over clips ``[S, K, K]``.
+        own: Sums over clips of products of a clip with itself ``[S, K, K]``.
+        member: Whether clip t belongs to component a ``[T, K]``.
+
+    Returns:
+        ``[S, K, K]`` and ``[S, K]``.
+    """
+    counts = member.sum(0).astype(float)
+    pairs = np.outer(counts, counts) - member.T.astype(float) @ member
+    squares = np.diagonal(own, axis1=1, axis2=2) / counts
+    return len(own) * (sums - own) / pairs, len(own) * squares
 
 
 def cross_cosines(moments: Moments, classes: int) -> np.ndarray:
@@ -216,8 +291,24 @@ def _class_products(
     return np.block(blocks)
 
 
+def _level_splits(
+    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return what `_split_products` does for one level, None for exact gradients."""
+    if gram.splits is None:
+        return None, None
+    vectors = _class_vectors(gram, classes, unpaired).astype(float)
+    parts = gram.splits.shape[1]
+    _, member = _members(gram.products.shape[2], classes, unpaired)
+    own = np.sum([_by_part(rows, parts) for rows in vectors], axis=0)
+    return _split_products(_by_part(vectors.sum(0), parts), own, member)
+
+
 def _collect(
-    whole: np.ndarray, rows: list[tuple[int, int]], member: np.ndarray
+    whole: np.ndarray,
+    rows: list[tuple[int, int]],
+    member: np.ndarray,
+    splits: tuple[np.ndarray | None, np.ndarray | None],
 ) -> Moments:
     """Sum up the products of class rows."""
     clips, size = member.shape
@@ -232,20 +323,4 @@ def _collect(
     for clip, places in of_clip.items():
         names = [rows[row][0] for row in places]
         same[clip][np.ix_(names, names)] = whole[np.ix_(places, places)]
-    return Moments(toward, same, member)
-
-
-def _by_clip(
-    part: np.ndarray, rows: list[tuple[int, int]], clips: int, size: int
-) -> np.ndarray:
-    """Arrange class rows as ``[clips, classes, D]``, 0 where there is none."""
-    found = np.zeros((clips, size, part.shape[1]))
-    for row, (k, clip) in enumerate(rows):
-        found[clip, k] = part[row]
-    return found
-
-
-def _by_class(part: np.ndarray, rows: list[tuple[int, int]], size: int) -> np.ndarray:
-    """Arrange class rows as ``[classes, clips, D]``."""
-    clips = 1 + max(clip for _, clip in rows)
-    return np.swapaxes(_by_clip(part, rows, clips, size), 0, 1)
+    return Moments(toward, same, member, *splits)

@@ -12,9 +12,10 @@ import numpy as np
 from tqd_probe import probing
 from tqd_probe.errors import InputError
 from tqd_probe.forecast import Forecast, forecast
-from tqd_probe.results import subjects
+from tqd_probe.processes import Processes
 from tqd_probe.settings import RunSettings
 from tqd_probe.similarity import GoldenLevel, LevelStatistics
+from tqd_probe.subjects import subjects
 
 PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 32, 2, 3
 DRAWS = (1, 2, 4)
@@ -30,7 +31,7 @@ class Pilot:
         forecasts: Forecasts by class or degradation, per level.
         clips: Clips of the pilot.
         versions: Versions per clip.
-        seconds: Time of one clip gradient.
+        seconds: Time of one clip gradient in one process.
     """
 
     sigmas: np.ndarray
@@ -59,12 +60,16 @@ def run_pilot(settings: RunSettings) -> Pilot:
     chosen = np.unique(
         np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
     )
-    with tempfile.TemporaryDirectory() as folder:
+    who = Processes.joined(settings.device)
+    with tempfile.TemporaryDirectory() as own:  # all processes use the first one's
+        folder = who.main_says(lambda: own)
+        assert folder is not None
         pilot = settings.model_copy(
             update={
                 "out": Path(folder) / "pilot",
                 "num_clips": min(settings.num_clips or PILOT_CLIPS, PILOT_CLIPS),
                 "draws": PILOT_DRAWS,
+                "adaptive": False,
                 "levels": ",".join(repr(float(sigmas[i])) for i in chosen)
                 if len(chosen) > 1
                 else repr(float(sigmas[0])) + ",0.999999",
@@ -76,6 +81,7 @@ def run_pilot(settings: RunSettings) -> Pilot:
             probing.run(probe)
             spent = time.perf_counter() - began
             grams = [probe.level(i).all_groups() for i in range(len(probe.sigmas))]
+            who.barrier()
         finally:
             probe.store.release()
     levels = [
@@ -90,7 +96,7 @@ def run_pilot(settings: RunSettings) -> Pilot:
         probe.sigmas[: len(chosen)],
         [levels[i].golden() for i in keep],
         [{n: forecast(levels[i], rows) for n, rows in names.items()} for i in keep],
-        *(clips, versions, spent / passes),
+        *(clips, versions, spent * who.world / passes),
     )
 
 

@@ -14,7 +14,7 @@ from tqd_probe.bands import (
     fit_beta,
     fit_logit_offset,
 )
-from tqd_probe.clips.degradations import CONTROL, Degradation
+from tqd_probe.cost import predicted
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.moments import cross_cosines, joint_moments, level_moments
 from tqd_probe.noise import logsnr
@@ -22,6 +22,7 @@ from tqd_probe.probing import Probe
 from tqd_probe.readers import read_pool, read_range
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.similarity import LevelStatistics
+from tqd_probe.subjects import subjects
 from tqd_probe.version import __version__
 from tqd_probe.weights import MixtureOptions, measure_mixture
 
@@ -35,25 +36,6 @@ CURVES = (
     "bias2",
     "bias2_ci",
 )
-
-
-def subjects(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
-    """Name what is compared with golden: classes first, then each degradation.
-
-    Args:
-        degradations: The degradations in the order of the Gram matrices.
-
-    Returns:
-        Indices of the pooled conditions (0 is golden) by name. Controls stand for
-        themselves and belong to no class.
-    """
-    classes: dict[str, list[int]] = {}
-    for index, each in enumerate(degradations, start=1):
-        if each.kind != CONTROL:
-            classes.setdefault(each.kind, []).append(index)
-    order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
-    alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
-    return {**{name: classes[name] for name in order}, **alone}
 
 
 def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
@@ -166,6 +148,7 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
             "quarantine": encoded.quarantine,
         },
         "covered_share": probe.covered_share,
+        "cost": predicted(probe, levels),
         "golden": golden,
         "subjects": described,
         "modules": modules,

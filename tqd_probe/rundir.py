@@ -13,6 +13,7 @@ from typing import IO, Any
 from tqd_probe.errors import ConfigurationChanged, InputError
 from tqd_probe.files import digest, read_json, write_json
 from tqd_probe.gradients.store import GradientStore
+from tqd_probe.processes import Processes
 from tqd_probe.settings import ProbeSettings, RunSettings
 from tqd_probe.version import __version__
 
@@ -109,6 +110,32 @@ def claim(
     if known is None or changed:
         write_json(note, description)
     return GradientStore(folder, gradients, lock)
+
+
+def shared_claim(
+    out: Path,
+    description: dict[str, Any],
+    gradients: str,
+    overwrite: bool,
+    who: Processes,
+) -> GradientStore:
+    """Take a run directory for all processes: the first claims it, the others join.
+
+    Args:
+        out: The run directory.
+        description: Content of ``run.json``.
+        gradients: Fingerprint of everything that shapes gradients.
+        overwrite: Replace a run of another configuration.
+        who: The processes that share the run.
+
+    Returns:
+        This process's view of the run's gradient store.
+    """
+    stores: list[GradientStore] = []
+    who.main_says(lambda: stores.append(claim(out, description, gradients, overwrite)))
+    if stores:
+        return stores[0]
+    return GradientStore(out / "gradients", gradients, clean=False)
 
 
 def _is_run(known: Any) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
+from tqd_probe.draws import Probe, draw_batch, draw_losses
 from tqd_probe.errors import GradientError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.models.base import Conditioned, per_clip_loss
-from tqd_probe.probing import Probe, draw_batch, draw_losses
 
 AGREEMENT = {"fp32": 1e-3, "bf16": 0.1}
 DrawLosses = Callable[[int, list[str]], Callable[[], torch.Tensor]]
@@ -78,6 +78,8 @@ def check_steadiness(found: dict[str, float], allowed: float) -> None:
 def self_check(probe: Probe) -> dict[str, Any]:
     """Compare the engine with `torch.func` in float64 on two draws of the probe.
 
+    A sketching engine is compared with the sketch of the oracle's gradients.
+
     Args:
         probe: The probe.
 
@@ -90,7 +92,7 @@ def self_check(probe: Probe) -> dict[str, Any]:
         GradientError: If they disagree by more than the number type explains.
     """
     model, layout = probe.model, probe.layout
-    engine = GradientCapture(model.network, layout)
+    engine = probe.engine(plain=True)
     sigma = float(probe.sigmas[len(probe.sigmas) // 2])
     errors, jvp_errors, slope_errors = [], [], []
     for clip in (0, 1):
@@ -114,7 +116,8 @@ def self_check(probe: Probe) -> dict[str, Any]:
             levels.double(),
         )
         truth = reference.per_clip(model.network, layout, loss, value)
-        gap = (found.double() - truth).norm(dim=1) / truth.norm(dim=1)
+        right = probe.sketch.of_flat(truth) if probe.sketched else truth
+        gap = (found.double() - right).norm(dim=1) / right.norm(dim=1)
         errors.append(float(gap.max()))
         direction = truth.mean(0)
         products = reference.directional(model.network, layout, loss, value, direction)

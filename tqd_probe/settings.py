@@ -63,8 +63,21 @@ class ProbeSettings(BaseModel):
     vq_min: float | None = Field(
         default=None, ge=0, le=1, description="least visual quality of a good clip"
     )
-    sketch: Literal["exact"] = Field(
-        default="exact", description="what is kept of a gradient: all of it"
+    sketch: str = Field(
+        default="auto",
+        description="what is kept of a gradient: exact (all of it), or a random sketch"
+        " of that many numbers; auto: exact up to 2 million probed parameters, else"
+        " 16384",
+    )
+    exact_norms: bool = Field(
+        default=False,
+        description="with a sketch, form each layer's gradient in passing, so that"
+        " norms are exact; costs about a third more time",
+    )
+    adaptive: bool = Field(
+        default=False,
+        description="look after 8 clips, after all, and after each further draw: levels"
+        " that are clearly inside or outside every band stop",
     )
     params: str = Field(
         default="all", description="'all', or a regular expression of parameter names"
@@ -142,6 +155,17 @@ class ProbeSettings(BaseModel):
         ge=0,
         description="clips that may fail to decode before the run stops",
     )
+
+    @field_validator("sketch")
+    @classmethod
+    def _sketch(cls, text: str) -> str:
+        number = text.isascii() and text.isdigit() and len(text) < 9
+        if text not in ("auto", "exact") and not (number and int(text) > 0):
+            raise ValueError(
+                f"{text!r}: give auto, exact, or the numbers kept per gradient such as"
+                " 16384"
+            )
+        return text
 
     @field_validator("levels")
     @classmethod
@@ -242,8 +266,16 @@ class RunSettings(ProbeSettings):
     out: Path | None = Field(
         default=None, description="run directory (default: runs/NAME-HASH); resumes"
     )
-    batch_size: int = Field(
-        default=8, ge=1, description="clip versions per forward and backward pass"
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="clip versions per forward and backward pass (default: all"
+        " versions of a clip, or as many as a trial pass says fit into memory)",
+    )
+    checkpointing: bool = Field(
+        default=False,
+        description="recompute activations in the backward pass: much less memory,"
+        " about a third more time",
     )
     device: str = Field(default="cpu", description="torch device, such as cuda:0")
     cache: Path | None = Field(

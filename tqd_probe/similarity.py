@@ -8,7 +8,8 @@ With N clips, sums run over pairs of *different* clips only (U-statistics; Hoeff
     bias2 = U_gg - 2 U_gd + U_dd
 
 Unpaired classes have clips of their own: then U_gd is a mean over all pairs. Intervals
-leave out clips, never draws; see `intervals`.
+leave out clips, never draws; see `intervals`. Sketched gradients add an error that does
+not depend on the clips: the parts of the sketch tell it, and it is added.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from scipy.stats import norm
 
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.intervals import (
+    LEAST_SHARE,
     Interval,
     covariances,
     mean_interval,
     quantile,
     ratio_interval,
+    sketch_covariance,
     symmetric,
     two_sample_covariances,
 )
@@ -46,6 +49,8 @@ class Similarity:
         norm_ratio_ci: Confidence interval of the norm ratio.
         bias2: Debiased squared distance of the mean gradients.
         bias2_ci: Confidence interval of `bias2`.
+        sketch_error: Standard error of the cosine that the sketch adds; part of the
+            intervals. 0 for exact gradients.
     """
 
     cosine: float
@@ -55,6 +60,7 @@ class Similarity:
     norm_ratio_ci: Interval
     bias2: float
     bias2_ci: Interval
+    sketch_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,8 @@ class LevelStatistics:
         self.losses = gram.losses
         self.others = None if gram.others is None else gram.others[group]
         self.among = None if gram.among is None else gram.among[group]
+        self.splits = None if gram.splits is None else gram.splits[group]
+        self._sketch, self._group = gram.sketch, group
         self.confidence = confidence
         self.clips = self.products.shape[1]
         self._golden = self.products[0, :, 0, :]
@@ -154,7 +162,24 @@ class LevelStatistics:
             covariances(kernels),
             quantile(self.clips, self.confidence),
             mixed.mean() / np.sqrt(self._golden.mean() * own.mean()),
+            self.class_splits(conditions),
+            self.confidence,
         )
+
+    def class_splits(self, conditions: list[int]) -> np.ndarray | None:
+        """Return U_gg, U_gd and U_dd by each part of the sketch alone.
+
+        Args:
+            conditions: Indices of the degradations the class pools.
+
+        Returns:
+            ``[S, 3]``; None for exact gradients.
+        """
+        if self.splits is None:
+            return None
+        own = self.splits[:, conditions][:, :, conditions].mean((1, 2))
+        mixed = self.splits[:, 0, conditions].mean(1)
+        return np.stack([self.splits[:, 0, 0], mixed, own], 1)
 
     def compare_unpaired(self, rows: list[int]) -> Similarity:
         """Compare a class of clips of its own with golden.
@@ -191,6 +216,8 @@ class LevelStatistics:
             found,
             reach,
             cross.mean() / np.sqrt(self._golden.mean() * own.mean()),
+            self._unpaired_splits(rows),
+            self.confidence,
         )
         if least >= LEAST_CLIPS:
             return compared
@@ -198,6 +225,12 @@ class LevelStatistics:
         return replace(
             compared, cosine_ci=nothing, norm_ratio_ci=nothing, bias2_ci=nothing
         )
+
+    def _unpaired_splits(self, rows: list[int]) -> np.ndarray | None:
+        if self.splits is None or self._sketch is None:
+            return None
+        pairs = self._sketch.unpaired_pair_means(self._group, rows)
+        return np.stack([self.splits[:, 0, 0], *pairs], 1)
 
     def golden(self) -> GoldenLevel:
         """Describe the golden gradients: signal, noise, resolution.
@@ -208,8 +241,11 @@ class LevelStatistics:
         gram = self._golden
         signal = u_statistic(gram)
         unbiased, jackknife = (x[0, 0] for x in covariances(symmetric(gram)[None]))
-
         reach = quantile(self.clips, self.confidence)
+        if self.splits is not None:
+            splits = self.splits[:, 0, :1]
+            more = sketch_covariance(splits, reach, self.confidence)[0, 0]
+            unbiased, jackknife = unbiased + more, jackknife + more / LEAST_SHARE
         bounds = _floats(mean_interval(np.array(signal), unbiased, jackknife, reach))
         variance = float(np.trace(gram)) / self.clips - signal
         between, within = split_variance(self.draws[0], signal)
@@ -233,10 +269,17 @@ def _similarity(
     errors: tuple[np.ndarray, np.ndarray],
     reach: float,
     naive: float,
+    splits: np.ndarray | None,
+    confidence: float,
 ) -> Similarity:
     """Put the comparison together from U_gg, U_gd, U_dd and their covariances."""
     gg, gd, dd = estimates
     unbiased, jackknife = errors
+    error = 0.0
+    if splits is not None:
+        more = sketch_covariance(splits, reach, confidence)
+        unbiased, jackknife = unbiased + more, jackknife + more / LEAST_SHARE
+        error = _cosine_error(splits)
     nothing = (float("nan"), float("nan"))
     cosine, ratio = float("nan"), float("nan")
     cosine_ci, ratio_ci = nothing, nothing
@@ -266,7 +309,18 @@ def _similarity(
         norm_ratio_ci=ratio_ci,
         bias2=distance,
         bias2_ci=_floats(around),
+        sketch_error=error,
     )
+
+
+def _cosine_error(splits: np.ndarray) -> float:
+    """Return the jackknife error of the cosine over the parts of a sketch."""
+    count = len(splits)
+    gg, gd, dd = ((splits.sum(0) - splits) / (count - 1)).T
+    with np.errstate(invalid="ignore"):
+        cosines = gd / np.sqrt(np.where((gg > 0) & (dd > 0), gg * dd, np.nan))
+    gaps = cosines - cosines.mean()
+    return float(np.sqrt((count - 1) / count * (gaps**2).sum()))
 
 
 def _floats(pair: tuple[np.ndarray, ...]) -> Interval:

@@ -241,3 +241,21 @@ def test_input_changed_in_place_is_refused():
     engine = GradientCapture(network, layout_of(network))
     with pytest.raises(GradientError, match="changed in place"):
         engine.per_clip(lambda: network(torch.ones(4, 3)).sum(1), 4)
+
+
+def test_sharded_parameters_are_refused(tmp_path):
+    """A real FSDP module, of one process."""
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    network = nn.Sequential(nn.Linear(3, 3))
+    dist.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        fully_shard(network, mesh=init_device_mesh("cpu", (1,)))
+        with pytest.raises(GradientError, match=r"0.weight: sharded over processes"):
+            GradientCapture(network, layout_of(network))
+    finally:
+        dist.destroy_process_group()

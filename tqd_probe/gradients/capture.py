@@ -1,8 +1,9 @@
 """One capture engine: per-clip gradients of a batch in one forward and backward.
 
 Hooks keep each layer's input and meet the gradient of its output; the layer's rule
-(`layers.py`) turns the two into one gradient per clip. Autograd itself then has no
-weight gradient left to compute, so capture costs about what a plain backward does.
+(`layers.py`) turns the two into one gradient per clip, or hands both to the sink, which
+sketches the gradient without forming it (`sinks.py`). Autograd itself then has no
+weight gradient left to compute, so capture costs no more than a plain backward does.
 Bare parameters are captured by `bare.py`. Fused attention and gradient checkpointing
 stay as they are. Products and sums are float32 (float64 for a float64 network).
 """
@@ -15,13 +16,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from tqd_probe.errors import GradientError
 from tqd_probe.gradients.bare import BareParameter
-from tqd_probe.gradients.layers import Rule, rule_of
+from tqd_probe.gradients.layers import Factors, Rule, factors_of, rule_of
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.sinks import Captured, Sink, Whole
 
 Losses = Callable[[], Tensor]
+SHARDED = ("DTensor", "FlatParameter")
 
 
 class _Anchor(torch.autograd.Function):
@@ -43,23 +47,35 @@ class GradientCapture:
     network must treat clips independently (no batch norm) and keep them in front.
     """
 
-    def __init__(self, network: nn.Module, layout: Layout) -> None:
+    def __init__(
+        self, network: nn.Module, layout: Layout, sink: Sink | None = None
+    ) -> None:
         """Plan the capture.
 
         Args:
             network: The network.
             layout: The parameters to capture and their order.
+            sink: What becomes of the gradients; whole ones are kept by default.
 
         Raises:
-            GradientError: If the network mixes clips (batch norm).
+            GradientError: If the network mixes clips (batch norm), or its parameters
+                are sharded over processes (FSDP).
         """
         self.network, self.layout = network, layout
+        self.sink: Sink = Whole(layout) if sink is None else sink
         self._clips = [0]
-        self._buffer = torch.empty(0)
-        self._seen: set[str] = set()
+        self._wide = torch.float32
         names: dict[int, str] = {}
         for name, parameter in network.named_parameters():
             names[id(parameter)] = name
+            if type(parameter).__name__ in SHARDED or isinstance(
+                parameter.data, DTensor
+            ):
+                raise GradientError(
+                    f"parameter {name}: sharded over processes (FSDP), which per-clip"
+                    " capture cannot read; load the whole network on each device, with"
+                    " --dtype bf16 and --checkpointing if memory is short"
+                )
         self._layers: list[tuple[nn.Module, Rule, dict[str, str]]] = []
         self._bare: list[tuple[nn.Module, str, str]] = []
         for path, module in network.named_modules():
@@ -86,17 +102,31 @@ class GradientCapture:
             clips: Number of clips in the batch.
 
         Returns:
-            Gradients ``[clips, layout.size]`` and losses ``[clips]``, detached.
+            Gradients (or sketches) ``[clips, ...]`` and losses ``[clips]``, detached.
 
         Raises:
             GradientError: If a layer sees the clips other than in front, its input
                 was changed in place, or a parameter is used in an unknown way.
         """
+        found = self.capture(losses, clips)
+        return found.gradients, found.losses
+
+    def capture(self, losses: Losses, clips: int) -> Captured:
+        """Run one batch and return all that the sink kept of it.
+
+        Args:
+            losses: Runs the network and returns the clips' losses ``[clips]``.
+            clips: Number of clips in the batch.
+
+        Returns:
+            Gradients or sketches, norms, losses and products.
+
+        Raises:
+            GradientError: As `per_clip`.
+        """
         first = next(self.network.parameters())
-        wide = torch.promote_types(first.dtype, torch.float32)
-        shape = (clips, self.layout.size)
-        self._buffer = torch.zeros(shape, dtype=wide, device=first.device)
-        self._seen.clear()
+        self._wide = torch.promote_types(first.dtype, torch.float32)
+        self.sink.start(clips, self._wide, first.device)
         self._clips[0] = clips
         with self._attached(), torch.enable_grad():
             values = losses()
@@ -105,8 +135,7 @@ class GradientCapture:
                     f"losses have shape {tuple(values.shape)}, expected ({clips},)"
                 )
             values.sum().backward()
-        gradients, self._buffer = self._buffer, torch.empty(0)
-        return gradients, values.detach()
+        return self.sink.finish(values.detach())
 
     def covered_share(self, losses: Losses, clips: int) -> float:
         """Compare the captured sum over clips with plain autograd's gradient.
@@ -118,6 +147,7 @@ class GradientCapture:
         Returns:
             ``1 - |captured - plain|^2 / |plain|^2`` over the laid-out parameters: 1
             when all is captured, less by the share of whatever is missing or wrong.
+            With a sketching sink both are sketched, and the share is an estimate.
 
         Raises:
             GradientError: If the gradient is zero, so that there is no share.
@@ -135,14 +165,11 @@ class GradientCapture:
         finally:
             for parameter, needed in zip(known.values(), before):
                 parameter.requires_grad_(needed)
-        flat = torch.cat(
-            [
-                torch.zeros(p.numel(), dtype=torch.float64, device=captured.device)
-                if g is None
-                else g.double().flatten()
-                for p, g in zip(wanted, plain)
-            ]
-        )
+        self.sink.start(1, self._wide, captured.device)
+        for name, gradient in zip(self.layout.parameters, plain):
+            if gradient is not None:
+                self.sink.record(name, gradient[None].to(self._wide))
+        flat = self.sink.finish(total.detach()).gradients[0].double()
         norm = flat.square().sum()
         if norm == 0:
             raise GradientError("the gradient of all probed parameters is zero")
@@ -157,7 +184,8 @@ class GradientCapture:
             for parameter, _ in needed:
                 parameter.requires_grad_(False)
             for module, rule, own in self._layers:
-                handles.append(module.register_forward_hook(self._hook(rule, own)))
+                hook = self._hook(rule, factors_of(module), own)
+                handles.append(module.register_forward_hook(hook))
             for module, key, name in self._bare:
                 original = module._parameters[key]
                 assert original is not None
@@ -178,23 +206,17 @@ class GradientCapture:
                 parameter.requires_grad_(flag)
 
     def _recorder(self, name: str) -> Callable[[Tensor], None]:
-        """Add per-clip gradients of one parameter to the buffer."""
-        start, stop = self.layout.parameters[name]
+        """Hand per-clip gradients of one parameter to the sink."""
+        return lambda gradients: self.sink.record(name, gradients)
 
-        def record(gradients: Tensor) -> None:
-            part = self._buffer[:, start:stop]
-            rows = gradients.reshape(len(part), -1).to(part.dtype)
-            if name in self._seen:  # a shared parameter collects every use
-                part += rows
-            else:
-                part.copy_(rows)
-                self._seen.add(name)
-
-        return record
-
-    def _hook(self, rule: Rule, own: dict[str, str]) -> Callable[..., Any]:
+    def _hook(
+        self, rule: Rule, factors: Factors | None, own: dict[str, str]
+    ) -> Callable[..., Any]:
         """Make the forward hook of one layer."""
         recorders = {key: self._recorder(name) for key, name in own.items()}
+        weight = own.get("weight")
+        unformed = factors is not None and weight is not None
+        unformed = unformed and self.sink.takes_factors(weight)
         label = next(iter(own.values()))
 
         def forward(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Any:
@@ -220,8 +242,14 @@ class GradientCapture:
                         f"{label}: its input was changed in place after use; leave the"
                         " layer out with --params"
                     )
-                wide = self._buffer.dtype
-                found = rule(module, x.to(wide), grad.to(wide), clips)
+                arguments = module, x.to(self._wide), grad.to(self._wide), clips
+                if unformed:
+                    left, right = factors(*arguments)
+                    self.sink.record_factors(weight, left, right)
+                    if "bias" in recorders:
+                        recorders["bias"](left.sum(1))
+                    return
+                found = rule(*arguments)
                 for key, record in recorders.items():
                     record(found[key])
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tqd_probe.gradients.fold import Fold
+
+if TYPE_CHECKING:
+    from tqd_probe.gradients.level_sketch import LevelSketch
 
 Columns = Callable[[int, int], np.ndarray]
 
@@ -26,13 +30,16 @@ class LevelGram:
         toward: ``[groups, conditions, clips, draws]``: products of every draw with the
             sum of the golden gradients of all *other* clips.
         folded: ``[conditions, clips, D]``, float32: the gradients of all groups side by
-            side, folded to D numbers, for products between levels.
+            side, folded (or sketched) to D numbers, for products between levels.
         others: ``[groups, unpaired, conditions, clips]``: products of the unpaired
             clips (M of them, maybe none) with the paired ones.
         among: ``[groups, unpaired, unpaired]``: products among them.
         others_draws: ``[groups, unpaired, draws, draws]``.
         others_toward: ``[groups, unpaired, draws]``: with the sum over golden clips.
         others_folded: ``[unpaired, D]``.
+        splits: ``[groups, S, conditions, conditions]``: means of products over pairs of
+            different clips by each part of the sketch alone; None for exact products.
+        sketch: The sketches that the products were computed from; not stored again.
     """
 
     groups: tuple[str, ...]
@@ -46,6 +53,8 @@ class LevelGram:
     others_draws: np.ndarray | None = None
     others_toward: np.ndarray | None = None
     others_folded: np.ndarray | None = None
+    splits: np.ndarray | None = None
+    sketch: LevelSketch | None = None
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the content as arrays by name.
@@ -57,7 +66,7 @@ class LevelGram:
         held = {
             key: value
             for key, value in vars(self).items()
-            if key != "groups" and value is not None
+            if key not in ("groups", "sketch") and value is not None
         }
         return {"groups": names, **held}
 
@@ -72,7 +81,8 @@ class LevelGram:
             The matrices.
         """
         names = tuple(tensors["groups"].tobytes().decode().split("\n"))
-        return LevelGram(names, **{k: v for k, v in tensors.items() if k != "groups"})
+        held: dict[str, Any] = {k: v for k, v in tensors.items() if k != "groups"}
+        return LevelGram(names, **held)
 
     def all_groups(self) -> LevelGram:
         """Add the module groups up: gradients side by side have summed products.
@@ -80,11 +90,16 @@ class LevelGram:
         Returns:
             Matrices with the one group ``all``.
         """
-        added = {
+        added: dict[str, Any] = {
             key: value if key in UNGROUPED else value.sum(0, keepdims=True)
             for key, value in vars(self).items()
-            if key != "groups" and value is not None
+            if key not in ("groups", "sketch") and value is not None
         }
+        if self.sketch is not None:
+            whole = self.sketch.all_groups()
+            added |= {"sketch": whole, "folded": whole.values}
+            if whole.others is not None:
+                added["others_folded"] = whole.others
         return LevelGram(("all",), **added)
 
 
@@ -145,7 +160,7 @@ def reduce_level(
             folds.add(at, rows)
         for key, value in sums.items():
             found.setdefault(key, []).append(value)
-    stacked = {key: np.stack(parts) for key, parts in found.items()}
+    stacked: dict[str, Any] = {key: np.stack(parts) for key, parts in found.items()}
     shape = (len(groups), conditions, clips, conditions, clips)
     stacked["products"] = stacked["products"].reshape(shape)
     stacked["others"] = stacked["others"].reshape(len(groups), -1, conditions, clips)

@@ -15,6 +15,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Rule = Callable[[nn.Module, Tensor, Tensor, int], dict[str, Tensor]]
+Factors = Callable[[nn.Module, Tensor, Tensor, int], tuple[Tensor, Tensor]]
+
+
+def linear_factors(
+    layer: nn.Module, x: Tensor, g: Tensor, clips: int
+) -> tuple[Tensor, Tensor]:
+    """Linear: the factors of ``dW_b = sum_t left_bt right_bt^T``.
+
+    Args:
+        layer: An `nn.Linear`.
+        x: Input ``[clips * k, ..., in]``.
+        g: Gradient of the output ``[clips * k, ..., out]``.
+        clips: Number of clips.
+
+    Returns:
+        ``left [clips, tokens, out]`` and ``right [clips, tokens, in]``.
+    """
+    return g.reshape(clips, -1, g.shape[-1]), x.reshape(clips, -1, x.shape[-1])
 
 
 def linear(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
@@ -29,10 +47,10 @@ def linear(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tens
     Returns:
         ``weight [clips, out, in]`` and, where the layer has one, ``bias``.
     """
-    x, g = x.reshape(clips, -1, x.shape[-1]), g.reshape(clips, -1, g.shape[-1])
-    out = {"weight": torch.bmm(g.transpose(1, 2), x)}
+    left, right = linear_factors(layer, x, g, clips)
+    out = {"weight": torch.bmm(left.transpose(1, 2), right)}
     if layer.bias is not None:
-        out["bias"] = g.sum(1)
+        out["bias"] = left.sum(1)
     return out
 
 
@@ -172,6 +190,24 @@ RULES: dict[type[nn.Module], Rule] = {
     DiffusersRMSNorm: rms_norm,
     nn.Embedding: embedding,
 }
+
+
+FACTORS: dict[type[nn.Module], Factors] = {nn.Linear: linear_factors}
+
+
+def factors_of(layer: nn.Module) -> Factors | None:
+    """Find what factors a layer's weight gradient.
+
+    Args:
+        layer: Any module.
+
+    Returns:
+        The function, or None where only the gradient itself is known.
+    """
+    for kind, factors in FACTORS.items():
+        if isinstance(layer, kind) and rule_of(layer) is RULES[kind]:
+            return factors
+    return None
 
 
 def rule_of(layer: nn.Module) -> Rule | None:

@@ -1,10 +1,13 @@
-"""The gradient store: one shard per draw, one Gram matrix per finished level.
+"""The gradient store: one shard per draw, two small files per finished level.
 
-A shard holds the gradients of all versions of one clip under one noise sample. When
-a level has all its shards they are reduced to Gram matrices per module group, which
-is all that statistics need, and removed. Every file is written whole and carries a
-checksum; a killed run resumes at the draw where it stopped and ends with the same
-bytes, because statistics are always computed from what was read back.
+A shard holds the gradients, or their sketches, of all versions of one clip under one
+noise sample. When a level has all its shards they are reduced and removed: to a sketch
+per clip and version, and to products per module group, which is all that statistics
+need (with sketched gradients the Gram matrices are computed from the sketches when
+read, so that the store grows with the clips and not with their square). Every file is
+written whole and carries a checksum; a killed run resumes at the draw where it stopped
+and ends with the same bytes, because statistics are always computed from what was read
+back.
 """
 
 from __future__ import annotations
@@ -15,21 +18,26 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from safetensors import safe_open
 
 from tqd_probe.errors import ConfigurationChanged, InputError
 from tqd_probe.files import read_json, write_json
-from tqd_probe.gradients.gram import LevelGram, reduce_level
+from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.level_sketch import LevelSketch
+from tqd_probe.gradients.shards import Shards, gram_of, reduce_shards
+from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.tensors import Tensors, read_tensors, write_tensors
-
-BLOCK = 1 << 24  # gradient entries held in memory at once, in float64: 128 MiB
 
 
 class GradientStore:
     """Shards and Gram matrices of one run."""
 
     def __init__(
-        self, folder: Path, fingerprint: str, lock: IO[str] | None = None
+        self,
+        folder: Path,
+        fingerprint: str,
+        lock: IO[str] | None = None,
+        clean: bool = True,
     ) -> None:
         """Open or create a store.
 
@@ -37,6 +45,8 @@ class GradientStore:
             folder: The run's ``gradients/`` folder.
             fingerprint: Hash of everything that shapes the gradients.
             lock: Open lock file of the run, closed by `release`.
+            clean: Remove what a killed run left half-written; only while no other
+                process writes.
 
         Raises:
             ConfigurationChanged: If the folder holds gradients of another
@@ -52,8 +62,9 @@ class GradientStore:
                 )
         else:
             write_json(note, {"fingerprint": fingerprint})
-        for part in folder.rglob(".*.part"):  # left by a killed run
-            part.unlink(missing_ok=True)
+        if clean:
+            for part in folder.rglob(".*.part"):  # left by a killed run
+                part.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let other processes work in the run directory."""
@@ -106,6 +117,49 @@ class GradientStore:
             )
         return share
 
+    def note(
+        self, name: str, fields: tuple[str, ...], make: Callable[[], dict[str, int]]
+    ) -> dict[str, int]:
+        """Return a small record of positive counts, made once.
+
+        Args:
+            name: Name of the record.
+            fields: What it holds.
+            make: Makes it, when the store does not have it yet.
+
+        Returns:
+            The record.
+
+        Raises:
+            InputError: If the stored record is damaged.
+        """
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            write_json(path, make())
+        value = read_json(path, "a record of the run")
+        good = isinstance(value, dict) and set(value) == set(fields)
+        if not good or not all(isinstance(n, int) and n > 0 for n in value.values()):
+            raise InputError(
+                f"{path}: not a record of counts; delete this file and run the same"
+                " command again"
+            )
+        return value
+
+    def count_draws(self, level: int, paired: int) -> tuple[int, int]:
+        """Count the stored draws of a level that is not finished.
+
+        Args:
+            level: Index of the level.
+            paired: Number of paired clips.
+
+        Returns:
+            Shards of paired clips, and of unpaired ones.
+        """
+        folder = self.folder / f"level-{level:02d}"
+        clips = [int(path.name[5:9]) for path in folder.glob("clip-*.safetensors")]
+        first = sum(clip < paired for clip in clips)
+        return first, len(clips) - first
+
     def _shard(self, level: int, clip: int, draw: int) -> Path:
         return (
             self.folder
@@ -116,6 +170,9 @@ class GradientStore:
     def _gram(self, level: int) -> Path:
         return self.folder / f"gram-{level:02d}.safetensors"
 
+    def _sketches(self, level: int) -> Path:
+        return self.folder / f"sketch-{level:02d}.safetensors"
+
     def has_level(self, level: int) -> bool:
         """Say whether a level is finished.
 
@@ -123,9 +180,9 @@ class GradientStore:
             level: Index of the level.
 
         Returns:
-            True if its Gram matrices are stored.
+            True if its products and sketches are stored.
         """
-        return self._gram(level).exists()
+        return self._gram(level).exists() and self._sketches(level).exists()
 
     def has_draw(self, level: int, clip: int, draw: int) -> bool:
         """Say whether a draw's gradients are stored.
@@ -147,6 +204,7 @@ class GradientStore:
         draw: int,
         gradients: np.ndarray,
         losses: np.ndarray,
+        norms: np.ndarray | None = None,
     ) -> None:
         """Store the gradients of all versions of one clip under one noise sample.
 
@@ -154,14 +212,16 @@ class GradientStore:
             level: Index of the level.
             clip: Index of the clip.
             draw: Index of the noise sample.
-            gradients: float32 ``[conditions, size]``.
+            gradients: float32 ``[conditions, size]``, whole or sketched.
             losses: float32 ``[conditions]``.
+            norms: Exact squared norms ``[conditions, groups]``, NaN where unknown;
+                only of sketched gradients.
         """
-        write_tensors(
-            self._shard(level, clip, draw),
-            {"gradients": gradients, "losses": losses},
-            self._place(level, clip, draw),
-        )
+        content = {"gradients": gradients, "losses": losses}
+        if norms is not None:
+            content["norms"] = norms
+        place = self._place(level, clip, draw)
+        write_tensors(self._shard(level, clip, draw), content, place)
 
     def _place(self, *where: int) -> str:
         """Name what a file holds: it must not be taken for another one."""
@@ -186,57 +246,74 @@ class GradientStore:
         level: int,
         clips: int,
         draws: int,
-        groups: dict[str, tuple[int, int]],
-        unpaired: int = 0,
+        layout: Layout,
+        sketch: Sketch,
+        others: range = range(0),
     ) -> LevelGram:
-        """Reduce a level's shards to Gram matrices, store these, drop the shards.
+        """Reduce a level's shards, store what they are reduced to, drop the shards.
 
         Args:
             level: Index of the level.
-            clips: Number of clips.
-            draws: Noise samples per clip.
-            groups: Start and stop in the flat gradient by module group.
-            unpaired: Number of unpaired clips; their indices follow the others'.
+            clips: Number of paired clips, from the first.
+            draws: Noise samples per clip, from the first.
+            layout: The parameters of whole gradients.
+            sketch: The sketch the shards have, or get now.
+            others: Indices of unpaired clips.
 
         Returns:
-            The level's Gram matrices, as read back from the file.
+            The level's Gram matrices, as read back from the files.
 
         Raises:
             InputError: If a shard is damaged; names it and how to go on.
         """
-        paths = [
-            [self._shard(level, clip, draw) for draw in range(draws)]
-            for clip in range(clips + unpaired)
-        ]
-        every = [
-            [self._read(path, level, clip, draw)["losses"] for draw, path in pairs]
-            for clip, pairs in enumerate(map(enumerate, paths))
-        ]
-        losses = np.array(every[:clips])
-        handles = [[safe_open(path, "np") for path in row] for row in paths]
-
-        conditions = losses.shape[-1]
-
-        def columns(start: int, stop: int) -> np.ndarray:
-            block = np.empty((conditions, clips, draws, stop - start))
-            for clip, draw in np.ndindex(clips, draws):
-                part = handles[clip][draw].get_slice("gradients")
-                block[:, clip, draw] = part[:, start:stop]
-            return block
-
-        def others(start: int, stop: int) -> np.ndarray:
-            block = np.empty((unpaired, draws, stop - start))
-            for clip, draw in np.ndindex(unpaired, draws):
-                part = handles[clips + clip][draw].get_slice("gradients")
-                block[clip, draw] = part[0, start:stop]
-            return block
-
-        width = max(1, BLOCK // (losses.size + unpaired * draws))
-        gram = reduce_level(columns, groups, losses, width, others)
-        write_tensors(self._gram(level), gram.tensors(), self._place(level))
-        handles.clear()
+        shards = self._shards(level, clips, draws, others)
+        sketches, products = reduce_shards(shards, layout, sketch)
+        place = self._place(level)
+        write_tensors(self._sketches(level), sketches.tensors(), place)
+        write_tensors(self._gram(level), products, place)  # last: the level is done
         shutil.rmtree(self.folder / f"level-{level:02d}")
         return self.level(level)
+
+    def peek(
+        self,
+        level: int,
+        clips: int,
+        draws: int,
+        layout: Layout,
+        sketch: Sketch,
+        others: range = range(0),
+    ) -> LevelGram:
+        """Compute the Gram matrices of a level that is not finished.
+
+        Args:
+            level: Index of the level.
+            clips: Number of paired clips, from the first.
+            draws: Noise samples per clip, from the first; all must be stored.
+            layout: The parameters of whole gradients.
+            sketch: The sketch.
+            others: Indices of unpaired clips.
+
+        Returns:
+            The matrices of these draws alone.
+
+        Raises:
+            InputError: If a shard is damaged; names it and how to go on.
+        """
+        shards = self._shards(level, clips, draws, others)
+        return gram_of(*reduce_shards(shards, layout, sketch))
+
+    def _shards(self, level: int, clips: int, draws: int, others: range) -> Shards:
+        """Gather a level's shards: those of paired clips, then of unpaired ones."""
+        return Shards(
+            [
+                [self._shard(level, clip, draw) for draw in range(draws)]
+                for clip in (*range(clips), *others)
+            ],
+            clips,
+            lambda row, draw, path: self._read(
+                path, level, row if row < clips else others[row - clips], draw
+            ),
+        )
 
     def level(self, level: int) -> LevelGram:
         """Read the Gram matrices of a finished level.
@@ -250,4 +327,22 @@ class GradientStore:
         Raises:
             InputError: If the file is damaged; names it and how to go on.
         """
-        return LevelGram.of_tensors(self._read(self._gram(level), level))
+        products = self._read(self._gram(level), level)
+        if "products" in products:
+            return LevelGram.of_tensors(products)
+        return gram_of(self.sketches(level), products)
+
+    def sketches(self, level: int) -> LevelSketch:
+        """Read the sketches of a finished level, for products across levels.
+
+        Args:
+            level: Index of the level.
+
+        Returns:
+            Sketches of the per-clip gradients, of whole ones too; those of all levels
+            share one random map (`LevelSketch.products`, `LevelSketch.pair_means`).
+
+        Raises:
+            InputError: If the file is damaged; names it and how to go on.
+        """
+        return LevelSketch.of_tensors(self._read(self._sketches(level), level))

@@ -1,0 +1,225 @@
+"""What a clip-gradient costs, beside a plain forward and backward, and beside peers.
+
+python analyses/probe_cost.py [--parts widths,tiny,memory,growth,peers,error,passes]
+    [--peers-python PYTHON]     an environment with the peers (analyses/README.md)
+
+Everything is a ratio of repetitions taken in turn in one process; `analyses/results/
+probe_cost.json` keeps one entry per part, with the machine. `figures/probe_cost.py`
+draws it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cost_models
+import numpy as np
+import torch
+
+RESULTS = Path(__file__).parent / "results" / "probe_cost.json"
+WIDTHS = {384: (4, 4), 768: (2, 4), 1536: (1, 2)}  # width: blocks, clips
+PARTS = ("widths", "tiny", "memory", "growth", "peers", "error", "passes")
+
+
+def widths(repetitions: int) -> dict[str, Any]:
+    """Time sketched and exact capture at three widths."""
+    found = {}
+    for width, (layers, clips) in WIDTHS.items():
+        network = cost_models.wan(width, layers)
+        task = cost_models.Task(network, clips)
+        modes = {
+            "plain": task.plain,
+            "floor": task.floor,
+            "sketched": task.capturing(task.engine(16_384)),
+            "exact_norms": task.capturing(task.engine(16_384, exact_norms=True)),
+        }
+        count = sum(p.numel() for p in network.parameters())
+        found[str(width)] = {
+            "blocks": layers,
+            "clips": clips,
+            "tokens": cost_models.TOKENS,
+            "parameters": count,
+            "modes": cost_models.interleaved(modes, repetitions),
+        }
+        print(width, json.dumps(found[str(width)]["modes"]), flush=True)
+    return found
+
+
+def tiny_probe(folder: Path, **options: Any) -> Any:
+    """Prepare a probe of the shipped checkpoint."""
+    from tqd_probe import probing
+    from tqd_probe.settings import RunSettings
+
+    settings = RunSettings(ckpt="tiny", out=folder, **options)
+    return probing.prepare(settings, quiet=True)
+
+
+def tiny(repetitions: int) -> dict[str, Any]:
+    """Time one draw of the default probe of `tiny`: five versions of a clip."""
+    from tqd_probe.cost import plain_pass
+    from tqd_probe.draws import draw_losses, steady_torch
+    from tqd_probe.gradients.capture import GradientCapture
+    from tqd_probe.gradients.sinks import Sketched
+
+    with tempfile.TemporaryDirectory() as place:
+        probe = tiny_probe(Path(place) / "run", num_clips=4)
+        names = probe.encoded.conditions
+        losses = draw_losses(probe, 0, 0, 0.5, names)
+        whole = probe.engine()
+        network, layout = probe.model.network, probe.layout
+        sketched = GradientCapture(network, layout, Sketched(probe.sketch))
+        modes = {
+            "plain": lambda: plain_pass(probe, losses),
+            "exact": lambda: whole.per_clip(losses, len(names)),
+            "sketched": lambda: sketched.per_clip(losses, len(names)),
+        }
+        with steady_torch(probe):
+            found = cost_models.interleaved(modes, 5 * repetitions)
+        probe.store.release()
+    print("tiny", json.dumps(found), flush=True)
+    return {"clips": len(names), "modes": found}
+
+
+MEMORY = """
+import sys; sys.path[:0] = {paths!r}
+import cost_models, torch
+from tqd_probe.memory import MemoryProbe
+torch.set_num_threads({threads})
+task = cost_models.Task(cost_models.wan({width}, {layers}), {clips})
+task.floor()  # buffers that stay
+action = task.plain if {mode!r} == "plain" else task.capturing(
+    task.engine(16384, {mode!r} == "exact_norms"))
+with MemoryProbe("cpu") as memory:
+    action()
+print(memory.used)
+"""
+
+
+def memory(repetitions: int) -> dict[str, Any]:
+    """Measure the peak above weights of one pass, each in a process of its own."""
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    found: dict[str, Any] = {}
+    for width, (layers, clips) in WIDTHS.items():
+        used = {}
+        for mode in ("plain", "sketched", "exact_norms"):
+            code = MEMORY.format(
+                paths=paths,
+                threads=torch.get_num_threads(),
+                width=width,
+                layers=layers,
+                clips=clips,
+                mode=mode,
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            )
+            used[mode] = int(done.stdout.split()[-1])
+        network = cost_models.wan(width, layers)
+        weights = 4 * sum(p.numel() for p in network.parameters())
+        whole = {mode: weights + value for mode, value in used.items()}
+        found[str(width)] = {
+            "weights_bytes": weights,
+            "peak_above_weights_bytes": used,
+            "ratio": {mode: value / whole["plain"] for mode, value in whole.items()},
+        }
+        print(width, json.dumps(found[str(width)]["ratio"]), flush=True)
+    return found
+
+
+def growth(repetitions: int) -> dict[str, Any]:
+    """Time whole runs over a decade of clips and of levels, on `tiny`."""
+    from tqd_probe import probing
+
+    found: dict[str, Any] = {"clips": {}, "levels": {}, "store_bytes": {}}
+    runs = [("clips", n, 2) for n in (6, 12, 24, 60)]
+    runs += [("levels", 6, n) for n in (1, 2, 5, 10)]
+    for what, clips, levels in runs:
+        with tempfile.TemporaryDirectory() as place:
+            probe = tiny_probe(
+                Path(place) / "run",
+                num_clips=clips,
+                levels=str(levels),
+                draws=1,
+                sketch="16384",
+            )
+            began = time.perf_counter()
+            probing.run(probe, quiet=True)
+            spent = time.perf_counter() - began
+            size = sum(f.stat().st_size for f in (probe.out / "gradients").rglob("*.*"))
+            probe.store.release()
+        key = clips if what == "clips" else levels
+        found[what][str(key)] = spent
+        found["store_bytes"][f"{what} {key}"] = size
+        if what == "clips":
+            found["bytes_per_clip_and_level"] = size / clips / levels
+        print(what, key, round(spent, 2), flush=True)
+    for what in ("clips", "levels"):
+        x = np.array([float(k) for k in found[what]])
+        y = np.array(list(found[what].values()))
+        slope = np.polyfit(np.log(x), np.log(y), 1)[0]
+        line = np.polyval(np.polyfit(x, y, 1), x)
+        found[f"{what}_exponent"] = float(slope)
+        found[f"{what}_r2"] = float(1 - ((y - line) ** 2).sum() / y.var() / len(y))
+    return found
+
+
+def peers(repetitions: int, python: str) -> dict[str, Any]:
+    """Run the peers, each in a process of its own, each beside us."""
+    script = Path(__file__).parent / "probe_peers.py"
+    listed = subprocess.run(
+        [python, str(script), "--list"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    found: dict[str, Any] = {}
+    for name in listed:
+        command = [python, str(script), "--peer", name, "--repeat", str(repetitions)]
+        command += ["--threads", str(torch.get_num_threads())]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=420)
+            lines = done.stdout.strip().splitlines()
+            found[name] = (
+                json.loads(lines[-1])
+                if done.returncode == 0 and lines
+                else {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
+            )
+        except subprocess.TimeoutExpired:
+            found[name] = {"failed": "not done after 420 s"}
+        print(name, json.dumps(found[name]), flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peers-python", default=sys.executable)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for part in options.parts.split(","):
+        if part in ("error", "passes"):
+            module = __import__(f"probe_{part}")
+            value = module.study()
+        elif part == "peers":
+            value = peers(options.repeat, options.peers_python)
+        else:
+            value = globals()[part](options.repeat)
+        results[part] = {"machine": cost_models.machine(), **value}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Draw what a clip-gradient costs and errs, from `analyses/results/probe_cost.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "analyses" / "results" / "probe_cost.json"
+
+
+def costs(axes: plt.Axes, results: dict) -> None:
+    modes = {"floor": "0.75", "sketched": "tab:blue", "exact_norms": "tab:orange"}
+    widths = list(results["widths"])[1:]
+    for place, (mode, colour) in enumerate(modes.items()):
+        values = [
+            results["widths"][w]["modes"][mode]["processor_ratio"] for w in widths
+        ]
+        spots = [i + 0.27 * (place - 1) for i in range(len(widths))]
+        axes.bar(spots, values, 0.25, color=colour, label=mode.replace("_", " "))
+    axes.axhline(1, color="0.4", linewidth=0.8)
+    axes.set_xticks(range(len(widths)), widths)
+    axes.set(xlabel="width of the Wan blocks", ylabel="processor time / plain pass")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def errors(axes: plt.Axes, results: dict) -> None:
+    part = results["error"]
+    for name, label in (("tiny", "tiny"), ("random", "4 blocks, width 768, random")):
+        axes.loglog(
+            part["sizes"],
+            [part[name][str(size)] for size in part["sizes"]],
+            marker="o",
+            label=label,
+        )
+    axes.axhline(0.005, color="0.4", linewidth=0.8, linestyle="--")
+    axes.set(xlabel="numbers kept per gradient", ylabel="error of cosines (RMS)")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def growth(axes: plt.Axes, results: dict) -> None:
+    part = results["growth"]
+    for what in ("clips", "levels"):
+        x = [int(key) for key in part[what]]
+        label = f"{what}, exponent {part[what + '_exponent']:.2f}"
+        axes.loglog(x, list(part[what].values()), marker="o", label=label)
+    axes.set(xlabel="clips, or levels", ylabel="seconds of a run (tiny)")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def passes(axes: plt.Axes, results: dict) -> None:
+    curves = results["passes"]["curves"]["all"]
+    for way, label in (
+        ("ours_adaptive", "ours, adaptive"),
+        ("ours_fixed", "ours, fixed"),
+        ("naive", "naive"),
+    ):
+        points = sorted(map(tuple, curves[way].values()))
+        axes.semilogx(*zip(*points), marker="o", label=label)
+    axes.axhline(0.9, color="0.4", linewidth=0.8, linestyle="--")
+    axes.set(xlabel="clip-gradients", ylabel="share of runs with all edges right")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def main() -> None:
+    results = json.loads(RESULTS.read_text())
+    parts = {"widths": costs, "error": errors, "growth": growth, "passes": passes}
+    have = [name for name in parts if name in results]
+    figure, every = plt.subplots(1, len(have), figsize=(4 * len(have), 3.2))
+    for axes, name in zip(every, have):
+        parts[name](axes, results)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(HERE / "probe_cost.png", dpi=130, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+import pytest
+import torch
+
+from tqd_probe.errors import InputError
+from tqd_probe.gradients import reference
+from tqd_probe.gradients import sketch as sketching
+from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.sinks import Sketched
+from tqd_probe.gradients.sketch import SPLITS, Sketch
+
+
+def wan_loss(network, batch):
+    x, sigma, text, target = batch
+    dtype = next(network.parameters()).dtype
+    out = network(x.to(dtype), (1000 * sigma).to(dtype), text.to(dtype)).sample
+    return (out - target.to(dtype)).square().flatten(1).mean(1)
+
+
+def relative(found, truth):
+    return float(((found.double() - truth).norm(dim=1) / truth.norm(dim=1)).max())
+
+
+def layout_of(**shapes):
+    """Lay out parameters, each in a group of its own."""
+    parameters, at = {}, 0
+    for name, shape in shapes.items():
+        size = int(torch.tensor(shape).prod())
+        parameters[name] = (at, at + size)
+        at += size
+    return Layout(parameters, dict(parameters), dict(shapes), at)
+
+
+def gradient(shape, seed, rank=3):
+    """A matrix of low rank, as gradients are."""
+    generator = torch.Generator().manual_seed(seed)
+    left = torch.randn(shape[0], rank, generator=generator, dtype=torch.float64)
+    right = torch.randn(rank, shape[1], generator=generator, dtype=torch.float64)
+    return left @ right
+
+
+SHAPES = {
+    "square": (512, 512),  # by rows
+    "wide": (256, 1024),  # by rows
+    "tall": (1024, 256),  # by rows
+    "small": (40, 60),  # entry by entry
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch):
+    """Over many seeds; a scale that depended on the shape would fail."""
+    monkeypatch.setattr(sketching, "ONCE", 1)
+    a = gradient(shape, 0)
+    b = 0.6 * a + 0.8 * gradient(shape, 1)
+    truth = torch.stack([(a * a).sum(), (a * b).sum(), (b * b).sum()])
+    found = []
+    for seed in range(120):
+        monkeypatch.setattr(sketching, "SEED", seed)
+        one = Sketch(layout_of(weight=shape), 1024)
+        assert (one.rows("weight") > 0) == (shape != (40, 60))
+        values = one.of_flat(torch.stack([a.flatten(), b.flatten()]))
+        found.append(
+            torch.stack(
+                [values[0] @ values[0], values[0] @ values[1], values[1] @ values[1]]
+            )
+        )
+    found = torch.stack(found)
+    error = found.std(0) / len(found) ** 0.5
+    assert (error < 0.03 * truth.abs()).all()
+    assert ((found.mean(0) - truth).abs() < 4 * error).all()
+
+
+def test_a_mis_scaled_projection_is_found(monkeypatch):
+    """The check above has teeth: one over the root of the inputs is refused."""
+    right = Sketch.signs
+
+    def wrong(self, name, like):
+        out, into = self.layout.shapes[name]
+        return right(self, name, like) * (out / into) ** 0.5
+
+    monkeypatch.setattr(Sketch, "signs", wrong)
+    with pytest.raises(AssertionError):
+        test_expected_products_equal_true_ones_whatever_the_shape(
+            (256, 1024), monkeypatch
+        )
+
+
+def test_splits_are_unbiased_and_tell_the_error(monkeypatch):
+    shape = (512, 512)
+    a = gradient(shape, 0, rank=1)
+    truth = float((a * a).sum())
+    totals, stated, splits = [], [], []
+    for seed in range(80):
+        monkeypatch.setattr(sketching, "SEED", seed)
+        value = Sketch(layout_of(**{"blocks.0.w": shape}), 1024).of_flat(
+            a.flatten()[None]
+        )[0]
+        parts = SPLITS * value.reshape(SPLITS, -1).square().sum(1)
+        totals.append(float(value @ value))
+        stated.append(float(parts.std() / SPLITS**0.5))
+        splits.append(float(parts[3]))
+    totals, splits = torch.tensor(totals), torch.tensor(splits)
+    assert float(totals.std()) == pytest.approx(sum(stated) / len(stated), rel=0.25)
+    assert float(splits.mean()) == pytest.approx(truth, rel=0.3)
+
+
+def test_linear_and_the_same_for_a_name(monkeypatch):
+    first = Sketch(layout_of(a=(300, 300), b=(20, 5)), 512)
+    again = Sketch(layout_of(a=(300, 300), b=(20, 5)), 512)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, first.layout.size, generator=generator, dtype=torch.float64)
+    values = first.of_flat(x)
+    torch.testing.assert_close(again.of_flat(x), values, rtol=0, atol=0)
+    both = first.of_flat((2 * x[0] - 3 * x[1])[None])[0]
+    torch.testing.assert_close(both, 2 * values[0] - 3 * values[1])
+    renamed = Sketch(layout_of(c=(300, 300), b=(20, 5)), 512).of_flat(x)
+    assert not torch.allclose(renamed[:, :256], values[:, :256])
+    torch.testing.assert_close(renamed[:, 256:], values[:, 256:], rtol=0, atol=0)
+
+
+def test_too_small_a_sketch_is_refused():
+    with pytest.raises(InputError, match="--sketch 31: too small for 2 module groups"):
+        Sketch(layout_of(a=(3, 3), b=(2, 5)), 31)
+
+
+@pytest.fixture
+def rowed(monkeypatch):
+    """Rows even in small layers, so that factors are used."""
+    monkeypatch.setattr(sketching, "ROWS", 1)
+    monkeypatch.setattr(sketching, "ONCE", 2)
+
+
+@pytest.mark.parametrize("exact_norms", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_sketches_equal_the_sketched_oracle(
+    wan, wan_batch, wan_layout, rowed, exact_norms, checkpointing
+):
+    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    sketch = Sketch(wan_layout, 512)
+    assert sum(sketch.rows(name) > 0 for name in wan_layout.parameters) > 10
+    references = truth[:2]
+    sink = Sketched(sketch, exact_norms, references)
+    if checkpointing:  # torch's checkpoints do not know the oracle's float64 mode
+        wan.enable_gradient_checkpointing()
+        wan.train()
+        engine, near = GradientCapture(wan, wan_layout, sink), 3e-5
+        found = engine.capture(lambda: wan_loss(wan, wan_batch), 8)
+    else:
+        engine, near = GradientCapture(wan.double(), wan_layout, sink), 1e-10
+        with reference.double_precision():
+            found = engine.capture(lambda: wan_loss(wan, wan_batch), 8)
+    assert relative(found.gradients, sketch.of_flat(truth)) < near
+    assert relative(found.dots, truth @ references.T) < near
+    norms = torch.stack(
+        [truth[:, a:b].square().sum(1) for a, b in wan_layout.groups.values()], 1
+    )
+    if exact_norms:
+        assert relative(found.norms, norms) < near
+    else:
+        assert found.norms.isnan().all()
+
+
+def test_float32_and_bfloat16_sketches_agree(wan, wan_batch, wan_layout, rowed):
+    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    sketch = Sketch(wan_layout, 512)
+    wanted = sketch.of_flat(truth)
+    engine = GradientCapture(wan, wan_layout, Sketched(sketch))
+    single, _ = engine.per_clip(lambda: wan_loss(wan, wan_batch), 8)
+    assert single.dtype == torch.float32
+    assert relative(single, wanted) < 3e-5
+    keep = ("time_embedder", "scale_shift_table", "norm")
+    for name, parameter in wan.named_parameters():
+        if not any(part in name for part in keep):
+            parameter.data = parameter.data.bfloat16()
+    half, _ = engine.per_clip(lambda: wan_loss_bf16(wan, wan_batch), 8)
+    assert half.dtype == torch.float32
+    assert torch.cosine_similarity(half.double(), wanted).min() > 0.99
+
+
+def wan_loss_bf16(network, batch):
+    x, sigma, text, target = (part.float() for part in batch)
+    out = network(x.bfloat16(), 1000 * sigma, text.bfloat16()).sample
+    return (out.float() - target).square().flatten(1).mean(1)
+
+
+def test_covered_share_of_sketches(wan, wan_batch, wan_layout, rowed):
+    engine = GradientCapture(wan, wan_layout, Sketched(Sketch(wan_layout, 4096)))
+    share = engine.covered_share(lambda: wan_loss(wan, wan_batch), 8)
+    assert abs(share - 1) < 1e-6
+    engine._layers = engine._layers[:-8]
+    assert engine.covered_share(lambda: wan_loss(wan, wan_batch), 8) < 0.99

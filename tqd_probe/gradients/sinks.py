@@ -1,0 +1,266 @@
+"""What becomes of the gradients that the capture engine meets: kept, or sketched.
+
+A sink is started for a batch, takes the per-clip gradients of one parameter after the
+other, in any order and in any number of parts, and hands out what it made of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.sketch import Sketch
+
+HELD = 1 << 16  # entries per clip: parameters up to this size are held to the end
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What is kept of the gradients of a batch.
+
+    Attributes:
+        gradients: Whole gradients ``[B, layout.size]`` or sketches ``[B, size]``.
+        norms: Exact squared norms ``[B, groups]`` beside sketches, NaN where a
+            group's gradient was not formed; None beside whole gradients.
+        losses: Losses ``[B]``.
+        dots: Exact products with the reference gradients ``[B, references]``.
+    """
+
+    gradients: Tensor
+    norms: Tensor | None
+    losses: Tensor
+    dots: Tensor | None = None
+
+
+class Sink(Protocol):
+    """Takes per-clip gradients, parameter by parameter."""
+
+    def start(self, clips: int, wide: torch.dtype, device: torch.device) -> None:
+        """Begin a batch."""
+        ...
+
+    def takes_factors(self, name: str) -> bool:
+        """Say whether a parameter's gradient is wanted as factors."""
+        ...
+
+    def record(self, name: str, gradients: Tensor) -> None:
+        """Take gradients ``[B, ...]``, or a part of them, of one parameter."""
+        ...
+
+    def record_factors(self, name: str, left: Tensor, right: Tensor) -> None:
+        """Take ``sum_t left_t right_t^T``, or a part of it, of one parameter."""
+        ...
+
+    def finish(self, losses: Tensor) -> Captured:
+        """End the batch."""
+        ...
+
+
+class Whole:
+    """Keeps whole gradients."""
+
+    def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
+        """Keep gradients of a layout.
+
+        Args:
+            layout: The parameters.
+            scale: What gradients are multiplied by ``[layout.size]``: the metric.
+        """
+        self.layout, self.scale = layout, scale
+        self._buffer = torch.empty(0)
+        self._seen: set[str] = set()
+
+    def start(self, clips: int, wide: torch.dtype, device: torch.device) -> None:
+        """Begin a batch.
+
+        Args:
+            clips: Number of clips.
+            wide: Type of sums.
+            device: Where the network runs.
+        """
+        self._buffer = torch.zeros((clips, self.layout.size), dtype=wide, device=device)
+        self._seen.clear()
+
+    def takes_factors(self, name: str) -> bool:
+        """Want gradients, never factors.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            False.
+        """
+        return False
+
+    def record(self, name: str, gradients: Tensor) -> None:
+        """Put gradients in their place; a shared parameter collects every use.
+
+        Args:
+            name: Parameter name.
+            gradients: ``[B, ...]``.
+        """
+        start, stop = self.layout.parameters[name]
+        part = self._buffer[:, start:stop]
+        rows = gradients.reshape(len(part), -1).to(part.dtype)
+        if name in self._seen:
+            part += rows
+        else:
+            part.copy_(rows)
+            self._seen.add(name)
+
+    def record_factors(self, name: str, left: Tensor, right: Tensor) -> None:
+        """Form a gradient from its factors.
+
+        Args:
+            name: Parameter name.
+            left: ``[B, tokens, out]``.
+            right: ``[B, tokens, in]``.
+        """
+        self.record(name, torch.bmm(left.transpose(1, 2), right))
+
+    def finish(self, losses: Tensor) -> Captured:
+        """End the batch.
+
+        Args:
+            losses: Losses ``[B]``.
+
+        Returns:
+            The gradients.
+        """
+        gradients, self._buffer = self._buffer, torch.empty(0)
+        if self.scale is not None:
+            gradients *= self.scale.to(gradients)
+        return Captured(gradients, None, losses)
+
+
+class Sketched:
+    """Keeps sketches, exact norms where they come free, and exact dot products."""
+
+    def __init__(
+        self,
+        sketch: Sketch,
+        exact_norms: bool = False,
+        references: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> None:
+        """Keep sketches.
+
+        Args:
+            sketch: The sketch.
+            exact_norms: Form every layer's gradient, one layer at a time, so that all
+                squared norms are exact.
+            references: Whole gradients ``[references, layout.size]`` to take exact
+                dot products with.
+            scale: What gradients are multiplied by first ``[layout.size]``: the metric;
+                every layer's gradient is formed then, as for exact norms.
+        """
+        self.sketch, self.references, self.scale = sketch, references, scale
+        self.exact_norms = exact_norms or scale is not None
+        self._out = self._norms = self._dots = torch.empty(0)
+        self._held: dict[str, Tensor] = {}
+        self._seen: set[str] = set()
+
+    def start(self, clips: int, wide: torch.dtype, device: torch.device) -> None:
+        """Begin a batch.
+
+        Args:
+            clips: Number of clips.
+            wide: Type of sums.
+            device: Where the network runs.
+        """
+        self._out = torch.zeros((clips, self.sketch.size), dtype=wide, device=device)
+        groups = len(self.sketch.groups)
+        self._norms = torch.zeros((clips, groups), dtype=torch.float64, device=device)
+        count = 0 if self.references is None else len(self.references)
+        self._dots = torch.zeros((clips, count), dtype=torch.float64, device=device)
+        self._held.clear()
+        self._seen.clear()
+
+    def takes_factors(self, name: str) -> bool:
+        """Want factors of what is sketched by rows, unless norms must be exact.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            True if the gradient need not be formed.
+        """
+        return not self.exact_norms and self.sketch.rows(name) > 0
+
+    def record(self, name: str, gradients: Tensor) -> None:
+        """Sketch gradients; small ones wait until all their parts have come.
+
+        Args:
+            name: Parameter name.
+            gradients: ``[B, ...]``.
+        """
+        rows = gradients.reshape(len(self._out), -1).to(self._out.dtype)
+        if self.scale is not None:
+            start, stop = self.sketch.layout.parameters[name]
+            rows = rows * self.scale[start:stop].to(rows)
+        if rows.shape[1] <= HELD and not self.sketch.rows(name):
+            held = self._held.get(name)
+            self._held[name] = rows if held is None else held + rows
+            return
+        self._take(name, rows)
+        self._add_norms(name, rows.square().sum(1))
+
+    def record_factors(self, name: str, left: Tensor, right: Tensor) -> None:
+        """Sketch a gradient that is not formed.
+
+        Args:
+            name: Parameter name.
+            left: ``[B, tokens, out]``.
+            right: ``[B, tokens, in]``.
+        """
+        wide = self._out.dtype
+        left, right = left.to(wide), right.to(wide)
+        self.sketch.add_factors(name, left, right, self._out)
+        if self.references is not None:
+            part = self._references(name, left)
+            for index, reference in enumerate(part):
+                matrix = reference.reshape(left.shape[-1], right.shape[-1])
+                product = torch.matmul(left, matrix).mul_(right).sum((1, 2))
+                self._dots[:, index] += product
+        self._norms[:, self.sketch.group_of(name)] = torch.nan
+
+    def finish(self, losses: Tensor) -> Captured:
+        """End the batch.
+
+        Args:
+            losses: Losses ``[B]``.
+
+        Returns:
+            The sketches, with norms and products.
+        """
+        for name, rows in self._held.items():
+            self._take(name, rows)
+            self._add_norms(name, rows.square().sum(1))
+        self._held.clear()
+        out, self._out = self._out, torch.empty(0)
+        dots = None if self.references is None else self._dots
+        return Captured(out, self._norms, losses, dots)
+
+    def _take(self, name: str, rows: Tensor) -> None:
+        """Sketch the gradients of one parameter and multiply them by references."""
+        shape = self.sketch.layout.shapes[name]
+        self.sketch.add(name, rows.reshape(-1, *shape), self._out)
+        if self.references is not None:
+            self._dots += rows @ self._references(name, rows).t()
+
+    def _references(self, name: str, like: Tensor) -> Tensor:
+        assert self.references is not None
+        start, stop = self.sketch.layout.parameters[name]
+        return self.references[:, start:stop].to(like)
+
+    def _add_norms(self, name: str, squares: Tensor) -> None:
+        """Add squared norms; parts of one parameter have no norm of their own."""
+        group = self.sketch.group_of(name)
+        if name in self._seen:
+            self._norms[:, group] = torch.nan
+        self._seen.add(name)
+        self._norms[:, group] += squares

@@ -1,0 +1,184 @@
+"""The passes of a probe: every draw captured once, by whichever process owns it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tqd_probe.adaptive import looks, settled
+from tqd_probe.cost import WORK, CostMeter, batch_size
+from tqd_probe.draws import Probe, check_finite, draw_losses, steady_torch
+from tqd_probe.errors import GradientError
+from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.metric import kept_moments, metric_scale
+from tqd_probe.models.encode import GOLDEN
+
+LEAST_COVERED = 0.99
+log = logging.getLogger("tqd_probe")
+
+
+def run(probe: Probe, quiet: bool = False) -> None:
+    """Capture all gradients that the store does not have yet, level by level.
+
+    Args:
+        probe: The probe.
+        quiet: Show no progress bars and print nothing.
+
+    Raises:
+        GradientError: If a gradient is not finite or not all of it is captured.
+    """
+    settings, store, who = probe.settings, probe.store, probe.processes
+    quiet = quiet or not who.main
+    engine = probe.engine(plain=True)
+
+    def coverage() -> float:
+        names = probe.encoded.conditions[:2]
+        first = draw_losses(probe, 0, 0, float(probe.sigmas[0]), names)
+        check_finite(probe, engine.per_clip(first, len(names))[0], 0, 0, names)
+        return engine.covered_share(first, len(names))
+
+    with steady_torch(probe):
+        who.main_says(lambda: store.covered_share(coverage))
+        probe.covered_share = store.covered_share(coverage)
+    if probe.covered_share < LEAST_COVERED:
+        raise GradientError(
+            f"--ckpt {settings.ckpt}: only {probe.covered_share:.4f} of the squared"
+            " gradient norm is captured; restrict --params to layers that are"
+        )
+    with steady_torch(probe):
+        if settings.metric == "adam":
+            probe.scale = _metric(probe)
+            engine = probe.engine()
+        work = who.main_says(
+            lambda: store.note("work", WORK, lambda: batch_size(probe))
+        )
+        assert work is not None
+        probe.work = work
+        meter = CostMeter(probe, engine, quiet)
+        _all_levels(probe, engine, meter, quiet)
+    meter.close()
+
+
+def _metric(probe: Probe) -> torch.Tensor:
+    """Return the scale of Adam's metric, estimated in one process if not given."""
+    if probe.scale is None:
+        path = probe.store.folder / "second_moments.safetensors"
+        engine = GradientCapture(probe.model.network, probe.layout)
+
+        def moments() -> torch.Tensor:
+            return kept_moments(
+                *(path, probe.store.fingerprint),
+                lambda clip, level: _golden_gradient(probe, engine, clip, level),
+                *(len(probe.encoded.ids), len(probe.sigmas)),
+            )
+
+        probe.processes.main_says(moments)
+        probe.scale = metric_scale(moments())
+    return probe.scale.to(next(probe.model.network.parameters()).device)
+
+
+def _golden_gradient(
+    probe: Probe, engine: GradientCapture, clip: int, level: int
+) -> torch.Tensor:
+    """Capture the whole golden gradient of a clip's first draw."""
+    losses = draw_losses(probe, clip, 0, float(probe.sigmas[level]), [GOLDEN])
+    found = engine.per_clip(losses, 1)[0]
+    if not bool(torch.isfinite(found).all()):
+        check_finite(replace(probe, sketched=False), found, level, clip, [GOLDEN])
+    return found[0].float().cpu()
+
+
+def _all_levels(
+    probe: Probe, engine: GradientCapture, meter: CostMeter, quiet: bool
+) -> None:
+    """Go through the levels; finished ones are skipped."""
+    settings, store, who = probe.settings, probe.store, probe.processes
+    clips, levels = len(probe.encoded.ids), len(probe.sigmas)
+    others = probe.unpaired_places
+    stages = looks(clips, settings.draws, settings.adaptive)
+    each = len(probe.clip_ids) * settings.draws
+    total = levels * each
+    bar = tqdm(total=total, desc="probe", unit="draw", disable=quiet, smoothing=0.05)
+    with bar:
+        for level, sigma in enumerate(probe.sigmas):
+            bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
+            if store.has_level(level):
+                bar.update(each)
+                continue
+            seen: set[tuple[int, int]] = set()
+            for stage, (some, draws) in enumerate(stages):
+                for clip, draw in product((*range(some), *others), range(draws)):
+                    if who.owns(clip * settings.draws + draw):
+                        _draw(probe, engine, meter, level, clip, draw)
+                    if (clip, draw) not in seen:
+                        seen.add((clip, draw))
+                        bar.update()
+                who.barrier()
+                if stage + 1 < len(stages) and _settled(probe, level, stage, stages):
+                    break
+            bar.set_postfix_str("reducing")
+            if who.main:
+                store.finish_level(
+                    level, some, draws, probe.layout, probe.sketch, others
+                )
+            bar.set_postfix_str("")
+            bar.update(each - len(seen))
+            text = "level %d of %d (sigma %.4g) done: %d clips x %d draws"
+            log.info(text, level + 1, levels, sigma, some + len(others), draws)
+    who.barrier()
+
+
+def _settled(
+    probe: Probe, level: int, stage: int, stages: list[tuple[int, int]]
+) -> bool:
+    """Let the main process look at a level; all hear what it saw."""
+    store = probe.store
+
+    def look() -> bool:
+        gram = store.peek(
+            *(level, *stages[stage], probe.layout, probe.sketch),
+            probe.unpaired_places,
+        )
+        return settled(
+            *(gram, probe.degradations, probe.unpaired, probe.settings, len(stages))
+        )
+
+    return bool(probe.processes.main_says(look))
+
+
+def _draw(
+    probe: Probe,
+    engine: GradientCapture,
+    meter: CostMeter,
+    level: int,
+    clip: int,
+    draw: int,
+) -> None:
+    """Capture one draw, unless it is stored: all versions under one noise sample."""
+    if probe.store.has_draw(level, clip, draw):
+        return
+    conditions, size = probe.versions(clip), int(probe.work["batch_size"])
+    gradients, losses, norms = [], [], []
+    sigma = float(probe.sigmas[level])
+    for start in range(0, len(conditions), size):
+        some = conditions[start : start + size]
+        with meter.passing(len(some)):
+            found = engine.capture(
+                draw_losses(probe, clip, draw, sigma, some), len(some)
+            )
+            gradients.append(found.gradients.float().cpu().numpy())
+        check_finite(probe, found.gradients, level, clip, some)
+        losses.append(found.losses.float().cpu().numpy())
+        if found.norms is not None:
+            norms.append(found.norms.double().cpu().numpy())
+    probe.store.put_draw(
+        *(level, clip, draw),
+        np.concatenate(gradients),
+        np.concatenate(losses),
+        np.concatenate(norms) if norms else None,
+    )

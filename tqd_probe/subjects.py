@@ -1,0 +1,24 @@
+"""What is compared with golden: classes, and each degradation by itself."""
+
+from __future__ import annotations
+
+from tqd_probe.clips.degradations import CONTROL, Degradation
+
+
+def subjects(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
+    """Name what is compared with golden: classes first, then each degradation.
+
+    Args:
+        degradations: The degradations in the order of the Gram matrices.
+
+    Returns:
+        Indices of the pooled conditions (0 is golden) by name. Controls stand for
+        themselves and belong to no class.
+    """
+    classes: dict[str, list[int]] = {}
+    for index, each in enumerate(degradations, start=1):
+        if each.kind != CONTROL:
+            classes.setdefault(each.kind, []).append(index)
+    order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
+    alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
+    return {**{name: classes[name] for name in order}, **alone}
