@@ -166,3 +166,20 @@ def fit_logit_offset(bands: list[Band]) -> dict[str, float] | None:
     start = min(starts, key=lambda value: distance(np.array([value])))
     best = minimize(distance, [start], method="Nelder-Mead")
     return {"value": float(best.x[0]), "ks": float(best.fun)}
+
+
+def clip_bands(
+    bands: list[tuple[float, float]], low: float, high: float
+) -> list[tuple[float, float]]:
+    """Cut bands at the ends of the range in which a network is used.
+
+    Args:
+        bands: Intervals of sigma, rising.
+        low: Lowest level, such as the boundary of the expert for high noise.
+        high: Highest level.
+
+    Returns:
+        What of the bands lies inside.
+    """
+    cut = [(max(a, low), min(b, high)) for a, b in bands]
+    return [(a, b) for a, b in cut if a < b]

@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             settings = parse(GradsimOptions, argv, PROGRAM)
             # Loading torch and diffusers takes seconds: only for valid options.
             from tqd_probe import probing
+            from tqd_probe.experts import probe_both
             from tqd_probe.figures import draw_all
             from tqd_probe.libraries import quiet_libraries
             from tqd_probe.plan import plan
@@ -79,6 +80,10 @@ def main(argv: list[str] | None = None) -> int:
             from tqd_probe.table import summary
 
             quiet_libraries()
+            if settings.expert == "both":
+                given = sys.argv[1:] if argv is None else argv
+                outcome.code = probe_both(main, settings, given)
+                return outcome.code
             if settings.plan:
                 print(plan(settings))
                 return outcome.code

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe import probing
+from tqd_probe.opened import model_levels, open_model
 from tqd_probe.results import subjects
 from tqd_probe.settings import RunSettings
 from tqd_probe.similarity import LevelStatistics
@@ -30,7 +31,9 @@ def plan(settings: RunSettings) -> str:
     Returns:
         A table: per level, clips needed for each number of draws, and minutes.
     """
-    sigmas = settings.sigmas()
+    model = open_model(settings)
+    sigmas = model_levels(settings, model)
+    between = (sigmas[0] + model.sigma_range[1]) / 2  # a pilot needs two levels
     chosen = np.unique(
         np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
     )
@@ -42,7 +45,7 @@ def plan(settings: RunSettings) -> str:
                 "draws": PILOT_DRAWS,
                 "levels": ",".join(repr(float(sigmas[i])) for i in chosen)
                 if len(chosen) > 1
-                else repr(float(sigmas[0])) + ",0.999999",
+                else f"{float(sigmas[0])!r},{float(between)!r}",
             }
         )
         probe = probing.prepare(pilot)

@@ -30,7 +30,8 @@ from tqd_probe.models.encode import (
     default_cache,
     encode_clips,
 )
-from tqd_probe.models.load import load_model
+from tqd_probe.models.memory import set_checkpointing
+from tqd_probe.opened import model_levels, open_model
 from tqd_probe.rng import normal
 from tqd_probe.rundir import claim, describe, run_directory
 from tqd_probe.settings import RunSettings
@@ -96,7 +97,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         InputError: If the checkpoint, the clips or an option is at fault.
     """
     degradations = parse_degradations(settings.degradations)
-    model = load_model(settings.ckpt, settings.device, settings.dtype)
+    model = open_model(settings)
+    sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
     model.check_shape(shape)
     check_frames(degradations, shape)
@@ -138,7 +140,10 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         "clips": digest(content),
         "parameters": layout.fingerprint,
     }
-    sigmas = settings.sigmas()
+    set_checkpointing(
+        model, settings.checkpointing, encoded.batch(0, encoded.conditions[:1]),
+        min(settings.batch_size, len(encoded.conditions)),
+    )  # fmt: skip
     shaping = [
         *(inputs, str(shape), encoded.conditions, sigmas.tolist()),
         *(settings.draws, settings.dtype, settings.seed, settings.sketch),
