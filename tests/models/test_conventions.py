@@ -258,3 +258,9 @@ def test_shapes_that_do_not_fit_are_refused(encoded, name, shape, message):
     model, _ = encoded(name)
     with pytest.raises(InputError, match=message):
         model.check_shape(ClipShape(*shape, 16))
+
+
+def test_latents_of_other_patches_are_not_shared_through_the_cache(encoded):
+    """1.5 repeats a latent frame: equal encoders, other latents."""
+    one, other = encoded("cogvideox_rotary")[0], encoded("cogvideox_15")[0]
+    assert one.encoder_fingerprint != other.encoder_fingerprint

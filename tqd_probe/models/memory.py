@@ -56,7 +56,7 @@ def _width(block: nn.Module) -> int:
     return next(
         m.in_features
         for n, m in block.named_modules()
-        if n.endswith("to_q") and isinstance(m, nn.Linear)
+        if n.removesuffix(".base_layer").endswith("to_q") and isinstance(m, nn.Linear)
     )
 
 
@@ -67,6 +67,7 @@ def _block_bytes(block: nn.Module, tokens: int, text_tokens: int) -> int:
     for name, layer in block.named_modules():
         if not isinstance(layer, nn.Linear) or ".lora_" in name:
             continue
+        name = name.removesuffix(".base_layer")  # where a LoRA sits on it
         of_text = "add_" in name or "context" in name
         rows = text_tokens if of_text or _reads_text(name, joint) else tokens
         if "norm" in name.split(".")[0] and ".linear" in f".{name}":
