@@ -16,6 +16,7 @@ import diffusers
 import torch
 
 from tqd_probe.files import write_json
+from tqd_probe.libraries import quiet_libraries
 from tqd_probe.models.memory import activation_bytes
 
 OUT = Path(__file__).parent / "results" / "memory_per_clip.json"
@@ -46,6 +47,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...], i
 
 
 def main() -> None:
+    quiet_libraries()
     rows = {}
     for name, (kind, changes, clip, unit, text) in MODELS.items():
         cls = getattr(diffusers, f"{kind}Transformer3DModel")

@@ -161,18 +161,10 @@ def mark_boundary(axes: Axes, result: dict[str, Any]) -> None:
         axes: A heatmap.
         result: Content of ``gradsim.json``.
     """
-    if result["model"].get("expert") is None:
-        return
-    low, high = result["noise"]["range"]
-    boundary = low if result["model"]["expert"] == "high" else high
-    axes.axvline(boundary, color="black", linestyle="--", linewidth=2, zorder=7)
-    axes.set_title(
-        f"expert for {result['model']['expert']} noise; the other one takes over at σ ="
-        f" {boundary:g} (dashed)"
-        if axes.get_subplotspec().is_first_row()
-        else "",
-        fontsize=8,
-    )
+    expert = result["model"].get("expert")
+    if expert is not None:
+        boundary = result["noise"]["range"][0 if expert == "high" else 1]
+        axes.axvline(boundary, color="black", linestyle="--", linewidth=2, zorder=7)
 
 
 def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure:
@@ -231,7 +223,7 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
         f"{source}: where degraded clips teach what golden clips teach\n"
         f"outlined: bands (lower {criterion.confidence:.0%} bound ≥"
         f" {criterion.cos_min:g}, norm ratio in [{low:g}, {high:g}]);"
-        f" hatched: golden unresolved; {clips} clips × {draws} draws",
+        f" hatched: golden unresolved; {clips} clips × {draws} draws{_expert(result)}",
         fontsize=10,
     )
     figure.text(
@@ -243,6 +235,15 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
         color="0.3",
     )
     return figure
+
+
+def _expert(result: dict[str, Any]) -> str:
+    """Say which expert was probed and where the other one takes over (dashed)."""
+    name = result["model"].get("expert")
+    if name is None:
+        return ""
+    boundary = result["noise"]["range"][0 if name == "high" else 1]
+    return f"\nexpert for {name} noise; dashed: the other one takes over at σ = {boundary:g}"
 
 
 def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
