@@ -243,7 +243,10 @@ def _expert(result: dict[str, Any]) -> str:
     if name is None:
         return ""
     boundary = result["noise"]["range"][0 if name == "high" else 1]
-    return f"\nexpert for {name} noise; dashed: the other one takes over at σ = {boundary:g}"
+    return (
+        f"\nexpert for {name} noise; the other one takes over at σ = {boundary:g}"
+        " (dashed)"
+    )
 
 
 def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
