@@ -27,11 +27,22 @@ def main() -> None:
     left.plot(50 * (np.arange(len(mse)) + 1), 10 * np.log10(4 / mse), color=colours[0])
     left.set(title="decoder", xlabel="step", ylabel="PSNR on training clips (dB)")
     loss = data["loss_every_50_steps"]
-    middle.plot(50 * (np.arange(len(loss)) + 1), loss, color=colours[0], label="pool, levels as trained")
+    middle.plot(
+        50 * (np.arange(len(loss)) + 1),
+        loss,
+        color=colours[0],
+        label="pool, levels as trained",
+    )
     held = data["held_out"]
     steps = sorted(held, key=int)
     means = [np.mean(held[step]["model"]) for step in steps]
-    middle.plot([int(s) for s in steps], means, "o", color=colours[1], label="held-out golden, uniform levels")
+    middle.plot(
+        [int(s) for s in steps],
+        means,
+        "o",
+        color=colours[1],
+        label="held-out golden, uniform levels",
+    )
     middle.set(title="transformer", xlabel="step", ylabel="loss", ylim=(0, None))
     middle.legend()
     final = held[str(data["exported_step"])]

@@ -7,6 +7,7 @@ initialisations are disturbed: they would hide faults.
 
 import json
 
+import numpy
 import torch
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,"
@@ -323,7 +324,7 @@ def hunyuan_video_15():
     qwen = Qwen2_5_VLTextConfig(
         vocab_size=len(words), hidden_size=16, intermediate_size=16,
         num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=2,
-        rope_scaling={"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
+        rope_scaling={"mrope_section": [1, 1, 2], "rope_type": "default"},
         max_position_embeddings=2000, bos_token_id=1, eos_token_id=1, pad_token_id=0,
     )  # fmt: skip
     bytes_ = ByT5Tokenizer()
@@ -378,3 +379,13 @@ def build(name, folder):
     keys = ("num_frames", "height", "width", "fps")
     (folder / "native_clip.json").write_text(json.dumps(dict(zip(keys, shape))))
     return folder
+
+
+def first_frames(model, count=2):
+    """First frames for image-to-video, None for text-to-video."""
+    if not model.takes_images:
+        return None
+    from tqd_probe.clips.synthetic import synthetic_clip
+
+    clips = [synthetic_clip(i, 1).read(model.native) for i in range(count)]
+    return numpy.stack([clip[0] for clip in clips])

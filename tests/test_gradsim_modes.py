@@ -251,7 +251,7 @@ def test_sharding_is_refused_in_one_line(pipeline, tmp_path, monkeypatch, capsys
 
 def test_checkpointing_changes_nothing(exact, pipeline, tmp_path):
     out = tmp_path / "c"
-    assert gradsim.main(arguments(pipeline, out, "--checkpointing")) == 0
+    assert gradsim.main(arguments(pipeline, out, "--checkpointing on")) == 0
     assert numbers(result(out)) == numbers(result(exact))
 
 

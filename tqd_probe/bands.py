@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -177,7 +178,9 @@ def _fit_logit_offset(cdf: Cdf) -> dict[str, float]:
     return {"value": float(best.x[0]), "ks": float(best.fun)}
 
 
-def hard_bands(levels: np.ndarray, density: np.ndarray) -> list[Band]:
+def hard_bands(
+    levels: np.ndarray, density: np.ndarray, span: Band = (0.0, 1.0)
+) -> list[Band]:
     """Turn a density over levels into the bands whose uniform density is nearest.
 
     Tries every threshold on the density; the bands are the cells of the levels that
@@ -186,11 +189,12 @@ def hard_bands(levels: np.ndarray, density: np.ndarray) -> list[Band]:
     Args:
         levels: Noise levels, rising ``[L]``.
         density: Density of sigma at the levels, any scale ``[L]``.
+        span: Ends of the noise axis.
 
     Returns:
         Disjoint bands, rising; none where the density is 0.
     """
-    edges = _cell_edges(levels)
+    edges = cell_edges(levels, span)
     best: tuple[float, list[Band]] = (2.0, [])
     for threshold in np.unique(density[density > 0]):
         bands: list[Band] = []
@@ -201,17 +205,20 @@ def hard_bands(levels: np.ndarray, density: np.ndarray) -> list[Band]:
                 bands[-1] = (bands[-1][0], float(high))
             else:
                 bands.append((float(low), float(high)))
-        gap = _distance(lambda x, b=bands: band_cdf(b, x), levels, density)
+        gap = _distance(partial(band_cdf, bands), levels, density, span)
         best = min(best, (gap, bands))
     return best[1]
 
 
-def fit_density(levels: np.ndarray, density: np.ndarray) -> dict[str, Any] | None:
+def fit_density(
+    levels: np.ndarray, density: np.ndarray, span: Band = (0.0, 1.0)
+) -> dict[str, Any] | None:
     """Fit a Beta, a logit offset and hard bands to measured weights over sigma.
 
     Args:
         levels: Noise levels, rising ``[L]``.
         density: Weight of a class at the levels, relative to the base density ``[L]``.
+        span: Ends of the noise axis.
 
     Returns:
         ``beta``, ``logit_offset`` and ``bands`` (with ``intervals``), each with its
@@ -219,9 +226,9 @@ def fit_density(levels: np.ndarray, density: np.ndarray) -> dict[str, Any] | Non
     """
     if not (density > 0).any():
         return None
-    wanted = _cell_cdf(levels, density)
-    bands = hard_bands(levels, density)
-    gap = _distance(lambda x: band_cdf(bands, x), levels, density)
+    wanted = _cell_cdf(levels, density, span)
+    bands = hard_bands(levels, density, span)
+    gap = _distance(partial(band_cdf, bands), levels, density, span)
     return {
         "beta": _fit_beta(wanted),
         "logit_offset": _fit_logit_offset(wanted),
@@ -229,20 +236,43 @@ def fit_density(levels: np.ndarray, density: np.ndarray) -> dict[str, Any] | Non
     }
 
 
-def _cell_edges(levels: np.ndarray) -> np.ndarray:
-    """Place the edges of the levels' cells halfway between them."""
-    return np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+def cell_edges(levels: np.ndarray, span: Band = (0.0, 1.0)) -> np.ndarray:
+    """Place the edges of the levels' cells halfway between them.
+
+    Args:
+        levels: Noise levels, rising ``[L]``.
+        span: Ends of the noise axis.
+
+    Returns:
+        Edges ``[L + 1]``.
+    """
+    return np.concatenate([[span[0]], (levels[1:] + levels[:-1]) / 2, [span[1]]])
 
 
-def _cell_cdf(levels: np.ndarray, density: np.ndarray) -> Cdf:
+def _cell_cdf(levels: np.ndarray, density: np.ndarray, span: Band) -> Cdf:
     """Return the distribution function of a density constant on cells."""
-    edges = _cell_edges(levels)
+    edges = cell_edges(levels, span)
     mass = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
     return lambda x: np.interp(x, edges, mass / mass[-1])
 
 
-def _distance(found: Cdf, levels: np.ndarray, density: np.ndarray) -> float:
+def _distance(found: Cdf, levels: np.ndarray, density: np.ndarray, span: Band) -> float:
     """Return the Kolmogorov-Smirnov distance to a density constant on cells."""
-    grid = np.union1d(np.linspace(0, 1, 1001), _cell_edges(levels))
-    wanted = _cell_cdf(levels, density)(grid)
+    grid = np.union1d(np.linspace(0, 1, 1001), cell_edges(levels, span))
+    wanted = _cell_cdf(levels, density, span)(grid)
     return float(np.abs(np.asarray(found(grid)) - wanted).max())
+
+
+def clip_bands(bands: list[Band], low: float, high: float) -> list[Band]:
+    """Cut bands at the ends of the range in which a network is used.
+
+    Args:
+        bands: Intervals of sigma, rising.
+        low: Lowest level, such as the boundary of the expert for high noise.
+        high: Highest level.
+
+    Returns:
+        What of the bands lies inside.
+    """
+    cut = [(max(a, low), min(b, high)) for a, b in bands]
+    return [(a, b) for a, b in cut if a < b]

@@ -53,7 +53,7 @@ def batch_size(probe: Probe) -> dict[str, int]:
     except torch.OutOfMemoryError:
         raise InputError(
             f"--device {probe.settings.device}: out of memory with one clip; use"
-            " --checkpointing, --dtype bf16, --params, or smaller clips (--frames)"
+            " --checkpointing on, --dtype bf16, --params, or smaller clips (--frames)"
         ) from None
 
 

@@ -76,9 +76,32 @@ def _rows(result: dict[str, Any], key: str) -> tuple[list[str], np.ndarray]:
     return [TITLES.get(name, name) for name in order], values
 
 
+class Levels(np.ndarray):
+    """Noise levels that know the range of the network they are levels of."""
+
+    span: tuple[float, float] = (0.0, 1.0)
+
+
+def levels_of(result: dict[str, Any]) -> Levels:
+    """Return the levels of a result.
+
+    Args:
+        result: Content of ``gradsim.json``.
+
+    Returns:
+        The levels ``[L]``, with the range of the network.
+    """
+    levels = np.array(result["noise"]["levels"]).view(Levels)
+    low, high = result["noise"].get("range", (0.0, 1.0))
+    levels.span = (low, high)
+    return levels
+
+
 def _edges(levels: np.ndarray) -> np.ndarray:
-    """Place cell edges halfway between levels, ending at 0 and 1."""
-    return np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    """Place cell edges halfway between levels, from end to end of their range."""
+    low, high = getattr(levels, "span", Levels.span)
+    plain = np.asarray(levels)
+    return np.concatenate([[low], (plain[1:] + plain[:-1]) / 2, [high]])
 
 
 def _cells(
@@ -130,11 +153,24 @@ def _write_values(
 
 def _hatch_unresolved(axes: Axes, result: dict[str, Any], rows: int) -> None:
     """Hatch the columns on which no band may rest."""
-    edges = _edges(np.array(result["noise"]["levels"]))
+    edges = _edges(levels_of(result))
     for column, known in enumerate(result["golden"]["resolved"]):
         if not known:
             width = edges[column + 1] - edges[column]
             axes.add_patch(Rectangle((edges[column], 0), width, rows, **HATCH))
+
+
+def mark_boundary(axes: Axes, result: dict[str, Any]) -> None:
+    """Draw the boundary at which another expert takes over; nothing without experts.
+
+    Args:
+        axes: A heatmap.
+        result: Content of ``gradsim.json``.
+    """
+    expert = result["model"].get("expert")
+    if expert is not None:
+        boundary = result["noise"]["range"][0 if expert == "high" else 1]
+        axes.axvline(boundary, color="black", linestyle="--", linewidth=2, zorder=7)
 
 
 def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure:
@@ -147,7 +183,7 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     Returns:
         The figure.
     """
-    levels = np.array(result["noise"]["levels"])
+    levels = levels_of(result)
     names, values = _rows(result, "cosine")
     keys = sorted(
         result["subjects"], key=lambda name: result["subjects"][name]["kind"] == "class"
@@ -168,6 +204,8 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     mesh = _cells(axes, levels, values, **style)
     _write_values(axes, levels, values, mesh, "value")
     axes.set_yticklabels(names)
+    for each in (ceiling_axes, axes):
+        mark_boundary(each, result)
     for row, key in enumerate(keys):
         entry = schedule.classes.get(key) or schedule.degradations_detail[key]
         for start, stop in entry.bands:
@@ -191,7 +229,7 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
         f"{source}: where degraded clips teach what golden clips teach\n"
         f"outlined: bands (lower {criterion.confidence:.0%} bound ≥"
         f" {criterion.cos_min:g}, norm ratio in [{low:g}, {high:g}]);"
-        f" hatched: golden unresolved; {clips} clips × {draws} draws",
+        f" hatched: golden unresolved; {clips} clips × {draws} draws{_expert(result)}",
         fontsize=10,
     )
     figure.text(
@@ -205,6 +243,18 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     return figure
 
 
+def _expert(result: dict[str, Any]) -> str:
+    """Say which expert was probed and where the other one takes over (dashed)."""
+    name = result["model"].get("expert")
+    if name is None:
+        return ""
+    boundary = result["noise"]["range"][0 if name == "high" else 1]
+    return (
+        f"\nexpert for {name} noise; the other one takes over at σ = {boundary:g}"
+        " (dashed)"
+    )
+
+
 def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
     """Draw the norm ratio: diverging, log2, centred at 1.
 
@@ -214,7 +264,7 @@ def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
     Returns:
         The figure.
     """
-    levels = np.array(result["noise"]["levels"])
+    levels = levels_of(result)
     names, values = _rows(result, "norm_ratio")
     figure, axes = plt.subplots(
         figsize=(9, 1.6 + 0.46 * len(names)), layout="constrained"
@@ -244,7 +294,7 @@ def module_heatmap(result: dict[str, Any]) -> Figure:
     Returns:
         The figure.
     """
-    levels = np.array(result["noise"]["levels"])
+    levels = levels_of(result)
     groups = list(result["modules"])
     classes = [n for n, s in result["subjects"].items() if s["kind"] == "class"]
     shown = classes or list(result["subjects"])
@@ -288,7 +338,7 @@ def similarity_curves(result: dict[str, Any], schedule: BandSchedule) -> Figure:
     Returns:
         The figure.
     """
-    levels = np.array(result["noise"]["levels"])
+    levels = levels_of(result)
     by_class: dict[str, list[str]] = {}
     for name, entry in schedule.classes.items():
         by_class[name] = [f"{n}:{s}" for n, s in entry.degradations.items()]

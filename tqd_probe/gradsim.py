@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import sys
 
 from tqd_probe.clips.degradations import describe
 from tqd_probe.commandline import Options, Outcome, main_guard, parse
 from tqd_probe.files import write_json
+from tqd_probe.processes import is_first, leave
 from tqd_probe.rundir import write_log
 from tqd_probe.settings import RunSettings
 
@@ -69,6 +69,21 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 after a one-line error.
     """
+    code = run_once(sys.argv[1:] if argv is None else argv)
+    if code == 0:
+        leave()
+    return code
+
+
+def run_once(argv: list[str]) -> int:
+    """Run the command line; processes stay connected, for another run.
+
+    Args:
+        argv: Arguments.
+
+    Returns:
+        Exit code: 0, or 2 after a one-line error.
+    """
     handler, probe = None, None
     outcome = Outcome()
     try:
@@ -76,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             settings = parse(GradsimOptions, argv, PROGRAM)
             # Loading torch and diffusers takes seconds: only for valid options.
             from tqd_probe import probing
+            from tqd_probe.experts import probe_both
             from tqd_probe.figures import draw_all
             from tqd_probe.libraries import quiet_libraries
             from tqd_probe.plan import plan
@@ -85,19 +101,21 @@ def main(argv: list[str] | None = None) -> int:
             from tqd_probe.usefulness import write_usefulness
 
             quiet_libraries()
+            if settings.expert == "both":
+                outcome.code = probe_both(run_once, settings, argv)
+                return outcome.code
             if settings.plan:
                 text = plan(settings)
-                if int(os.environ.get("RANK", "0")) == 0:
+                if is_first():
                     print(text)
                 return outcome.code
             probe = probing.prepare(settings)
-            main = probe.processes.main
-            handler = write_log(probe.out) if main else None
-            arguments = sys.argv[1:] if argv is None else argv
-            log.info("%s %s", PROGRAM, " ".join(arguments))
+            first = probe.processes.main
+            handler = write_log(probe.out) if first else None
+            log.info("%s %s", PROGRAM, " ".join(argv))
             for clip, reason in probe.encoded.quarantine.items():
                 log.warning("quarantine: %s: %s", clip, reason)
-            if settings.self_check and main:
+            if settings.self_check and first:
                 found = self_check(probe)
                 line = (
                     f"self-check passed: engine within {found['relative_error']:.1e} of"
@@ -109,9 +127,9 @@ def main(argv: list[str] | None = None) -> int:
                 log.info(line)
                 print(line, file=sys.stderr)
             probing.run(probe)
-            if not main:  # the first process has all that the others captured
+            if not first:  # the first process has all that the others captured
                 return outcome.code
-            result = measure(probe, ["gradsim", *recorded(arguments)])
+            result = measure(probe, ["gradsim", *recorded(argv)])
             schedule = derive_schedule(result)
             write_json(probe.out / "gradsim.json", result)
             schedule.save(probe.out / "bands.json")
@@ -130,8 +148,6 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         if probe is not None:
             probe.store.release()
-            if outcome.code == 0:
-                probe.processes.leave()
         if handler is not None:
             log.removeHandler(handler)
             handler.close()

@@ -12,6 +12,7 @@ import numpy as np
 from tqd_probe import probing
 from tqd_probe.errors import InputError
 from tqd_probe.forecast import Forecast, forecast
+from tqd_probe.opened import model_levels, open_model
 from tqd_probe.processes import Processes
 from tqd_probe.settings import RunSettings
 from tqd_probe.similarity import GoldenLevel, LevelStatistics
@@ -56,11 +57,13 @@ def run_pilot(settings: RunSettings) -> Pilot:
     """
     if not settings.parsed_degradations():
         raise InputError("--plan: plans degraded copies; give --degradations")
-    sigmas = settings.sigmas()
+    who = Processes.joined(settings.device)
+    model = open_model(settings, who.device(settings.device))
+    sigmas = model_levels(settings, model)
+    between = (sigmas[0] + model.sigma_range[1]) / 2  # a pilot needs two levels
     chosen = np.unique(
         np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
     )
-    who = Processes.joined(settings.device)
     with tempfile.TemporaryDirectory() as own:  # all processes use the first one's
         folder = who.main_says(lambda: own)
         assert folder is not None
@@ -72,7 +75,7 @@ def run_pilot(settings: RunSettings) -> Pilot:
                 "adaptive": False,
                 "levels": ",".join(repr(float(sigmas[i])) for i in chosen)
                 if len(chosen) > 1
-                else repr(float(sigmas[0])) + ",0.999999",
+                else f"{float(sigmas[0])!r},{float(between)!r}",
             }
         )
         probe = probing.prepare(pilot)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -22,10 +21,10 @@ from tqd_probe.files import digest
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.metric import metric_scale, second_moments
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, SPLITS, Sketch
-from tqd_probe.models.base import VideoModel
 from tqd_probe.models.encode import ClipEncoder, default_cache, encode_clips
-from tqd_probe.models.load import load_model
+from tqd_probe.models.memory import set_checkpointing
 from tqd_probe.models.native import clip_shape
+from tqd_probe.opened import model_levels, open_model
 from tqd_probe.passes import run
 from tqd_probe.processes import Processes
 from tqd_probe.rundir import describe, run_directory, shared_claim
@@ -55,7 +54,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     """
     degradations = settings.parsed_degradations()
     who = Processes.joined(settings.device)
-    model = load_model(settings.ckpt, who.device(settings.device), settings.dtype)
+    model = open_model(settings, who.device(settings.device))
+    sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
     model.check_shape(shape)
     check_frames(degradations, shape)
@@ -107,8 +107,6 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     if others is not None:
         encoded.quarantine.update(others.quarantine)
     model.release_encoders()
-    if settings.checkpointing:
-        checkpoint_activations(model)
     if len(encoded.ids) < 4:
         raise InputError(
             f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least 4 are"
@@ -125,7 +123,10 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         "clips": digest(content),
         "parameters": layout.fingerprint,
     }
-    sigmas = settings.sigmas()
+    # Without --batch-size a trial pass decides how many versions share a pass.
+    together = min(settings.batch_size or 1, len(encoded.conditions))
+    first = encoded.batch(0, encoded.conditions[:1])
+    set_checkpointing(model, settings.checkpointing, first, together)
     shaping = [
         *(inputs, str(shape), encoded.conditions, sigmas.tolist()),
         *(settings.draws, settings.dtype, settings.seed),
@@ -172,26 +173,6 @@ def choose_sketch(settings: RunSettings, layout: Layout) -> tuple[bool, Sketch]:
     return True, Sketch(layout, int(settings.sketch))
 
 
-def checkpoint_activations(model: VideoModel) -> None:
-    """Let the network recompute its activations in the backward pass.
-
-    Args:
-        model: The checkpoint.
-
-    Raises:
-        InputError: If the network cannot.
-    """
-    enable: Any = getattr(model.network, "enable_gradient_checkpointing", None)
-    if enable is None or not getattr(
-        model.network, "_supports_gradient_checkpointing", True
-    ):
-        raise InputError(
-            "--checkpointing: this network cannot recompute activations; leave the"
-            " option out, or use --batch-size 1"
-        )
-    enable()
-
-
 def share_encoding(
     encoder: ClipEncoder,
     clips: list[Clip],
@@ -212,5 +193,5 @@ def share_encoding(
         with suppress(BadClip):  # met again, and counted, when all read
             for degradation in (None, *degradations):
                 encoder.latents(clip, degradation)
-            encoder.caption(clip)
+                encoder.conditioning(clip, degradation)
     who.barrier()

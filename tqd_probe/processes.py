@@ -47,7 +47,7 @@ class Processes:
             raise InputError(
                 "--use_fsdp: gradients of sharded parameters cannot be captured; launch"
                 " without it: processes share the draws, each with a whole network"
-                " (--dtype bf16 --checkpointing save memory)"
+                " (--dtype bf16 --checkpointing on save memory)"
             )
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return Processes()
@@ -125,9 +125,19 @@ class Processes:
             raise FailedElsewhere(message[0])
         return result if self.main else message[1]
 
-    def leave(self) -> None:
-        """End the connection to the other processes."""
-        if self.world > 1:
-            from accelerate import PartialState
 
-            PartialState().destroy_process_group()
+def is_first() -> bool:
+    """Say whether this process is the first of those a launcher started, or alone.
+
+    Returns:
+        True if it is; it speaks for all.
+    """
+    return os.environ.get("RANK", "0") == "0"
+
+
+def leave() -> None:
+    """End the connection to the other processes, if there is one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import PartialState
+
+        PartialState().destroy_process_group()

@@ -10,6 +10,7 @@ import numpy as np
 
 from tqd_probe.bands import (
     CosineCriterion,
+    clip_bands,
     cosine_bands,
     fit_beta,
     fit_logit_offset,
@@ -107,6 +108,7 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
                 settings.mixture_form,
                 read_pool(settings.pool) if settings.pool else probed,
                 *(settings.floor, settings.confidence, settings.seed, settings.shift),
+                probe.model.sigma_range,
             ),
         )
     low, high = read_range(settings.norm_range)
@@ -122,13 +124,14 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
             "family": probe.model.family,
             "source": settings.ckpt,
             "fingerprint": probe.model.fingerprint,
-            "expert": None,
-            "parameters": settings.params,
+            "expert": probe.model.expert,
+            "parameters": _parameters(probe),
             "prediction": probe.model.prediction,
         },
         "noise": {
             "axis": "sigma",
             "shift": settings.shift,
+            "range": list(probe.model.sigma_range),
             "levels": probe.sigmas.tolist(),
             "logsnr": logsnr(probe.sigmas).tolist(),
         },
@@ -159,6 +162,13 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
         "mixture": mixture,
         "severities": probe.severities,
     }
+
+
+def _parameters(probe: Probe) -> str:
+    """Say which parameters were probed."""
+    settings = probe.settings
+    of_lora = settings.lora is not None and not settings.fuse_lora
+    return "lora" if of_lora and settings.params == "all" else settings.params
 
 
 def _curves(
@@ -245,6 +255,7 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
             resolved,
             criterion,
         )
+        bands = clip_bands(bands, *result["noise"].get("range", (0.0, 1.0)))
         entries[curves["kind"]][name] = {
             "degradations": curves["degradations"],
             "clips": curves["clips"],
@@ -267,7 +278,7 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
             "version": 1,
             "provenance": result["provenance"],
             "model": result["model"],
-            "noise": result["noise"],
+            "noise": {k: v for k, v in result["noise"].items() if k != "range"},
             "criterion": stated,
             "golden": {
                 "clips": clips,

@@ -50,7 +50,7 @@ class Model(Strict):
         pattern=r"^sha256:\S+$", description="Hash of the network's weights."
     )
     expert: str | None = Field(description="Expert, for families with several.")
-    parameters: str = Field(description="'all', or the regular expression probed.")
+    parameters: str = Field(description="'all', 'lora', or the expression probed.")
     prediction: str = Field(description="What the network predicts.")
 
 

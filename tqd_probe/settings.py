@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tqd_probe.clips.degradations import Degradation, parse_degradations
 from tqd_probe.errors import InputError
+from tqd_probe.noise import shift_sigma, unshift_sigma
 from tqd_probe.readers import read_levels, read_pool, read_range
 
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
@@ -21,7 +22,23 @@ class ProbeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     ckpt: str = Field(
-        description="checkpoint: a diffusers pipeline directory, or 'tiny' (shipped)"
+        description="checkpoint: a diffusers pipeline directory, a hub id OWNER/NAME"
+        " (cached; HF_HUB_OFFLINE=1 is respected), or 'tiny' (shipped)"
+    )
+    lora: str | None = Field(
+        default=None,
+        description="LoRA in diffusers' format, a .safetensors file or a folder with"
+        " one; its parameters alone are probed",
+    )
+    fuse_lora: bool = Field(
+        default=False,
+        description="add the LoRA to the weights and probe these instead",
+    )
+    expert: Literal["high", "low", "both"] | None = Field(
+        default=None,
+        description="for Wan 2.2 A14B, the network of high or of low noise levels, each"
+        " over its own range of sigma; both: one after the other, in OUT/high and"
+        " OUT/low",
     )
     clips: str = Field(
         default="synthetic",
@@ -251,13 +268,31 @@ class ProbeSettings(BaseModel):
         read_range(text)
         return text
 
-    def sigmas(self) -> np.ndarray:
+    def sigmas(self, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """Return the noise levels, rising ``[L]``.
 
+        Args:
+            low: Lowest level of the network.
+            high: Highest level of the network.
+
         Returns:
-            Values of sigma in (0, 1).
+            Values of sigma in (0, 1). Counted levels fill the network's range.
+
+        Raises:
+            InputError: If a given level is outside the network's range.
         """
-        return read_levels(self.levels, self.shift)
+        found = read_levels(self.levels, self.shift)
+        if self.levels.strip().isdigit():
+            u = (np.arange(len(found)) + 0.5) / len(found)
+            ends = unshift_sigma(np.array([low, high]), self.shift)
+            return shift_sigma(ends[0] + (ends[1] - ends[0]) * u, self.shift)
+        outside = found[(found < low) | (found > high)]
+        if len(outside):
+            raise InputError(
+                f"--levels {outside[0]:g}: outside the network's range of sigma,"
+                f" {low:.4g} to {high:.4g}; give levels inside it, or a count"
+            )
+        return found
 
 
 class RunSettings(ProbeSettings):
@@ -271,11 +306,6 @@ class RunSettings(ProbeSettings):
         ge=1,
         description="clip versions per forward and backward pass (default: all"
         " versions of a clip, or as many as a trial pass says fit into memory)",
-    )
-    checkpointing: bool = Field(
-        default=False,
-        description="recompute activations in the backward pass: much less memory,"
-        " about a third more time",
     )
     device: str = Field(default="cpu", description="torch device, such as cuda:0")
     cache: Path | None = Field(
@@ -298,6 +328,12 @@ class RunSettings(ProbeSettings):
         default=False,
         description="first compare the engine with torch.func in float64 on two draws;"
         " no schedule where they disagree",
+    )
+    checkpointing: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="gradient checkpointing: activations are computed again in the"
+        " backward pass; much less memory, about a third more time; auto turns it on"
+        " when those of a pass would not fit the free memory",
     )
     overwrite: bool = Field(
         default=False,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from tqd_probe.bands import fit_density
+from tqd_probe.bands import Band, cell_edges, fit_density
 from tqd_probe.errors import InputError
 from tqd_probe.intervals import quantile
 from tqd_probe.mixture import (
@@ -43,6 +43,7 @@ class MixtureOptions:
         confidence: Of the weights' intervals.
         seed: Run seed.
         shift: Timestep shift the levels were laid by.
+        span: Lowest and highest level of the network.
     """
 
     form: str
@@ -51,21 +52,23 @@ class MixtureOptions:
     confidence: float
     seed: int
     shift: float
+    span: Band = (0.0, 1.0)
 
 
-def level_mass(levels: np.ndarray, shift: float) -> np.ndarray:
+def level_mass(levels: np.ndarray, shift: float, span: Band = (0.0, 1.0)) -> np.ndarray:
     """Return the share of training that falls to each level: its cell before the shift.
 
     Args:
         levels: Noise levels, rising ``[L]``.
         shift: Timestep shift.
+        span: Lowest and highest level of the network.
 
     Returns:
         Shares summing to 1 ``[L]``.
     """
-    u = unshift_sigma(levels, shift)
-    edges = np.concatenate([[0.0], (u[1:] + u[:-1]) / 2, [1.0]])
-    return np.diff(edges)
+    ends = unshift_sigma(np.array(span), shift)
+    edges = cell_edges(unshift_sigma(levels, shift), (float(ends[0]), float(ends[1])))
+    return np.diff(edges) / (ends[1] - ends[0])
 
 
 def measure_mixture(
@@ -105,10 +108,11 @@ def measure_mixture(
             f" share; give at most {1 / len(classes):.3g}"
         )
     clips = np.array([options.pool[name] for name in classes], float)
-    mass = level_mass(levels, options.shift)
+    mass = level_mass(levels, options.shift, options.span)
     joint = options.form == "joint"
     # One problem for all levels, or one for each.
-    parts = [np.arange(len(levels))] if joint else [[i] for i in range(len(levels))]
+    every = np.arange(len(levels))
+    parts = [every] if joint else np.split(every, len(levels))
     shares = np.zeros((len(levels), len(classes)))
     bounds = np.zeros((*shares.shape, 2))
     density = np.zeros((len(levels), 2))
@@ -166,7 +170,7 @@ def measure_mixture(
         "risk": {name: [_finite(row[name]) for row in risks] for name in risks[0]},
         "psd_repair": [float(value) for value in repairs],
         "fits": {
-            name: fit_density(levels, scale * conditional[:, k])
+            name: fit_density(levels, scale * conditional[:, k], options.span)
             for k, name in enumerate(classes)
         },
     }

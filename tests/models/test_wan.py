@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -151,17 +149,3 @@ def test_encoders_are_released(model):
 def test_shapes_that_do_not_fit_are_refused(model, shape, message):
     with pytest.raises(InputError, match=message):
         model.check_shape(shape)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("expand_timesteps", True, "expand_timesteps: Wan 2.2 TI2V"),
-        ("transformer_2", ["diffusers", "X"], "transformer_2: Wan with two experts"),
-    ],
-)
-def test_variants_without_adapter_are_refused(copied, key, value, message):
-    path = copied / "model_index.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
-    with pytest.raises(InputError, match=message):
-        load_model(str(copied))

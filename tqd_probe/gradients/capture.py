@@ -74,7 +74,7 @@ class GradientCapture:
                 raise GradientError(
                     f"parameter {name}: sharded over processes (FSDP), which per-clip"
                     " capture cannot read; load the whole network on each device, with"
-                    " --dtype bf16 and --checkpointing if memory is short"
+                    " --dtype bf16 and --checkpointing on if memory is short"
                 )
         self._layers: list[tuple[nn.Module, Rule, dict[str, str]]] = []
         self._bare: list[tuple[nn.Module, str, str]] = []

@@ -43,6 +43,7 @@ class VideoModel(Protocol):
         encoder_fingerprint: ``sha256:`` of what turns clips into latents and text.
         native: The clip shape the checkpoint is made for.
         expert: Which of several networks this is; None for families with one.
+        takes_images: Whether the network also takes something of the clip itself.
         lora_targets: Linear layers a fresh LoRA goes to, as a regular expression.
         network_name: The network's component in the pipeline, as ``transformer``.
         network: The denoising network; loaded when first asked for.
@@ -55,6 +56,7 @@ class VideoModel(Protocol):
     encoder_fingerprint: str
     native: ClipShape
     expert: str | None
+    takes_images: bool
     lora_targets: str
     network_name: str
 

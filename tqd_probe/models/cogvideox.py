@@ -105,8 +105,8 @@ class CogVideoXModel(PipelineModel):
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        """Level of the first timestep, and of the last with any signal."""
-        return float(self.levels[0]), float(self.levels[self.alphas > 0][-1])
+        """Level of the first timestep, and pure noise."""
+        return float(self.levels[0]), 1.0
 
     def timesteps(self, sigma: torch.Tensor) -> torch.Tensor:
         """Return the timesteps whose levels are nearest.
@@ -122,7 +122,7 @@ class CogVideoXModel(PipelineModel):
         return (levels[None] - wanted).abs().argmin(dim=1)
 
     def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
-        """Return the levels of the nearest timesteps.
+        """Return the levels of the nearest timesteps that have any signal.
 
         Args:
             sigma: Wanted levels.
@@ -130,8 +130,9 @@ class CogVideoXModel(PipelineModel):
         Returns:
             Levels that the model has, same shape.
         """
-        steps = self.timesteps(torch.tensor(np.asarray(sigma, dtype=np.float64)))
-        return self.levels[steps.numpy()]
+        known = self.levels[self.alphas > 0]
+        wanted = np.asarray(sigma, dtype=np.float64)
+        return known[np.abs(known - wanted[..., None]).argmin(-1)]
 
     def _roots(
         self, sigma: torch.Tensor, like: torch.Tensor

@@ -46,6 +46,8 @@ class EncodedClips:
         latents: Latents by condition, one tensor ``[clips, ...]`` each.
         conditioning: Text embeddings and the like, ``[clips, ...]`` by name.
         quarantine: Reason by clip id for clips that could not be used.
+        images: What the network takes of the clip itself (`encode_images`), by
+            condition and name, ``[clips, ...]``; empty for text-to-video.
     """
 
     ids: list[str]
@@ -53,6 +55,7 @@ class EncodedClips:
     latents: dict[str, torch.Tensor]
     conditioning: dict[str, torch.Tensor]
     quarantine: dict[str, str] = field(default_factory=dict)
+    images: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
 
     def batch(self, clip: int, conditions: list[str]) -> Conditioned:
         """Return several versions of one clip as a batch.
@@ -70,7 +73,9 @@ class EncodedClips:
             name: value[clip].expand(count, *value[clip].shape).contiguous()
             for name, value in self.conditioning.items()
         }
-        return Conditioned(latents, text)
+        parts = [self.images.get(name, {}) for name in conditions]
+        own = {key: torch.stack([p[key][clip] for p in parts]) for key in parts[0]}
+        return Conditioned(latents, {**text, **own})
 
 
 class ClipEncoder:
@@ -102,17 +107,12 @@ class ClipEncoder:
         Raises:
             BadClip: If the clip cannot be decoded or gives latents with NaN.
         """
-        key = digest(
-            [
-                *("latents", VERSION, self.model.encoder_fingerprint, clip.identity()),
-                *(str(self.shape), str(degradation or GOLDEN), self.seed, clip.id),
-            ]
-        )
 
         def make() -> dict[str, torch.Tensor]:
             video = self._video(clip, degradation)
             return {"latents": self.model.encode_video(video)}
 
+        key = self._key("latents", clip, degradation)
         found = self._cached("latents", key, make)["latents"]
         if not bool(torch.isfinite(found).all()):
             raise BadClip(
@@ -120,6 +120,50 @@ class ClipEncoder:
                 " the checkpoint's vae if all clips fail"
             )
         return found
+
+    def images(
+        self, clip: Clip, degradation: Degradation | None
+    ) -> dict[str, torch.Tensor]:
+        """Encode what the network takes of a version of a clip beside its latents.
+
+        Args:
+            clip: The clip.
+            degradation: What to do to its pixels first; None for the golden clip.
+
+        Returns:
+            Conditioning of one clip, on the CPU; empty for text-to-video.
+        """
+        if not self.model.takes_images:
+            return {}
+        key = self._key("images", clip, degradation)
+        return self._cached(
+            "images",
+            key,
+            lambda: self.model.encode_images(self._video(clip, degradation)),
+        )
+
+    def conditioning(
+        self, clip: Clip, degradation: Degradation | None
+    ) -> dict[str, torch.Tensor]:
+        """Encode everything the network takes beside noisy latents.
+
+        Args:
+            clip: The clip.
+            degradation: What to do to its pixels first; None for the golden clip.
+
+        Returns:
+            Caption and, for image-to-video, the first frame of this version.
+        """
+        return {**self.caption(clip), **self.images(clip, degradation)}
+
+    def _key(self, kind: str, clip: Clip, degradation: Degradation | None) -> str:
+        """Name what encoding a version of a clip gives."""
+        return digest(
+            [
+                *(kind, VERSION, self.model.encoder_fingerprint, clip.identity()),
+                *(str(self.shape), str(degradation or GOLDEN), self.seed, clip.id),
+            ]
+        )
 
     def caption(self, clip: Clip) -> dict[str, torch.Tensor]:
         """Encode the caption of a clip.
@@ -192,15 +236,18 @@ def encode_clips(
     conditions = [GOLDEN, *(str(each) for each in degradations)]
     rows: list[dict[str, torch.Tensor]] = []
     texts: list[dict[str, torch.Tensor]] = []
+    seen: list[dict[str, dict[str, torch.Tensor]]] = []
     ids: list[str] = []
     quarantine: dict[str, str] = {}
     for clip in clips:
         try:
-            row = {}
+            row, own = {}, {}
             for name, degradation in zip(conditions, (None, *degradations)):
                 row[name] = encoder.latents(clip, degradation)
+                own[name] = encoder.images(clip, degradation)
             texts.append(encoder.caption(clip))
             rows.append(row)
+            seen.append(own)
             ids.append(clip.id)
         except BadClip as error:
             quarantine[clip.id] = str(error)
@@ -212,4 +259,8 @@ def encode_clips(
         return EncodedClips([], conditions, {}, {}, quarantine)
     latents = {name: torch.stack([row[name] for row in rows]) for name in conditions}
     text = {name: torch.stack([t[name] for t in texts]) for name in texts[0]}
-    return EncodedClips(ids, conditions, latents, text, quarantine)
+    images = {
+        name: {key: torch.stack([own[name][key] for own in seen]) for key in parts}
+        for name, parts in seen[0].items()
+    }
+    return EncodedClips(ids, conditions, latents, text, quarantine, images)

@@ -27,11 +27,13 @@ class Encoders:
         pipeline_class: The diffusers pipeline.
         encoders: Classes of the components that encode, by name, the VAE first.
         tokenizers: Names of the tokenizers.
+        takes_images: Whether the network also takes something of the clip itself.
     """
 
     pipeline_class: ClassVar[Any]
     encoders: dict[str, Any]
     tokenizers: tuple[str, ...] = ("tokenizer",)
+    takes_images: bool = False
     path: Path
     device: torch.device
     dtype: torch.dtype

@@ -98,6 +98,9 @@ class HunyuanVideo15Model(PipelineModel):
     ) -> torch.Tensor:
         """Run the transformer at the timestep ``1000 sigma``, without an image.
 
+        The timestep has the type of the latents, as in the pipeline: the network casts
+        its embedding to the timestep's type, so bfloat16 rounds the timestep.
+
         Args:
             x_t: Noisy latents ``[B, C, F, h, w]``.
             sigma: Levels ``[B]``.
@@ -108,13 +111,12 @@ class HunyuanVideo15Model(PipelineModel):
         """
         network: Any = self.network
         dtype = network_dtype(network, "x_embedder.proj")
-        wide = torch.float64 if dtype == torch.float64 else torch.float32
         x_t = x_t.to(dtype)
         room = torch.cat([torch.zeros_like(x_t), torch.zeros_like(x_t[:, :1])], dim=1)
         width = self.configs["transformer"]["image_embed_dim"]
         return network(
             hidden_states=torch.cat([x_t, room], dim=1),
-            timestep=(1000 * sigma).to(wide),
+            timestep=(1000 * sigma).to(dtype),
             image_embeds=x_t.new_zeros(len(x_t), IMAGE_TOKENS, width),
             **{name: part.to(dtype) for name, part in conditioning.items()},
             return_dict=False,

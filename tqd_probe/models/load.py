@@ -10,6 +10,7 @@ import torch
 
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json
+from tqd_probe.models import hub
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.cogvideox import CogVideoXModel
 from tqd_probe.models.hunyuan_video import HunyuanVideoModel
@@ -36,7 +37,8 @@ def checkpoint_path(ckpt: str) -> Path:
     """Resolve a checkpoint's name.
 
     Args:
-        ckpt: A diffusers pipeline directory, or ``tiny`` for the shipped one.
+        ckpt: A diffusers pipeline directory, a hub id such as
+            ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``, or ``tiny`` for the shipped one.
 
     Returns:
         The pipeline directory.
@@ -45,10 +47,12 @@ def checkpoint_path(ckpt: str) -> Path:
         InputError: If there is no such directory, or it holds no pipeline.
     """
     path = TINY if ckpt == "tiny" else Path(ckpt)
+    if hub.is_hub_id(ckpt):
+        path = hub.download(ckpt)
     if not path.exists():
         raise InputError(
-            f"--ckpt {ckpt}: no such directory; give a diffusers pipeline directory, or"
-            " 'tiny' for the one that ships with the package"
+            f"--ckpt {ckpt}: no such directory; give a diffusers pipeline directory, a"
+            " hub id owner/name, or 'tiny' for the one that ships with the package"
         )
     if not ckpt or not path.is_dir():
         raise InputError(
@@ -76,7 +80,7 @@ def load_model(
     autoencoder and network need not be in memory together.
 
     Args:
-        ckpt: A diffusers pipeline directory, or ``tiny``.
+        ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
         device: Torch device of the network.
         dtype: ``fp32``, ``bf16`` or a torch type for the network.
         lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
@@ -111,7 +115,9 @@ def load_model(
     if fuse_lora and lora is None:
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
     weights = None if lora is None else find_file(lora)
-    place = torch.device(device)
+    place, source = torch.device(device), str(path)
+    if hub.is_hub_id(ckpt):
+        source = ckpt
     return FAMILIES[name](
-        Opening(path, str(path), index, place, dtype, weights, fuse_lora, expert)
+        Opening(path, source, index, place, dtype, weights, fuse_lora, expert)
     )

@@ -18,7 +18,7 @@ from typing import Any
 import diffusers
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tqd_probe.errors import InputError
 from tqd_probe.files import staged
@@ -163,13 +163,20 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
     cure = "use a LoRA that was trained on this model"
     folder, name = str(path.parent), path.name
     stated = _stated(path)
+    net: Any = network
     try:
         with _silent():
-            state = type(pipeline).lora_state_dict(folder, weight_name=name)
-            state = state[0] if isinstance(state, tuple) else state
-            pipeline.load_lora_weights(
-                folder, weight_name=name, adapter_name=ADAPTER, local_files_only=True
-            )
+            if hasattr(pipeline, "load_lora_weights"):
+                state = type(pipeline).lora_state_dict(folder, weight_name=name)
+                state = state[0] if isinstance(state, tuple) else state
+                pipeline.load_lora_weights(
+                    folder, weight_name=name, adapter_name=ADAPTER
+                )
+            else:  # HunyuanVideo-1.5 in diffusers 0.42
+                state = load_file(path)
+                net.load_lora_adapter(
+                    folder, weight_name=name, prefix=PREFIX, adapter_name=ADAPTER
+                )
     except Exception as error:  # libraries raise whatever they meet
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -197,7 +204,6 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
                     path)  # fmt: skip
     _prepare(network, None)
     if fuse:
-        net: Any = network
         net.fuse_lora()
         net.unload_lora()
         for parameter in network.parameters():

@@ -77,7 +77,8 @@ class PipelineModel(Encoders, Generation):
         weights = [fingerprint(self.path / name) for name in self.encoders]
         configs = [self.configs[name] for name in self.encoders]
         tokens = [token for name in self.tokenizers for token in self._files(name)]
-        self.encoder_fingerprint = "sha256:" + digest([weights, configs, tokens])
+        how = [self.family, self.patch()]  # what the adapter makes of them
+        self.encoder_fingerprint = "sha256:" + digest([weights, configs, tokens, how])
         self.native = native_shape(self.path, self.native_default())
         self.clip_shape = self.native
         self._network: torch.nn.Module | None = None

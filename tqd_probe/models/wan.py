@@ -7,7 +7,7 @@ The pipeline's own code encodes captions and generates; noise is added by
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class WanModel(PipelineModel):
     """Adapter of a `WanPipeline` directory; implements `VideoModel`."""
 
     family = "wan"
-    pipeline_class = WanPipeline
+    pipeline_class: ClassVar[Any] = WanPipeline
     network_class = WanTransformer3DModel
     encoders = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel}  # noqa: RUF012
     default_shape = ClipShape(frames=81, height=480, width=832, fps=16)

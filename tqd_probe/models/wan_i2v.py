@@ -26,6 +26,7 @@ class WanImageModel(WanModel):
 
     family = "wan_i2v"
     pipeline_class = WanImageToVideoPipeline
+    takes_images = True
     lora_targets = (
         r"blocks\.\d+\.attn[12]\.(to_q|to_k|to_v|to_out\.0|add_k_proj|add_v_proj)"
     )
