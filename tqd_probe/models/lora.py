@@ -151,7 +151,8 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
 
     Args:
         pipeline: A pipeline of the family whose `transformer` is the network; its
-            other components may be missing.
+            other components may be missing. None where the family's pipelines load
+            no LoRA (HunyuanVideo-1.5 in diffusers 0.42): then the network does.
         network: The network; changed in place.
         path: The file (`find_file`).
         fuse: Add the update to the weights and keep no LoRA; else the LoRA stays
@@ -166,13 +167,13 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
     net: Any = network
     try:
         with _silent():
-            if hasattr(pipeline, "load_lora_weights"):
+            if pipeline is not None:
                 state = type(pipeline).lora_state_dict(folder, weight_name=name)
                 state = state[0] if isinstance(state, tuple) else state
                 pipeline.load_lora_weights(
                     folder, weight_name=name, adapter_name=ADAPTER
                 )
-            else:  # HunyuanVideo-1.5 in diffusers 0.42
+            else:
                 state = load_file(path)
                 net.load_lora_adapter(
                     folder, weight_name=name, prefix=PREFIX, adapter_name=ADAPTER

@@ -139,7 +139,9 @@ class PipelineModel(Encoders, Generation):
                 torch_dtype=self.dtype,
             )
             if self.opening.lora is not None:
-                bare = self.bare_pipeline(transformer=network)
+                bare = None
+                if hasattr(self.pipeline_class, "load_lora_weights"):
+                    bare = self.bare_pipeline(transformer=network)
                 lora.load_lora(bare, network, self.opening.lora, self.opening.fuse_lora)
             self._network = network.to(self.device)
         return self._network
