@@ -144,7 +144,8 @@ def mean_interval(
     Returns:
         Lower and upper bounds ``[...]``.
     """
-    error = np.sqrt(np.maximum(unbiased, LEAST_SHARE * jackknife))
+    variance = np.maximum(unbiased, LEAST_SHARE * jackknife)
+    error = np.sqrt(np.maximum(variance, 0.0))  # below 0 by rounding alone
     return estimate - reach * error, estimate + reach * error
 
 
