@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -201,7 +202,7 @@ def hard_bands(levels: np.ndarray, density: np.ndarray) -> list[Band]:
                 bands[-1] = (bands[-1][0], float(high))
             else:
                 bands.append((float(low), float(high)))
-        gap = _distance(lambda x, b=bands: band_cdf(b, x), levels, density)
+        gap = _distance(partial(band_cdf, bands), levels, density)
         best = min(best, (gap, bands))
     return best[1]
 
@@ -221,7 +222,7 @@ def fit_density(levels: np.ndarray, density: np.ndarray) -> dict[str, Any] | Non
         return None
     wanted = _cell_cdf(levels, density)
     bands = hard_bands(levels, density)
-    gap = _distance(lambda x: band_cdf(bands, x), levels, density)
+    gap = _distance(partial(band_cdf, bands), levels, density)
     return {
         "beta": _fit_beta(wanted),
         "logit_offset": _fit_logit_offset(wanted),

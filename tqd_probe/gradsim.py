@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
             from tqd_probe.figures import draw_all
             from tqd_probe.libraries import quiet_libraries
             from tqd_probe.plan import plan
-            from tqd_probe.results import derive_schedule, measure
+            from tqd_probe.results import check_mixture, derive_schedule, measure
             from tqd_probe.self_check import self_check
             from tqd_probe.table import summary
             from tqd_probe.usefulness import write_usefulness
@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(plan(settings))
                 return outcome.code
             probe = probing.prepare(settings)
+            check_mixture(probe)
             handler = write_log(probe.out)
             arguments = sys.argv[1:] if argv is None else argv
             log.info("%s %s", PROGRAM, " ".join(arguments))

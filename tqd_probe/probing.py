@@ -157,7 +157,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     distances = None
     if settings.match_severity is not None:
         degradations, distances = match_severities(
-            encoder, found.golden, degradations, settings.match_severity
+            encoder, found.golden, degradations, settings.match_severity, quiet
         )
     extras = sum(map(len, extra.values()))
     total = len(found.golden) * (1 + len(degradations)) + extras

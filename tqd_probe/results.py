@@ -23,7 +23,7 @@ from tqd_probe.readers import read_pool, read_range
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.similarity import LevelStatistics
 from tqd_probe.version import __version__
-from tqd_probe.weights import MixtureOptions, measure_mixture
+from tqd_probe.weights import MixtureOptions, check_options, measure_mixture
 
 FORMAT = "tqd-gradsim"
 CURVES = (
@@ -54,6 +54,22 @@ def subjects(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
     order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
     alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
     return {**{name: classes[name] for name in order}, **alone}
+
+
+def check_mixture(probe: Probe) -> None:
+    """Refuse mixture options that do not fit the probed classes, before the work.
+
+    Args:
+        probe: A prepared probe.
+
+    Raises:
+        InputError: If a class has no pool size, or the floor is too large.
+    """
+    settings = probe.settings
+    if settings.criterion == "mixture" and settings.pool is not None:
+        copies = {d.kind for d in probe.degradations if d.kind != CONTROL}
+        classes = ["golden", *sorted(copies | set(probe.unpaired))]
+        check_options(classes, read_pool(settings.pool), settings.floor)
 
 
 def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
@@ -124,7 +140,7 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
             MixtureOptions(
                 settings.mixture_form,
                 read_pool(settings.pool) if settings.pool else probed,
-                *(settings.floor, settings.confidence, settings.seed, settings.shift),
+                *(settings.floor, confidence, settings.seed, settings.shift),
             ),
         )
     low, high = read_range(settings.norm_range)
@@ -264,14 +280,14 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
         )
         entries[curves["kind"]][name] = {
             "degradations": curves["degradations"],
-            "clips": curves["clips"],
-            "paired": curves["paired"],
-            **{key: curves[key] for key in CURVES},
+            "clips": curves.get("clips", clips),
+            "paired": curves.get("paired", True),
+            **{key: curves[key] for key in CURVES if key in curves},
             "bands": bands,
             "beta": fit_beta(bands),
             "logit_offset": fit_logit_offset(bands),
         }
-    mixture = result["mixture"]
+    mixture = result.get("mixture")
     if mixture is not None:
         for name, entry in entries["class"].items():
             fits = mixture["fits"][name]
@@ -297,7 +313,7 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
             "classes": entries["class"],
             "degradations_detail": entries["degradation"],
             "mixture": mixture,
-            "cross_level": result["cross_level"],
-            "severities": result["severities"],
+            "cross_level": result.get("cross_level"),
+            "severities": result.get("severities"),
         }
     )
