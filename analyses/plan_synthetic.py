@@ -63,7 +63,9 @@ def main() -> None:
         print(rows[-1])
     medians = [row["median_ratio"] for row in rows]
     inside = float(np.mean([row["within_25_percent"] for row in rows]))
-    print(f"medians {min(medians):.2f} to {max(medians):.2f}; within 25 %: {inside:.0%}")
+    print(
+        f"medians {min(medians):.2f} to {max(medians):.2f}; within 25 %: {inside:.0%}"
+    )
     write_json(
         args.out,
         {
