@@ -1,8 +1,8 @@
 """How far does the forecast of one pilot stray? On synthetic gradients.
 
 A pilot of 32 clips forecasts the width of the cosine's interval with 48, 96 and 200
-clips; runs of that size are drawn from the same situation. Reported is the forecast over
-the median width of the runs: how much of it is the pilot's own chance.
+clips; runs of that size are drawn from the same situation. Reported is the forecast
+over the median width of the runs: how much of it is the pilot's own chance.
 
     python analyses/plan_synthetic.py          # writes results/plan_synthetic.json
 """
@@ -63,14 +63,13 @@ def main() -> None:
         print(rows[-1])
     medians = [row["median_ratio"] for row in rows]
     inside = float(np.mean([row["within_25_percent"] for row in rows]))
-    print(
-        f"medians {min(medians):.2f} to {max(medians):.2f}; within 25 %: {inside:.0%}"
-    )
+    print(f"medians {min(medians):.2f} to {max(medians):.2f}")
+    print(f"within 25 %: {inside:.0%}")
     write_json(
         args.out,
         {
-            "command": f"python analyses/plan_synthetic.py --pilots {args.pilots} --runs"
-            f" {args.runs} --seed {args.seed}",
+            "command": f"python analyses/plan_synthetic.py --pilots {args.pilots}"
+            f" --runs {args.runs} --seed {args.seed}",
             "within_25_percent": inside,
             "rows": rows,
         },
