@@ -30,6 +30,7 @@ from tqd_probe.similarity import LevelStatistics, u_statistic
 RESULTS = Path(__file__).parent / "results" / "coverage.json"
 CONFIDENCE, RESAMPLES = 0.95, 2000
 CLIPS, SNRS = (8, 12, 24, 48), (0.05, 0.2, 1.0)
+SITUATION = ("clips", "snr", "cosine", "shared", "tails", "decay")
 METHODS = ("cosine", "norm_ratio", "bias2", "unpaired", "jackknife", "unbiased", "bca")
 
 
@@ -197,7 +198,15 @@ def main() -> None:
             f" {args.bootstraps} --seed {args.seed}",
             "confidence": CONFIDENCE,
             "summary": rows,
-            "cells": cells,
+            "columns": [*SITUATION, "resolved", *METHODS],
+            "cells": [
+                [
+                    *(each[key] for key in SITUATION),
+                    each["resolved"],
+                    *(each["coverage"][name] for name in METHODS),
+                ]
+                for each in cells
+            ],
         },
     )
     print(args.out)

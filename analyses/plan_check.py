@@ -32,11 +32,16 @@ def main() -> None:
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--runs", default="48x2,64x1", help="clips x draws, ...")
     parser.add_argument("--levels", default="0.15,0.45,0.75")
+    parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     base = RunSettings(
-        ckpt=args.ckpt, clips="synthetic:200", levels=args.levels, seed=args.seed
+        ckpt=args.ckpt,
+        clips="synthetic:200",
+        levels=args.levels,
+        degradations=args.degradations,
+        seed=args.seed,
     )
     pilot = run_pilot(base)
     rows: list[dict[str, Any]] = []
@@ -80,7 +85,8 @@ def main() -> None:
         args.out,
         {
             "command": f"python analyses/plan_check.py --ckpt {args.ckpt} --runs"
-            f" {args.runs} --levels {args.levels} --seed {args.seed}",
+            f" {args.runs} --levels {args.levels} --degradations {args.degradations}"
+            f" --seed {args.seed}",
             "within_25_percent": inside,
             "ratio_quantiles": {"0.1": spread[0], "0.5": spread[1], "0.9": spread[2]},
             "rows": rows,

@@ -7,7 +7,9 @@ from tqd_probe.bands import (
     band_cdf,
     cosine_bands,
     fit_beta,
+    fit_density,
     fit_logit_offset,
+    hard_bands,
     uncovered,
 )
 
@@ -108,3 +110,26 @@ def test_logit_offset_is_the_best_on_a_grid_and_antisymmetric():
 def test_fits_without_bands():
     assert fit_beta([]) is None
     assert fit_logit_offset([]) is None
+
+
+def test_hard_bands_follow_a_density_of_two_heights():
+    density = np.array([0.0, 1.0, 1.0, 0.1, 0.0])
+    assert hard_bands(LEVELS, density) == [pytest.approx((0.2, 0.6))]
+    assert hard_bands(LEVELS, np.zeros(5)) == []
+    two = hard_bands(LEVELS, np.array([1.0, 0, 0, 1.0, 1.0]))
+    assert [x for band in two for x in band] == pytest.approx([0, 0.2, 0.6, 1])
+
+
+def test_fits_to_weights_state_their_distance():
+    levels = (np.arange(50) + 0.5) / 50
+    found = fit_density(levels, beta.pdf(levels, 4.0, 2.0))
+    assert found["beta"]["alpha"] == pytest.approx(4.0, rel=0.05)
+    assert found["beta"]["beta"] == pytest.approx(2.0, rel=0.05)
+    assert found["beta"]["ks"] < 0.01
+    low, high = found["bands"]["intervals"][0]
+    grid = np.linspace(0, 1, 2001)
+    flat = np.clip((grid - low) / (high - low), 0, 1)
+    gap = np.abs(flat - beta.cdf(grid, 4.0, 2.0)).max()
+    assert found["bands"]["ks"] == pytest.approx(gap, abs=0.01)
+    assert found["logit_offset"]["value"] == pytest.approx(0.8, abs=0.1)
+    assert fit_density(levels, np.zeros(50)) is None

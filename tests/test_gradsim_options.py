@@ -68,6 +68,9 @@ def test_mixture_options_need_the_criterion(pipeline, tmp_path, capsys):
     fails(capsys, [*mixture, "--pool", "golden=0"], "--pool", "golden has no clips")
     fails(capsys, [*mixture, "--pool", "gold=3"], "--pool", "'gold' is no class")
     fails(capsys, [*mixture, "--pool", "golden=x"], "--pool", "no whole number")
+    few = [*mixture, *SMALL.split(), "--pool", "golden=3,visual_degraded=5"]
+    fails(capsys, few, "--pool: motion_degraded is missing")
+    assert not (tmp_path / "x" / "log.txt").exists()  # refused before the work
     fails(capsys, [*base, "--mq-min", "0.5"], "--mq-min and --vq-min go together")
     fails(capsys, [*base, "--adam-state", "x"], "--adam-state needs --metric adam")
     fails(capsys, [*base, "--match-severity", "blur"], "--match-severity", "severity")

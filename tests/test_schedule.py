@@ -77,6 +77,15 @@ def test_round_trip(tmp_path):
     assert json.loads((tmp_path / "again.json").read_text()) == VALID
 
 
+def test_what_version_one_lacked_may_be_left_out_and_reads_as_its_default(tmp_path):
+    schedule = BandSchedule.load(written(tmp_path, VALID))
+    assert schedule.mixture.form == "per-level"
+    assert schedule.mixture.floor == 0
+    assert schedule.mixture.weights_ci is None
+    assert schedule.criterion.metric == "raw"
+    assert schedule.classes["visual_degraded"].paired
+
+
 def test_the_mixture_and_the_details_may_be_left_out(tmp_path):
     value = {k: v for k, v in VALID.items() if k not in ("mixture",)}
     assert BandSchedule.load(written(tmp_path, value)).mixture is None
@@ -122,6 +131,27 @@ FAULTS = [
     (("mixture", "weights"), [[0.5, 0.6], [0.2, 0.8]], "mixture.weights.0: must sum"),
     (("mixture", "weights"), [[1.0], [0.2, 0.8]], "mixture.weights.0: one weight"),
     (("criterion", "name"), "taste", "criterion.name:"),
+    (("criterion", "metric"), "sgd", "criterion.metric:"),
+    (("mixture", "classes"), ["visual_degraded", "golden"], "mixture.classes: golden"),
+    (("mixture", "pool"), {"golden": 3}, "mixture.pool.visual_degraded: must be"),
+    (("mixture", "weights"), [[1.0, 0.0]], "mixture.weights: 1 values for 2"),
+    (("mixture", "weights"), [[1.1, -0.1], [0, 1.0]], "mixture.weights.0.0:"),
+    (("mixture", "form"), "both", "mixture.form:"),
+    (("mixture", "floor"), 1.5, "mixture.floor:"),
+    (("mixture", "level_density"), [0.5, 0.6], "mixture.level_density: must sum"),
+    (("mixture", "level_density"), [1.0], "mixture.level_density: 1 values"),
+    (("mixture", "weights_ci"), [[[0, 1]], [[0, 1]]], "mixture.weights_ci: one inter"),
+    (
+        ("mixture", "weights_ci"),
+        [[[0.9, 0.1], None], [None, None]],
+        "mixture: intervals must go",
+    ),
+    (("mixture", "risk"), {"golden": [0.1]}, "mixture.risk.golden: 1 values, not 2"),
+    (("mixture", "psd_repair"), [-0.1, 0], "mixture.psd_repair.0:"),
+    (("mixture", "surprise"), 1, "mixture.surprise: extra"),
+    (("cross_level",), {"golden": [[1.0]]}, "cross_level.golden: 1 values for 2"),
+    (("golden", "loss"), [0.1], "golden.loss: 1 values for 2"),
+    ((*CURVE, "bias2_ci"), [[2, 1], [0, 1]], "bias2_ci: each interval"),
 ]
 
 

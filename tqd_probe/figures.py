@@ -223,12 +223,15 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     figure.colorbar(mesh, ax=[ceiling_axes, axes], label=COSINE)
     criterion = schedule.criterion
     low, high = criterion.norm_range
+    fitted = "; of classes: fitted to the mixture's weights" * (
+        criterion.name == "mixture"
+    )
     source = schedule.model.source.replace("$", r"\$")  # a lone $ starts mathematics
     clips, draws = schedule.golden.clips, schedule.golden.draws
     figure.suptitle(
         f"{source}: where degraded clips teach what golden clips teach\n"
         f"outlined: bands (lower {criterion.confidence:.0%} bound ≥"
-        f" {criterion.cos_min:g}, norm ratio in [{low:g}, {high:g}]);"
+        f" {criterion.cos_min:g}, norm ratio in [{low:g}, {high:g}]){fitted};"
         f" hatched: golden unresolved; {clips} clips × {draws} draws{_expert(result)}",
         fontsize=10,
     )

@@ -95,7 +95,7 @@ def run_once(argv: list[str]) -> int:
             from tqd_probe.figures import draw_all
             from tqd_probe.libraries import quiet_libraries
             from tqd_probe.plan import plan
-            from tqd_probe.results import derive_schedule, measure
+            from tqd_probe.results import check_mixture, derive_schedule, measure
             from tqd_probe.self_check import self_check
             from tqd_probe.table import summary
             from tqd_probe.usefulness import write_usefulness
@@ -110,6 +110,7 @@ def run_once(argv: list[str]) -> int:
                     print(text)
                 return outcome.code
             probe = probing.prepare(settings)
+            check_mixture(probe)
             first = probe.processes.main
             handler = write_log(probe.out) if first else None
             log.info("%s %s", PROGRAM, " ".join(argv))

@@ -170,7 +170,7 @@ def mean_interval(
         Lower and upper bounds ``[...]``.
     """
     variance = np.maximum(unbiased, LEAST_SHARE * jackknife)
-    error = np.sqrt(np.maximum(variance, 0))  # below 0 by rounding
+    error = np.sqrt(np.maximum(variance, 0.0))  # below 0 by rounding alone
     return estimate - reach * error, estimate + reach * error
 
 

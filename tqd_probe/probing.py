@@ -84,7 +84,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         reference, asked = settings.match_severity, degradations
 
         def match() -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
-            return match_severities(encoder, found.golden, asked, reference)
+            alone = quiet or not who.main
+            return match_severities(encoder, found.golden, asked, reference, alone)
 
         who.main_says(match)  # the others find it encoded
         degradations, distances = match()

@@ -15,6 +15,7 @@ from tqd_probe.bands import (
     fit_beta,
     fit_logit_offset,
 )
+from tqd_probe.clips.degradations import CONTROL
 from tqd_probe.cost import predicted
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.moments import cross_cosines, joint_moments, level_moments
@@ -25,7 +26,7 @@ from tqd_probe.schedule import BandSchedule
 from tqd_probe.similarity import LevelStatistics
 from tqd_probe.subjects import subjects
 from tqd_probe.version import __version__
-from tqd_probe.weights import MixtureOptions, measure_mixture
+from tqd_probe.weights import MixtureOptions, check_options, measure_mixture
 
 FORMAT = "tqd-gradsim"
 CURVES = (
@@ -37,6 +38,22 @@ CURVES = (
     "bias2",
     "bias2_ci",
 )
+
+
+def check_mixture(probe: Probe) -> None:
+    """Refuse mixture options that do not fit the probed classes, before the work.
+
+    Args:
+        probe: A prepared probe.
+
+    Raises:
+        InputError: If a class has no pool size, or the floor is too large.
+    """
+    settings = probe.settings
+    if settings.criterion == "mixture" and settings.pool is not None:
+        copies = {d.kind for d in probe.degradations if d.kind != CONTROL}
+        classes = ["golden", *sorted(copies | set(probe.unpaired))]
+        check_options(classes, read_pool(settings.pool), settings.floor)
 
 
 def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
@@ -107,7 +124,7 @@ def measure(probe: Probe, argv: list[str]) -> dict[str, Any]:
             MixtureOptions(
                 settings.mixture_form,
                 read_pool(settings.pool) if settings.pool else probed,
-                *(settings.floor, settings.confidence, settings.seed, settings.shift),
+                *(settings.floor, confidence, settings.seed, settings.shift),
                 probe.model.sigma_range,
             ),
         )
@@ -258,14 +275,14 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
         bands = clip_bands(bands, *result["noise"].get("range", (0.0, 1.0)))
         entries[curves["kind"]][name] = {
             "degradations": curves["degradations"],
-            "clips": curves["clips"],
-            "paired": curves["paired"],
-            **{key: curves[key] for key in CURVES},
+            "clips": curves.get("clips", clips),
+            "paired": curves.get("paired", True),
+            **{key: curves[key] for key in CURVES if key in curves},
             "bands": bands,
             "beta": fit_beta(bands),
             "logit_offset": fit_logit_offset(bands),
         }
-    mixture = result["mixture"]
+    mixture = result.get("mixture")
     if mixture is not None:
         for name, entry in entries["class"].items():
             fits = mixture["fits"][name]
@@ -291,7 +308,7 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
             "classes": entries["class"],
             "degradations_detail": entries["degradation"],
             "mixture": mixture,
-            "cross_level": result["cross_level"],
-            "severities": result["severities"],
+            "cross_level": result.get("cross_level"),
+            "severities": result.get("severities"),
         }
     )

@@ -8,6 +8,7 @@ fault. Values that are undefined (an unresolved level) are ``null``.
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -217,7 +218,8 @@ class BandSchedule(Strict):
         Args:
             path: The JSON file.
         """
-        write_json(Path(path), self.model_dump(mode="json"))
+        # What a schedule did not state stays unstated: it reads as its default.
+        write_json(Path(path), self.model_dump(mode="json", exclude_unset=True))
 
     @classmethod
     def load(cls, path: str | Path) -> BandSchedule:
@@ -240,7 +242,8 @@ class BandSchedule(Strict):
             where = ".".join(str(part) for part in first["loc"])
             message = first["msg"].removeprefix("Value error, ")
             if where:
-                message = f"{where}: {message}"
+                inner = re.match(r"[\w.]+: ", message)  # a path within the place
+                message = f"{where}{'.' if inner else ': '}{message}"
             raise InputError(
                 f"{path}: {message}; mend the file or measure it again with"
                 " tqd_probe.gradsim"

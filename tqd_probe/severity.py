@@ -6,6 +6,7 @@ Otherwise "visual against motion" may be "small against large edit".
 from __future__ import annotations
 
 import numpy as np
+from tqdm import tqdm
 
 from tqd_probe.clips.base import Clip
 from tqd_probe.clips.degradations import CONTROL, EFFECTS, Degradation
@@ -42,6 +43,7 @@ def match_severities(
     clips: list[Clip],
     degradations: tuple[Degradation, ...],
     reference: str,
+    quiet: bool = False,
 ) -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
     """Give every degradation the severity nearest to a reference by latent distance.
 
@@ -50,6 +52,7 @@ def match_severities(
         clips: Golden clips; the first `CLIPS` are measured.
         degradations: The degradations asked for; severities are replaced.
         reference: Such as ``blur:3``.
+        quiet: Show no progress bar.
 
     Returns:
         The matched degradations, and all distances by name, the reference's included.
@@ -60,7 +63,8 @@ def match_severities(
     name, _, severity = reference.partition(":")
     some = clips[:CLIPS]
     names = dict.fromkeys([name.strip(), *(each.name for each in degradations)])
-    distances = {each: latent_distances(encoder, some, each) for each in names}
+    bar = tqdm(names, desc="severities", unit="degradation", disable=quiet)
+    distances = {each: latent_distances(encoder, some, each) for each in bar}
     goal = distances[name.strip()][int(severity) - 1]
     if goal <= 0:
         raise InputError(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from tqd_probe.clips.base import Clip
+from tqd_probe.errors import InputError
 from tqd_probe.models.encode import ClipEncoder, EncodedClips, encode_clips
 
 LEAST_UNPAIRED = 4
@@ -53,6 +54,9 @@ def encode_unpaired(
 
     Returns:
         The encoded clips of all classes, None without any, and their places by class.
+
+    Raises:
+        InputError: If fewer than `LEAST_UNPAIRED` clips of a class can be used.
     """
     if not clips:
         return None, {}
@@ -63,4 +67,11 @@ def encode_unpaired(
         name: [places[clip.id] for clip in some if clip.id in places]
         for name, some in clips.items()
     }
+    for name, usable in rows.items():
+        if len(usable) < LEAST_UNPAIRED:
+            raise InputError(
+                f"--clips: class {name}: {len(usable)} usable clips, at least"
+                f" {LEAST_UNPAIRED} are needed; mend those in quarantine or take the"
+                " class out"
+            )
     return encoded, rows

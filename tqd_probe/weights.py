@@ -71,6 +71,30 @@ def level_mass(levels: np.ndarray, shift: float, span: Band = (0.0, 1.0)) -> np.
     return np.diff(edges) / (ends[1] - ends[0])
 
 
+def check_options(classes: list[str], pool: dict[str, int], floor: float) -> None:
+    """Refuse options that fit no mixture of these classes.
+
+    Args:
+        classes: Names, golden first.
+        pool: Clips of each class in the user's data.
+        floor: Least share of every admitted class.
+
+    Raises:
+        InputError: If a probed class has no pool size, or the floor is too large.
+    """
+    missing = [name for name in classes if name not in pool]
+    if missing:
+        raise InputError(
+            f"--pool: {missing[0]} is missing; say how many clips of it the data have,"
+            f" as in {missing[0]}=1000 (0 for none)"
+        )
+    if floor * len(classes) > 1:
+        raise InputError(
+            f"--floor {floor:g}: {len(classes)} classes cannot each have that"
+            f" share; give at most {1 / len(classes):.3g}"
+        )
+
+
 def measure_mixture(
     classes: list[str],
     levels: np.ndarray,
@@ -96,17 +120,7 @@ def measure_mixture(
     Raises:
         InputError: If a probed class has no pool size, or the floor is too large.
     """
-    missing = [name for name in classes if name not in options.pool]
-    if missing:
-        raise InputError(
-            f"--pool: {missing[0]} is missing; say how many clips of it the data have,"
-            f" as in {missing[0]}=1000 (0 for none)"
-        )
-    if options.floor * len(classes) > 1:
-        raise InputError(
-            f"--floor {options.floor:g}: {len(classes)} classes cannot each have that"
-            f" share; give at most {1 / len(classes):.3g}"
-        )
+    check_options(classes, options.pool, options.floor)
     clips = np.array([options.pool[name] for name in classes], float)
     mass = level_mass(levels, options.shift, options.span)
     joint = options.form == "joint"
