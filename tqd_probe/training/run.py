@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,12 +24,15 @@ from tqd_probe.training.data import StepData
 from tqd_probe.training.density import realised_density, table_of, warnings_of
 from tqd_probe.training.draws import DrawStream
 from tqd_probe.training.ema import Ema
+from tqd_probe.training.exporting import weights_exporter
 from tqd_probe.training.figures import density_figure, validation_figure, write
 from tqd_probe.training.hooks import Hook
 from tqd_probe.training.lines import Lines, read_lines
 from tqd_probe.training.metadata import provenance
 from tqd_probe.training.network import LossModule, make_trainable, trained_parameters
 from tqd_probe.training.optimisation import make_optimiser
+from tqd_probe.training.outcome import publish, summary
+from tqd_probe.training.processes import is_sharded, make_accelerator
 from tqd_probe.training.reprobe import Reprobe
 from tqd_probe.training.samples import Samples
 from tqd_probe.training.settings import TrainRunSettings
@@ -88,7 +89,7 @@ def train(
         GradientError: If a loss or gradient is not finite.
     """
     settings = settings or TrainRunSettings(**options)
-    accelerator = build.make_accelerator(settings)
+    accelerator = make_accelerator(settings)
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
         session = _Session(settings, accelerator, quiet, stack, hooks)
@@ -266,9 +267,7 @@ class _Session:
             optimiser=wrapped,
             data=data,
             store=CheckpointStore(self.out / "checkpoints", settings.keep),
-            export=build.weights_exporter(
-                settings, model, describe, build.is_sharded(accelerator)
-            ),
+            export=weights_exporter(settings, model, describe, is_sharded(accelerator)),
             hooks=hooks,
             ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,  # type: ignore[arg-type]
         )
@@ -326,65 +325,3 @@ class _Session:
         return TrainResult(
             *(trainer.step, trainer.stopped_by, result, files, says), self.main
         )
-
-
-def publish(weights: Path, place: Path) -> Path:
-    """Copy a checkpoint's weights to the place of results, whole.
-
-    Args:
-        weights: Folder inside a checkpoint.
-        place: Where results go; replaced when it is there.
-
-    Returns:
-        The place.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        shutil.copytree(weights, part)
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(part, place)
-    except OSError as error:
-        raise InputError(
-            f"{place}: cannot be written ({error.strerror or error}); the weights are"
-            f" in {weights}"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return place
-
-
-def summary(out: Path, step: int, steps: int) -> str:
-    """Say in a few lines how a training went.
-
-    Args:
-        out: The run directory.
-        step: Steps done.
-        steps: Steps wanted.
-
-    Returns:
-        The text.
-    """
-    lines = [f"step {step} of {steps}"]
-    timing = read_lines(out / "timing.jsonl")
-    if timing:
-        last = timing[-1]
-        lines[0] += (
-            f"; {last['clips_per_second']:.1f} clips per second, data wait"
-            f" {100 * last['data_wait_share']:.1f} %, {last['memory_gb']:.1f} GB"
-        )
-    rows = read_lines(out / "validation.jsonl")
-    if rows:
-        lines.append(
-            f"{'held out':<18}{'clips':>6}{'loss':>9}{'change':>9}  95 % interval"
-        )
-        for name, one in rows[-1]["classes"].items():
-            ends = one["change_ci"]
-            shown = f"[{ends[0]:+.4f}, {ends[1]:+.4f}]" if ends else "one clip"
-            lines.append(
-                f"{name:<18}{one['clips']:>6}{one['loss']:>9.4f}{one['change']:>+9.4f}"
-                f"  {shown}"
-            )
-    return "\n".join(lines)
