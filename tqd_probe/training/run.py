@@ -71,6 +71,7 @@ def train(
     *,
     hooks: Sequence[Hook] = (),
     quiet: bool = False,
+    figures: bool = True,
     **options: Any,
 ) -> TrainResult:
     """Train a video diffusion model with a timestep distribution per clip.
@@ -79,6 +80,7 @@ def train(
         settings: The settings; or give them one by one.
         hooks: What else shall happen beside training, after each step.
         quiet: Show no progress bars and print no tables.
+        figures: Draw the density and the validation.
         **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
 
     Returns:
@@ -93,11 +95,14 @@ def train(
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
         session = _Session(settings, accelerator, quiet, stack, hooks)
+        session.figures = figures
         return session.run()
 
 
 class _Session:
     """The parts of one training while it is put together and run."""
+
+    figures = True
 
     def __init__(
         self,
@@ -171,7 +176,8 @@ class _Session:
         density = realised_density(draws, total)
         write_json(self.out / "density.json", density.to_json())
         title = f"{settings.sampler}, {self.resolved['order']} first"
-        write(density_figure(density, title), self.out / "density.png")
+        if self.figures:
+            write(density_figure(density, title), self.out / "density.png")
         lines = [table_of(density)]
         lines += [f"warning: {text}" for text in warnings_of(density)]
         for text in warnings_of(density):
@@ -315,7 +321,7 @@ class _Session:
         if self.main and done:
             result = publish(result, self.out / "result")
             rows = read_lines(self.out / "validation.jsonl")
-            if rows:
+            if rows and self.figures:
                 files.append(
                     write(validation_figure(rows), self.out / "validation.png")
                 )
