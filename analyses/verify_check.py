@@ -140,9 +140,6 @@ def main() -> None:
         {
             "runs": rows,
             "right_sign": sum(r["must_lose"] == "hurts" for r in rows),
-            "no_winner_of_the_same": sum(
-                r["same"] == "no difference shown" for r in rows
-            ),
             "no_winner_of_other_seeds": len(nulls) - sum(nulls),
         },
     )
