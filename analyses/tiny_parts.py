@@ -35,12 +35,12 @@ def new_transformer() -> WanTransformer3DModel:
     return WanTransformer3DModel(
         patch_size=(1, 1, 1),
         num_attention_heads=4,
-        attention_head_dim=24,
+        attention_head_dim=32,
         in_channels=Z,
         out_channels=Z,
         text_dim=64,
         freq_dim=64,
-        ffn_dim=288,
+        ffn_dim=384,
         num_layers=5,
         rope_max_seq_len=64,
     )

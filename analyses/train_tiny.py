@@ -2,9 +2,9 @@
 
 From one seed, on synthetic clips alone: the encoder of the autoencoder is fitted in
 closed form (`fit_encoder.py`), its decoder and the transformer with its text encoder
-are trained, side by side if you like; both resume. The result is written with
-`save_pretrained` and loads with `WanPipeline.from_pretrained` and no code of this
-project.
+are trained, side by side if you like; both resume. The autoencoder sees golden clips,
+the transformer those of `tiny_pool.py`. The result is written with `save_pretrained`
+and loads with `WanPipeline.from_pretrained` and no code of this project.
 
     python analyses/train_tiny.py --work /tmp/tiny --stage decoder
     python analyses/train_tiny.py --work /tmp/tiny --stage transformer
@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,25 +33,37 @@ from tiny_parts import (
     new_transformer,
     new_vae,
 )
+from tiny_pool import pool_clip
 from tqdm import tqdm
 from transformers import UMT5EncoderModel
 
 from tqd_probe.clips import synthetic
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.files import write_json
+from tqd_probe.noise import shift_sigma
 from tqd_probe.rng import stream
 
 SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
 HELD_OUT_SEED = 2000
-LOW_SIGMA = 0.06
+TRAIN_SHIFT = 5.0  # of the training levels
 LATENT_SCALE = 0.9  # deviation of the normalised latents, over all channels
 LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
 RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
+Render = Callable[[int, int, ClipShape], tuple[str, np.ndarray]]
 
 
 def to_model(video: np.ndarray) -> torch.Tensor:
     """Bring uint8 ``[T, H, W, 3]`` to float ``[3, T, H, W]`` in [-1, 1]."""
     return torch.from_numpy(video).permute(3, 0, 1, 2).float() / 127.5 - 1
+
+
+def trapezoid(step: int, zero: int, warm: int, decay: int) -> float:
+    """Return the learning-rate factor: linear warm-up, constant, linear to zero.
+
+    At a constant rate the weights walk about, and the gradient of any clip is largely
+    the way back; the decay leaves what the data themselves ask for.
+    """
+    return min(1, (step + 1) / warm) * min(1, (zero - step) / decay)
 
 
 def cosine(step: int, steps: int, warm: int, floor: float) -> float:
@@ -123,36 +136,46 @@ def train_decoder(
             torch.save({**state, "step": step + 1, "curve": curve}, path)
 
 
+def golden_clip(index: int, seed: int, shape: ClipShape) -> tuple[str, np.ndarray]:
+    """Render a golden clip; returns its caption and its video."""
+    clip = synthetic.synthetic_clip(index, seed)
+    return clip.caption, clip.read(shape)
+
+
+def round_to_half(vae: AutoencoderKLWan) -> None:
+    """Give the weights the values they have in the file, which holds half precision."""
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter.copy_(parameter.half())
+
+
 @torch.no_grad()
 def encode_set(
-    work: Path, vae: AutoencoderKLWan, seed: int, count: int
+    path: Path, vae: AutoencoderKLWan, seed: int, count: int, render: Render
 ) -> tuple[torch.Tensor, list[str]]:
-    """Encode the golden clips of a seed; returns latents and captions."""
-    path = work / f"latents-{seed}-{count}.pt"
+    """Encode the clips of a seed; returns latents and captions."""
     if path.exists():
         state = torch.load(path, weights_only=True)
         return state["latents"], state["captions"]
     latents, captions = [], []
-    for first in tqdm(range(0, count, 8), desc=f"latents {seed}"):
-        clips = [synthetic.synthetic_clip(first + i, seed) for i in range(8)]
-        x = torch.stack([to_model(clip.read(SHAPE)) for clip in clips])
+    for first in tqdm(range(0, count, 8), desc=path.stem):
+        clips = [render(first + i, seed, SHAPE) for i in range(8)]
+        x = torch.stack([to_model(video) for _, video in clips])
         latents.append(vae.encode(x).latent_dist.mode())
-        captions += [clip.caption for clip in clips]
+        captions += [caption for caption, _ in clips]
     result = torch.cat(latents)[:count]
     torch.save({"latents": result, "captions": captions[:count]}, path)
     return result, captions[:count]
 
 
 def noise_levels(rng: np.random.Generator, batch: int) -> np.ndarray:
-    """Draw sigma for a batch: stratified over (0, 1), one in eight below 0.06 as well.
+    """Draw sigma for a batch: stratified over (0, 1), then shifted as Wan's training.
 
-    There the target is the noise itself, seen at a twentieth of its size and less:
-    learned slowest of all. With uniform levels the model lags there and its golden
-    gradient is several times that of the next level.
+    Most draws are at high levels, where structure and motion are decided; low ones,
+    where the target is noise seen at a twentieth of its size, are learned last.
     """
-    low = batch // 8
-    strata = [(np.arange(n) + rng.random(n)) / n for n in (batch - low, low)]
-    return rng.permutation(np.concatenate([strata[0], LOW_SIGMA * strata[1]]))
+    u = (np.arange(batch) + rng.random(batch)) / batch
+    return rng.permutation(shift_sigma(u, TRAIN_SHIFT))
 
 
 def embed(
@@ -240,7 +263,7 @@ def train_transformer(
         s = sigma[:, None, None, None, None]
         pred = model((1 - s) * x0 + s * eps, 1000 * sigma, text).sample
         loss = ((pred - (eps - x0)) ** 2).mean()
-        rate = cosine(step, args.horizon, warm, args.lr_floor)
+        rate = trapezoid(step, args.zero_rate, warm, args.decay)
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate
         optimizer.zero_grad()
@@ -269,6 +292,7 @@ def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
     """Write the pipeline directory from one training checkpoint."""
     vae = new_vae(mean, std)
     vae.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["model"])
+    vae.half()  # `from_pretrained` brings the values back to float32
     tokenizer = new_tokenizer()
     model, encoder = new_transformer(), new_text_encoder(len(tokenizer))
     state = torch.load(work / f"step-{step:05d}.pt", weights_only=True)
@@ -306,32 +330,39 @@ def main() -> None:
     parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
     parser.add_argument("--decoder-steps", type=int, default=2800)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
-    parser.add_argument("--steps", type=int, default=2000, help="transformer steps")
-    parser.add_argument("--horizon", type=int, default=5000, help="of the cosine")
+    parser.add_argument("--steps", type=int, default=3500, help="transformer steps")
     parser.add_argument(
-        "--export-step", type=int, default=1000, help="checkpoint to export"
+        "--zero-rate", type=int, default=4000, help="step at which the rate is zero"
     )
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--lr-floor", type=float, default=0.15)
+    parser.add_argument(
+        "--decay", type=int, default=1000, help="steps before it that the rate falls in"
+    )
+    parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if args.export_step not in (args.steps, *range(500, args.steps, 500)):
-        parser.error("--export-step: a multiple of 500 below --steps, or the last")
     args.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     vae = new_vae([0.0] * Z, [1.0] * Z).eval()
     fit_encoder(vae, load_videos(TRAIN_SEED, 400))
-    raw, captions = encode_set(args.work, vae, TRAIN_SEED, args.clips)
-    raw_held, held_captions = encode_set(args.work, vae, HELD_OUT_SEED, 256)
+    raw, _ = encode_set(
+        args.work / "golden.pt", vae, TRAIN_SEED, args.clips, golden_clip
+    )
     if args.stage == "decoder":
         train_decoder(args.work, vae, raw, args)
         return
     mean, std = normalisation(raw)
     shift, scale = (v[None, :, None, None, None] for v in (mean, std))
+    round_to_half(vae)
+    pool, captions = encode_set(
+        args.work / "pool.pt", vae, TRAIN_SEED, args.clips, pool_clip
+    )
+    raw_held, held_captions = encode_set(
+        args.work / "held-out.pt", vae, HELD_OUT_SEED, 256, golden_clip
+    )
     held = ((raw_held - shift) / scale, held_captions)
-    train_transformer(args.work, (raw - shift) / scale, captions, held, args)
+    train_transformer(args.work, (pool - shift) / scale, captions, held, args)
     out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
-    export(args.work, out, args.export_step, mean.tolist(), std.tolist())
+    export(args.work, out, args.steps, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
     vae_curve = torch.load(args.work / "decoder.pt", weights_only=True)["curve"]
     sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
@@ -339,7 +370,7 @@ def main() -> None:
     result = {
         "command": "python analyses/train_tiny.py --work WORK --stage transformer",
         "seed": args.seed,
-        "exported_step": args.export_step,
+        "exported_step": args.steps,
         "decoder_mse_every_50_steps": every_50(vae_curve, 6),
         "loss_every_50_steps": every_50(curve, 5),
         "held_out": held_curves,
