@@ -284,8 +284,8 @@ class TimestepSampler(ABC):
         never = self.mass(clips) == 0
         if never.any():
             raise InputError(
-                f"--sampler {self.name}: class {clips.classes[never][0]!r} is trained at"
-                " no level; leave its clips out"
+                f"--sampler {self.name}: class {clips.classes[never][0]!r} is trained"
+                " at no level; leave its clips out"
             )
         return self.quantile(rng.random(len(clips)), clips)
 
