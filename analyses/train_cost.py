@@ -139,7 +139,7 @@ class Turns:
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             optimiser.zero_grad()
-            float(loss)
+            loss.item()
         return (time.perf_counter() - began) / self.length
 
     def hub(self) -> float:

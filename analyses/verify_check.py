@@ -1,9 +1,10 @@
 """Does `tqd_probe.verify` say what is true? Ten runs of a case with a known answer.
 
 Half of the training clips are noise. One sampler never draws them (the baseline), one
-draws them below sigma 0.5 and must lose, one is the baseline again. And, from the same
-trials, the baseline against itself with other seeds in another order, which shares
-nothing but the distribution: a harder null than two samplers that draw the same.
+draws them below sigma 0.5 and must lose. And, from the same trials, the baseline of one
+run against that of the next, which share nothing but the distribution: no winner may be
+declared. (Two samplers that draw the same samples differ by exactly nothing, as
+`tests/test_verify.py` has it: a far easier null.)
 
     python analyses/verify_check.py --work /tmp/verify_check
 """
@@ -102,7 +103,7 @@ def main() -> None:
             ckpt="tiny",
             clips=str(clips),
             golden="synthetic:6",
-            samplers=f"bands={clean},bands={noisy},bands={clean}",
+            samplers=f"bands={clean},bands={noisy}",
             steps=args.steps,
             warmup=2,
             lr=3e-3,
@@ -123,7 +124,6 @@ def main() -> None:
                 "must_lose": found["bands=noisy.json"]["verdict"],
                 "difference": found["bands=noisy.json"]["difference"],
                 "start_loss": result["start_loss"],
-                "same": found["bands=clean.json#2"]["verdict"],
             }
         )
         trials = sorted((settings.out / "trials").glob("seed-*-00-*.json"))
@@ -140,9 +140,6 @@ def main() -> None:
         {
             "runs": rows,
             "right_sign": sum(r["must_lose"] == "hurts" for r in rows),
-            "no_winner_of_the_same": sum(
-                r["same"] == "no difference shown" for r in rows
-            ),
             "no_winner_of_other_seeds": len(nulls) - sum(nulls),
         },
     )

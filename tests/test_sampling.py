@@ -210,6 +210,12 @@ def test_what_is_missing_is_said(schedule):
         make_sampler("bands", schedule=schedule).sample(
             ["both_degraded"], None, None, rng()
         )
+    bare = schedule.model_copy(deep=True)
+    bare.classes["visual_degraded"].bands = []
+    with pytest.raises(InputError, match="'visual_degraded' is trained at no level"):
+        make_sampler("bands", schedule=bare).sample(
+            ["golden", "visual_degraded"], None, None, rng()
+        )
     sampler = make_sampler("mixture", schedule=schedule)
     with pytest.raises(InputError, match="no clip of class 'motion_degraded'"):
         sampler.check(ClipPool.of(["golden", "visual_degraded"]))

@@ -77,7 +77,7 @@ def options(pipeline, manifest, out, **more):
 @pytest.fixture(scope="module")
 def straight(pipeline, manifest, tmp_path_factory):
     out = tmp_path_factory.mktemp("straight") / "run"
-    train(**options(pipeline, manifest, out), quiet=True)
+    command(**options(pipeline, manifest, out), quiet=True)  # a module one can call
     return out
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import norm
 
+from tqd_probe.errors import InputError
 from tqd_probe.noise import shift_sigma, unshift_sigma
 
 Array = np.ndarray
@@ -276,10 +277,16 @@ class TimestepSampler(ABC):
             sigma ``[N]``.
 
         Raises:
-            InputError: If a class or a score is missing.
+            InputError: If a class or a score is missing, or a clip is never trained.
         """
         clips = ClipPool.of(classes, mq, vq)
         self.check(clips)
+        never = self.mass(clips) == 0
+        if never.any():
+            raise InputError(
+                f"--sampler {self.name}: class {clips.classes[never][0]!r} is trained"
+                " at no level; leave its clips out"
+            )
         return self.quantile(rng.random(len(clips)), clips)
 
     def affinity(self, sigma: float, groups: ClipPool, sizes: Array) -> Array:

@@ -6,13 +6,10 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, ProjectConfiguration, gather_object
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from tqd_probe.clips.shape import ClipShape
@@ -25,11 +22,6 @@ from tqd_probe.sampling import TimestepSampler, kappa_from, make_sampler
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.training import pool as pools
 from tqd_probe.training.draws import DrawStream
-from tqd_probe.training.network import (
-    make_trainable,
-    restore_parameters,
-    trained_parameters,
-)
 from tqd_probe.training.settings import TrainRunSettings
 
 log = logging.getLogger("tqd_probe")
@@ -50,57 +42,6 @@ class Clips:
     held_out: pools.EncodedPool | None
     scores: str
     digest: str
-
-
-def make_accelerator(settings: TrainRunSettings) -> Accelerator:
-    """Set up processes, device, precision and tracker.
-
-    Args:
-        settings: The run's settings.
-
-    Returns:
-        The accelerator.
-
-    Raises:
-        InputError: If the device is missing, the tracker is not installed, or the
-            batch cannot be shared by the processes.
-    """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no GPU is available; use --device cpu")
-    tracker = None if settings.report_to == "none" else settings.report_to
-    if tracker and find_spec(tracker) is None:  # accelerate would leave it out silently
-        raise InputError(
-            f"--report-to {tracker}: is not installed; pip install {tracker}, or use"
-            " --report-to none"
-        )
-    folder = settings.out
-    accelerator = Accelerator(
-        cpu=settings.device == "cpu",
-        mixed_precision="bf16" if settings.dtype == "bf16" else "no",
-        log_with=tracker,
-        project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
-    )
-    if is_sharded(accelerator):
-        if not accelerator.is_fsdp2:
-            raise InputError("FSDP of version 1 is not supported; set fsdp_version: 2")
-        for option in ("sample_every", "agreement_every", "reprobe_every"):
-            if getattr(settings, option):
-                raise InputError(
-                    f"--{option.replace('_', '-')}: needs the whole network in one"
-                    " process, which FSDP has not; leave it out, or use DDP"
-                )
-    world = accelerator.num_processes
-    if settings.batch_size % world:
-        raise InputError(
-            f"--batch-size {settings.batch_size}: not a multiple of the {world}"
-            " processes; it counts clips per optimiser step over all of them"
-        )
-    return accelerator
-
-
-def is_sharded(accelerator: Accelerator) -> bool:
-    """Say whether parameters are spread over the processes (FSDP)."""
-    return accelerator.distributed_type == DistributedType.FSDP
 
 
 def open_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule | None:
@@ -345,38 +286,3 @@ def prompts_of(settings: TrainRunSettings, clips: Clips) -> list[str]:
     captions = list(dict.fromkeys(each.clip.caption for each in source.clips))
     stride = max(1, math.floor(len(captions) / 4))
     return captions[::stride][:4]
-
-
-def weights_exporter(
-    settings: TrainRunSettings,
-    model: VideoModel,
-    describe: Callable[[], dict[str, str]],
-    sharded: bool,
-) -> Callable[[Path, dict[str, torch.Tensor]], None]:
-    """Return what writes the trained weights in diffusers' format.
-
-    Args:
-        settings: The run's settings.
-        model: The model in training.
-        describe: Gives the metadata of the present step.
-        sharded: The network's parameters are spread over processes (FSDP): the
-            weights are then put into a second copy of the model, on the CPU.
-
-    Returns:
-        A function of the folder and of whole tensors.
-    """
-    from tqd_probe.training.metadata import stamp
-
-    def export(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-        metadata, holder = describe(), model
-        if sharded:
-            holder = load_model(settings.ckpt, "cpu", "fp32", expert=settings.expert)
-            make_trainable(holder, settings)
-            restore_parameters(trained_parameters(holder.network), weights)
-        if not settings.full:
-            holder.save_lora(folder, metadata)
-            return
-        holder.save_full(folder, metadata)
-        stamp(folder / holder.network_name, metadata)
-
-    return export

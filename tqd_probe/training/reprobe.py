@@ -8,8 +8,10 @@ the schedule is in its provenance; it is run again on the present (averaged) wei
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,12 +140,13 @@ class Reprobe:
             )
             if "lora" in RunSettings.model_fields:  # it is part of the saved weights
                 settings = settings.model_copy(update={"lora": None})
-            probe = probing.prepare(settings, quiet=True)
-            try:
-                probing.run(probe, quiet=True)
-                result = measure(probe, list(self.schedule.provenance.argv))
-            finally:
-                probe.store.release()
+            with _alone():
+                probe = probing.prepare(settings, quiet=True)
+                try:
+                    probing.run(probe, quiet=True)
+                    result = measure(probe, list(self.schedule.provenance.argv))
+                finally:
+                    probe.store.release()
             result["model"]["source"] = f"{trainer.settings.ckpt} step {trainer.step}"
             return derive_schedule(result)
         finally:
@@ -179,6 +182,20 @@ class Reprobe:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the schedule in use."""
         self.schedule = BandSchedule.model_validate(state["schedule"])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let a probe count one process, where this is the first of several that wait."""
+    before = os.environ.get("WORLD_SIZE")
+    os.environ["WORLD_SIZE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["WORLD_SIZE"]
+        else:
+            os.environ["WORLD_SIZE"] = before
 
 
 def drift(old: Curves, new: Curves) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,12 +24,15 @@ from tqd_probe.training.data import StepData
 from tqd_probe.training.density import realised_density, table_of, warnings_of
 from tqd_probe.training.draws import DrawStream
 from tqd_probe.training.ema import Ema
+from tqd_probe.training.exporting import weights_exporter
 from tqd_probe.training.figures import density_figure, validation_figure, write
 from tqd_probe.training.hooks import Hook
 from tqd_probe.training.lines import Lines, read_lines
 from tqd_probe.training.metadata import provenance
 from tqd_probe.training.network import LossModule, make_trainable, trained_parameters
 from tqd_probe.training.optimisation import make_optimiser
+from tqd_probe.training.outcome import publish, summary
+from tqd_probe.training.processes import is_sharded, make_accelerator
 from tqd_probe.training.reprobe import Reprobe
 from tqd_probe.training.samples import Samples
 from tqd_probe.training.settings import TrainRunSettings
@@ -70,6 +71,7 @@ def train(
     *,
     hooks: Sequence[Hook] = (),
     quiet: bool = False,
+    figures: bool = True,
     **options: Any,
 ) -> TrainResult:
     """Train a video diffusion model with a timestep distribution per clip.
@@ -78,6 +80,7 @@ def train(
         settings: The settings; or give them one by one.
         hooks: What else shall happen beside training, after each step.
         quiet: Show no progress bars and print no tables.
+        figures: Draw the density and the validation.
         **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
 
     Returns:
@@ -88,15 +91,18 @@ def train(
         GradientError: If a loss or gradient is not finite.
     """
     settings = settings or TrainRunSettings(**options)
-    accelerator = build.make_accelerator(settings)
+    accelerator = make_accelerator(settings)
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
         session = _Session(settings, accelerator, quiet, stack, hooks)
+        session.figures = figures
         return session.run()
 
 
 class _Session:
     """The parts of one training while it is put together and run."""
+
+    figures = True
 
     def __init__(
         self,
@@ -170,7 +176,8 @@ class _Session:
         density = realised_density(draws, total)
         write_json(self.out / "density.json", density.to_json())
         title = f"{settings.sampler}, {self.resolved['order']} first"
-        write(density_figure(density, title), self.out / "density.png")
+        if self.figures:
+            write(density_figure(density, title), self.out / "density.png")
         lines = [table_of(density)]
         lines += [f"warning: {text}" for text in warnings_of(density)]
         for text in warnings_of(density):
@@ -266,9 +273,7 @@ class _Session:
             optimiser=wrapped,
             data=data,
             store=CheckpointStore(self.out / "checkpoints", settings.keep),
-            export=build.weights_exporter(
-                settings, model, describe, build.is_sharded(accelerator)
-            ),
+            export=weights_exporter(settings, model, describe, is_sharded(accelerator)),
             hooks=hooks,
             ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,  # type: ignore[arg-type]
         )
@@ -316,7 +321,7 @@ class _Session:
         if self.main and done:
             result = publish(result, self.out / "result")
             rows = read_lines(self.out / "validation.jsonl")
-            if rows:
+            if rows and self.figures:
                 files.append(
                     write(validation_figure(rows), self.out / "validation.png")
                 )
@@ -326,65 +331,3 @@ class _Session:
         return TrainResult(
             *(trainer.step, trainer.stopped_by, result, files, says), self.main
         )
-
-
-def publish(weights: Path, place: Path) -> Path:
-    """Copy a checkpoint's weights to the place of results, whole.
-
-    Args:
-        weights: Folder inside a checkpoint.
-        place: Where results go; replaced when it is there.
-
-    Returns:
-        The place.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        shutil.copytree(weights, part)
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(part, place)
-    except OSError as error:
-        raise InputError(
-            f"{place}: cannot be written ({error.strerror or error}); the weights are"
-            f" in {weights}"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return place
-
-
-def summary(out: Path, step: int, steps: int) -> str:
-    """Say in a few lines how a training went.
-
-    Args:
-        out: The run directory.
-        step: Steps done.
-        steps: Steps wanted.
-
-    Returns:
-        The text.
-    """
-    lines = [f"step {step} of {steps}"]
-    timing = read_lines(out / "timing.jsonl")
-    if timing:
-        last = timing[-1]
-        lines[0] += (
-            f"; {last['clips_per_second']:.1f} clips per second, data wait"
-            f" {100 * last['data_wait_share']:.1f} %, {last['memory_gb']:.1f} GB"
-        )
-    rows = read_lines(out / "validation.jsonl")
-    if rows:
-        lines.append(
-            f"{'held out':<18}{'clips':>6}{'loss':>9}{'change':>9}  95 % interval"
-        )
-        for name, one in rows[-1]["classes"].items():
-            ends = one["change_ci"]
-            shown = f"[{ends[0]:+.4f}, {ends[1]:+.4f}]" if ends else "one clip"
-            lines.append(
-                f"{name:<18}{one['clips']:>6}{one['loss']:>9.4f}{one['change']:>+9.4f}"
-                f"  {shown}"
-            )
-    return "\n".join(lines)

@@ -146,7 +146,7 @@ def _trial(
         work = folder / f".{path.stem}"
         shutil.rmtree(work, ignore_errors=True)
         options = trial_options(settings, arm, settings.seed + number, work)
-        result = train(options, quiet=True)
+        result = train(options, quiet=True, figures=False)
         if result.stopped_by:
             raise Stopped(result.stopped_by)
         rows = read_lines(work / "validation_losses.jsonl")
