@@ -308,7 +308,7 @@ class GradientStore:
                 products.append(_products_of_draws(read, sketch.groups))
             values.append(mean)
         found = LevelSketch(sketch.groups, SPLITS, np.stack(values, 1))
-        loss = np.array(losses)
+        loss: np.ndarray = np.array(losses)
         if not whole:
             return found, {"draws": np.stack(products, 2), "losses": loss}
         handles = [[safe_open(path, "np") for path in row] for row in paths]
