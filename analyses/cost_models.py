@@ -42,8 +42,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def wan(width: int, layers: int, seed: int = 0) -> WanTransformer3DModel:
-    """Build a Wan transformer with random weights, none zero."""
+def wan(
+    width: int, layers: int, seed: int = 0, feed: int | None = None, text: int = 512
+) -> WanTransformer3DModel:
+    """Build a Wan transformer with random weights."""
     torch.manual_seed(seed)
     network = WanTransformer3DModel(
         patch_size=(1, 2, 2),
@@ -51,11 +53,11 @@ def wan(width: int, layers: int, seed: int = 0) -> WanTransformer3DModel:
         attention_head_dim=128,
         in_channels=LATENT[0],
         out_channels=LATENT[0],
-        text_dim=512,
+        text_dim=text,
         freq_dim=256,
-        ffn_dim=width * 35 // 6 // 64 * 64,
+        ffn_dim=feed or width * 35 // 6 // 64 * 64,
         num_layers=layers,
-        rope_max_seq_len=64,
+        rope_max_seq_len=256,
     ).eval()
     return network
 
@@ -78,20 +80,29 @@ def layout_of(network: torch.nn.Module) -> Layout:
 class Task:
     """A batch of clips and the losses of a network on it."""
 
-    def __init__(self, network: torch.nn.Module, clips: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        clips: int,
+        seed: int = 0,
+        latent: tuple[int, ...] = LATENT[1:],
+        text: int = 512,
+    ) -> None:
         """Draw the clips.
 
         Args:
             network: The network.
             clips: Number of clips.
             seed: Seed of the clips.
+            latent: Frames, height and width of the latents.
+            text: Numbers per text token.
         """
-        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
         self.network, self.clips = network, clips
-        self.x = torch.randn(clips, *LATENT, generator=generator)
+        self.x = torch.randn(clips, LATENT[0], *latent)
         self.t = torch.full((clips,), 500.0)
-        self.text = torch.randn(clips, TEXT, 512, generator=generator)
-        self.target = torch.randn(clips, *LATENT, generator=generator)
+        self.text = torch.randn(clips, TEXT, text)
+        self.target = torch.randn(clips, LATENT[0], *latent)
 
     def losses(self) -> torch.Tensor:
         """Return the clips' losses."""

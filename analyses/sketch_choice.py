@@ -58,10 +58,10 @@ class Maps:
         self.right = signs(into, SIDE).float() / SIDE**0.5
         part = torch.arange(SIDE)[:, None] * SIDE
         spots = torch.randint(0, SIDE, (SIDE, into), generator=generator)
-        self.row_places = (part + spots).flatten().int()
+        self.row_places = (part + spots).flatten()
         self.row_signs = signs(SIDE * into)
         size = (out * into,)
-        self.places = torch.randint(0, SIDE * SIDE, size, generator=generator).int()
+        self.places = torch.randint(0, SIDE * SIDE, size, generator=generator)
         self.signs = signs(out * into)
 
     def rows(self, rows: Tensor) -> Tensor:

@@ -163,7 +163,8 @@ class Sketch:
     def _count(self, name: str, entries: Tensor, into: Tensor) -> None:
         """Add signed entries ``[B, n]`` to their places."""
         places, signs = self._placed(name, entries)
-        into.index_add_(1, places, entries * signs.to(entries.dtype))
+        # Kept as int32 to halve the memory; torch adds by int64 some 15 times faster.
+        into.index_add_(1, places.long(), entries * signs.to(entries.dtype))
 
     def _placed(self, name: str, like: Tensor) -> tuple[Tensor, Tensor]:
         """Draw, once, where each entry of a parameter goes, and its sign."""
