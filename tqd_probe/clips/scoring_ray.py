@@ -7,6 +7,7 @@ asked, which alone writes the journal.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -72,6 +73,7 @@ def on_ray(
         ]
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         rows = (
             ray.data.from_items(items, override_num_blocks=len(items))
             .map(_ShardScorer(reading).score, num_cpus=1)

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ EXTRA_COLUMNS = ("caption", "source")
 SUFFIXES = (".csv", ".jsonl")
 FORMAT = "tqd-scores"
 DECIMALS = 6
+BLOCK = 256  # rows normalised at a time
 Rows = Callable[[], Iterator[Scored]]
 
 
@@ -124,8 +126,7 @@ def write_scores(
         table = csv.DictWriter(handle, header, lineterminator="\n")
         if out.suffix.lower() == ".csv":
             table.writeheader()
-        for row in rows():
-            record = _record(row, scales, limits)
+        for record in _records(rows(), scales, limits):
             counts[record["class"]] += 1
             if out.suffix.lower() == ".csv":
                 record["components"] = json.dumps(record["components"], sort_keys=True)
@@ -158,29 +159,36 @@ def _noting(rows: Iterator[Scored], known: set[str]) -> Iterator[Scored]:
         yield row
 
 
-def _record(
-    row: Scored, scales: dict[str, Scale], limits: dict[str, float]
-) -> dict[str, Any]:
-    """Return one row of the output."""
-    scores: dict[str, float | None] = {}
-    for field in ("mq", "vq"):
-        raw = getattr(row, field)
-        scores[field] = None
-        if raw is not None and field in scales:
-            scores[field] = float(scales[field].apply(np.array([raw]))[0])
-    mq, vq = scores["mq"], scores["vq"]
-    both = mq is not None and vq is not None
-    return {
-        "video": row.video,
-        "mq": _rounded(mq),
-        "vq": _rounded(vq),
-        "mq_raw": row.mq,
-        "vq_raw": row.vq,
-        "components": row.components,
-        "class": classify(mq, vq, limits["mq"], limits["vq"]) if both else "",  # type: ignore[arg-type]
-        "caption": row.caption,
-        "source": row.source,
-    }
+def _records(
+    rows: Iterator[Scored], scales: dict[str, Scale], limits: dict[str, float]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the output, normalised a block at a time."""
+    while block := list(islice(rows, BLOCK)):
+        scores: dict[str, list[float | None]] = {}
+        for field in ("mq", "vq"):
+            raw = [getattr(row, field) for row in block]
+            scores[field] = raw
+            if field in scales:
+                values = np.array([math.nan if x is None else x for x in raw])
+                found = scales[field].apply(values).tolist()
+                scores[field] = [
+                    None if x is None else y for x, y in zip(raw, found)
+                ]
+        for row, mq, vq in zip(block, scores["mq"], scores["vq"]):
+            name = ""
+            if mq is not None and vq is not None:
+                name = classify(mq, vq, limits["mq"], limits["vq"])
+            yield {
+                "video": row.video,
+                "mq": _rounded(mq),
+                "vq": _rounded(vq),
+                "mq_raw": row.mq,
+                "vq_raw": row.vq,
+                "components": row.components,
+                "class": name,
+                "caption": row.caption,
+                "source": row.source,
+            }
 
 
 def _rounded(value: float | None) -> float | None:
@@ -190,4 +198,4 @@ def _rounded(value: float | None) -> float | None:
 
 def _cell(value: Any) -> Any:
     """Return a value as a CSV cell: nothing for None."""
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+    return "" if value is None else value
