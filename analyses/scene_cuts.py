@@ -3,9 +3,9 @@
 Real clips without a cut (`real_videos.py`) are joined, the first half of one to the
 second half of another: every join is a cut at a known frame, between videos or between
 scenes of one. The same clips unjoined, and degraded (shaken, shuffled, noisy, read at
-three times the speed), hold none. Share of joins found and of whole clips in which a cut
-is seen. The clips were cut where mean|dI| of the full frames jumps, a close relative of
-the shipped rule: false alarms on plain clips are judged mildly for it.
+three times the speed), hold none. Share of joins found and of whole clips in which a
+cut is seen. The clips were cut where mean|dI| of the full frames jumps, a close
+relative of the shipped rule: on plain clips, false alarms are judged mildly for it.
 
     pip install scenedetect-headless
     python analyses/scene_cuts.py --work /tmp/real
@@ -71,9 +71,7 @@ def variants(video: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarra
     return {
         "plain": video,
         "three times as fast": video[::3],
-        "shaken": np.stack(
-            [np.roll(f, rng.integers(-6, 7, 2), (0, 1)) for f in video]
-        ),
+        "shaken": np.stack([np.roll(f, rng.integers(-6, 7, 2), (0, 1)) for f in video]),
         "noisy": visual.noise(video, 30, rng),
         "shuffled": motion.shuffle(video, 8, rng),
         "flicker": np.stack(
@@ -113,7 +111,9 @@ def main() -> None:
         file = Path(place) / "clip.mp4"
         for a, b in tqdm(pairs, unit="join"):
             half = FRAMES // 2
-            write_video(file, np.concatenate([clips[a][2][:half], clips[b][2][half:]]), 25)
+            write_video(
+                file, np.concatenate([clips[a][2][:half], clips[b][2][half:]]), 25
+            )
             for name, find in METHODS.items():
                 cuts = find(file)
                 joined[name].append(half in cuts)

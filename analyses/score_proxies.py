@@ -1,10 +1,10 @@
 """Do the proxies rank a degraded copy below its original? Judged on held-out sources.
 
 Clips are cut from six real videos (`real_videos.py`) of five sources. Every clip is
-degraded in every way at severities 1, 3 and 5. For each source in turn the constants of the
-proxies are chosen on the *other* sources by a small grid, and judged on it. The score is
-the share of pairs in which the copy scores below its original (ties count one half):
-1 is wanted on the axis that was degraded, 0.5 on the other one.
+degraded in every way at severities 1, 3 and 5. For each source in turn the constants
+of the proxies are chosen on the *other* sources by a small grid, and judged on it. The
+score is the share of pairs in which the copy scores below its original (ties count one
+half): 1 is wanted on the axis that was degraded, 0.5 on the other one.
 
     python analyses/score_proxies.py --work /tmp/proxies   # resumes
 """
@@ -30,8 +30,13 @@ from real_videos import SOURCES, cut_clips, fetch
 from tqdm import tqdm
 
 from tqd_probe.clips.degradations import EFFECTS, MOTION, VISUAL, Degradation
-from tqd_probe.clips.quality import CONSTANTS, Constants, measure
-from tqd_probe.clips.quality import motion_proxy, visual_proxy
+from tqd_probe.clips.quality import (
+    CONSTANTS,
+    Constants,
+    measure,
+    motion_proxy,
+    visual_proxy,
+)
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import VideoClip
 from tqd_probe.files import write_json
@@ -76,16 +81,20 @@ class Remembered:
 
     @property
     def id(self) -> str:
+        """Name of the clip."""
         return self.clip.id
 
     @property
     def caption(self) -> str:
+        """Caption of the clip."""
         return self.clip.caption
 
     def identity(self) -> str:
+        """What the pixels depend on."""
         return self.clip.identity()
 
     def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
+        """Return the clip, decoded at most once per shape and speed."""
         if (shape, slow) not in self.pixels:
             self.pixels[shape, slow] = self.clip.read(shape, slow)
         return self.pixels[shape, slow]
@@ -176,7 +185,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, required=True, help="videos and components")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="videos and components"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows = measured(args.work)
@@ -201,12 +212,16 @@ def main() -> None:
         for name in versions()
     }
     fails = []
-    print(f"{'':14s}{'motion':>8s}{'visual':>8s}   (share of copies below the original)")
+    print(
+        f"{'':14s}{'motion':>8s}{'visual':>8s}   (share of copies below the original)"
+    )
     for name, share in table.items():
         kind = EFFECTS[name.partition(":")[0]].kind
         print(f"{name:14s}{share['motion']:8.2f}{share['visual']:8.2f}")
         if kind in (VISUAL, MOTION) and name.endswith(":3"):
-            own, other = ("visual", "motion") if kind == VISUAL else ("motion", "visual")
+            own, other = (
+                ("visual", "motion") if kind == VISUAL else ("motion", "visual")
+            )
             if share[own] < 0.9:
                 fails.append(f"{name}: {own} {share[own]:.2f}, wanted at least 0.9")
             if not 0.4 <= share[other] <= 0.6:

@@ -85,7 +85,9 @@ def memory(many: int) -> dict[str, Any]:
 
         watch = threading.Thread(target=sample)
         watch.start()
-        settings = ScoreSettings(clips=str(folder), out=Path(place) / "s.csv", workers=1)
+        settings = ScoreSettings(
+            clips=str(folder), out=Path(place) / "s.csv", workers=1
+        )
         score(settings)
         done.set()
         watch.join()

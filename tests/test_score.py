@@ -49,7 +49,9 @@ def test_published_file_end_to_end(tmp_path, capsys):
     assert "videoalign: mq from 'reward_MQ'" in text
     assert "scale: raw" in text
     assert "50.0%" in text
-    assert out.read_text().startswith("video,mq,vq,mq_raw,vq_raw,components,class,caption")
+    assert out.read_text().startswith(
+        "video,mq,vq,mq_raw,vq_raw,components,class,caption"
+    )
 
 
 @pytest.mark.parametrize(

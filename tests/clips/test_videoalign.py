@@ -15,7 +15,7 @@ from tqd_probe.errors import BadClip, InputError
 
 # The interface of VideoAlign's inference.py, with the network left out: it checks what
 # the real one would stop at, notes what it was given and answers from that.
-INFERENCE = '''
+INFERENCE = """
 import json, os
 import av, torch
 
@@ -42,7 +42,7 @@ class VideoVLMRewardInference:
             vq, mq, ta = len(prompt) / 10, -len(prompt) / 20, 0.5
             rewards.append({"VQ": vq, "MQ": mq, "TA": ta, "Overall": vq + mq + ta})
         return rewards
-'''
+"""
 CONFIG = {
     "data_config": {"fps": 2.0, "num_frames": None, "max_frame_pixels": 200704},
     "inference_config": {"VQ_mean": 3.6757, "VQ_std": 2.2476},

@@ -1,8 +1,8 @@
 """The journal of a scoring run: one line per clip, as soon as it is scored.
 
 A run that was killed goes on after its last whole line. A clip whose file has changed
-since is scored again. Only places of lines are held in memory, so that millions of clips
-fit.
+since is scored again. Only places of lines are held in memory, so that millions of
+clips fit.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ class Journal:
 
         Raises:
             ConfigurationChanged: If the header differs.
+            InputError: If the file is something else.
         """
         self._file.seek(0)
         first = self._file.readline()

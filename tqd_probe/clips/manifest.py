@@ -2,8 +2,8 @@
 
 CSV, JSON (a list of objects), JSONL or Parquet. Columns `video, caption, mq, vq, class,
 source`; the first name found of those in `tqd_probe.clips.aliases` stands in for a
-missing `video`, `mq` or `vq`. Scores must be in [0, 1] already: `tqd_probe.score --from`
-makes such a manifest of a published table. Where there is no caption column, captions
+missing `video`, `mq` or `vq`. Scores must be in [0, 1]: `tqd_probe.score --from` makes
+such a manifest of a published table. Where there is no caption column, captions
 are in text files of the same name beside the videos. Other columns are kept, unread.
 """
 
@@ -119,7 +119,8 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     """Read a manifest.
 
     Args:
-        path: A .csv, .json, .jsonl or .parquet file; relative video paths start at its folder.
+        path: A .csv, .json, .jsonl or .parquet file; relative video paths start at its
+            folder.
 
     Returns:
         The rows in the order of the file.
@@ -146,7 +147,9 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         if beside:
             video = _resolved(path, str(cells.get(names["video"] or "") or ""))
             cells = cells | {"caption": read_caption(video)}
-        row = _row(path, place, cells, names | ({"caption": "caption"} if beside else {}))
+        row = _row(
+            path, place, cells, names | ({"caption": "caption"} if beside else {})
+        )
         if row.video in seen:
             raise InputError(
                 f"{path}: {place}: {names['video']}: {row.video} is already in"

@@ -25,6 +25,7 @@ from tqd_probe.clips.quality_visual import frame_components
 from tqd_probe.errors import BadClip
 
 MIN_FRAMES = 4  # a change of motion needs three, its mean some more
+MIN_SIDE = 16  # pixels
 VISUAL_FRAMES = 9  # frames judged for visual quality, evenly spaced
 DECIMALS = 4
 
@@ -80,7 +81,16 @@ class QualityMeter:
 
         Args:
             image: RGB, uint8 ``[height, width, 3]``.
+
+        Raises:
+            BadClip: If it is too small for optical flow.
         """
+        height, width = image.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            raise BadClip(
+                f"size: {height} x {width} pixels, {MIN_SIDE} needed along each side to"
+                " judge a clip; give a larger video"
+            )
         luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         self._motion.add(luma)
         if self._count % self._step == 0:

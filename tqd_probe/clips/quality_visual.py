@@ -45,13 +45,15 @@ def frame_components(luma: np.ndarray) -> dict[str, float]:
 
 
 def _noise(image: np.ndarray) -> float:
-    """Return the deviation of noise: Immerkaer's (1996) filter in the flattest blocks."""
+    """Return the deviation of noise: Immerkaer's filter (1996) on flat blocks."""
     residual = cv2.filter2D(image, -1, NOISE_MASK)[1:-1, 1:-1] / 6
     size = NOISE_BLOCK
     rows, columns = residual.shape[0] // size, residual.shape[1] // size
     if not rows or not columns:
         return float(residual.std())
-    blocks = residual[: rows * size, : columns * size].reshape(rows, size, columns, size)
+    blocks = residual[: rows * size, : columns * size].reshape(
+        rows, size, columns, size
+    )
     flattest = np.quantile(np.sqrt((blocks**2).mean((1, 3))), FLATTEST)
     return float(flattest) / LOW_QUANTILE
 
@@ -59,8 +61,8 @@ def _noise(image: np.ndarray) -> float:
 def _detail(image: np.ndarray, noise: float) -> float:
     """Return log2 of the finest octave's energy over that of the coarser ones.
 
-    The ratio, unlike the energy, does not depend on contrast. Over the next octave alone
-    it would come back up under heavy blur, which empties that one too.
+    The ratio, unlike the energy, does not depend on contrast. Over the next octave
+    alone it would come back up under heavy blur, which empties that one too.
     """
     fine_blur, coarse_blur = (
         cv2.GaussianBlur(image, (0, 0), deviation) for deviation in (FINE, COARSE)
@@ -81,7 +83,7 @@ FINE_NOISE = _fine_noise()
 
 
 def _blocks(luma: np.ndarray) -> float:
-    """Return the excess of luma steps at the grid of 8 x 8 blocks, the stronger axis."""
+    """Return the excess of luma steps at the grid of 8 x 8 blocks, stronger axis."""
     image = luma.astype(np.float32)
     found = [0.0]
     for steps in (np.abs(np.diff(image, axis=1)), np.abs(np.diff(image, axis=0)).T):

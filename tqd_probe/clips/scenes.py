@@ -1,4 +1,4 @@
-"""Scene cuts: where a clip shows one thing and then, from one frame to the next, another.
+"""Scene cuts: where a clip shows one thing and, from the next frame on, another.
 
 A pair of frames is a cut when its mean change of luma is both large and far above the
 clip's usual: ``change > max(18, 6 x median)`` in levels of 255, on frames of 96 pixels.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,7 @@ def split_scenes(path: Path, folder: Path, seconds: float) -> list[Path]:
         return [path]
     bounds = [0, *cuts, count]
     least = max(2, math.ceil(seconds * fps))
-    kept = [
-        (begin, end) for begin, end in zip(bounds, bounds[1:]) if end - begin >= least
-    ]
+    kept = [(begin, end) for begin, end in pairwise(bounds) if end - begin >= least]
     if not kept:
         raise BadClip(
             f"{path}: scenes: {len(bounds) - 1} scenes, none of {seconds:g} s or more;"

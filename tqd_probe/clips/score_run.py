@@ -135,6 +135,9 @@ def _write(
 ) -> dict[str, Any]:
     """Write the table out of the journal.
 
+    Returns:
+        The summary.
+
     Raises:
         InputError: If no clip could be scored.
     """

@@ -29,8 +29,8 @@ class ScoreSettings(BaseModel):
     from_: Path | None = Field(
         default=None,
         alias="from",
-        description="published scores to convert instead: .csv, .json, .jsonl, .parquet,"
-        " DOVER's .txt, VBench's .json, or a folder of .json files",
+        description="published scores to convert instead: .csv, .json, .jsonl,"
+        " .parquet, DOVER's .txt, VBench's .json, or a folder of .json files",
     )
     out: Path = Field(
         description="table to write, .csv or .jsonl; resumes a run of --clips"
@@ -156,7 +156,9 @@ class ScoreSettings(BaseModel):
             if self.engine != "ray":
                 raise ValueError(f"--{_flag(field)} belongs to --engine ray")
         if self.scorer == "videoalign" and self.engine == "ray":
-            raise ValueError("--scorer videoalign runs on this machine, without --engine")
+            raise ValueError(
+                "--scorer videoalign runs on this machine, without --engine"
+            )
         if self.scorer == "videoalign" and self.cuts == "split":
             raise ValueError("--cuts split belongs to --scorer proxies; split first")
         return self

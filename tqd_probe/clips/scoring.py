@@ -148,8 +148,14 @@ def _measure(task: Task, reading: Reading) -> dict[str, float]:
         return quality.measure(video, len(video), SYNTHETIC_SHAPE.fps)
     with FrameStream(Path(task.video), reading.fps, reading.frames) as stream:
         meter = quality.QualityMeter(stream.expected)
-        for image in stream:
-            meter.add(image)
+        try:
+            for image in stream:
+                meter.add(image)
+            parts = meter.components(stream.fps)
+        except BadClip as error:
+            text = str(error)
+            named = text if text.startswith(task.video) else f"{task.video}: {text}"
+            raise BadClip(named) from None
         cuts = find_cuts(meter.changes) if reading.cuts == "refuse" else []
         if cuts:
             seconds = ", ".join(f"{cut / stream.fps:.2f}" for cut in cuts[:5])
@@ -157,7 +163,4 @@ def _measure(task: Task, reading: Reading) -> dict[str, float]:
                 f"{task.video}: scenes: cut at {seconds} s; --cuts split cuts it there,"
                 " --cuts keep scores it as it is"
             )
-        try:
-            return meter.components(stream.fps)
-        except BadClip as error:
-            raise BadClip(f"{task.video}: {error}") from None
+        return parts

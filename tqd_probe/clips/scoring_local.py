@@ -67,6 +67,9 @@ def _pool(
 ) -> Iterator[Result]:
     """Score in a pool of processes; `flying` holds what was handed out.
 
+    Yields:
+        Clips and results, in the order in which they are done.
+
     Raises:
         BrokenProcessPool: If a process died.
     """

@@ -31,7 +31,7 @@ def list_tasks(source: str, limit: int | None = None) -> list[Task]:
     Raises:
         InputError: If the source is unknown, empty or at fault.
     """
-    kind, colon, count = source.partition(":")
+    kind, _, count = source.partition(":")
     path = Path(source)
     if kind == "synthetic" and not path.exists():
         if not (count.isascii() and count.isdigit() and int(count) > 0):

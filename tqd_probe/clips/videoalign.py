@@ -2,10 +2,10 @@
 
 VideoAlign is a repository, not a package: its folder goes to ``--videoalign-code`` and
 the folder of its weights (``model_config.json`` and checkpoints) to ``--weights``. Its
-class is ``VideoVLMRewardInference(weights, device=..., dtype=...)`` in ``inference.py``,
-and ``reward(video_paths, prompts, use_norm=...)`` gives VQ, MQ, TA and their sum per
-clip. A prompt is required: it judges a video together with its caption. Scores are asked
-for raw (``use_norm=False``): the constants of its own normalisation lie in the
+class is ``VideoVLMRewardInference(weights, device=..., dtype=...)`` in
+``inference.py``, and ``reward(video_paths, prompts, use_norm=...)`` gives VQ, MQ, TA
+and their sum per clip. A prompt is required: it judges a video with its caption. Scores are
+asked for raw (``use_norm=False``): the constants of its own normalisation lie in the
 checkpoint, and this package brings scores to [0, 1] itself.
 """
 
@@ -93,6 +93,9 @@ class VideoAlign:
     ) -> Iterator[tuple[Task, dict[str, Any]]]:
         """Score one batch.
 
+        Yields:
+            Clips and results.
+
         Raises:
             InputError: If the model gives something else than it should.
         """
@@ -145,7 +148,9 @@ def result(task: Task, reward: dict[str, float]) -> dict[str, Any]:
         ``mq``, ``vq`` and ``components``, or ``bad`` where a score is not finite.
     """
     values = {name: float(reward[name]) for name in DIMENSIONS if name in reward}
-    if not {"MQ", "VQ"} <= values.keys() or not all(map(math.isfinite, values.values())):
+    if not {"MQ", "VQ"} <= values.keys() or not all(
+        map(math.isfinite, values.values())
+    ):
         return {"bad": f"{task.video}: reward: {reward} is not a score; leave it out"}
     kept = {f"reward_{name}": round(value, 6) for name, value in values.items()}
     return {"mq": kept["reward_MQ"], "vq": kept["reward_VQ"], "components": kept}
@@ -172,7 +177,9 @@ def describe(weights: Path) -> dict[str, Any]:
     config = read_json(path, "VideoAlign's model_config.json")
     data = config.get("data_config") if isinstance(config, dict) else None
     if not isinstance(data, dict):
-        raise InputError(f"{path}: data_config: is missing; give VideoReward's own file")
+        raise InputError(
+            f"{path}: data_config: is missing; give VideoReward's own file"
+        )
     return {
         "scorer": "videoalign",
         "scale": "raw",
@@ -185,6 +192,9 @@ def describe(weights: Path) -> dict[str, Any]:
 
 def _load_class(code: Path | None) -> Any:
     """Import VideoAlign's class.
+
+    Returns:
+        The class.
 
     Raises:
         InputError: If it, or something it needs, is missing.

@@ -52,7 +52,10 @@ def test_quantile_thresholds_choose_a_share(tmp_path):
     summary, rows, _ = run(path, tmp_path / "o.csv", mq="q0.8", vq="0")
     assert summary["classes"]["golden"] == 20
     assert summary["classes"]["motion_degraded"] == 80
-    assert sum(float(row["mq"]) >= summary["columns"]["mq"]["threshold"] for row in rows) == 20
+    assert (
+        sum(float(row["mq"]) >= summary["columns"]["mq"]["threshold"] for row in rows)
+        == 20
+    )
 
 
 def test_videoalign_scale_is_recorded(tmp_path):
@@ -104,7 +107,10 @@ def test_captions_beside_the_videos_complete_a_manifest(tmp_path):
     with pytest.raises(InputError, match=r"b\.txt: caption: no such file"):
         read_manifest(tmp_path / "o.csv")
     (tmp_path / "b.txt").write_text("A dog")
-    assert [row.caption for row in read_manifest(tmp_path / "o.csv")] == ["A cat", "A dog"]
+    assert [row.caption for row in read_manifest(tmp_path / "o.csv")] == [
+        "A cat",
+        "A dog",
+    ]
 
 
 def test_duplicates_name_both_places(tmp_path):
@@ -159,7 +165,7 @@ def test_memory_stays_small_on_a_long_file(tmp_path):
     size = path.stat().st_size
     assert size > 12e6
     tracemalloc.start()
-    summary, bad = convert(
+    summary, _ = convert(
         path,
         tmp_path / "o.csv",
         Judgement("quantile", parse_threshold("0.5"), parse_threshold("0.5")),

@@ -60,7 +60,7 @@ def test_thresholds():
     assert parse_threshold("0.35").resolve(normalised) == 0.35
     assert parse_threshold("q0.75").resolve(normalised) == pytest.approx(0.4)
     for text in ("", "q", "1.5", "-0.1", "q2", "half", "nan"):
-        with pytest.raises(InputError, match="q0.7"):
+        with pytest.raises(InputError, match=r"q0\.7"):
             parse_threshold(text)
 
 

@@ -59,7 +59,7 @@ def test_koala(tmp_path):
         tmp_path,
         "videoID,url,timestamp,caption,clarity_score,aesthetic_score,motion_score,"
         "video_training_suitability_score\n"
-        "abc_0,https://y/abc,\"['0:00:01.2','0:00:05.9']\",A man,0.97,4.58,50.9,-0.02\n",
+        "abc_0,https://y/a,\"['0:00:01.2','0:00:05.9']\",A man,0.97,4.58,50.9,-0.02\n",
     )
     file, (row,) = read(path)
     assert file.format == "koala-36m"
@@ -105,7 +105,9 @@ def test_panda_has_one_row_per_clip_and_no_scores(tmp_path):
     assert one.components["desirable_filtering"] == "1_still_foreground_image"
     assert two.components["matching_score"] == 0.5
     short = path.read_text().replace("[0.45, 0.5]", "[0.45]")
-    fault(write(tmp_path, short, "b.csv"), "line 2", "lists differ", "matching_score: 1")
+    fault(
+        write(tmp_path, short, "b.csv"), "line 2", "lists differ", "matching_score: 1"
+    )
 
 
 def test_videofeedback_parquet(tmp_path):

@@ -55,8 +55,8 @@ def parse_threshold(text: str) -> Threshold:
         value = -1.0
     if not 0 <= value <= 1:
         raise InputError(
-            f"threshold {text!r}: write a normalised score such as 0.5, or a quantile of"
-            " the column such as q0.7"
+            f"threshold {text!r}: write a normalised score such as 0.5, or a quantile"
+            " of the column such as q0.7"
         )
     return Threshold(value, quantile)
 

@@ -82,7 +82,9 @@ def refuse_twice(
     Raises:
         InputError: If two rows have one name.
     """
-    hashes, counts = np.unique(np.frombuffer(columns.names, np.uint64), return_counts=True)
+    hashes, counts = np.unique(
+        np.frombuffer(columns.names, np.uint64), return_counts=True
+    )
     suspects = set(hashes[counts > 1].tolist())
     if not suspects:
         return

@@ -50,9 +50,7 @@ def convert(
     check_out(out)
     if path.resolve() == out.resolve():
         raise InputError(f"--out {out}: is the file that is read; choose another")
-    file = open_scores(
-        path, columns.get("video"), columns.get("mq"), columns.get("vq")
-    )
+    file = open_scores(path, columns.get("video"), columns.get("mq"), columns.get("vq"))
     bad: list[str] = []
 
     def rows() -> Iterator[Scored]:
@@ -77,6 +75,9 @@ def convert(
 
 def _scale(file: ScoreFile, stated: str | None, max_bad: int) -> dict[str, Any]:
     """Say on which scale scores stand, where a publisher uses several.
+
+    Returns:
+        Fields of the summary.
 
     Raises:
         InputError: If a scale is stated for scores that have one only.

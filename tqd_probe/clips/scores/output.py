@@ -171,9 +171,7 @@ def _records(
             if field in scales:
                 values = np.array([math.nan if x is None else x for x in raw])
                 found = scales[field].apply(values).tolist()
-                scores[field] = [
-                    None if x is None else y for x, y in zip(raw, found)
-                ]
+                scores[field] = [None if x is None else y for x, y in zip(raw, found)]
         for row, mq, vq in zip(block, scores["mq"], scores["vq"]):
             name = ""
             if mq is not None and vq is not None:

@@ -50,7 +50,12 @@ SHAPES = (
     ),
     Published(
         "koala-36m",
-        ("videoid", "clarity_score", "motion_score", "video_training_suitability_score"),
+        (
+            "videoid",
+            "clarity_score",
+            "motion_score",
+            "video_training_suitability_score",
+        ),
         video=("videoid",),
         mq=("motion_score",),
         vq=("clarity_score",),

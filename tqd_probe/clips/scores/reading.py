@@ -74,9 +74,9 @@ class ScoreFile:
             per_video = self.columns is not None and self.columns.shape.per_video
             for place, cells in iterate_table(self.path):
                 flat = flatten(cells)
-                yield from _expand(self.path, place, flat) if per_video else [
-                    (place, flat)
-                ]
+                yield from (
+                    _expand(self.path, place, flat) if per_video else [(place, flat)]
+                )
 
     def _scored(self, place: str, cells: dict[str, Any]) -> Scored:
         """Return one clip.
@@ -124,8 +124,8 @@ def open_scores(
         The file, ready to be read.
 
     Raises:
-        InputError: If it is missing, damaged, empty or not known; the message lists what
-            was found and what is known.
+        InputError: If it is missing, damaged, empty or not known; the message lists
+            what was found and what is known.
     """
     chosen = {"video": video_column, "mq": mq_column, "vq": vq_column}
     if path.suffix.lower() == ".txt":

@@ -34,7 +34,9 @@ def report(summary: dict[str, Any]) -> str:
         lines.append(f"{name:<16}{count:>9}  {count / total:6.1%}")
     if summary["unclassified"]:
         count = summary["unclassified"]
-        lines.append(f"{'no class':<16}{count:>9}  {count / total:6.1%}  (a score is missing)")
+        lines.append(
+            f"{'no class':<16}{count:>9}  {count / total:6.1%}  (a score is missing)"
+        )
     if summary.get("quarantined"):
         lines.append(f"left out: {summary['quarantined']}")
     return "\n".join(lines) + "\n"

@@ -57,7 +57,8 @@ def number(value: Any, column: str) -> float | None:
     except (TypeError, ValueError):
         raise InputError(
             f"{column}: {_shown(value)} is not a number; scores are numbers"
-            " (preferences and labels are not), leave the cell empty where there is none"
+            " (preferences and labels are not), leave the cell empty where there is"
+            " none"
         ) from None
     if not math.isfinite(found):
         raise InputError(

@@ -77,6 +77,9 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Yields:
         Place and cells; a yes or no becomes 1 or 0.
+
+    Raises:
+        InputError: If an entry is at fault or a video stands twice.
     """
     videos: dict[str, dict[str, Any]] = {}
     for dimension, results in _read(path).items():
@@ -115,8 +118,8 @@ def _read(path: Path) -> dict[str, list[Any]]:
         ):
             known = ", ".join((*ALIASES["mq"], *ALIASES["vq"]))
             raise InputError(
-                f"{path}: {dimension}: is not [mean, [videos]] as VBench writes it; give"
-                f" its results file, or a list of objects with one of {known}"
+                f"{path}: {dimension}: is not [mean, [videos]] as VBench writes it;"
+                f" give its results file, or a list of objects with one of {known}"
             )
         found[column_key(dimension)] = entry[1]
     return found
