@@ -4,8 +4,8 @@ VideoAlign is a repository, not a package: its folder goes to ``--videoalign-cod
 the folder of its weights (``model_config.json`` and checkpoints) to ``--weights``. Its
 class is ``VideoVLMRewardInference(weights, device=..., dtype=...)`` in
 ``inference.py``, and ``reward(video_paths, prompts, use_norm=...)`` gives VQ, MQ, TA
-and their sum per clip. A prompt is required: it judges a video with its caption. Scores are
-asked for raw (``use_norm=False``): the constants of its own normalisation lie in the
+and their sum per clip. A prompt is required: it judges a video with its caption. Scores
+are asked for raw (``use_norm=False``): the constants of its own normalisation lie in the
 checkpoint, and this package brings scores to [0, 1] itself.
 """
 
