@@ -12,9 +12,7 @@ import csv
 from pathlib import Path
 
 import cv2
-from real_videos import SOURCES, cut_clips, fetch
-
-LENGTH, STEP = 50, 25  # source frames of a clip, and between two starts
+from real_videos import real_clips
 
 
 def main() -> None:
@@ -30,11 +28,9 @@ def main() -> None:
     with open(work / "clips.csv", "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle, lineterminator="\n")
         table.writerow(("video", "caption", "source"))
-        for name, video in fetch(work / "videos").items():
-            for clip in cut_clips(video, work / "clips", LENGTH, STEP):
-                source = SOURCES.get(name, name)
-                table.writerow((clip.relative_to(work), f"a clip of {name}", source))
-                count += 1
+        for name, source, clip in real_clips(work):
+            table.writerow((clip.relative_to(work), f"a clip of {name}", source))
+            count += 1
     print(f"{count} clips listed in {work / 'clips.csv'}")
 
 

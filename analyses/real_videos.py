@@ -46,6 +46,9 @@ VIDEOS = {
     "b": GRADIO,
 }
 SOURCES = {"bigbuckbunny": "film", "trailer_bbb": "film", "carphone_pristine": "face"}
+LENGTH = 50  # source frames of a clip: 25 at 16 fps out of 24 to 30 fps
+STEPS = {"trailer_bbb": 50, "world": 75}  # frames between two starts; 16 elsewhere
+PLACES = {"bikes": (0.0, 1.0), "bigbuckbunny": (0.0, 1.0), "b": (0.0, 1.0)}
 KEPT = 304  # pixels: short side kept of larger videos
 
 
@@ -112,6 +115,15 @@ def scene_cuts(frames: list[np.ndarray]) -> list[int]:
     """Return the frames that start a new scene: mean|dI| > max(18, 6 median)."""
     change = np.array([cv2.absdiff(a, b).mean() for a, b in pairwise(frames)])
     return [int(i) + 1 for i in np.nonzero(change > max(18, 6 * np.median(change)))[0]]
+
+
+def real_clips(work: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield video, source and file of every clip; cut at the first call."""
+    for name, video in fetch(work / "videos").items():
+        places = PLACES.get(name, (0.5,))
+        step = STEPS.get(name, 16)
+        for clip in cut_clips(video, work / "clips", LENGTH, step, places):
+            yield name, SOURCES.get(name, name), clip
 
 
 def cut_clips(

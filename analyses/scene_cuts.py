@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 import scenedetect
-from real_videos import cut_clips, fetch
+from real_videos import real_clips
 from scenedetect import AdaptiveDetector, ContentDetector
 from tqdm import tqdm
 
@@ -37,7 +37,6 @@ from tqd_probe.rng import stream
 
 RESULTS = Path(__file__).parent / "results" / "scene_cuts.json"
 SIDE, FRAMES = 128, 48
-EVERY = {"trailer_bbb": 2, "world": 3, "b": 3, "bigbuckbunny": 2}
 
 
 def shipped(path: Path) -> list[int]:
@@ -90,12 +89,10 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     clips = []
-    for name, path in fetch(args.work / "videos").items():
-        found = cut_clips(path, args.work / "clips", 50, 25)[:: EVERY.get(name, 1)]
-        for clip in found:
-            with FrameStream(clip, limit=FRAMES) as frames:
-                video = np.stack([fit(f, SIDE, SIDE) for f in frames])
-            clips.append((name, clip.stem, video))
+    for name, _, clip in list(real_clips(args.work))[::3]:
+        with FrameStream(clip, limit=FRAMES) as frames:
+            video = np.stack([fit(f, SIDE, SIDE) for f in frames])
+        clips.append((name, clip.stem, video))
     rng = stream(0, "scene-cuts")
     pairs = [
         (a, b)

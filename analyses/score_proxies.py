@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
-from real_videos import SOURCES, cut_clips, fetch
+from real_videos import LENGTH, SOURCES, real_clips
 from tqdm import tqdm
 
 from tqd_probe.clips.degradations import EFFECTS, MOTION, VISUAL, Degradation
@@ -42,9 +42,6 @@ from tqd_probe.clips.video import VideoClip
 from tqd_probe.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "score_proxies.json"
-LENGTH = 50  # source frames: 25 at 16 fps out of 24 to 30 fps
-STEPS = {"trailer_bbb": 50, "world": 75}  # frames between starts; 16 elsewhere
-PLACES = {"bikes": (0.0, 1.0), "bigbuckbunny": (0.0, 1.0), "b": (0.0, 1.0)}
 EVERY = {"trailer_bbb": 4, "bigbuckbunny": 3, "world": 3, "b": 3}  # clips kept
 SIZE = 128  # pixels: the smallest video has 144 rows, and shaking needs a margin
 SEVERITIES = (1, 3, 5)
@@ -122,11 +119,14 @@ def measured(work: Path) -> list[dict[str, Any]]:
     if log.exists():
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         done = {row["clip"]: row for row in rows}
-    paths = []
-    for name, video in fetch(work / "videos").items():
-        places = PLACES.get(name, (0.5,))
-        clips = cut_clips(video, work / "clips", LENGTH, STEPS.get(name, 16), places)
-        paths += clips[:: EVERY.get(name, 1)]
+    by_video: dict[str, list[Path]] = {}
+    for name, _, path in real_clips(work):
+        by_video.setdefault(name, []).append(path)
+    paths = [
+        path
+        for name, clips in by_video.items()
+        for path in clips[:: EVERY.get(name, 1)]
+    ]
     left = [str(path) for path in paths if path.stem not in done]
     context = get_context("spawn")  # a fork would inherit OpenCV's locks
     with (

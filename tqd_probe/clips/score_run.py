@@ -52,6 +52,7 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
             settings.scale,
             settings.videos,
             settings.max_bad or 0,
+            quiet,
         )
         left_out = (("", reason) for reason in bad)
     else:

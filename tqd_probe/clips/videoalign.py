@@ -5,8 +5,8 @@ the folder of its weights (``model_config.json`` and checkpoints) to ``--weights
 class is ``VideoVLMRewardInference(weights, device=..., dtype=...)`` in
 ``inference.py``, and ``reward(video_paths, prompts, use_norm=...)`` gives VQ, MQ, TA
 and their sum per clip. A prompt is required: it judges a video with its caption. Scores
-are asked for raw (``use_norm=False``): the constants of its own normalisation lie in the
-checkpoint, and this package brings scores to [0, 1] itself.
+are asked for raw (``use_norm=False``): the constants of its own normalisation lie in
+the checkpoint, and this package brings scores to [0, 1] itself.
 """
 
 from __future__ import annotations

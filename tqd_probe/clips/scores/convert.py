@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from tqd_probe.clips.scores.columns import collect
 from tqd_probe.clips.scores.output import Judgement, check_out, write_scores
@@ -29,6 +30,7 @@ def convert(
     scale: str | None = None,
     videos: Path | None = None,
     max_bad: int = 0,
+    quiet: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
     """Convert a published score file; the file is read in chunks, twice.
 
@@ -40,6 +42,7 @@ def convert(
         scale: ``raw`` or ``normalised`` where the user knows (VideoAlign).
         videos: Folder of the videos, put before their names.
         max_bad: Rows that may be left out.
+        quiet: No progress bar.
 
     Returns:
         The summary, and the reasons of rows left out.
@@ -55,7 +58,7 @@ def convert(
 
     def rows() -> Iterator[Scored]:
         bad.clear()
-        for row in file.rows(bad, max_bad):
+        for row in tqdm(file.rows(bad, max_bad), unit="row", disable=quiet):
             if videos is not None:
                 named = os.path.relpath(videos / row.video, out.parent)
                 row = replace(row, video=named)
