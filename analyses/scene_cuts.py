@@ -4,8 +4,8 @@ Real clips without a cut (`real_videos.py`) are joined, the first half of one to
 second half of another: every join is a cut at a known frame, between videos or between
 scenes of one. The same clips unjoined, and degraded (shaken, shuffled, noisy, read at
 three times the speed), hold none. Share of joins found and of whole clips in which a
-cut is seen. The clips were cut where mean|dI| of the full frames jumps, a close
-relative of the shipped rule: on plain clips, false alarms are judged mildly for it.
+cut is seen. The rule was chosen among a few on these clips; the library's detectors
+have their defaults, but for the shortest scene.
 
     pip install scenedetect-headless
     python analyses/scene_cuts.py --work /tmp/real

@@ -79,8 +79,10 @@ class Reading:
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:
-        """Return what decides a score: the reading and the proxies."""
-        return {**asdict(self), **quality.describe()}
+        """Return what decides a score: the reading and the proxies, but no place."""
+        reading = asdict(self)
+        del reading["scenes"]
+        return {**reading, **quality.describe()}
 
 
 def score_clip(task: Task, reading: Reading) -> dict[str, Any]:

@@ -77,8 +77,8 @@ def fit_scale(method: str, values: np.ndarray | array, column: str) -> Scale:
     ``quantile``: share of scores below, ties in the middle, ``(r- + r+) / 2n``;
     ``minmax``: ``(x - min) / (max - min)``; ``logistic``:
     ``1 / (1 + exp((m - x) / s))`` with the median ``m`` and
-    ``s = (q3 - q1) / (2 ln 3)``, by which the quartiles of a symmetric column go to 0.25
-    and 0.75; ``none``: as they are.
+    ``s = (q3 - q1) / (2 ln 3)``, by which the quartiles of a symmetric column go to
+    0.25 and 0.75; ``none``: as they are.
 
     Args:
         method: One of `METHODS`.
