@@ -46,13 +46,13 @@ EVERY = {"trailer_bbb": 4, "bigbuckbunny": 3, "world": 3, "b": 3}  # clips kept
 SIZE = 128  # pixels: the smallest video has 144 rows, and shaking needs a margin
 SEVERITIES = (1, 3, 5)
 MOTION_GRID = {
-    "flow": (0.05, 0.1, 0.2),
-    "turning": (0.3, 0.4, 0.5, 0.6, 0.7),
+    "flow": (0.1, 0.2, 0.4),
+    "turning": (0.4, 0.5, 0.6, 0.7),
     "steepness": (2.0, 4.0, 6.0),
 }
 VISUAL_GRID = {
-    "detail": (-6.0, -5.0, -4.0, -3.0),
-    "width": (0.5, 1.0, 2.0),
+    "detail": (-5.0, -4.0, -3.0),
+    "width": (1.0, 2.0),
     "noise": (2.0, 4.0, 8.0),
     "blocks": (0.25, 0.5, 1.0),
     "contrast": (5.0, 10.0, 20.0),

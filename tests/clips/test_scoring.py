@@ -152,6 +152,7 @@ def test_bad_clips_are_listed_with_reasons(videos, tmp_path):
     shutil.copy(videos / "empty.mp4", only)
     with pytest.raises(InputError, match="none of 1 clips could be scored"):
         run(only, tmp_path / "c.csv")
+    assert "empty.mp4" in (tmp_path / "c.quarantine.csv").read_text()
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,10 @@ def test_tables_name_clips_captions_and_sources(videos, tmp_path):
 
 
 def test_faults_of_the_source(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("video\na\0b.mp4\n")
     for source, text in (
+        (str(table), "line 2: video: holds a NUL"),
         ("absent", "no such folder"),
         ("synthetic", "how many"),
         ("synthetic:x", "how many"),
@@ -231,6 +235,10 @@ def test_faults_of_the_source(tmp_path):
     ):
         with pytest.raises(InputError, match=text):
             list_tasks(source)
+    # A fault of the source leaves nothing behind.
+    with pytest.raises(InputError):
+        run("absent", tmp_path / "a.csv")
+    assert list(tmp_path.iterdir()) == [table]
     assert [task.video for task in list_tasks("synthetic:9", 2)] == [
         "synthetic:0",
         "synthetic:1",

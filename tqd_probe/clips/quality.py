@@ -47,14 +47,14 @@ class Constants:
         contrast: Deviation of luma, levels of 255.
     """
 
-    flow: float = 0.1
-    turning: float = 0.5
-    steepness: float = 4.0
-    detail: float = -5.0
-    width: float = 1.0
-    noise: float = 4.0
-    blocks: float = 0.5
-    contrast: float = 10.0
+    flow: float = 0.4
+    turning: float = 0.6
+    steepness: float = 6.0
+    detail: float = -3.0
+    width: float = 2.0
+    noise: float = 8.0
+    blocks: float = 1.0
+    contrast: float = 5.0
 
 
 CONSTANTS = Constants()

@@ -24,6 +24,7 @@ from tqd_probe.errors import BadClip
 LEAST = 8.0  # levels of 255
 TIMES = 3.0  # the largest change nearby
 NEAR = 2  # pairs on each side
+CUT_RULE = (LEAST, TIMES, NEAR)
 
 
 def find_cuts(changes: Sequence[float]) -> list[int]:

@@ -54,18 +54,18 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
             settings.max_bad or 0,
             quiet,
         )
-        left_out = (("", reason) for reason in bad)
+        count = write_quarantine(settings.out, (("", reason) for reason in bad))
     else:
+        tasks = list_tasks(str(settings.clips), settings.num_clips)
         with Journal(
             settings.out.with_suffix(".journal.jsonl"),
             _scoring(settings),
             settings.overwrite,
         ) as journal:
-            tasks = list_tasks(str(settings.clips), settings.num_clips)
             _run(settings, tasks, journal, quiet)
-            left_out = iter(list(journal.bad(tasks)))
+            count = write_quarantine(settings.out, journal.bad(tasks))
             summary = _write(settings, tasks, journal)
-    summary["quarantined"] = write_quarantine(settings.out, left_out)
+    summary["quarantined"] = count
     return summary
 
 
@@ -150,7 +150,10 @@ def _write(
             f"--clips {settings.clips}: none of {len(tasks)} clips could be scored; the"
             f" first: {reason}"
         )
-    about = {"clips_from": settings.clips, "scoring": _scoring(settings)}
+    about: dict[str, Any] = {
+        "clips_from": settings.clips,
+        "scoring": _scoring(settings),
+    }
     return write_scores(
         rows, settings.out, settings.judgement(), f"--clips {settings.clips}", about
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tqd_probe.clips import quality
 from tqd_probe.clips.captions import caption_path, read_caption
-from tqd_probe.clips.scenes import find_cuts, split_scenes
+from tqd_probe.clips.scenes import CUT_RULE, find_cuts, split_scenes
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.stream import FrameStream
 from tqd_probe.errors import BadClip, InputError
@@ -82,7 +82,7 @@ class Reading:
         """Return what decides a score: the reading and the proxies, but no place."""
         reading = asdict(self)
         del reading["scenes"]
-        return {**reading, **quality.describe()}
+        return {**reading, "cut_rule": list(CUT_RULE), **quality.describe()}
 
 
 def score_clip(task: Task, reading: Reading) -> dict[str, Any]:

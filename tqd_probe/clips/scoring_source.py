@@ -99,6 +99,10 @@ def _table(path: Path) -> Iterator[Task]:
     for place, cells in iterate_table(path):
         try:
             file = name(cells.get(video), video)
+            if "\0" in file:
+                raise InputError(
+                    f"{video}: holds a NUL character; write the file's name"
+                )
         except InputError as error:
             raise InputError(f"{path}: {place}: {error}") from None
         yield Task(

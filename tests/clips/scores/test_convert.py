@@ -133,6 +133,19 @@ def test_bad_rows_are_left_out_and_told(tmp_path):
     assert "line 3" in bad[0]
 
 
+def test_a_table_without_any_score(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("video,mq,vq\na.mp4,,\nb.mp4,,\n")
+    with pytest.raises(InputError, match="no clip has a score"):
+        run(path, tmp_path / "o.csv")
+    path.write_text(
+        "videoID,matching_score,desirable_filtering\nv,[0.5],['desirable']\n"
+    )
+    summary, rows, _ = run(path, tmp_path / "o.csv")
+    assert (summary["unclassified"], rows[0]["class"]) == (1, "")
+    assert json.loads(rows[0]["components"])["desirable_filtering"] == "desirable"
+
+
 def test_jsonl_output(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("video,mq,vq,ta\na.mp4,1,1,0.5\nb.mp4,,2,\n")

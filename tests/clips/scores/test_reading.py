@@ -288,6 +288,11 @@ def test_cells_that_are_no_scores(tmp_path, cell, parts):
     fault(write(tmp_path, text), "line 3", "vq", *parts)
 
 
+def test_an_object_is_no_score(tmp_path):
+    path = write(tmp_path, '{"video": "a", "mq": {"x": 1}, "vq": 2}\n', "a.jsonl")
+    fault(path, "line 1", "mq", "not a number")
+
+
 def test_empty_cells_are_no_scores_but_no_fault(tmp_path):
     _, (row,) = read(write(tmp_path, "video,mq,vq\na.mp4,,0.5\n"))
     assert (row.mq, row.vq) == (None, 0.5)

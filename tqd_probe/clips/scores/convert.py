@@ -72,7 +72,8 @@ def convert(
         "remark": file.remark or None,
         **_scale(file, scale, max_bad),
     }
-    summary = write_scores(rows, out, how, str(path), about)
+    none = file.mq is None and file.vq is None  # Panda-70M
+    summary = write_scores(rows, out, how, str(path), about, unscored=none)
     return summary, bad
 
 

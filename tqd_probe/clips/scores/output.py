@@ -83,7 +83,12 @@ def summary_path(out: Path) -> Path:
 
 
 def write_scores(
-    rows: Rows, out: Path, how: Judgement, where: str, about: dict[str, Any]
+    rows: Rows,
+    out: Path,
+    how: Judgement,
+    where: str,
+    about: dict[str, Any],
+    unscored: bool = False,
 ) -> dict[str, Any]:
     """Normalise, classify and write; the rows are read twice and never held.
 
@@ -93,6 +98,7 @@ def write_scores(
         how: Normalisation and thresholds.
         where: What the rows come from, for messages.
         about: What else the summary should say.
+        unscored: Accept clips none of which has a score.
 
     Returns:
         The content of the summary.
@@ -104,8 +110,9 @@ def write_scores(
     check_out(out)
     known: set[str] = set()
     columns = collect(_noting(rows(), known))
-    if not len(columns.mq):
-        raise InputError(f"{where}: no clip with a score; nothing to write")
+    scored = len(columns.present("mq")) + len(columns.present("vq"))
+    if not len(columns.mq) or not (scored or unscored):
+        raise InputError(f"{where}: no clip has a score; fill in mq or vq")
     refuse_twice(columns, rows, where)
     scales: dict[str, Scale] = {}
     limits: dict[str, float] = {}

@@ -90,7 +90,9 @@ class ScoreFile:
         kept = {
             key: plain(cell)
             for key, cell in cells.items()
-            if key not in used and column_key(key) in KEPT
+            if key not in used
+            and column_key(key) in KEPT
+            and not isinstance(cell, dict)
         }
         caption = cells.get(where.caption) if where and where.caption else None
         source = cells.get(where.source) if where and where.source else None
@@ -169,7 +171,8 @@ def flatten(cells: dict[str, Any]) -> dict[str, Any]:
             flat[key] = cell
         elif key == STATISTICS:
             flat |= cell
-        else:
+        else:  # the object stays too: where a score belongs, it is a fault
+            flat[key] = cell
             flat |= {f"{key}_{inner}": value for inner, value in cell.items()}
     return flat
 
