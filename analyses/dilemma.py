@@ -109,21 +109,15 @@ def draw(
 ) -> None:
     """Draw the joint plot with its marginals."""
     shown = table.rename(columns={"mq": "motion score", "vq": "visual score"})
-    several = shown["source"].nunique() > 1
+    hue = "source" if shown["source"].nunique() > 1 else None
+    grid = sns.JointGrid(shown, x="motion score", y="visual score", height=5, hue=hue)
     if len(table) > LARGEST:
-        grid = sns.jointplot(
-            shown, x="motion score", y="visual score", kind="hist", bins=60, height=5
-        )
+        grid.plot_joint(sns.histplot, bins=60, cbar=False)
     else:
-        grid = sns.jointplot(
-            shown,
-            x="motion score",
-            y="visual score",
-            hue="source" if several else None,
-            height=5,
-            alpha=0.7,
-            marginal_kws={"common_norm": False, "cut": 0} if several else {},
-        )
+        grid.plot_joint(sns.scatterplot, alpha=0.7)
+    grid.plot_marginals(sns.histplot, bins=20, multiple="stack", edgecolor="white")
+    if hue and grid.ax_joint.get_legend():
+        sns.move_legend(grid.ax_joint, "center left", bbox_to_anchor=(1.25, 0.5))
     grid.ax_joint.axvline(limits[0], color="0.4", lw=0.8)
     grid.ax_joint.axhline(limits[1], color="0.4", lw=0.8)
     r, ends = whole.get("pearson"), whole.get("pearson_ci")
