@@ -70,6 +70,22 @@ def test_published_file_end_to_end(tmp_path, capsys):
         (["--from", "x.csv", "--out", "o.csv", "--fps", "8"], "--clips"),
         (["--clips", "v", "--out", "o.csv", "--scorer", "videoalign"], "--weights"),
         (["--clips", "v", "--out", "o.csv", "--engine", "spark"], "engine"),
+        (["--clips", "v", "--out", "o.csv", "--min-scene", "2"], "--cuts split"),
+        (
+            [
+                "--clips",
+                "v",
+                "--out",
+                "o.csv",
+                "--scorer",
+                "videoalign",
+                "--weights",
+                "w",
+                "--frames",
+                "8",
+            ],
+            "--scorer proxies",
+        ),
         (["--clips", "v", "--out", "o.csv", "--wat", "1"], "wat"),
     ],
 )

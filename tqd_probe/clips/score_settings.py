@@ -142,25 +142,19 @@ class ScoreSettings(BaseModel):
             raise ValueError("give either --clips (to score) or --from (to convert)")
         if self.scorer == "videoalign" and self.clips and self.weights is None:
             raise ValueError("--scorer videoalign needs --weights")
-        given = self.model_fields_set
-        for field in sorted(_ONLY_FROM & given):
-            if self.clips is not None:
-                raise ValueError(f"--{_flag(field)} belongs to --from, not to --clips")
-        for field in sorted(_ONLY_CLIPS & given):
-            if self.from_ is not None:
-                raise ValueError(f"--{_flag(field)} belongs to --clips, not to --from")
-        for field in sorted(_ONLY_MODEL & given):
-            if self.scorer != "videoalign":
-                raise ValueError(f"--{_flag(field)} belongs to --scorer videoalign")
-        for field in sorted(_ONLY_RAY & given):
-            if self.engine != "ray":
-                raise ValueError(f"--{_flag(field)} belongs to --engine ray")
-        if self.scorer == "videoalign" and self.engine == "ray":
-            raise ValueError(
-                "--scorer videoalign runs on this machine, without --engine"
-            )
-        if self.scorer == "videoalign" and self.cuts == "split":
-            raise ValueError("--cuts split belongs to --scorer proxies; split first")
+        for fields, used, where in (
+            (_ONLY_FROM, self.from_ is not None, "--from"),
+            (_ONLY_CLIPS, self.clips is not None, "--clips"),
+            (_ONLY_MODEL, self.scorer == "videoalign", "--scorer videoalign"),
+            (_ONLY_PROXIES, self.scorer == "proxies", "--scorer proxies"),
+            (_ONLY_RAY, self.engine == "ray", "--engine ray"),
+            ({"min_scene"}, self.cuts == "split", "--cuts split"),
+            ({"workers"}, self.ray_address is None, "a machine, not to --ray-address"),
+        ):
+            unread = sorted(fields & self.model_fields_set)
+            if unread and not used:
+                flag = unread[0].replace("_", "-")
+                raise ValueError(f"--{flag} belongs to {where}; leave it out")
         return self
 
     def judgement(self) -> Judgement:
@@ -193,14 +187,8 @@ class ScoreSettings(BaseModel):
 _ONLY_FROM = {"video_column", "mq_column", "vq_column", "scale", "videos"}
 _ONLY_MODEL = {"weights", "videoalign_code", "device", "batch_size"}
 _ONLY_RAY = {"ray_address", "shard_size"}
-_ONLY_CLIPS = {
-    *_ONLY_MODEL,
+_ONLY_PROXIES = {
     *_ONLY_RAY,
-    *("scorer", "fps", "frames", "cuts", "min_scene", "num_clips", "workers"),
-    *("engine", "seed", "overwrite"),
+    *("fps", "frames", "cuts", "min_scene", "workers", "engine", "seed"),
 }
-
-
-def _flag(field: str) -> str:
-    """Return a field's name as an option."""
-    return field.replace("_", "-")
+_ONLY_CLIPS = {*_ONLY_MODEL, *_ONLY_PROXIES, "scorer", "num_clips", "overwrite"}
