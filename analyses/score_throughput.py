@@ -34,7 +34,7 @@ from tqd_probe.clips.video import write_video
 from tqd_probe.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "score_throughput.json"
-SMALL = ClipShape(6, 64, 64, 16)
+SMALL = ClipShape(4, 32, 32, 16)
 
 
 def cost(folder: Path, limit: int) -> dict[str, Any]:
