@@ -4,7 +4,7 @@
    in one process with one thread each, alternating; the ratio is the result, clips per
    second are of the machine it ran on.
 2. Memory: the score command's function over many clips (copies of a small one under
-   names of their own), with the resident memory of the process sampled as it goes.
+   names of their own), with the resident memory of it and its two workers sampled.
 
     python analyses/score_throughput.py --clips /tmp/real/clips --many 10000
 """
@@ -62,9 +62,26 @@ def cost(folder: Path, limit: int) -> dict[str, Any]:
     }
 
 
+def family() -> list[int]:
+    """Return this process and those it started, by number."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [
+        os.getpid(),
+        *(int(pid) for task in tasks for pid in task.read_text().split()),
+    ]
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in bytes, 0 when it is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def memory(many: int) -> dict[str, Any]:
     """Sample resident memory over a long run."""
-    page = os.sysconf("SC_PAGE_SIZE")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "clips"
         first = folder / "first.mp4"
@@ -80,8 +97,7 @@ def memory(many: int) -> dict[str, Any]:
                 if journal.exists():
                     with open(journal, "rb") as handle:
                         scored = sum(1 for _ in handle) - 1
-                    pages = int(Path("/proc/self/statm").read_text().split()[1])
-                    samples.append((scored, pages * page / 2**20))
+                    samples.append((scored, sum(map(resident, family())) / 2**20))
 
         watch = threading.Thread(target=sample)
         watch.start()

@@ -56,7 +56,7 @@ class MotionMeter:
         self.changes.append(float(cv2.absdiff(small, last).mean()))
         if self._engine is None:
             return
-        flow = self._engine.calc(last, small, None)
+        flow = self._engine.calc(last, small, None)  # type: ignore[call-overload]
         size = np.hypot(flow[..., 0], flow[..., 1])
         top = max(1, round(FASTEST * size.size))
         fastest = np.partition(size.ravel(), size.size - top)[-top:]
