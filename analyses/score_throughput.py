@@ -102,7 +102,7 @@ def memory(many: int) -> dict[str, Any]:
         watch = threading.Thread(target=sample)
         watch.start()
         settings = ScoreSettings(
-            clips=str(folder), out=Path(place) / "s.csv", workers=1
+            clips=str(folder), out=Path(place) / "s.csv", workers=2
         )
         score(settings)
         done.set()
