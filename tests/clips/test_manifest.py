@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from tqd_probe.clips.manifest import CLASSES, column_key, read_manifest
+from tqd_probe.clips.aliases import column_key
+from tqd_probe.clips.manifest import CLASSES, read_manifest
 from tqd_probe.errors import InputError
 
 HEADER = "video,caption,mq,vq,class,source\n"

@@ -1,65 +1,27 @@
 """Manifests: tables that name clips with their captions, scores and classes.
 
-CSV, JSON (a list of objects) or JSONL. Columns `video, caption, mq, vq, class, source`;
-names are compared without case, with blanks, hyphens and slashes as underscores, and
-the first alias found stands in for a missing `video`, `mq` or `vq`, so that the tables
-of public scorers and data sets read as they are. Other columns are kept, unread.
+CSV, JSON (a list of objects), JSONL or Parquet. Columns `video, caption, mq, vq, class,
+source`; the first name found of those in `tqd_probe.clips.aliases` stands in for a
+missing `video`, `mq` or `vq`. Scores must be in [0, 1]: `tqd_probe.score --from` makes
+such a manifest of a published table. Where there is no caption column, captions
+are in text files of the same name beside the videos. Other columns are kept, unread.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tqd_probe.clips.tables import read_table
+from tqd_probe.clips.aliases import ALIASES, find_column
+from tqd_probe.clips.captions import caption_path, read_caption
+from tqd_probe.clips.tables import Rows, read_table
 from tqd_probe.errors import InputError
 
 CLASSES = ("golden", "visual_degraded", "motion_degraded", "both_degraded")
-ALIASES = {
-    "video": [
-        "video",
-        "path",
-        "video_path",
-        "videoid",
-        "clip_id",
-        "id",
-        "name",
-        "file",
-    ],
-    "caption": ["caption"],
-    "mq": [
-        "mq",
-        "mq_norm",
-        "reward_mq",
-        "motion_quality",
-        "motion_score",
-        "video_motion_score",
-        "flow",
-        "dynamic_degree",
-        "motion_score_global_mean",
-    ],
-    "vq": [
-        "vq",
-        "vq_norm",
-        "reward_vq",
-        "visual_quality",
-        "technical_score",
-        "overall_final_score",
-        "imaging_quality",
-        "clarity_score",
-        "aesthetic_score",
-        "aes",
-        "video_frames_aesthetics_score",
-    ],
-    "class": ["class"],
-    "source": ["source"],
-}
 
 
 class ManifestRow(BaseModel):
@@ -153,47 +115,12 @@ class ManifestRow(BaseModel):
         return None if value is None or value == "" else str(value).strip()
 
 
-def column_key(name: str) -> str:
-    """Return a column name as it is compared.
-
-    Args:
-        name: Name as the file has it.
-
-    Returns:
-        Lower case, stripped, with blanks, hyphens and slashes as underscores.
-    """
-    return re.sub(r"[ \-/]", "_", name.strip().lower())
-
-
-def find_column(columns: Iterable[str], aliases: Sequence[str]) -> str | None:
-    """Find a column by its aliases.
-
-    Args:
-        columns: Names as the file has them.
-        aliases: Keys in order of preference, as `column_key` gives them.
-
-    Returns:
-        The name as the file has it, or None when there is no such column.
-
-    Raises:
-        InputError: If two columns answer to the alias found.
-    """
-    for alias in aliases:
-        found = [name for name in columns if column_key(name) == alias]
-        if len(found) > 1:
-            raise InputError(
-                f"columns {found[0]!r} and {found[1]!r} are the same name; rename one"
-            )
-        if found:
-            return found[0]
-    return None
-
-
 def read_manifest(path: Path) -> list[ManifestRow]:
     """Read a manifest.
 
     Args:
-        path: A .csv, .json or .jsonl file; relative video paths start at its folder.
+        path: A .csv, .json, .jsonl or .parquet file; relative video paths start at its
+            folder.
 
     Returns:
         The rows in the order of the file.
@@ -207,15 +134,22 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         names = {field: find_column(columns, keys) for field, keys in ALIASES.items()}
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    beside = names["caption"] is None and _captions_beside(path, table, names["video"])
     for field in ("video", "caption"):
-        if names[field] is None:
+        if names[field] is None and not (field == "caption" and beside):
             raise InputError(
                 f"{path}: column {field!r} is missing; add it or rename one of:"
                 f" {', '.join(columns)}"
+                + (" (or write .txt files beside the videos)" * (field == "caption"))
             )
     rows, seen = [], dict[Path, str]()
     for place, cells in table:
-        row = _row(path, place, cells, names)
+        if beside:
+            video = _resolved(path, str(cells.get(names["video"] or "") or ""))
+            cells = cells | {"caption": read_caption(video)}
+        row = _row(
+            path, place, cells, names | ({"caption": "caption"} if beside else {})
+        )
         if row.video in seen:
             raise InputError(
                 f"{path}: {place}: {names['video']}: {row.video} is already in"
@@ -248,5 +182,15 @@ def _row(
         field = str(fault["loc"][0])
         reason = fault.get("ctx", {}).get("error", fault["msg"])
         raise InputError(f"{path}: {place}: {names.get(field)}: {reason}") from error
-    video = Path(os.path.normpath(path.parent / row.video))
-    return row.model_copy(update={"video": video})
+    return row.model_copy(update={"video": _resolved(path, row.video)})
+
+
+def _resolved(path: Path, video: Path | str) -> Path:
+    """Return a video's path; relative ones start at the manifest's folder."""
+    return Path(os.path.normpath(path.parent / video))
+
+
+def _captions_beside(path: Path, table: Rows, column: str | None) -> bool:
+    """Say whether the first video has its caption in a text file."""
+    first = table[0][1].get(column) if column else None
+    return bool(first) and caption_path(_resolved(path, str(first))).is_file()

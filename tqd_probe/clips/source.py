@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqd_probe.clips.base import Clip
+from tqd_probe.clips.captions import read_caption
 from tqd_probe.clips.manifest import ManifestRow, read_manifest
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.clips.video import VideoClip
+from tqd_probe.clips.video import VIDEO_SUFFIXES, VideoClip
 from tqd_probe.errors import BadClip, InputError
-
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
 @dataclass
@@ -133,7 +132,7 @@ def _folder(folder: Path, limit: int | None) -> ClipSet:
     _check_limit(str(folder), len(videos), limit)
     return ClipSet(
         [
-            VideoClip(name, _caption(video), video)
+            VideoClip(name, read_caption(video), video)
             for name, video in zip(ids[:limit], videos[:limit])
         ]
     )
@@ -179,31 +178,6 @@ def _label(path: Path, row: ManifestRow, least: tuple[float, float]) -> str:
         (False, True): "motion_degraded",
         (False, False): "both_degraded",
     }[good]
-
-
-def _caption(video: Path) -> str:
-    """Return the caption beside a video.
-
-    Raises:
-        InputError: If there is none.
-    """
-    path = video.with_suffix(".txt")
-    try:
-        caption = " ".join(path.read_text(encoding="utf-8").split())
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: caption: no such file; write one sentence about {video.name} in"
-            " it or use a manifest"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: caption: cannot be read ({error}); write it as UTF-8 text"
-        ) from error
-    if not caption:
-        raise InputError(
-            f"{path}: caption: is empty; write one sentence about {video.name}"
-        )
-    return caption
 
 
 def _ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:

@@ -1,63 +1,115 @@
-"""Tables of clips as plain cells: CSV, JSON (a list of objects) and JSONL."""
+"""Tables of clips as plain cells: CSV, JSON (a list of objects), JSONL, Parquet.
+
+Rows come one by one, so a table of any size needs the memory of one row, or of one
+batch of rows for Parquet. A folder of JSON files is a table of one row per file.
+"""
 
 from __future__ import annotations
 
 import csv
-import io
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from tqd_probe.clips import jsonrows
 from tqd_probe.errors import InputError
 
-Rows = list[tuple[str, dict[str, Any]]]
+Row = tuple[str, dict[str, Any]]
+Rows = list[Row]
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+PARQUET_ROWS = 4096  # rows decoded at a time
+csv.field_size_limit(2**26)  # one cell may hold the captions of a whole video
 
 
-def read_table(path: Path) -> tuple[list[str], Rows]:
-    """Read a table without judging its contents.
+def iterate_table(path: Path) -> Iterator[Row]:
+    """Read a table row by row without judging its contents.
 
     Args:
-        path: A .csv, .json or .jsonl file.
+        path: A .csv, .json, .jsonl or .parquet file, or a folder of .json files with
+            one object each.
 
-    Returns:
-        The column names in order of appearance, and the rows: each its place in the
-        file (``"line 3"``, ``"item 3"``) and its cells by column. Cells of a CSV are
-        stripped text.
+    Yields:
+        Rows: each its place in the file (``"line 3"``, ``"item 3"``) and its cells by
+        column. Cells of a CSV are stripped text.
 
     Raises:
-        InputError: If the file is missing, unreadable, malformed or without rows.
+        InputError: If the file is missing, unreadable or malformed; only when the fault
+            is reached.
     """
-    readers = {".csv": _csv, ".json": _json, ".jsonl": _jsonl}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    if path.is_dir():
+        yield from _folder(path)
+        return
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(
-            f"{path}: suffix {path.suffix!r} is not a manifest's; use one of"
-            f" {', '.join(readers)}"
+            f"{path}: suffix {path.suffix!r} is not a table's; use one of"
+            f" {', '.join(SUFFIXES)}"
         )
+    if not path.exists():
+        raise InputError(f"{path}: no such file; correct the path")
+    if suffix == ".parquet":
+        yield from _parquet(path)
+        return
+    reader = {".csv": _csv, ".json": jsonrows.items, ".jsonl": jsonrows.lines}[suffix]
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; correct the path") from None
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            yield from reader(path, handle)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read as text ({error}); write it as UTF-8"
         ) from error
-    rows = reader(path, text)
+
+
+def read_table(path: Path) -> tuple[list[str], Rows]:
+    """Read a whole table without judging its contents.
+
+    Args:
+        path: As for `iterate_table`.
+
+    Returns:
+        The column names in order of appearance, and the rows.
+
+    Raises:
+        InputError: If the file is missing, unreadable, malformed or without rows.
+    """
+    rows = list(iterate_table(path))
     if not rows:
         raise InputError(f"{path}: holds no rows; add one per clip")
     columns = list(dict.fromkeys(name for _, cells in rows for name in cells))
     return columns, rows
 
 
-def _csv(path: Path, text: str) -> Rows:
-    """Return the rows of CSV text; its first line names the columns.
+def read_columns(path: Path, rows: int = 64) -> list[str]:
+    """Return the column names of a table, from its first rows.
+
+    Args:
+        path: As for `iterate_table`.
+        rows: Rows looked at: objects need not all have the same keys.
+
+    Returns:
+        The names in order of appearance.
+
+    Raises:
+        InputError: If the file is missing, unreadable, malformed or without rows.
+    """
+    names: dict[str, None] = {}
+    for number, (_, cells) in enumerate(iterate_table(path)):
+        names |= dict.fromkeys(cells)
+        if number + 1 == rows:
+            break
+    if not names:
+        raise InputError(f"{path}: holds no rows; add one per clip")
+    return list(names)
+
+
+def _csv(path: Path, handle: TextIO) -> Iterator[Row]:
+    """Yield the rows of CSV text; its first line names the columns.
 
     Raises:
         InputError: If the text is malformed.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(handle, strict=True)
     header: list[str] = []
-    rows: Rows = []
     try:
         for cells in reader:
             place = f"line {reader.line_num}"
@@ -78,65 +130,48 @@ def _csv(path: Path, text: str) -> Rows:
                     " quote cells that hold commas"
                 )
             else:
-                rows.append((place, dict(zip(header, cells))))
+                yield place, dict(zip(header, cells))
     except csv.Error as error:
         raise InputError(
             f"{path}: line {reader.line_num}: is not CSV ({error}); mend the quotes"
         ) from error
-    return rows
 
 
-def _json(path: Path, text: str) -> Rows:
-    """Return the rows of a JSON list.
+def _parquet(path: Path) -> Iterator[Row]:
+    """Yield the rows of a Parquet file, a batch in memory at a time.
 
     Raises:
-        InputError: If the text is malformed.
+        InputError: If pyarrow is missing or the file is damaged.
     """
     try:
-        items = json.loads(text) if text.strip() else []
-    except json.JSONDecodeError as error:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
         raise InputError(
-            f"{path}: line {error.lineno}: is not JSON ({error.msg}); write a list of"
-            " objects"
+            f"{path}: Parquet needs pyarrow; pip install 'tqd_probe[scores]'"
         ) from error
-    if not isinstance(items, list):
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for cells in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", cells
+    except (ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: is not a list; write [{{...}}, ...] or use a .jsonl file"
-        )
-    return [
-        (f"item {n}", _object(path, f"item {n}", x)) for n, x in enumerate(items, 1)
-    ]
+            f"{path}: is not Parquet or damaged ({reason}); write it again"
+        ) from error
 
 
-def _jsonl(path: Path, text: str) -> Rows:
-    """Return the rows of JSONL text, one object per line.
+def _folder(folder: Path) -> Iterator[Row]:
+    """Yield one row per .json file of a folder, by name.
 
     Raises:
-        InputError: If a line is malformed.
+        InputError: If there are none, or one is not an object.
     """
-    rows: Rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            place = f"line {number}"
-            try:
-                item = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"{path}: {place}: is not JSON ({error.msg}); write one object per"
-                    " line"
-                ) from error
-            rows.append((place, _object(path, place, item)))
-    return rows
-
-
-def _object(path: Path, place: str, item: Any) -> dict[str, Any]:
-    """Return a JSON object.
-
-    Raises:
-        InputError: If the value is something else.
-    """
-    if not isinstance(item, dict):
-        raise InputError(
-            f"{path}: {place}: is not an object; write {{...}} with one key per column"
-        )
-    return item
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise InputError(f"{folder}: holds no .json files; give a table's path")
+    for path in paths:
+        yield path.name, jsonrows.single(path)

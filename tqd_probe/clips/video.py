@@ -19,6 +19,7 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.errors import BadClip, ClipTooSmall, InputError
 from tqd_probe.files import file_digest, staged
 
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 NEAR_LOSSLESS = 4  # constant rate factor of x264
 
@@ -51,7 +52,7 @@ class VideoClip:
             try:
                 self._digest = file_digest(self.path)
             except OSError as error:
-                raise BadClip(_unreadable(self.path, error)) from error
+                raise BadClip(unreadable(self.path, error)) from error
         return self._digest
 
     def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
@@ -73,7 +74,7 @@ class VideoClip:
             with av.open(f"file:{self.path}") as container:
                 return self._decode(container, shape, slow)
         except (av.FFmpegError, OSError) as error:
-            raise BadClip(_unreadable(self.path, error)) from error
+            raise BadClip(unreadable(self.path, error)) from error
 
     def _decode(
         self, container: av.container.InputContainer, shape: ClipShape, slow: float
@@ -109,7 +110,7 @@ class VideoClip:
             repeats = int((numbers == present).sum())
             if repeats:
                 rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                images += [self._fit(_upright(rgb, frame.rotation), shape)] * repeats
+                images += [self._fit(upright(rgb, frame.rotation), shape)] * repeats
             present += 1
             if present == needed:
                 return np.stack(images)
@@ -140,8 +141,16 @@ class VideoClip:
         return fit(image, shape.height, shape.width)
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    """Return the message about a file that FFmpeg or the disk cannot read."""
+def unreadable(path: Path, error: Exception) -> str:
+    """Write the message about a file that FFmpeg or the disk cannot read.
+
+    Args:
+        path: The file.
+        error: What came of trying.
+
+    Returns:
+        One line.
+    """
     if not path.is_file():
         return f"{path}: video: no such file; correct the path or leave it out"
     reason = getattr(error, "strerror", None) or type(error).__name__
@@ -151,8 +160,16 @@ def _unreadable(path: Path, error: Exception) -> str:
     )
 
 
-def _upright(image: np.ndarray, rotation: int) -> np.ndarray:
-    """Return a frame the way its file says it is shown, in quarter turns."""
+def upright(image: np.ndarray, rotation: int) -> np.ndarray:
+    """Turn a frame the way its file says it is shown.
+
+    Args:
+        image: ``[height, width, 3]``.
+        rotation: Degrees, multiples of 90.
+
+    Returns:
+        The frame, contiguous.
+    """
     turns = round(rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 

@@ -1,0 +1,1 @@
+"""Quality scores of clips: published files read, normalised, turned into classes."""
