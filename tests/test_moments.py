@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tqd_probe.gradients.gram import reduce_level
+from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.moments import cross_cosines, joint_moments, level_moments
 
 
@@ -106,3 +107,64 @@ def test_products_between_levels_equal_brute_force(gradients):
     assert cosines[0].diagonal() == pytest.approx([1, 1])
     scale = np.sqrt(found[0, 0] * found[4, 4])
     assert cosines[1][0, 1] == pytest.approx(found[0, 4] / scale)
+
+
+def sketched_gram(paired, unpaired, parts=8):
+    """The Gram matrices of gradients [conditions, clips, P] that are sketches."""
+    conditions, clips, size = paired.shape
+    sketch = LevelSketch(
+        {"a": (0, size // 2), "b": (size // 2, size)}, parts, paired, unpaired
+    )
+    draws = np.zeros((2, conditions, clips, 1, 1))
+    alone = np.zeros((2, len(unpaired), 1, 1))
+    for index, (start, stop) in enumerate(sketch.groups.values()):
+        draws[index, ..., 0, 0] = (paired[..., start:stop] ** 2).sum(-1)
+        alone[index, ..., 0, 0] = (unpaired[..., start:stop] ** 2).sum(-1)
+    losses = np.ones((clips, 1, conditions))
+    return sketch.gram(draws, losses, others_draws=alone).all_groups()
+
+
+@pytest.fixture
+def sketched_levels():
+    rng = np.random.default_rng(0)
+    paired, unpaired = rng.normal(size=(2, 3, 6, 32)), rng.normal(size=(2, 5, 32))
+    return [sketched_gram(a + 0.5, b + 0.5) for a, b in zip(paired, unpaired)]
+
+
+def test_parts_of_a_sketch_average_to_the_products(sketched_levels):
+    for moments in (
+        level_moments(sketched_levels[0], CLASSES, UNPAIRED),
+        joint_moments(sketched_levels, CLASSES, UNPAIRED),
+    ):
+        assert moments.splits.mean(0) == pytest.approx(moments.products())
+        own = np.diagonal(moments.same, axis1=1, axis2=2).sum(0)
+        squares = own / moments.member.sum(0)
+        assert moments.own_splits.mean(0) == pytest.approx(squares)
+
+
+def test_the_sketch_is_a_source_of_error_of_its_own(sketched_levels):
+    moments = level_moments(sketched_levels[0], CLASSES, UNPAIRED)
+    products, variances = moments.jackknife()
+    assert products.shape == (11 + 8, 3, 3)
+    stated = moments.splits.std(0, ddof=1) / np.sqrt(8)
+    assert np.sqrt((products[11:] ** 2).sum(0)) == pytest.approx(stated)
+    assert variances.shape == (11 + 8, 3)
+
+
+def test_levels_may_have_fewer_clips(gradients):
+    """An adaptive run stops some levels after their first clips."""
+    paired, unpaired = gradients
+    grams = [gram_of(paired[0][:, :4], unpaired[0]), gram_of(paired[1], unpaired[1])]
+    moments = joint_moments(grams, CLASSES, UNPAIRED)
+    assert moments.member[:, 0].tolist() == [True] * 4 + [False] * 7
+    rows = [
+        class_rows(paired[0][:, :4], unpaired[0]),
+        class_rows(paired[1], unpaired[1]),
+    ]
+    found = moments.products()
+    first, second = rows[0][0], rows[1][1]
+    products = first @ second.T
+    wanted = (products.sum() - np.trace(products)) / (4 * 6 - 4)
+    assert found[0, 4] == pytest.approx(wanted, rel=1e-5)
+    within = level_moments(grams[0], CLASSES, UNPAIRED).products()
+    assert found[:3, :3] == pytest.approx(within)

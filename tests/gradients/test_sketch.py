@@ -190,3 +190,22 @@ def test_covered_share_of_sketches(wan, wan_batch, wan_layout, rowed):
     assert abs(share - 1) < 1e-6
     engine._layers = engine._layers[:-8]
     assert engine.covered_share(lambda: wan_loss(wan, wan_batch), 8) < 0.99
+
+
+@pytest.mark.parametrize("exact_norms", [False, True])
+def test_sketches_in_the_metric_equal_those_of_scaled_gradients(
+    wan, wan_batch, wan_layout, rowed, exact_norms
+):
+    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    generator = torch.Generator().manual_seed(1)
+    scale = 0.5 + torch.rand(wan_layout.size, generator=generator, dtype=torch.float64)
+    sketch = Sketch(wan_layout, 512)
+    sink = Sketched(sketch, exact_norms, scale=scale)
+    with reference.double_precision():
+        found = GradientCapture(wan.double(), wan_layout, sink).capture(
+            lambda: wan_loss(wan, wan_batch), 8
+        )
+    wanted = truth * scale
+    assert relative(found.gradients, sketch.of_flat(wanted)) < 1e-10
+    norms = [wanted[:, a:b].square().sum(1) for a, b in wan_layout.groups.values()]
+    assert relative(found.norms, torch.stack(norms, 1)) < 1e-10

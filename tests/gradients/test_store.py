@@ -216,3 +216,80 @@ def test_a_damaged_sketch_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(InputError, match=r"sketch-00.safetensors: damaged"):
         store.level(0)
+
+
+UNPAIRED = 3
+
+
+def fill_unpaired(store, values):
+    """Shards of sketched unpaired clips after the paired ones."""
+    for clip, draw in np.ndindex(*values.shape[:2]):
+        one = values[clip, draw][None]
+        norms = [(one[:, a:b].astype(float) ** 2).sum(1) for a, b in GROUPS.values()]
+        norms = np.stack(norms, 1)
+        losses = np.zeros(1, np.float32)
+        store.put_draw(0, CLIPS + clip, draw, sketched(one), losses, norms)
+
+
+def test_sketched_products_of_unpaired_clips_and_of_draws(tmp_path):
+    """As reduced from whole gradients, but of the sketches."""
+    store = GradientStore(tmp_path, "f")
+    fill_sketched(store)
+    rng = np.random.default_rng(7)
+    others = rng.normal(size=(UNPAIRED, DRAWS, SIZE)).astype(np.float32)
+    fill_unpaired(store, others)
+    places = range(CLIPS, CLIPS + UNPAIRED)
+    gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH, places)
+    values = np.moveaxis(gradients(), 2, 0)  # conditions in front
+    small = sketched(values.reshape(-1, SIZE)).reshape(CONDITIONS, CLIPS, DRAWS, -1)
+    alone = sketched(others.reshape(-1, SIZE)).reshape(UNPAIRED, DRAWS, -1)
+    losses = np.zeros((CLIPS, DRAWS, CONDITIONS))
+    expected = reduce_level(
+        lambda a, b: small[..., a:b],
+        SKETCH.groups,
+        losses,
+        1000,
+        lambda a, b: alone[..., a:b],
+    )
+    for name in ("toward", "others", "others_toward"):
+        found, wanted = getattr(gram, name), getattr(expected, name)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    off = ~np.eye(UNPAIRED, dtype=bool)
+    np.testing.assert_allclose(
+        gram.among[:, off], expected.among[:, off], rtol=1e-4, atol=1e-4
+    )
+    exact = (others.astype(float)[..., :20] ** 2).sum(-1)  # the first group's norms
+    diagonal = np.einsum("mrr->mr", gram.others_draws[0])
+    np.testing.assert_allclose(diagonal, exact, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.diag(gram.among[0]), gram.others_draws[0].mean((-1, -2)), rtol=1e-12
+    )
+
+
+def test_joined_groups_are_sketches_part_by_part(tmp_path):
+    store = GradientStore(tmp_path, "f")
+    fill_sketched(store)
+    fill_unpaired(store, gradients(3)[:UNPAIRED, :, 0])
+    places = range(CLIPS, CLIPS + UNPAIRED)
+    gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH, places)
+    whole = gram.all_groups()
+    sketch = whole.sketch
+    np.testing.assert_allclose(
+        sketch.pair_means(sketch)[0], gram.splits.sum(0), rtol=1e-9
+    )
+    np.testing.assert_allclose(whole.splits[0], gram.splits.sum(0), rtol=1e-12)
+    cross, own = sketch.unpaired_pair_means(0, [0, 1, 2])
+    np.testing.assert_allclose(
+        cross.mean(), whole.others[0, :, 0].mean(), rtol=1e-4, atol=1e-5
+    )
+    off = ~np.eye(UNPAIRED, dtype=bool)
+    np.testing.assert_allclose(
+        own.mean(), whole.among[0][off].mean(), rtol=1e-4, atol=1e-5
+    )
+    # Folded vectors multiply to the same products, whatever the order of numbers.
+    np.testing.assert_allclose(
+        whole.folded[1] @ whole.folded[2].T,
+        gram.folded[1] @ gram.folded[2].T,
+        rtol=1e-4,
+        atol=1e-4,
+    )
