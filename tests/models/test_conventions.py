@@ -264,3 +264,17 @@ def test_latents_of_other_patches_are_not_shared_through_the_cache(encoded):
     """1.5 repeats a latent frame: equal encoders, other latents."""
     one, other = encoded("cogvideox_rotary")[0], encoded("cogvideox_15")[0]
     assert one.encoder_fingerprint != other.encoder_fingerprint
+
+
+@pytest.mark.parametrize("name", [COG[0], *FLOW])
+def test_clips_of_many_pixels_are_encoded_in_tiles(encoded, name, monkeypatch):
+    model, _ = encoded(name)
+    video = synthetic_clip(0, 1).read(model.native)
+    whole = model.encode_video(video)
+    assert not model.load_encoders().vae.use_tiling
+    monkeypatch.setattr("tqd_probe.models.encoders.WHOLE_PIXELS", video.size // 3 - 1)
+    tiled = model.encode_video(video)
+    assert model.load_encoders().vae.use_tiling
+    assert tiled.shape == whole.shape
+    monkeypatch.undo()
+    torch.testing.assert_close(model.encode_video(video), whole)
