@@ -224,7 +224,6 @@ def dattri(setting: Setting) -> Callable[[], Answer]:
         task = AttributionTask(loss, setting.network, str(path))
         gradient = task.get_grad_loss_func(in_dims=(None, 0))
         values, _ = task.get_param(layer_split=False)
-    kinds = ("sjlt", "random_mask", "normal")
 
     def answer() -> Answer:
         found = gradient(values, setting.batch())
@@ -233,7 +232,7 @@ def dattri(setting: Setting) -> Callable[[], Answer]:
             if isinstance(found, dict)
             else found
         ).detach()
-        project = random_project(flat, CLIPS, SIZE, 8, proj_type=kinds[0], device="cpu")
+        project = random_project(flat, CLIPS, SIZE, 8, proj_type="sjlt", device="cpu")
         products = flat @ flat.t()
         return project(flat), products.diagonal().sqrt(), products
 
@@ -343,14 +342,9 @@ PEERS = {
 }
 
 
-def truth(setting: Setting) -> torch.Tensor:
-    """All products, by ordinary backward passes."""
-    return autograd_loop(setting)()[2].double()
-
-
 def measure(name: str, repetitions: int) -> dict[str, Any]:
     """Run a peer in turn with us."""
-    right = truth(Setting())
+    right = autograd_loop(Setting())()[2].double()
     mine, setting = Setting(), Setting()
     modes: dict[str, Callable[[], Answer]] = {
         "plain": lambda: mine.task.plain(),  # type: ignore[dict-item]

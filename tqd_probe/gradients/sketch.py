@@ -10,9 +10,9 @@ its module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
   p_r, then count-sketched, each row by itself. Since ``dW = sum_t g_t x_t^T``, the row
   is ``sum_t (p_r . g_t) x_t``: the weight gradient is never formed.
 
-Which of the two, and how many rows, was chosen by `analyses/sketch_choice.py`. The
-numbers of a group fall into `SPLITS` parts that are sketches by themselves; how these
-disagree tells the sketch's own error.
+`analyses/sketch_choice.py` compares time and error with other sketches. The numbers of
+a group fall into `SPLITS` parts that are sketches by themselves; how these disagree
+tells the sketch's own error.
 """
 
 from __future__ import annotations
