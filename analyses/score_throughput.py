@@ -129,7 +129,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     found = {
-        "command": "python analyses/score_throughput.py --clips /tmp/real/clips",
+        "command": "python analyses/score_throughput.py --clips /tmp/real/clips"
+        f" --limit {args.limit} --many {args.many}",
         "cost": cost(args.clips, args.limit),
         "memory": memory(args.many),
     }

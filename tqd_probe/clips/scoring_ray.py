@@ -63,7 +63,7 @@ def on_ray(
                 num_cpus=None if address else workers,
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,
-                logging_level="error",
+                logging_level=logging.ERROR,
             )
         # Text, because Arrow would merge the fields of unlike results.
         shards = [list(tasks[at : at + shard]) for at in range(0, len(tasks), shard)]
