@@ -122,7 +122,8 @@ def measure_mixture(
     mass = level_mass(levels, options.shift)
     joint = options.form == "joint"
     # One problem for all levels, or one for each.
-    parts = [np.arange(len(levels))] if joint else [[i] for i in range(len(levels))]
+    every = np.arange(len(levels))
+    parts: list[np.ndarray] = [every] if joint else list(every[:, None])
     shares = np.zeros((len(levels), len(classes)))
     bounds = np.zeros((*shares.shape, 2))
     density = np.zeros((len(levels), 2))

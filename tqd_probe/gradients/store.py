@@ -212,7 +212,7 @@ class GradientStore:
             [self._read(path, level, clip, draw)["losses"] for draw, path in pairs]
             for clip, pairs in enumerate(map(enumerate, paths))
         ]
-        losses = np.array(every[:clips])
+        losses: np.ndarray = np.array(every[:clips])
         handles = [[safe_open(path, "np") for path in row] for row in paths]
 
         conditions = losses.shape[-1]
