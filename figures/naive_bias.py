@@ -39,7 +39,8 @@ axes.set_xticks(sizes, labels=[str(n) for n in sizes])
 axes.set_xlabel("golden clips")
 axes.set_ylabel("cosine − debiased cosine of all clips")
 axes.set_title(
-    "Gradient noise shrinks the plain cosine; thin: level × degradation", fontsize=10
+    "Few clips: the plain cosine errs either way; thin: level × degradation",
+    fontsize=10,
 )
 axes.legend(fontsize=9)
 sns.despine(figure)

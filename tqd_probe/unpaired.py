@@ -42,7 +42,7 @@ def encode_unpaired(
     encoder: ClipEncoder,
     clips: dict[str, list[Clip]],
     max_bad: int,
-    progress: Callable[[int], object],
+    progress: Callable[[int], None],
 ) -> tuple[EncodedClips | None, dict[str, list[int]]]:
     """Encode clips of imbalanced classes as they are.
 

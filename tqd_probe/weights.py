@@ -126,7 +126,7 @@ def measure_mixture(
     joint = options.form == "joint"
     # One problem for all levels, or one for each.
     every = np.arange(len(levels))
-    parts = [every] if joint else np.split(every, len(levels))
+    parts: list[np.ndarray] = [every] if joint else list(every[:, None])
     shares = np.zeros((len(levels), len(classes)))
     bounds = np.zeros((*shares.shape, 2))
     density = np.zeros((len(levels), 2))

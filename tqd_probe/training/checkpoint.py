@@ -120,7 +120,7 @@ class CheckpointStore:
         Returns:
             The checkpoint, or None; and one sentence for each that was skipped.
         """
-        skipped = []
+        skipped: list[str] = []
         for step, folder in sorted(self._all(), reverse=True):
             fault = fault_of(folder)
             if fault is None:
