@@ -144,4 +144,6 @@ class DrawStream:
 
     def _base_level(self, p: float) -> float:
         at = self._low + p * (self._high - self._low)
-        return float(np.clip(self.sampler.base.quantile(at), *self.sampler.edges()))
+        return float(
+            np.clip(self.sampler.base.quantile(np.array(at)), *self.sampler.edges())
+        )
