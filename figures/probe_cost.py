@@ -16,7 +16,7 @@ RESULTS = HERE.parent / "analyses" / "results" / "probe_cost.json"
 
 def costs(axes: plt.Axes, results: dict) -> None:
     modes = {"floor": "0.75", "sketched": "tab:blue", "exact_norms": "tab:orange"}
-    widths = list(results["widths"])[1:]
+    widths = [key for key in results["widths"] if key.isdigit()]
     for place, (mode, colour) in enumerate(modes.items()):
         values = [
             results["widths"][w]["modes"][mode]["processor_ratio"] for w in widths
@@ -71,8 +71,10 @@ def main() -> None:
     results = json.loads(RESULTS.read_text())
     parts = {"widths": costs, "error": errors, "growth": growth, "passes": passes}
     have = [name for name in parts if name in results]
-    figure, every = plt.subplots(1, len(have), figsize=(4 * len(have), 3.2))
-    for axes, name in zip(every, have):
+    figure, every = plt.subplots(
+        1, len(have), figsize=(4 * len(have), 3.2), squeeze=False
+    )
+    for axes, name in zip(every[0], have):
         parts[name](axes, results)
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

@@ -146,7 +146,13 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     store = shared_claim(out, note, shaped, settings.overwrite, who)
     return Probe(
         *(settings, out, model, shape, degradations),
-        *(encoded, sigmas, layout, store, sketch, sketched, who),
+        encoded=encoded,
+        sigmas=sigmas,
+        layout=layout,
+        store=store,
+        sketch=sketch,
+        sketched=sketched,
+        processes=who,
         others=others,
         unpaired=unpaired,
         scale=scale,

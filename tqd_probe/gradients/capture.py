@@ -214,9 +214,9 @@ class GradientCapture:
     ) -> Callable[..., Any]:
         """Make the forward hook of one layer."""
         recorders = {key: self._recorder(name) for key, name in own.items()}
-        weight = own.get("weight")
-        unformed = factors is not None and weight is not None
-        unformed = unformed and self.sink.takes_factors(weight)
+        weight = own.get("weight", "")
+        if not weight or not self.sink.takes_factors(weight):
+            factors = None
         label = next(iter(own.values()))
 
         def forward(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Any:
@@ -243,7 +243,7 @@ class GradientCapture:
                         " layer out with --params"
                     )
                 arguments = module, x.to(self._wide), grad.to(self._wide), clips
-                if unformed:
+                if factors is not None:
                     left, right = factors(*arguments)
                     self.sink.record_factors(weight, left, right)
                     if "bias" in recorders:
