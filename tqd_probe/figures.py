@@ -15,26 +15,23 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
 from tqd_probe.figures_mixture import mixture_figures
 from tqd_probe.files import staged
+from tqd_probe.heatmap import (
+    AXIS,
+    COSINE,
+    HATCH,
+    TITLES,
+    cell_edges,
+    draw_cells,
+    hatch_unresolved,
+    levels_of,
+    mark_boundary,
+    write_values,
+)
 from tqd_probe.results import numbers
 from tqd_probe.schedule import BandSchedule
-
-TITLES = {
-    "visual_degraded": "visual, pooled",
-    "motion_degraded": "motion, pooled",
-    "both_degraded": "both",
-}
-AXIS = "noise level σ\n← detail                         structure and motion →"
-COSINE = "debiased gradient cosine to golden"
-HATCH: dict[str, Any] = {
-    "fill": False,
-    "hatch": "////",
-    "edgecolor": "0.35",
-    "linewidth": 0,
-}
 
 
 def draw_all(
@@ -76,103 +73,6 @@ def _rows(result: dict[str, Any], key: str) -> tuple[list[str], np.ndarray]:
     return [TITLES.get(name, name) for name in order], values
 
 
-class Levels(np.ndarray):
-    """Noise levels that know the range of the network they are levels of."""
-
-    span: tuple[float, float] = (0.0, 1.0)
-
-
-def levels_of(result: dict[str, Any]) -> Levels:
-    """Return the levels of a result.
-
-    Args:
-        result: Content of ``gradsim.json``.
-
-    Returns:
-        The levels ``[L]``, with the range of the network.
-    """
-    levels = np.array(result["noise"]["levels"]).view(Levels)
-    low, high = result["noise"].get("range", (0.0, 1.0))
-    levels.span = (low, high)
-    return levels
-
-
-def _edges(levels: np.ndarray) -> np.ndarray:
-    """Place cell edges halfway between levels, from end to end of their range."""
-    low, high = getattr(levels, "span", Levels.span)
-    plain = np.asarray(levels)
-    return np.concatenate([[low], (plain[1:] + plain[:-1]) / 2, [high]])
-
-
-def _cells(
-    axes: Axes, levels: np.ndarray, values: np.ndarray, **style: Any
-) -> matplotlib.collections.QuadMesh:
-    """Draw a heatmap whose columns have their true width in sigma."""
-    edges, rows = _edges(levels), np.arange(len(values) + 1)
-    mesh = axes.pcolormesh(edges, rows, np.ma.masked_invalid(values), **style)
-    axes.set_facecolor("0.85")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(values), 0)
-    axes.set_yticks(np.arange(len(values)) + 0.5)
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.tick_params(length=2)
-    return mesh
-
-
-def _write_values(
-    axes: Axes, levels: np.ndarray, places: np.ndarray, mesh: Any, digits: str
-) -> None:
-    """Write numbers into cells, dark on light and light on dark.
-
-    `places` are the cells' values on the colour scale; `digits` says what to write:
-    the value itself, or two to its power.
-    """
-    edges = _edges(levels)
-    for row, line in enumerate(places):
-        for column, value in enumerate(line):
-            if not np.isfinite(value) or edges[column + 1] - edges[column] < 0.045:
-                continue
-            colour = mesh.cmap(mesh.norm(value))
-            red, green, blue, _ = colour
-            bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
-            text = f"{2.0**value:.2g}" if digits == "power" else f"{value:.2f}"
-            if digits != "power" and abs(value) < 1:
-                text = text.replace("0.", ".", 1)
-            axes.text(
-                (edges[column] + edges[column + 1]) / 2,
-                row + 0.5,
-                text,
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="black" if bright else "white",
-                zorder=6,
-                path_effects=[withStroke(linewidth=2, foreground=colour)],
-            )
-
-
-def _hatch_unresolved(axes: Axes, result: dict[str, Any], rows: int) -> None:
-    """Hatch the columns on which no band may rest."""
-    edges = _edges(levels_of(result))
-    for column, known in enumerate(result["golden"]["resolved"]):
-        if not known:
-            width = edges[column + 1] - edges[column]
-            axes.add_patch(Rectangle((edges[column], 0), width, rows, **HATCH))
-
-
-def mark_boundary(axes: Axes, result: dict[str, Any]) -> None:
-    """Draw the boundary at which another expert takes over; nothing without experts.
-
-    Args:
-        axes: A heatmap.
-        result: Content of ``gradsim.json``.
-    """
-    expert = result["model"].get("expert")
-    if expert is not None:
-        boundary = result["noise"]["range"][0 if expert == "high" else 1]
-        axes.axvline(boundary, color="black", linestyle="--", linewidth=2, zorder=7)
-
-
 def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure:
     """Draw the debiased cosine: degradation x noise level, bands outlined.
 
@@ -198,11 +98,11 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     )
     ceiling = numbers(result["golden"]["ceiling"])[None]
     style: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-    mesh = _cells(ceiling_axes, levels, ceiling, **style)
-    _write_values(ceiling_axes, levels, ceiling, mesh, "value")
+    mesh = draw_cells(ceiling_axes, levels, ceiling, **style)
+    write_values(ceiling_axes, levels, ceiling, mesh, "value")
     ceiling_axes.set_yticklabels(["golden\nnoise ceiling*"])
-    mesh = _cells(axes, levels, values, **style)
-    _write_values(axes, levels, values, mesh, "value")
+    mesh = draw_cells(axes, levels, values, **style)
+    write_values(axes, levels, values, mesh, "value")
     axes.set_yticklabels(names)
     for each in (ceiling_axes, axes):
         mark_boundary(each, result)
@@ -215,8 +115,8 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
                     fill=False, edgecolor="#D55E00", linewidth=2.4, zorder=5,
                 )
             )  # fmt: skip
-    _hatch_unresolved(axes, result, len(names))
-    _hatch_unresolved(ceiling_axes, result, 1)
+    hatch_unresolved(axes, result, len(names))
+    hatch_unresolved(ceiling_axes, result, 1)
     first_class = sum(1 for key in keys if result["subjects"][key]["kind"] != "class")
     axes.axhline(first_class, color="white", linewidth=3)
     axes.set_xlabel(AXIS)
@@ -276,10 +176,10 @@ def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
         logs = np.log2(values)
     finite = np.abs(logs[np.isfinite(logs)])
     reach = max(1.0, float(np.ceil(finite.max())) if len(finite) else 1.0)
-    mesh = _cells(axes, levels, logs, cmap="RdBu_r", vmin=-reach, vmax=reach)
-    _write_values(axes, levels, logs, mesh, "power")
+    mesh = draw_cells(axes, levels, logs, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    write_values(axes, levels, logs, mesh, "power")
     axes.set_yticklabels(names)
-    _hatch_unresolved(axes, result, len(names))
+    hatch_unresolved(axes, result, len(names))
     axes.set_xlabel(AXIS)
     bar = figure.colorbar(mesh, ax=axes, label="gradient norm, degraded / golden")
     ticks = np.arange(-reach, reach + 1)
@@ -313,8 +213,8 @@ def module_heatmap(result: dict[str, Any]) -> Figure:
         values = np.array(
             [numbers(result["modules"][g]["subjects"][name]["cosine"]) for g in groups]
         )
-        mesh = _cells(axes, levels, values, cmap="viridis", vmin=0, vmax=1)
-        edges = _edges(levels)
+        mesh = draw_cells(axes, levels, values, cmap="viridis", vmin=0, vmax=1)
+        edges = cell_edges(levels)
         for row, group in enumerate(groups):
             for column, known in enumerate(result["modules"][group]["resolved"]):
                 if not known:

@@ -10,8 +10,16 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tqd_probe.figures import AXIS, COSINE, HATCH, TITLES, _cells, _edges, levels_of
 from tqd_probe.files import staged
+from tqd_probe.heatmap import (
+    AXIS,
+    COSINE,
+    HATCH,
+    TITLES,
+    cell_edges,
+    draw_cells,
+    levels_of,
+)
 from tqd_probe.results import numbers
 from tqd_probe.schedule import BandSchedule
 
@@ -36,8 +44,8 @@ def experts_heatmap(
     for result, schedule in zip(results, schedules):
         levels = levels_of(result)
         values = np.array([numbers(result["subjects"][k]["cosine"]) for k in keys])
-        mesh = _cells(axes, levels, values, cmap="viridis", vmin=0, vmax=1)
-        edges = _edges(levels)
+        mesh = draw_cells(axes, levels, values, cmap="viridis", vmin=0, vmax=1)
+        edges = cell_edges(levels)
         for row, key in enumerate(keys):
             entry = schedule.classes.get(key) or schedule.degradations_detail[key]
             for start, stop in entry.bands:

@@ -12,7 +12,6 @@ which variable densities are stated in: ``u``, and the timestep shift follows
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -128,7 +127,7 @@ class BetaSampler(TimestepSampler):
 
     def _pdf(self, sigma: Array, clips: ClipPool) -> Array:
         u = unshift_sigma(sigma, self.base.shift)
-        slope = replace(self.base, kind="uniform").pdf(sigma)
+        slope = BaseDensity(shift=self.base.shift).pdf(sigma)  # du / dsigma
         return beta_distribution.pdf(u, *self.parameters(clips)) * slope
 
 

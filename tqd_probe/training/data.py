@@ -154,7 +154,7 @@ class StepData(Dataset[Batch]):
         loader = DataLoader(
             self,
             batch_size=None,
-            sampler=range(first, last),  # type: ignore[arg-type]
+            sampler=range(first, last),
             num_workers=workers,
             prefetch_factor=2 if workers else None,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 
-Named = dict[str, torch.Tensor]
+Named = Mapping[str, torch.Tensor]
 
 
 class Ema:
