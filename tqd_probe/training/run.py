@@ -275,7 +275,7 @@ class _Session:
             store=CheckpointStore(self.out / "checkpoints", settings.keep),
             export=weights_exporter(settings, model, describe, is_sharded(accelerator)),
             hooks=hooks,
-            ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,  # type: ignore[arg-type]
+            ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,
         )
         return trainer
 
