@@ -201,8 +201,8 @@ def cross_level_map(schedule: BandSchedule) -> Figure:
     figure.colorbar(mesh, ax=panels[0], label="debiased gradient cosine", shrink=0.8)
     figure.suptitle(
         "Across noise levels: does a class at one level teach what golden clips teach"
-        " at another?\n(grey: golden unresolved; products between levels from gradients"
-        " folded to 8191 numbers)",
+        " at another?\n(grey: golden unresolved; products between levels from sketched"
+        " gradients)",
         fontsize=9,
     )
     return figure

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from tqd_probe.files import staged
 
@@ -24,9 +24,9 @@ def write_tensors(path: Path, tensors: Tensors, place: str, sync: bool = False) 
         sync: Force the bytes to the disk.
     """
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    data = save(tensors, metadata={"checksum": _checksum(tensors, place)})
+    checksum = _checksum(tensors, place)
     with staged(path, sync=sync) as part:
-        part.write_bytes(data)
+        save_file(tensors, part, metadata={"checksum": checksum})
 
 
 def read_tensors(path: Path, place: str) -> Tensors | None:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tqd_probe.gradients.fold import Fold
-
 if TYPE_CHECKING:
     from tqd_probe.gradients.level_sketch import LevelSketch
 
 Columns = Callable[[int, int], np.ndarray]
+WHOLE = 8192  # numbers of a gradient that needs no sketch for products between levels
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class LevelGram:
         toward: ``[groups, conditions, clips, draws]``: products of every draw with the
             sum of the golden gradients of all *other* clips.
         folded: ``[conditions, clips, D]``, float32: the gradients of all groups side by
-            side, folded (or sketched) to D numbers, for products between levels.
+            side, whole up to `WHOLE` numbers and sketched above, for products between
+            levels.
         others: ``[groups, unpaired, conditions, clips]``: products of the unpaired
             clips (M of them, maybe none) with the paired ones.
         among: ``[groups, unpaired, unpaired]``: products among them.
@@ -124,12 +124,13 @@ def reduce_level(
         unpaired: Gives gradients of unpaired clips ``[M, draws, stop - start]``.
 
     Returns:
-        The level's Gram matrices, summed in float64.
+        The level's Gram matrices, summed in float64; `folded` only of gradients of at
+        most `WHOLE` numbers.
     """
     clips, _, conditions = losses.shape
     size = max(stop for _, stop in groups.values())
     found: dict[str, list[np.ndarray]] = {}
-    folds: Fold | None = None
+    folded: np.ndarray | None = None
     for start, stop in groups.values():
         sums: dict[str, np.ndarray] = {}
         for at in range(start, stop, width):
@@ -155,20 +156,23 @@ def reduce_level(
                 "others_toward": extra @ total,
             }
             sums = {key: sums.get(key, 0.0) + part for key, part in parts.items()}
-            rows = np.concatenate([flat, alone])
-            folds = folds or Fold(len(rows), size)
-            folds.add(at, rows)
+            if size <= WHOLE:
+                rows = np.concatenate([flat, alone])
+                if folded is None:
+                    folded = np.zeros((len(rows), size), np.float32)
+                folded[:, at:end] = rows
         for key, value in sums.items():
             found.setdefault(key, []).append(value)
     stacked: dict[str, Any] = {key: np.stack(parts) for key, parts in found.items()}
     shape = (len(groups), conditions, clips, conditions, clips)
     stacked["products"] = stacked["products"].reshape(shape)
     stacked["others"] = stacked["others"].reshape(len(groups), -1, conditions, clips)
-    assert folds is not None
-    folded = folds.sums.astype(np.float32)
-    paired = folded[: conditions * clips].reshape(conditions, clips, -1)
-    if folded.shape[0] > conditions * clips:
-        stacked["others_folded"] = folded[conditions * clips :]
-    else:
+    some = stacked["others"].shape[1] > 0
+    if not some:
         stacked = {k: v for k, v in stacked.items() if k not in OF_UNPAIRED}
-    return LevelGram(tuple(groups), losses=losses, folded=paired, **stacked)
+    if folded is not None:
+        paired = conditions * clips
+        stacked["folded"] = folded[:paired].reshape(conditions, clips, -1)
+        if some:
+            stacked["others_folded"] = folded[paired:]
+    return LevelGram(tuple(groups), losses=losses, **stacked)

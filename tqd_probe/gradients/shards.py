@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -114,9 +114,12 @@ def gram_of(sketches: LevelSketch, products: Tensors) -> LevelGram:
     Returns:
         The matrices.
     """
-    if "products" in products:
-        return LevelGram.of_tensors(products)
-    return sketches.gram(**products)
+    if "products" not in products:
+        return sketches.gram(**products)
+    gram = LevelGram.of_tensors(products)
+    if gram.folded is not None:
+        return gram
+    return replace(gram, folded=sketches.values, others_folded=sketches.others)
 
 
 def _products_of_draws(shards: Shards, sketches: LevelSketch) -> Tensors:

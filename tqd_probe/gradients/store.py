@@ -327,10 +327,7 @@ class GradientStore:
         Raises:
             InputError: If the file is damaged; names it and how to go on.
         """
-        products = self._read(self._gram(level), level)
-        if "products" in products:
-            return LevelGram.of_tensors(products)
-        return gram_of(self.sketches(level), products)
+        return gram_of(self.sketches(level), self._read(self._gram(level), level))
 
     def sketches(self, level: int) -> LevelSketch:
         """Read the sketches of a finished level, for products across levels.
