@@ -145,7 +145,7 @@ def reduce_level(
             flat = mean.reshape(conditions * clips, -1)
             alone = extra.mean(1)
             total = mean[0].sum(0)
-            own = np.einsum("cirp,ip->cir", block, mean[0], optimize=True)
+            own = np.matmul(block, mean[0][..., None])[..., 0]
             parts = {
                 "products": flat @ flat.T,
                 "draws": np.matmul(block, block.swapaxes(-1, -2)),
