@@ -20,6 +20,7 @@ from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.models.wan import WanModel
 
 TOKENS, TEXT = 1024, 128
 LATENT = (16, 4, 32, 32)
@@ -62,19 +63,10 @@ def wan(
     return network
 
 
-def group_of(name: str) -> str:
-    """Name the module group of a parameter, as the Wan adapter does."""
-    from tqd_probe.models.wan import _group
-
-    return _group(name)
-
-
 def layout_of(network: torch.nn.Module) -> Layout:
     """Lay out all parameters in the adapter's module groups."""
-    groups: dict[str, list[str]] = {}
-    for name, _ in network.named_parameters():
-        groups.setdefault(group_of(name), []).append(name)
-    return make_layout(network, groups)
+    names = [name for name, _ in network.named_parameters()]
+    return make_layout(network, WanModel.grouping.groups(names))
 
 
 class Task:

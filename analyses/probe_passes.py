@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from tqd_probe.bands import CosineCriterion, cosine_bands
+from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.rng import stream
-from tqd_probe.similarity import bca_interval, debiased_cosine, resampling_weights
+from tqd_probe.similarity import LevelStatistics
 
 CLIPS, DRAWS, LEVELS = 48, 2, 10
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
@@ -90,37 +91,23 @@ def paired(level: np.ndarray, clips: np.ndarray, draws: np.ndarray) -> np.ndarra
     return some.mean((2, 5))
 
 
+def statistics_of(products: np.ndarray, confidence: float = 0.95) -> LevelStatistics:
+    """The product's own statistics of some clips."""
+    versions, count = products.shape[:2]
+    own = np.einsum("cici->ci", products)[None, ..., None, None]
+    losses = np.ones((count, 1, versions))
+    gram = LevelGram(("all",), products[None], own, losses)
+    return LevelStatistics(gram, 0, confidence=confidence)
+
+
 def u_cosine(products: np.ndarray, subject: int) -> float:
     """Debiased cosine of one degradation with golden."""
-    count = products.shape[1]
-    off = 1 - np.eye(count)
-    gg, gd, dd = (
-        np.array([(products[a, :, b] * off).sum() / (count * (count - 1))])
-        for a, b in ((0, 0), (0, subject), (subject, subject))
-    )
-    return float(debiased_cosine(gd, gg, dd)[0])
+    return statistics_of(products).compare([subject]).cosine
 
 
 def u_interval(products: np.ndarray, subject: int, confidence: float) -> Any:
     """Interval of the debiased cosine over clips."""
-    count = products.shape[1]
-    weights = resampling_weights(count, 0, 500)
-
-    def statistic(counts: np.ndarray) -> np.ndarray:
-        off = 1 - np.eye(count)
-        pairs = counts.sum(1) ** 2 - (counts**2).sum(1)
-        parts = [
-            ((counts @ (products[a, :, b] * off)) * counts).sum(1) / pairs
-            for a, b in ((0, subject), (0, 0), (subject, subject))
-        ]
-        return debiased_cosine(*parts)
-
-    return bca_interval(
-        u_cosine(products, subject),
-        statistic(weights),
-        statistic(1.0 - np.eye(count)),
-        confidence,
-    )
+    return statistics_of(products, confidence).compare([subject]).cosine_ci
 
 
 def naive_cosine(

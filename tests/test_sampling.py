@@ -128,6 +128,20 @@ def test_joint_mixture_trains_levels_by_their_shares(schedule):
     assert np.trapezoid(sampler.base.pdf(grid), grid) == pytest.approx(1, abs=1e-3)
 
 
+def test_joint_mixture_of_an_expert_trains_its_cells_by_their_shares(schedule):
+    joint = schedule.model_copy(deep=True)
+    joint.mixture.form, joint.mixture.level_density = "joint", [0.2, 0.1, 0.7]
+    joint.noise.levels = [0.65, 0.75, 0.95]
+    sampler = make_sampler("mixture", schedule=joint, sigma_range=(0.6, 1.0))
+    sigma = sampler.base.quantile(rng().random(N))
+    for low, high, share in ((0.6, 0.7, 0.2), (0.7, 0.85, 0.1), (0.85, 1, 0.7)):
+        inside = (sigma >= low) & (sigma < high)
+        assert inside.mean() == pytest.approx(share, abs=4 * np.sqrt(0.25 / N))
+    grid = np.linspace(0.6, 1 - 1e-6, 100_001)
+    assert np.trapezoid(sampler.base.pdf(grid), grid) == pytest.approx(1, abs=1e-3)
+    assert sampler.base.pdf(np.array([0.3, 0.5])) == pytest.approx([0, 0])
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("sigma_range", [(0.0, 1.0), (0.875, 1.0), (0.0, 0.875)])
 def test_density_distribution_and_quantile_agree(schedule, name, sigma_range):

@@ -111,10 +111,11 @@ class MixtureSampler(TimestepSampler):
         self.levels = np.array(schedule.noise.levels)
         whole: BaseDensity | CellDensity = base
         if self.mixture.form == "joint" and self.mixture.level_density:
-            u = unshift_sigma(self.levels, schedule.noise.shift)
-            between = np.concatenate([[0.0], (u[1:] + u[:-1]) / 2, [1.0]])
-            edges = shift_sigma(between, schedule.noise.shift)
-            whole = CellDensity(base, edges, np.array(self.mixture.level_density))
+            span = options.get("sigma_range", (0.0, 1.0))
+            edges, shares = _cells(
+                self.levels, self.mixture.level_density, schedule.noise.shift, span
+            )
+            whole = CellDensity(base, edges, shares)
         super().__init__(whole, order="level", **options)
         weights = np.array(self.mixture.weights, dtype=float)
         self.weights = dict(zip(self.mixture.classes, weights.T))
@@ -191,3 +192,23 @@ def _known(clips: ClipPool, names: list[str], sampler: str) -> None:
             f" {', '.join(names)}; measure degradations of that kind, or leave its"
             f" {int((clips.classes == unknown[0]).sum())} clips out"
         )
+
+
+def _cells(
+    levels: Array, density: list[float], shift: float, span: tuple[float, float]
+) -> tuple[Array, Array]:
+    """Return the edges of the levels' cells from 0 to 1, and the cells' shares.
+
+    The outermost cells end where the network's range does, if the schedule was measured
+    inside it; beyond it nothing is drawn.
+    """
+    if levels[0] < span[0] or levels[-1] > span[1]:
+        span = (0.0, 1.0)
+    u, ends = unshift_sigma(levels, shift), unshift_sigma(np.array(span), shift)
+    between = np.concatenate([ends[:1], (u[1:] + u[:-1]) / 2, ends[1:]])
+    shares = np.array(density, dtype=float)
+    if ends[0] > 0:
+        between, shares = np.append(0.0, between), np.append(0.0, shares)
+    if ends[1] < 1:
+        between, shares = np.append(between, 1.0), np.append(shares, 0.0)
+    return shift_sigma(between, shift), shares
