@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -149,6 +151,28 @@ def test_the_sketch_is_a_source_of_error_of_its_own(sketched_levels):
     stated = moments.splits.std(0, ddof=1) / np.sqrt(8)
     assert np.sqrt((products[11:] ** 2).sum(0)) == pytest.approx(stated)
     assert variances.shape == (11 + 8, 3)
+
+
+def test_whole_gradients_have_a_sketch_error_between_levels_alone(sketched_levels):
+    rng = np.random.default_rng(1)
+    whole = [
+        replace(
+            gram_of(rng.normal(size=(3, 6, 2, 30)), rng.normal(size=(5, 2, 30))),
+            folded=level.folded,
+            others_folded=level.others_folded,
+            sketch=level.sketch,
+        )
+        for level in sketched_levels
+    ]
+    moments = joint_moments(whole, CLASSES, UNPAIRED)
+    products, variances = (part[11:] for part in moments.jackknife())
+    assert len(products) == 8
+    for level in range(2):
+        block = slice(3 * level, 3 * level + 3)
+        assert np.abs(products[:, block, block]).max() < 1e-9
+    assert np.abs(products[:, :3, 3:]).min(0).max() > 1e-3
+    assert np.abs(variances).max() < 1e-9
+    assert moments.splits.mean(0) == pytest.approx(moments.products())
 
 
 def test_levels_may_have_fewer_clips(gradients):

@@ -90,17 +90,18 @@ def run_once(argv: list[str]) -> int:
         with main_guard() as outcome:
             settings = parse(GradsimOptions, argv, PROGRAM)
             # Loading torch and diffusers takes seconds: only for valid options.
+            from tqd_probe.libraries import quiet_libraries
+
+            quiet_libraries()  # first: libraries speak while they are imported
             from tqd_probe import probing
             from tqd_probe.experts import probe_both
             from tqd_probe.figures import draw_all
-            from tqd_probe.libraries import quiet_libraries
             from tqd_probe.plan import plan
             from tqd_probe.results import check_mixture, derive_schedule, measure
             from tqd_probe.self_check import self_check
             from tqd_probe.table import summary
             from tqd_probe.usefulness import write_usefulness
 
-            quiet_libraries()
             if settings.expert == "both":
                 outcome.code = probe_both(run_once, settings, argv)
                 return outcome.code

@@ -168,7 +168,7 @@ def joint_moments(
         members.append(member)
         components.append((_class_vectors(gram, classes, unpaired), places))
     member = np.concatenate(members, 1)
-    parts = 1 if grams[0].splits is None else grams[0].splits.shape[1]
+    parts = 1 if grams[0].sketch is None else grams[0].sketch.splits
     width = grams[0].folded.shape[-1]  # type: ignore[union-attr]
     sums = np.concatenate([part.sum(0, dtype=float) for part, _ in components])
     toward, same = np.zeros((2, len(member), *[size * len(grams)] * 2))
@@ -185,7 +185,12 @@ def joint_moments(
             own += _by_part(rows, parts)
     splits: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if parts > 1:
-        splits = _split_products(_by_part(sums, parts), own, member)
+        splits = products, squares = _split_products(_by_part(sums, parts), own, member)
+        for level, exact in enumerate(blocks):
+            if exact.splits is None:  # within the level gradients were whole
+                block = slice(level * size, (level + 1) * size)
+                products[:, block, block] = exact.products()
+                squares[:, block] = exact.variances() + np.diag(exact.products())
     for level, exact in enumerate(blocks):
         block = slice(level * size, (level + 1) * size)
         rows = components[level][1]

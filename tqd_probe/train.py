@@ -41,9 +41,10 @@ def main(argv: list[str] | None = None) -> int:
         settings = parse(TrainOptions, argv, PROGRAM)
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.libraries import quiet_libraries
+
+        quiet_libraries()  # first: libraries speak while they are imported
         from tqd_probe.training.run import train
 
-        quiet_libraries()
         result = train(settings)
         if result.stopped_by:
             outcome.code = 128 + result.stopped_by

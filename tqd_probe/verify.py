@@ -39,10 +39,11 @@ def main(argv: list[str] | None = None) -> int:
         settings = parse(VerifyOptions, argv, PROGRAM)
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.libraries import quiet_libraries
+
+        quiet_libraries()  # first: libraries speak while they are imported
         from tqd_probe.training.report import page
         from tqd_probe.training.trials import Stopped, verify
 
-        quiet_libraries()
         try:
             result = verify(settings)
         except Stopped as stopped:

@@ -39,7 +39,8 @@ class LevelGram:
         others_folded: ``[unpaired, D]``.
         splits: ``[groups, S, conditions, conditions]``: means of products over pairs of
             different clips by each part of the sketch alone; None for exact products.
-        sketch: The sketches that the products were computed from; not stored again.
+        sketch: The sketches that `folded`, and `products` if `splits` are there, were
+            computed from; not stored again.
     """
 
     groups: tuple[str, ...]

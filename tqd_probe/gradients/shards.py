@@ -119,7 +119,9 @@ def gram_of(sketches: LevelSketch, products: Tensors) -> LevelGram:
     gram = LevelGram.of_tensors(products)
     if gram.folded is not None:
         return gram
-    return replace(gram, folded=sketches.values, others_folded=sketches.others)
+    return replace(
+        gram, folded=sketches.values, others_folded=sketches.others, sketch=sketches
+    )
 
 
 def _products_of_draws(shards: Shards, sketches: LevelSketch) -> Tensors:
