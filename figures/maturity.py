@@ -1,0 +1,54 @@
+"""Draw what a probe finds as training goes on: `python figures/maturity.py`."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+HERE = Path(__file__).parent
+result = json.loads(
+    (HERE.parent / "analyses" / "results" / "maturity.json").read_text()
+)
+rows, levels = result["rows"], result["levels"]
+steps = [row["step"] for row in rows]
+names = list(rows[0]["cosine"])
+sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+figure, panels = plt.subplots(
+    1, 1 + len(names), figsize=(3 * (1 + len(names)), 3.4), layout="constrained"
+)
+for index, (level, colour) in enumerate(
+    zip(levels, sns.color_palette("viridis", len(levels)))
+):
+    snr = [row["snr"][index] for row in rows]
+    panels[0].plot(steps, snr, "o-", color=colour, markersize=4, label=f"{level:g}")
+    for axes, name in zip(panels[1:], names):
+        known = [
+            (row["step"], row["cosine"][name][index], *row["cosine_ci"][name][index])
+            for row in rows
+            if row["cosine_ci"][name][index] is not None
+        ]
+        if known:
+            step, cosine, low, high = np.array(known).T
+            axes.errorbar(
+                step + 50 * (index - len(levels) / 2), cosine,
+                np.maximum([cosine - low, high - cosine], 0), color=colour,
+                fmt="o-", markersize=4, elinewidth=1.2,
+            )  # fmt: skip
+panels[0].set_yscale("log")
+panels[0].set_title("signal-to-noise of one golden clip", fontsize=10)
+figure.legend(
+    *panels[0].get_legend_handles_labels(), title="σ", loc="outside right center",
+    fontsize=8, frameon=False,
+)  # fmt: skip
+for axes, name in zip(panels[1:], names):
+    axes.set_title(f"cosine of {name}", fontsize=10)
+    axes.set_ylim(-0.3, 1.15)
+for axes in panels:
+    axes.set_xlabel("training step")
+sns.despine(figure)
+figure.savefig(HERE / "maturity.png", dpi=150)
