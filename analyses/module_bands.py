@@ -24,6 +24,7 @@ from tqd_probe.plot import read_result
 from tqd_probe.similarity import LevelStatistics
 
 RESULTS = Path(__file__).parent / "results" / "module_bands.json"
+SHOWN = ("ckpt", "num_clips", "draws", "levels", "degradations", "seed")
 
 
 def part_of(gram: LevelGram, part: str) -> LevelGram | None:
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     result: dict[str, Any] = read_result(args.run / "gradsim.json")
+    stated_settings = read_json(args.run / "run.json", "a run")["settings"]
     note = read_json(args.run / "gradients" / "store.json", "a store")
     store = GradientStore(args.run / "gradients", note["fingerprint"])
     levels = np.array(result["noise"]["levels"])
@@ -100,7 +102,7 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/module_bands.py RUN",
-            "run": " ".join(result["provenance"]["argv"]),
+            "run": {key: stated_settings[key] for key in SHOWN},
             "levels": levels.tolist(),
             "parts": rows,
         },

@@ -1,0 +1,48 @@
+"""Draw what a probe finds as training goes on: `python figures/maturity.py`."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+HERE = Path(__file__).parent
+result = json.loads(
+    (HERE.parent / "analyses" / "results" / "maturity.json").read_text()
+)
+rows, levels = result["rows"], result["levels"]
+steps = [row["step"] for row in rows]
+names = list(rows[0]["cosine"])
+sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+figure, panels = plt.subplots(
+    1, 1 + len(names), figsize=(3 * (1 + len(names)), 3.4), layout="constrained"
+)
+for index, (level, colour) in enumerate(
+    zip(levels, sns.color_palette("viridis", len(levels)))
+):
+    snr = [row["snr"][index] for row in rows]
+    panels[0].plot(steps, snr, "o-", color=colour, markersize=4, label=f"{level:g}")
+    for axes, name in zip(panels[1:], names):
+        known = [
+            (row["step"], row["cosine"][name][index], *row["cosine_ci"][name][index])
+            for row in rows
+            if row["cosine_ci"][name][index] is not None
+        ]
+        if known:
+            step, cosine, low, high = np.array(known).T
+            axes.fill_between(step, low, high, color=colour, alpha=0.12, linewidth=0)
+            axes.plot(step, cosine, "o-", color=colour, markersize=4)
+panels[0].set_yscale("log")
+panels[0].set_title("signal-to-noise of one golden clip", fontsize=10)
+panels[0].legend(title="σ", fontsize=8)
+for axes, name in zip(panels[1:], names):
+    axes.set_title(f"cosine of {name}", fontsize=10)
+    axes.set_ylim(-0.3, 1.15)
+for axes in panels:
+    axes.set_xlabel("training step")
+sns.despine(figure)
+figure.savefig(HERE / "maturity.png", dpi=150)
