@@ -57,7 +57,7 @@ def provenance(
         "ema_decay": repr(settings.ema_decay),
     }
     if schedule is not None:
-        content = schedule.model_dump(mode="json")
+        content = schedule.model_dump(mode="json", exclude_unset=True)
         found["schedule"] = json.dumps(content, sort_keys=True, allow_nan=False)
         found["schedule_sha256"] = digest(content)
     return {PREFIX + key: value for key, value in found.items()}
