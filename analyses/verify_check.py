@@ -135,22 +135,25 @@ def main() -> None:
         after = [json.loads(path.read_text())["after"] for path in trials]
         baselines.append(np.array(after))
         print(rows[-1], flush=True)
-    alpha = error_share(0.95, 1, 2)  # looked at once, one pair
-    nulls = []
-    for run, losses in enumerate(baselines):
-        other = baselines[(run + 1) % len(baselines)]
-        nulls.append(difference((losses - other).mean(2), alpha).clear)
-    write_json(
-        RESULTS,
-        {
-            "steps": args.steps,
-            "seeds_per_run": args.seeds,
-            "runs": rows,
-            "right_sign": sum(r["must_lose"] == "hurts" for r in rows),
-            "no_winner_of_other_seeds": len(nulls) - sum(nulls),
-        },
-    )
+        write_json(RESULTS, summary(args, rows, baselines))
     print(json.loads(RESULTS.read_text()) | {"runs": len(rows)})
+
+
+def summary(
+    args: argparse.Namespace, rows: list[dict[str, Any]], baselines: list[np.ndarray]
+) -> dict[str, Any]:
+    """Count right verdicts in the runs so far; each baseline meets the next one."""
+    alpha = error_share(0.95, 1, 2)  # looked at once, one pair
+    pairs = zip(baselines, baselines[1:] + baselines[:1])
+    nulls = [difference((a - b).mean(2), alpha).clear for a, b in pairs]
+    return {
+        "steps": args.steps,
+        "seeds_per_run": args.seeds,
+        "runs_wanted": args.runs,
+        "runs": rows,
+        "right_sign": sum(row["must_lose"] == "hurts" for row in rows),
+        "no_winner_of_other_seeds": len(nulls) - sum(nulls) if len(rows) > 2 else None,
+    }
 
 
 if __name__ == "__main__":
