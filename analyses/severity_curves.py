@@ -67,7 +67,9 @@ def main() -> None:
                 result["subjects"][f"{name}:{k}"]["cosine"][index] for k in range(1, 6)
             ]
             known = result["golden"]["resolved"][index] and None not in curve
-            rho = float(spearmanr(range(5), curve).statistic) if known else None
+            rho = (
+                round(float(spearmanr(range(5), curve).statistic), 6) if known else None
+            )
             falls[f"{name} at {sigma}"] = rho
             print(f"{name:10} sigma {sigma:.2f}  {curve}  Spearman {rho}")
     for name in ("identity:1", "reverse:1"):

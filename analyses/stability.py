@@ -3,8 +3,10 @@
 Each seed has its own synthetic clips and noise, so the runs share only the checkpoint.
 Halves are the even and the odd clips of a run. Compared are the edges of every band,
 edge by edge where two runs have the same number of bands, and otherwise the bands'
-difference in length (the measure of the levels that only one has). The interval "said
-so" where the cosine's intervals of the two overlap wherever only one has a band.
+difference in length (the measure of the levels that only one has); once on all levels
+and once on those that both runs resolve, because a band ends at an unresolved level.
+The interval "said so" where the two runs' intervals of the cosine overlap wherever, on
+the levels that both resolve, only one has a band.
 
     python analyses/stability.py --ckpt tiny --draws 1 --runs DIR
     python figures/stability.py
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +35,29 @@ CLOSE = 0.07
 GRID = np.linspace(0, 1, 2001)
 
 
-def bands_of(
-    grams: list[LevelGram], levels: np.ndarray, condition: int, confidence: float
-) -> tuple[list[Band], list[Any]]:
-    """Return bands and cosine intervals of one degradation from Gram matrices."""
-    found = [LevelStatistics(gram, 0, confidence=confidence) for gram in grams]
+@dataclass(frozen=True)
+class Curves:
+    """One degradation in one run: what bands are cut from, per level."""
+
+    intervals: list[Any]
+    ratio: np.ndarray
+    resolved: np.ndarray
+
+    def bands(self, levels: np.ndarray, resolved: np.ndarray) -> list[Band]:
+        """Cut bands, on the given levels only."""
+        low = np.array([each[0] for each in self.intervals])
+        return cosine_bands(levels, low, self.ratio, resolved, CosineCriterion())
+
+
+def curves_of(grams: list[LevelGram], condition: int) -> Curves:
+    """Measure one degradation from Gram matrices."""
+    found = [LevelStatistics(gram, 0, confidence=0.95) for gram in grams]
     compared = [each.compare([condition]) for each in found]
-    low = np.array([each.cosine_ci[0] for each in compared])
-    ratio = np.array([each.norm_ratio for each in compared])
-    resolved = np.array([each.golden().resolved for each in found])
-    bands = cosine_bands(levels, low, ratio, resolved, CosineCriterion())
-    return bands, [each.cosine_ci for each in compared]
+    return Curves(
+        [each.cosine_ci for each in compared],
+        np.array([each.norm_ratio for each in compared]),
+        np.array([each.golden().resolved for each in found]),
+    )
 
 
 def half(gram: LevelGram, first: int) -> LevelGram:
@@ -70,24 +85,29 @@ def movement(a: list[Band], b: list[Band]) -> tuple[float, bool]:
     return float((inside(a, GRID) != inside(b, GRID)).mean()), False
 
 
-def said(
-    a: tuple[list[Band], list[Any]], b: tuple[list[Band], list[Any]], levels: np.ndarray
-) -> bool:
-    """Say whether intervals overlap wherever only one of two runs has a band.
+def compare(a: Curves, b: Curves, levels: np.ndarray) -> dict[str, Any]:
+    """Compare the bands of two runs, on all levels and on those both resolve.
 
-    Asked are the levels of that part of the axis and those within half a step of it;
-    an undefined interval (unresolved level) excludes nothing.
+    The interval "said so" if the two intervals overlap at every level, resolved in
+    both, that lies in the part of the axis only one run has or within half a step.
     """
-    apart = GRID[inside(a[0], GRID) != inside(b[0], GRID)]
-    if not len(apart):
-        return True
+    moved, same = movement(a.bands(levels, a.resolved), b.bands(levels, b.resolved))
+    both = a.resolved & b.resolved
+    one, two = a.bands(levels, both), b.bands(levels, both)
+    apart = GRID[inside(one, GRID) != inside(two, GRID)]
     step = np.diff(levels).max() / 2
-    near = np.abs(levels[:, None] - apart).min(1) <= step
-    return all(
-        not np.isfinite([*x, *y]).all() or (x[0] <= y[1] and y[0] <= x[1])
-        for x, y, asked in zip(a[1], b[1], near)
-        if asked
+    said = all(
+        x[0] <= y[1] and y[0] <= x[1]
+        for x, y, sigma, known in zip(a.intervals, b.intervals, levels, both)
+        if known and len(apart) and abs(sigma - apart).min() <= step
     )
+    moved_both = movement(one, two)[0]
+    return {
+        "moved": moved,
+        "same_number": same,
+        "moved_where_both_resolved": moved_both,
+        "small_or_said": moved_both <= CLOSE or said,
+    }
 
 
 def main() -> None:
@@ -104,7 +124,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="folder; resumes")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    runs: list[tuple[list[LevelGram], list[str]]] = []
+    runs: list[list[LevelGram]] = []
     for seed in range(args.seeds):
         settings = RunSettings(
             ckpt=args.ckpt,
@@ -124,38 +144,43 @@ def main() -> None:
     names = args.degradations.split(",")
     rows: list[dict[str, Any]] = []
     for condition, name in enumerate(names, start=1):
-        whole = [bands_of(grams, levels, condition, 0.95) for grams in runs]
+        whole = [curves_of(grams, condition) for grams in runs]
         halves = [
-            [
-                bands_of([half(gram, k) for gram in grams], levels, condition, 0.95)
-                for k in (0, 1)
-            ]
+            [curves_of([half(gram, k) for gram in grams], condition) for k in (0, 1)]
             for grams in runs
         ]
-        for kind, pairs in (
-            ("seeds", itertools.combinations(whole, 2)),
-            ("halves", halves),
+        cut = [each.bands(levels, each.resolved) for each in whole]
+        cut_halves = [[e.bands(levels, e.resolved) for e in pair] for pair in halves]
+        for kind, pairs, bands in (
+            ("seeds", list(itertools.combinations(whole, 2)), cut),
+            ("halves", halves, cut_halves),
         ):
-            moves = []
-            for a, b in pairs:
-                moved, same = movement(a[0], b[0])
-                moves.append((moved, same, moved <= CLOSE or said(a, b, levels)))
+            found = [compare(a, b, levels) for a, b in pairs]
+            moved = np.array([each["moved"] for each in found])
+            resolved = np.array([each["moved_where_both_resolved"] for each in found])
             rows.append(
                 {
                     "degradation": name,
                     "compared": kind,
-                    "bands": [bands for bands, _ in whole]
-                    if kind == "seeds"
-                    else [[bands for bands, _ in pair] for pair in halves],
-                    "median_movement": float(np.median([m for m, _, _ in moves])),
-                    "largest_movement": float(max(m for m, _, _ in moves)),
-                    "within_0.07": float(np.mean([m <= CLOSE for m, _, _ in moves])),
-                    "within_or_said": float(np.mean([s for _, _, s in moves])),
-                    "same_number_of_bands": float(np.mean([s for _, s, _ in moves])),
+                    "pairs": len(found),
+                    "bands": bands,
+                    "median_movement": float(np.median(moved)),
+                    "largest_movement": float(moved.max()),
+                    "within_0.07": float(np.mean(moved <= CLOSE)),
+                    "median_movement_where_both_resolved": float(np.median(resolved)),
+                    "largest_movement_where_both_resolved": float(resolved.max()),
+                    "within_0.07_where_both_resolved": float(
+                        np.mean(resolved <= CLOSE)
+                    ),
+                    "within_or_said": float(
+                        np.mean([each["small_or_said"] for each in found])
+                    ),
+                    "same_number_of_bands": float(
+                        np.mean([each["same_number"] for each in found])
+                    ),
                 }
             )
-            shown = {k: v for k, v in rows[-1].items() if k != "bands"}
-            print(shown)
+            print({k: v for k, v in rows[-1].items() if k != "bands"})
     write_json(
         args.out,
         {

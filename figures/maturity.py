@@ -34,11 +34,17 @@ for index, (level, colour) in enumerate(
         ]
         if known:
             step, cosine, low, high = np.array(known).T
-            axes.fill_between(step, low, high, color=colour, alpha=0.12, linewidth=0)
-            axes.plot(step, cosine, "o-", color=colour, markersize=4)
+            axes.errorbar(
+                step + 50 * (index - len(levels) / 2), cosine,
+                np.maximum([cosine - low, high - cosine], 0), color=colour,
+                fmt="o-", markersize=4, elinewidth=1.2,
+            )  # fmt: skip
 panels[0].set_yscale("log")
 panels[0].set_title("signal-to-noise of one golden clip", fontsize=10)
-panels[0].legend(title="σ", fontsize=8)
+figure.legend(
+    *panels[0].get_legend_handles_labels(), title="σ", loc="outside right center",
+    fontsize=8, frameon=False,
+)  # fmt: skip
 for axes, name in zip(panels[1:], names):
     axes.set_title(f"cosine of {name}", fontsize=10)
     axes.set_ylim(-0.3, 1.15)
