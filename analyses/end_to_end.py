@@ -6,8 +6,8 @@ video at its end. One seed: the figures show that everything works, and no more;
 sampler helps is for `tqd_probe.verify` to say.
 
     python analyses/make_imbalanced.py --out /tmp/imbalanced
-    python analyses/make_imbalanced.py --out /tmp/held_out --seed 900 --golden 16 \
-        --visual 8 --motion 8
+    python analyses/make_imbalanced.py --out /tmp/held_out --seed 900 --golden 12 \
+        --visual 4 --motion 4
     python -m tqd_probe.gradsim --ckpt tiny --criterion mixture \
         --pool golden=16,visual_degraded=48,motion_degraded=48 --out runs/tiny
     python analyses/end_to_end.py --schedule runs/tiny/bands.json

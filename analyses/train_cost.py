@@ -2,7 +2,8 @@
 
 The same network, batch, optimiser and clips three ways, in turns of a few steps each:
 `tqd_probe.train` with the mixture sampler and all its reports; a loop of ten lines with
-uniform levels, its latents in memory; the same loop in `transformers.Trainer`.
+uniform levels, its latents in memory; the same loop in `transformers.Trainer`. Wall
+time and, for machines on which others work, CPU time of the process.
 
     python analyses/train_cost.py
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +34,12 @@ from tqd_probe.training.run import train
 from tqd_probe.training.settings import TrainRunSettings
 
 RESULTS = Path(__file__).parent / "results" / "train_cost.json"
+LOOPS = ("ours", "plain", "hub")
+
+
+def clock() -> np.ndarray:
+    """Return seconds of wall time and of CPU time."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def mixture_schedule(path: Path) -> Path:
@@ -86,8 +94,8 @@ class Turns:
     def __init__(self, settings: TrainRunSettings, length: int) -> None:
         """Set the length of a turn in steps."""
         self.settings, self.length = settings, length
-        self.seconds: dict[str, list[float]] = {"ours": [], "plain": [], "hub": []}
-        self.began = 0.0
+        self.seconds: dict[str, list[np.ndarray]] = {name: [] for name in LOOPS}
+        self.began = np.zeros(2)
 
     def begin(self, trainer: Any) -> None:
         """Copy the network for the other loops."""
@@ -101,16 +109,16 @@ class Turns:
             model = trainer.loss.model.bound_to(network)
             parameters = [p for p in network.parameters() if p.requires_grad]
             self.models[name] = (model, make_optimiser(parameters, self.settings))
-        self.began = time.perf_counter()
+        self.began = clock()
 
     def after(self, trainer: Any, result: Any) -> None:
         """Time a turn of each."""
         if result.step % self.length:
             return
-        self.seconds["ours"].append((time.perf_counter() - self.began) / self.length)
+        self.seconds["ours"].append((clock() - self.began) / self.length)
         self.seconds["plain"].append(self.plain())
         self.seconds["hub"].append(self.hub())
-        self.began = time.perf_counter()
+        self.began = clock()
 
     def state(self) -> dict[str, Any]:
         """Nothing is kept."""
@@ -128,11 +136,11 @@ class Turns:
         sigma = torch.rand(len(rows))
         return per_clip_loss(model, batch, eps, sigma).mean()
 
-    def plain(self) -> float:
+    def plain(self) -> np.ndarray:
         """A loop as one would write it by hand."""
         model, optimiser = self.models["plain"]
         parameters = [p for p in model.network.parameters() if p.requires_grad]
-        began = time.perf_counter()
+        began = clock()
         for _ in range(self.length):
             loss = self.loss(model)
             loss.backward()
@@ -140,16 +148,16 @@ class Turns:
             optimiser.step()
             optimiser.zero_grad()
             loss.item()
-        return (time.perf_counter() - began) / self.length
+        return (clock() - began) / self.length
 
-    def hub(self) -> float:
+    def hub(self) -> np.ndarray:
         """The same loop in `transformers.Trainer`, without its start and end."""
         model, optimiser = self.models["hub"]
-        turns, ends = self, []
+        turns, ends = self, list[np.ndarray]()
 
         class Clock(TrainerCallback):
             def on_step_end(self, *args: Any, **more: Any) -> None:
-                ends.append(time.perf_counter())
+                ends.append(clock())
 
         class Loop(HubTrainer):
             def compute_loss(
@@ -193,6 +201,7 @@ def main() -> None:
     args = parser.parse_args()
     quiet_libraries()
     rows: dict[str, Any] = {}
+    load = os.getloadavg()[0]
     for kind, full in (("full", True), ("lora", False)):
         with tempfile.TemporaryDirectory() as folder:
             steps = args.turns * args.length
@@ -217,20 +226,27 @@ def main() -> None:
             waits = [
                 r["data_wait_share"] for r in read_lines(settings.out / "timing.jsonl")
             ]
+        # The first turn of each warms up.
         seconds = {name: np.array(v[1:]) for name, v in turns.seconds.items()}
         rows[kind] = {
             "turns": len(seconds["ours"]),
             "steps_per_turn": args.length,
             "batch_size": args.batch_size,
-            "seconds_per_step": {n: float(np.median(v)) for n, v in seconds.items()},
-            "data_wait_share": float(np.median(waits[1:])),
+            "data_wait_share": float(np.median(waits[1:] or waits)),
         }
-        for other in ("plain", "hub"):
-            ratios = seconds["ours"] / seconds[other]
-            quartiles = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
-            rows[kind][f"ours_over_{other}"] = quartiles
+        for column, time_of in enumerate(("wall", "cpu")):
+            each = {name: values[:, column] for name, values in seconds.items()}
+            found: dict[str, Any] = {
+                "seconds_per_step": {n: float(np.median(v)) for n, v in each.items()}
+            }
+            for other in LOOPS[1:]:
+                ratios = each["ours"] / each[other]
+                quartiles = np.quantile(ratios, [0.25, 0.5, 0.75])
+                found[f"ours_over_{other}"] = quartiles.tolist()
+            rows[kind][time_of] = found
         print(kind, rows[kind], flush=True)
-    write_json(RESULTS, {"torch_threads": 1, "runs": rows})
+    found = {"torch_threads": torch.get_num_threads(), "cores": os.cpu_count()}
+    write_json(RESULTS, found | {"load_average_at_start": load, "runs": rows})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Does a schedule help here? Short paired trials on your model and your clips.
 
 python -m tqd_probe.verify --ckpt CKPT --clips CLIPS --golden CLIPS
-    --samplers uniform,bands=bands.json --steps 200 --seeds 3 --out DIR
+    --samplers uniform,bands=bands.json --steps 200 --seeds 5 --out DIR
 """
 
 from __future__ import annotations

@@ -110,6 +110,12 @@ def test_arms_are_read_and_faults_said():
             read_arms(text)
 
 
+def test_only_looks_that_are_taken_are_paid_for(tmp_path):
+    given = {"ckpt": "tiny", "clips": "a.csv", "golden": "g", "out": tmp_path}
+    assert TrialRunSettings(**given).looks == 4  # five seeds, after each but the first
+    assert TrialRunSettings(**given, early_stop=False).looks == 1
+
+
 def test_trials_differ_by_the_sampler_alone(tmp_path):
     settings = TrialRunSettings(
         ckpt="tiny", clips="a.csv", golden="g", samplers="uniform,uniform",

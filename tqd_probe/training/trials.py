@@ -116,7 +116,7 @@ def _run(
     """Run trials seed by seed until the ranking is clear or seeds are spent."""
     done: dict[str, list[np.ndarray]] = {arm.label: [] for arm in arms}
     firsts = []
-    alpha = error_share(settings.confidence, settings.seeds - 1, len(arms))
+    alpha = error_share(settings.confidence, settings.looks, len(arms))
     total = settings.seeds * len(arms)
     bar = tqdm(total=total, desc="trials", unit="trial", disable=quiet)
     with bar:
@@ -183,7 +183,7 @@ def _write(
     """Judge, and write the page, the figure and the JSON."""
     labels = [arm.label for arm in arms]
     seeds = len(losses[labels[0]])
-    alpha = error_share(settings.confidence, settings.seeds - 1, len(arms))
+    alpha = error_share(settings.confidence, settings.looks, len(arms))
     found = verdicts(losses, labels[0], alpha)
     result: dict[str, Any] = {
         "format": "tqd-verify",

@@ -7,7 +7,7 @@ drawn and with the clips drawn. The half-width of its interval joins both:
 Satterthwaite's degrees of freedom would miss the truth twice as often as it says when
 there are two seeds (`tests/training/test_verdict.py` has the simulation); this form
 errs to the safe side. Looking again after each seed, and at several pairs, is paid for
-by Bonferroni's correction.
+by Bonferroni's correction; without early stopping there is one look.
 """
 
 from __future__ import annotations
