@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +23,46 @@ from tqd_probe.models.encode import GOLDEN
 
 LEAST_COVERED = 0.99
 log = logging.getLogger("tqd_probe")
+
+
+class Behind:
+    """Does one task behind the next capture: a shard is hashed and written meanwhile.
+
+    At most one task waits, so that no more than one shard more is in memory, and its
+    error surfaces at the next task or at the end.
+    """
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._pool = ThreadPoolExecutor(1)
+        self._task: Future[Any] | None = None
+
+    def put(self, task: Callable[..., None], *arguments: Any) -> None:
+        """Start a task once the last one is done.
+
+        Args:
+            task: What to call.
+            *arguments: What to call it with.
+        """
+        self.wait()
+        self._task = self._pool.submit(task, *arguments)
+
+    def wait(self) -> None:
+        """Wait for the task that was started last."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.result()
+
+    def __enter__(self) -> Behind:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Wait for what was started, and end the thread."""
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
 
 
 def run(probe: Probe, quiet: bool = False) -> None:
@@ -104,7 +147,7 @@ def _all_levels(
     each = len(probe.clip_ids) * settings.draws
     total = levels * each
     bar = tqdm(total=total, desc="probe", unit="draw", disable=quiet, smoothing=0.05)
-    with bar:
+    with bar, Behind() as behind:
         for level, sigma in enumerate(probe.sigmas):
             bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
@@ -114,10 +157,11 @@ def _all_levels(
             for stage, (some, draws) in enumerate(stages):
                 for clip, draw in product((*range(some), *others), range(draws)):
                     if who.owns(clip * settings.draws + draw):
-                        _draw(probe, engine, meter, level, clip, draw)
+                        _draw(probe, engine, meter, behind, level, clip, draw)
                     if (clip, draw) not in seen:
                         seen.add((clip, draw))
                         bar.update()
+                behind.wait()
                 who.barrier()
                 if stage + 1 < len(stages) and _settled(probe, level, stage, stages):
                     break
@@ -155,6 +199,7 @@ def _draw(
     probe: Probe,
     engine: GradientCapture,
     meter: CostMeter,
+    behind: Behind,
     level: int,
     clip: int,
     draw: int,
@@ -176,8 +221,8 @@ def _draw(
         losses.append(found.losses.float().cpu().numpy())
         if found.norms is not None:
             norms.append(found.norms.double().cpu().numpy())
-    probe.store.put_draw(
-        *(level, clip, draw),
+    behind.put(
+        *(probe.store.put_draw, level, clip, draw),
         np.concatenate(gradients),
         np.concatenate(losses),
         np.concatenate(norms) if norms else None,
