@@ -12,7 +12,6 @@ from pydantic_settings import CliPositionalArg
 from tqd_probe.commandline import Options, main_guard, parse
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json
-from tqd_probe.results import FORMAT
 from tqd_probe.schedule import BandSchedule
 
 
@@ -36,6 +35,8 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If the file is missing or not a result of this version.
     """
+    from tqd_probe.results import FORMAT  # loads torch and diffusers
+
     result = read_json(path, "a gradsim result")
     known = isinstance(result, dict) and result.get("format") == FORMAT
     if not known or result.get("version") != 1:
@@ -56,6 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     with main_guard() as outcome:
         options = parse(PlotOptions, argv, "python -m tqd_probe.plot")
+        from tqd_probe.libraries import quiet_libraries
+
+        quiet_libraries()  # first: libraries speak while they are imported
         for path in redraw(options.run_dir):
             print(path)
     return outcome.code
