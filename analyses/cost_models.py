@@ -18,6 +18,7 @@ from diffusers import WanTransformer3DModel
 
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import Layout, make_layout
+from tqd_probe.gradients.pilot import measured
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.wan import WanModel
@@ -119,10 +120,23 @@ class Task:
         self.x.grad = None
 
     def engine(self, size: int | None, exact_norms: bool = False) -> GradientCapture:
-        """Make the capture engine; no size keeps whole gradients."""
+        """Make the capture engine; no size keeps whole gradients.
+
+        Args:
+            size: Numbers of the sketch, divided as a pilot pass on these clips says.
+            exact_norms: Form every layer's gradient.
+
+        Returns:
+            The engine.
+        """
         layout = layout_of(self.network)
-        sink = None if size is None else Sketched(Sketch(layout, size), exact_norms)
-        return GradientCapture(self.network, layout, sink)
+        if size is None:
+            return GradientCapture(self.network, layout)
+        energy = None
+        if self.x.device.type != "meta":
+            energy = measured(self.network, layout, [(self.losses, self.clips)])
+        sketch = Sketch(layout, size, energy)
+        return GradientCapture(self.network, layout, Sketched(sketch, exact_norms))
 
     def capturing(self, engine: GradientCapture) -> Callable[[], Any]:
         """Return a pass of an engine."""

@@ -28,8 +28,10 @@ import cost_models
 import numpy as np
 import torch
 
+from tqd_probe.gradients.sketch import DEFAULT_SIZE
+
 RESULTS = Path(__file__).parent / "results" / "probe_cost.json"
-WIDTHS = {384: (4, 4), 768: (2, 4), 1536: (1, 2)}  # width: blocks, clips
+WIDTHS = {384: (4, 2), 768: (4, 2), 1536: (2, 2)}  # width: blocks, clips
 COUNTED = {  # width, blocks, feed-forward, text width, latents [F, h, w]
     "384": (384, 4, 2240, 512, (4, 32, 32)),
     "768": (768, 2, 4480, 512, (4, 32, 32)),
@@ -59,8 +61,8 @@ def work(repetitions: int) -> dict[str, Any]:
         for mode, action in {
             "plain": task.plain,
             "floor": task.floor,
-            "sketched": task.capturing(task.engine(16_384)),
-            "exact_norms": task.capturing(task.engine(16_384, exact_norms=True)),
+            "sketched": task.capturing(task.engine(DEFAULT_SIZE)),
+            "exact_norms": task.capturing(task.engine(DEFAULT_SIZE, exact_norms=True)),
         }.items():
             with FlopCounterMode(display=False) as counter:
                 action()
@@ -85,8 +87,8 @@ def widths(repetitions: int) -> dict[str, Any]:
         modes = {
             "plain": task.plain,
             "floor": task.floor,
-            "sketched": task.capturing(task.engine(16_384)),
-            "exact_norms": task.capturing(task.engine(16_384, exact_norms=True)),
+            "sketched": task.capturing(task.engine(DEFAULT_SIZE)),
+            "exact_norms": task.capturing(task.engine(DEFAULT_SIZE, exact_norms=True)),
         }
         count = sum(p.numel() for p in network.parameters())
         found[str(width)] = {
@@ -143,7 +145,7 @@ torch.set_num_threads({threads})
 task = cost_models.Task(cost_models.wan({width}, {layers}), {clips})
 task.floor()  # buffers that stay
 action = task.plain if {mode!r} == "plain" else task.capturing(
-    task.engine(16384, {mode!r} == "exact_norms"))
+    task.engine({size}, {mode!r} == "exact_norms"))
 with MemoryProbe("cpu") as memory:
     action()
 print(memory.used)
@@ -164,6 +166,7 @@ def memory(repetitions: int) -> dict[str, Any]:
                 layers=layers,
                 clips=clips,
                 mode=mode,
+                size=DEFAULT_SIZE,
             )
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -195,7 +198,7 @@ def growth(repetitions: int) -> dict[str, Any]:
                 num_clips=clips,
                 levels=str(levels),
                 draws=1,
-                sketch="16384",
+                sketch=str(DEFAULT_SIZE),
             )
             began = time.perf_counter()
             probing.run(probe, quiet=True)

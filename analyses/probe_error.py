@@ -1,13 +1,15 @@
 """The error of the sketch: cosines of class means against float64 truth.
 
 Part of `probe_cost.py`. Truth is the gradient of the mean loss of each class, by plain
-autograd in float64. Sketch sizes are compared on it over several random maps; the
-engine itself, in float32 and at the default size, is compared with it too.
+autograd in float64. Sketch sizes are compared on it over several random maps, with
+numbers divided by a pilot's energies (the product's way) and equally; the engine, in
+float32 and at the default size, is compared with it too.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,15 @@ from tqd_probe.draws import draw_batch
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.pilot import measured
 from tqd_probe.gradients.reference import double_precision
 from tqd_probe.gradients.sinks import Sketched
-from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 from tqd_probe.models.base import per_clip_loss
+from tqd_probe.passes import fitted_sketch
 
-SIZES = (1024, 4096, 16_384, 65_536)
-SEEDS = 4
+SIZES = (1024, 4096, 16_384, DEFAULT_SIZE)
+SEEDS = 8
 Mean = dict[str, torch.Tensor]
 
 
@@ -41,27 +45,40 @@ def cosines(means: np.ndarray) -> np.ndarray:
     )
 
 
-def sketched(layout: Layout, means: torch.Tensor, size: int, seed: int) -> np.ndarray:
+def sketched(
+    layout: Layout,
+    means: torch.Tensor,
+    size: int,
+    seed: int,
+    energy: dict[str, float] | None,
+) -> np.ndarray:
     """Sketch class means under another random map."""
     before, sketching.SEED = sketching.SEED, seed
     try:
-        return Sketch(layout, size).of_flat(means).double().numpy()
+        return Sketch(layout, size, energy).of_flat(means).double().numpy()
     finally:
         sketching.SEED = before
 
 
 def compare(
-    layout: Layout, truth: list[torch.Tensor], engine: list[torch.Tensor]
+    layout: Layout,
+    truth: list[torch.Tensor],
+    engine: list[torch.Tensor],
+    energy: dict[str, float],
 ) -> dict[str, Any]:
     """Errors by size over levels, pairs of classes and maps; and the engine's own."""
     right = np.concatenate([cosines(t.double().numpy()) for t in truth])
     found: dict[str, Any] = {"cosines": [float(right.min()), float(right.max())]}
-    for size in SIZES:
-        errors = []
-        for seed in range(SEEDS):
-            wrong = [cosines(sketched(layout, t, size, seed)) for t in truth]
-            errors.append(np.concatenate(wrong) - right)
-        found[str(size)] = float(np.sqrt(np.mean(np.square(errors))))
+    for way, shares in {"fitted": energy, "equal": None}.items():
+        found[way] = {}
+        for size in SIZES:
+            errors = []
+            for seed in range(SEEDS):
+                wrong = [
+                    cosines(sketched(layout, t, size, seed, shares)) for t in truth
+                ]
+                errors.append(np.concatenate(wrong) - right)
+            found[way][str(size)] = float(np.sqrt(np.mean(np.square(errors))))
     own = np.concatenate([cosines(e.double().numpy()) for e in engine])
     found["engine_default"] = float(np.sqrt(np.mean((own - right) ** 2)))
     return found
@@ -85,6 +102,7 @@ def on_tiny() -> dict[str, Any]:
         probe = tiny_probe(Path(place) / "run", num_clips=12)
         network, layout = probe.model.network, probe.layout
         names = probe.encoded.conditions
+        probe.sketch = fitted_sketch(probe)
         capture = GradientCapture(network, layout, Sketched(probe.sketch))
         for sigma in (0.15, 0.5, 0.85):
             total = torch.zeros(len(names), layout.size, dtype=torch.float64)
@@ -121,7 +139,8 @@ def on_tiny() -> dict[str, Any]:
             truth.append(total)
             engine.append(parts)
         probe.store.release()
-    return compare(layout, truth, engine)
+    assert probe.sketch.energy is not None
+    return compare(layout, truth, engine, probe.sketch.energy)
 
 
 def on_random(width: int = 768, blocks: int = 4, clips: int = 4) -> dict[str, Any]:
@@ -140,24 +159,26 @@ def on_random(width: int = 768, blocks: int = 4, clips: int = 4) -> dict[str, An
     still = base[:, :, :1].expand_as(base)
     eps = torch.randn(base.shape, generator=generator)
     text = torch.randn(clips, 16, 512, generator=generator)
-    sketch = Sketch(layout)
+
+    def losses_of(latents: torch.Tensor, sigma: float) -> Callable[[], torch.Tensor]:
+        x, target = (1 - sigma) * latents + sigma * eps, eps - latents
+
+        def losses() -> torch.Tensor:
+            kind = next(network.parameters()).dtype
+            t = torch.full((clips,), 1000 * sigma, dtype=kind)
+            out = network(x.to(kind), t, text.to(kind), return_dict=False)[0]
+            return (out - target.to(kind)).square().flatten(1).mean(1)
+
+        return losses
+
+    pilot = [(losses_of(base, sigma), clips) for sigma in (0.2, 0.8)]
+    sketch = Sketch(layout, energy=measured(network, layout, pilot))
     capture = GradientCapture(network, layout, Sketched(sketch))
     truth, engine = [], []
     for sigma in (0.2, 0.8):
         rows, parts = [], []
         for latents in (base, blurred, noisy, still):
-            x, target = (1 - sigma) * latents + sigma * eps, eps - latents
-
-            def losses(
-                x: torch.Tensor = x,
-                target: torch.Tensor = target,
-                sigma: float = sigma,
-            ) -> torch.Tensor:
-                kind = next(network.parameters()).dtype
-                t = torch.full((clips,), 1000 * sigma, dtype=kind)
-                out = network(x.to(kind), t, text.to(kind), return_dict=False)[0]
-                return (out - target.to(kind)).square().flatten(1).mean(1)
-
+            losses = losses_of(latents, sigma)
             parts.append(capture.per_clip(losses, clips)[0].mean(0))
             network.double()
             with double_precision():
@@ -165,7 +186,9 @@ def on_random(width: int = 768, blocks: int = 4, clips: int = 4) -> dict[str, An
             network.float()
         truth.append(torch.stack(rows))
         engine.append(torch.stack(parts))
-    return {"width": width, "blocks": blocks, **compare(layout, truth, engine)}
+    energy = sketch.energy
+    assert energy is not None
+    return {"width": width, "blocks": blocks, **compare(layout, truth, engine, energy)}
 
 
 def study() -> dict[str, Any]:

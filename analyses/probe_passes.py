@@ -24,6 +24,7 @@ import numpy as np
 
 from tqd_probe.bands import CosineCriterion, cosine_bands
 from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.rng import stream
 from tqd_probe.similarity import LevelStatistics
 
@@ -48,7 +49,7 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
             draws=DRAWS,
             levels=str(LEVELS),
             degradations=DEGRADATIONS,
-            sketch="16384",
+            sketch=str(DEFAULT_SIZE),
         )
         engine, names = probe.engine(), probe.encoded.conditions
         rows = []

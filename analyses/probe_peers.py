@@ -32,7 +32,7 @@ from torch import nn
 from tqd_probe.gradients.sketch import Sketch
 
 SIZE, WIDTH, BLOCKS, CLIPS = 4096, 384, 2, 4
-BUDGET = 90.0  # seconds of repetitions of one peer
+BUDGET = 45.0  # seconds of repetitions of one peer
 Answer = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -53,13 +53,13 @@ class Setting:
 
     def reduce(self, gradients: dict[str, torch.Tensor]) -> Answer:
         """Sketch whole gradients by name; norms and products from them."""
-        out = torch.zeros(CLIPS, self.sketch.size)
+        out = self.sketch.blank(CLIPS, torch.float32, "cpu")
         products = torch.zeros(CLIPS, CLIPS)
         for name, value in gradients.items():
-            self.sketch.add(name, value, out)
+            self.sketch.count({name: self.sketch.entries(name, value)}, out)
             flat = value.flatten(1)
             products += flat @ flat.t()
-        return out, products.diagonal().sqrt(), products
+        return self.sketch.folded(out), products.diagonal().sqrt(), products
 
     def one(self, values: dict[str, torch.Tensor], *clip: torch.Tensor) -> torch.Tensor:
         """Loss of one clip under given weights."""

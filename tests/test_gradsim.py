@@ -62,6 +62,7 @@ def test_everything_a_run_writes(finished):
         *("run.json", "gradsim.json", "bands.json", "clips.csv", "cost.json"),
         *("log.txt", "gradients/store.json", "gradients/coverage.json"),
         "gradients/work.json",
+        "gradients/energy.json",
         *(
             f"gradients/{k}-0{i}.safetensors"
             for k in ("gram", "sketch")
@@ -221,10 +222,10 @@ def test_self_check_passes_and_its_failure_writes_no_schedule(
     from tqd_probe.gradients import layers
 
     def wrong(layer, x, g, clips):
-        found = layers.linear(layer, x, g, clips)
-        return {**found, "weight": found["weight"] * 1.01}
+        left, right = layers.linear_factors(layer, x, g, clips)
+        return left * 1.01, right
 
-    monkeypatch.setitem(layers.RULES, torch.nn.Linear, wrong)
+    monkeypatch.setitem(layers.FACTORS, torch.nn.Linear, wrong)
     argv = arguments(pipeline, tmp_path / "t", "--self-check")
     fails(capsys, argv, "--self-check: engine and torch.func disagree")
     assert not (tmp_path / "t" / "bands.json").exists()
@@ -299,7 +300,7 @@ def test_non_finite_gradient_names_clip_level_and_module(copied, tmp_path, capsy
         ("--norm-range 2,1", ("--norm-range", "low < high")),
         ("--confidence 1", ("--confidence", "less than or equal to 0.9999")),
         ("--sketch 64", ("--sketch 64", "module groups", "exact")),
-        ("--sketch half", ("--sketch", "exact", "16384")),
+        ("--sketch half", ("--sketch", "exact", "49152")),
         ("--params (", ("--params (", "not a regular expression")),
         ("--params zzz", ("--params zzz", "matches no parameter")),
         ("--frames 6", ("--frames 6", "multiple of 4 plus 1")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -19,9 +19,12 @@ from tqd_probe.draws import Probe, check_finite, draw_losses, steady_torch
 from tqd_probe.errors import GradientError
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.metric import kept_moments, metric_scale
+from tqd_probe.gradients.pilot import kept_energy, measured
+from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.encode import GOLDEN
 
 LEAST_COVERED = 0.99
+PILOT_CLIPS = 2  # at the first, the middle and the last level
 log = logging.getLogger("tqd_probe")
 
 
@@ -96,7 +99,8 @@ def run(probe: Probe, quiet: bool = False) -> None:
     with steady_torch(probe):
         if settings.metric == "adam":
             probe.scale = _metric(probe)
-            engine = probe.engine()
+        probe.sketch = fitted_sketch(probe)
+        engine = probe.engine()
         work = who.main_says(
             lambda: store.note("work", WORK, lambda: batch_size(probe))
         )
@@ -123,6 +127,33 @@ def _metric(probe: Probe) -> torch.Tensor:
         probe.processes.main_says(moments)
         probe.scale = metric_scale(moments())
     return probe.scale.to(next(probe.model.network.parameters()).device)
+
+
+def fitted_sketch(probe: Probe) -> Sketch:
+    """Divide the sketch's numbers by where the golden gradient is, found once.
+
+    Args:
+        probe: The probe.
+
+    Returns:
+        The sketch of the run; its store keeps what decides it.
+    """
+    path = probe.store.folder / "energy.json"
+    places = (0, len(probe.sigmas) // 2, -1)
+    levels = sorted({float(probe.sigmas[place]) for place in places})
+
+    def passes() -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
+        for clip, sigma in product(range(PILOT_CLIPS), levels):
+            yield draw_losses(probe, clip, 0, sigma, [GOLDEN]), 1
+
+    def energy() -> dict[str, float]:
+        return kept_energy(
+            *(path, probe.layout),
+            lambda: measured(probe.model.network, probe.layout, passes(), probe.scale),
+        )
+
+    probe.processes.main_says(energy)
+    return Sketch(probe.layout, probe.sketch.asked, energy())
 
 
 def _golden_gradient(

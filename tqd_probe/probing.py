@@ -35,7 +35,7 @@ from tqd_probe.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 __all__ = ["Probe", "draw_batch", "draw_losses", "prepare", "run"]
 DEFAULT_CLIPS = 24
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
-GRAM_VERSION = 4  # raise when what is kept of a level changes
+GRAM_VERSION = 5  # raise when what is kept of a level changes
 log = logging.getLogger("tqd_probe")
 
 

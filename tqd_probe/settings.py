@@ -84,7 +84,7 @@ class ProbeSettings(BaseModel):
         default="auto",
         description="what is kept of a gradient: exact (all of it), or a random sketch"
         " of that many numbers; auto: exact up to 2 million probed parameters, else"
-        " 16384",
+        " 49152",
     )
     exact_norms: bool = Field(
         default=False,
@@ -180,7 +180,7 @@ class ProbeSettings(BaseModel):
         if text not in ("auto", "exact") and not (number and int(text) > 0):
             raise ValueError(
                 f"{text!r}: give auto, exact, or the numbers kept per gradient such as"
-                " 16384"
+                " 49152"
             )
         return text
 

@@ -50,7 +50,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch):
     """Over many seeds; a scale that depended on the shape would fail."""
-    monkeypatch.setattr(sketching, "ONCE", 1)
+    monkeypatch.setattr(sketching, "ROW_VARIANCE", 1e9)  # as few rows as there can be
     a = gradient(shape, 0)
     b = 0.6 * a + 0.8 * gradient(shape, 1)
     truth = torch.stack([(a * a).sum(), (a * b).sum(), (b * b).sum()])
@@ -87,6 +87,7 @@ def test_a_mis_scaled_projection_is_found(monkeypatch):
 
 
 def test_splits_are_unbiased_and_tell_the_error(monkeypatch):
+    monkeypatch.setattr(sketching, "ROW_VARIANCE", 1e9)
     shape = (512, 512)
     a = gradient(shape, 0, rank=1)
     truth = float((a * a).sum())
@@ -128,7 +129,7 @@ def test_too_small_a_sketch_is_refused():
 def rowed(monkeypatch):
     """Rows even in small layers, so that factors are used."""
     monkeypatch.setattr(sketching, "ROWS", 1)
-    monkeypatch.setattr(sketching, "ONCE", 2)
+    monkeypatch.setattr(sketching, "ROW_VARIANCE", 1e9)
 
 
 @pytest.mark.parametrize("exact_norms", [False, True])
@@ -209,3 +210,53 @@ def test_sketches_in_the_metric_equal_those_of_scaled_gradients(
     assert relative(found.gradients, sketch.of_flat(wanted)) < 1e-10
     norms = [wanted[:, a:b].square().sum(1) for a, b in wan_layout.groups.values()]
     assert relative(found.norms, torch.stack(norms, 1)) < 1e-10
+
+
+def two_groups():
+    """Two groups of equal size, one with a hundred times the other's gradient."""
+    shapes = {"head": (60, 40), "blocks.0.w": (60, 40)}
+    flat = torch.cat(
+        [10 * gradient((60, 40), 0).flatten(), gradient((60, 40), 1).flatten()]
+    )
+    other = 0.5 * flat + torch.cat(
+        [10 * gradient((60, 40), 2).flatten(), gradient((60, 40), 3).flatten()]
+    )
+    layout = layout_of(**shapes)
+    energy = {
+        name: float(flat[a:b].square().sum() / flat.square().sum())
+        for name, (a, b) in layout.parameters.items()
+    }
+    return layout, torch.stack([flat, other]), energy
+
+
+def test_numbers_go_where_the_gradient_is_and_the_error_falls(monkeypatch):
+    layout, pair, energy = two_groups()
+    fitted = Sketch(layout, 1024, energy)
+    widths = [stop - start for start, stop in fitted.groups.values()]
+    assert sum(widths) == fitted.size <= 1024
+    # A quarter of the free 62 x 16 numbers is divided equally, the rest by energy.
+    expected = 1 + int(62 * (0.25 / 2 + 0.75 * energy["head"]))
+    assert widths[0] == 16 * expected
+    truth = float(pair[0] @ pair[1])
+    errors = {"fitted": [], "equal": []}
+    for seed in range(60):
+        monkeypatch.setattr(sketching, "SEED", seed)
+        for way, shares in {"fitted": energy, "equal": None}.items():
+            a, b = Sketch(layout, 1024, shares).of_flat(pair)
+            errors[way].append(float(a @ b) - truth)
+    spread = {way: torch.tensor(e).square().mean().sqrt() for way, e in errors.items()}
+    # Variance is as 1 / numbers of the group that matters: 512 against 864.
+    ratio = float(spread["fitted"] / spread["equal"])
+    assert ratio == pytest.approx((512 / widths[0]) ** 0.5, rel=0.25)
+
+
+def test_rows_follow_a_layer_s_share_of_the_gradient():
+    shapes = {
+        "blocks.0.a": (2000, 2000),
+        "blocks.1.a": (2000, 2000),
+        "out": (2000, 2000),
+    }
+    layout = layout_of(**shapes)
+    energy = {"blocks.0.a": 0.001, "blocks.1.a": 0.0079, "out": 0.9911}
+    sketch = Sketch(layout, 4096, energy)
+    assert [sketch.rows(name) for name in shapes] == [16, 80, 0]  # 0: formed, counted

@@ -144,8 +144,17 @@ def rms_norm(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Te
         ``weight`` and ``bias`` with a leading dimension of clips, where present.
     """
     assert isinstance(layer.weight, Tensor)
-    normal = F.rms_norm(x, layer.weight.shape, None, layer.eps)  # type: ignore[arg-type]
-    return _affine(layer, normal, g, clips, layer.weight.ndim)
+    shape = layer.weight.shape
+    size = shape.numel()
+    x, g = x.reshape(clips, -1, size), g.reshape(clips, -1, size)
+    eps = torch.finfo(x.dtype).eps if layer.eps is None else float(layer.eps)  # type: ignore[arg-type]
+    # sum_t g_t x_t / rms_t as a product with 1 / rms: xhat is not formed.
+    squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+    scale = squares.div_(size).add_(eps).rsqrt_()
+    out = {"weight": torch.bmm(scale.transpose(1, 2), g * x).reshape(clips, *shape)}
+    if getattr(layer, "bias", None) is not None:
+        out["bias"] = g.sum(1).reshape(clips, *shape)
+    return out
 
 
 def embedding(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import Sketch
 
-HELD = 1 << 16  # entries per clip: parameters up to this size are held to the end
+HELD = 1 << 14  # entries per clip: what has no more is held to the end
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,20 @@ class Whole:
             wide: Type of sums.
             device: Where the network runs.
         """
-        self._buffer = torch.zeros((clips, self.layout.size), dtype=wide, device=device)
+        # Not zeroed: nearly every parameter is overwritten; `finish` fills the others.
+        self._buffer = torch.empty((clips, self.layout.size), dtype=wide, device=device)
         self._seen.clear()
 
     def takes_factors(self, name: str) -> bool:
-        """Want gradients, never factors.
+        """Want factors: their product is formed in its place, without a copy.
 
         Args:
             name: Parameter name.
 
         Returns:
-            False.
+            True.
         """
-        return False
+        return True
 
     def record(self, name: str, gradients: Tensor) -> None:
         """Put gradients in their place; a shared parameter collects every use.
@@ -120,7 +121,15 @@ class Whole:
             left: ``[B, tokens, out]``.
             right: ``[B, tokens, in]``.
         """
-        self.record(name, torch.bmm(left.transpose(1, 2), right))
+        if name in self._seen or left.dtype != self._buffer.dtype:
+            self.record(name, torch.bmm(left.transpose(1, 2), right))
+            return
+        start, stop = self.layout.parameters[name]
+        place = self._buffer[:, start:stop].view(
+            len(left), left.shape[-1], right.shape[-1]
+        )
+        torch.bmm(left.transpose(1, 2), right, out=place)
+        self._seen.add(name)
 
     def finish(self, losses: Tensor) -> Captured:
         """End the batch.
@@ -129,8 +138,11 @@ class Whole:
             losses: Losses ``[B]``.
 
         Returns:
-            The gradients.
+            The gradients; zero for parameters that were not used.
         """
+        for name in self.layout.parameters.keys() - self._seen:
+            start, stop = self.layout.parameters[name]
+            self._buffer[:, start:stop] = 0
         gradients, self._buffer = self._buffer, torch.empty(0)
         if self.scale is not None:
             gradients *= self.scale.to(gradients)
@@ -160,6 +172,11 @@ class Sketched:
         """
         self.sketch, self.references, self.scale = sketch, references, scale
         self.exact_norms = exact_norms or scale is not None
+        self._unformed = {
+            sketch.group_of(name)
+            for name, shape in sketch.layout.shapes.items()
+            if len(shape) == 2 and self.takes_factors(name)
+        }
         self._out = self._norms = self._dots = torch.empty(0)
         self._held: dict[str, Tensor] = {}
         self._seen: set[str] = set()
@@ -172,7 +189,7 @@ class Sketched:
             wide: Type of sums.
             device: Where the network runs.
         """
-        self._out = torch.zeros((clips, self.sketch.size), dtype=wide, device=device)
+        self._out = self.sketch.blank(clips, wide, device)
         groups = len(self.sketch.groups)
         self._norms = torch.zeros((clips, groups), dtype=torch.float64, device=device)
         count = 0 if self.references is None else len(self.references)
@@ -192,7 +209,7 @@ class Sketched:
         return not self.exact_norms and self.sketch.rows(name) > 0
 
     def record(self, name: str, gradients: Tensor) -> None:
-        """Sketch gradients; small ones wait until all their parts have come.
+        """Sketch gradients; vectors wait until all their parts have come.
 
         Args:
             name: Parameter name.
@@ -206,8 +223,9 @@ class Sketched:
             held = self._held.get(name)
             self._held[name] = rows if held is None else held + rows
             return
-        self._take(name, rows)
-        self._add_norms(name, rows.square().sum(1))
+        shape = self.sketch.layout.shapes[name]
+        self._count(name, self.sketch.entries(name, rows.reshape(-1, *shape)))
+        self._measure(name, rows)
 
     def record_factors(self, name: str, left: Tensor, right: Tensor) -> None:
         """Sketch a gradient that is not formed.
@@ -219,14 +237,13 @@ class Sketched:
         """
         wide = self._out.dtype
         left, right = left.to(wide), right.to(wide)
-        self.sketch.add_factors(name, left, right, self._out)
+        self._count(name, self.sketch.entries_of_factors(name, left, right))
         if self.references is not None:
             part = self._references(name, left)
             for index, reference in enumerate(part):
                 matrix = reference.reshape(left.shape[-1], right.shape[-1])
                 product = torch.matmul(left, matrix).mul_(right).sum((1, 2))
                 self._dots[:, index] += product
-        self._norms[:, self.sketch.group_of(name)] = torch.nan
 
     def finish(self, losses: Tensor) -> Captured:
         """End the batch.
@@ -237,30 +254,41 @@ class Sketched:
         Returns:
             The sketches, with norms and products.
         """
+        if self._held:
+            self.sketch.count(self._held, self._out)
         for name, rows in self._held.items():
-            self._take(name, rows)
-            self._add_norms(name, rows.square().sum(1))
+            if not self.sketch.rows(name):
+                self._measure(name, rows)
         self._held.clear()
-        out, self._out = self._out, torch.empty(0)
+        for group in self._unformed:
+            self._norms[:, group] = torch.nan
+        out, self._out = self.sketch.folded(self._out), torch.empty(0)
         dots = None if self.references is None else self._dots
         return Captured(out, self._norms, losses, dots)
 
-    def _take(self, name: str, rows: Tensor) -> None:
-        """Sketch the gradients of one parameter and multiply them by references."""
-        shape = self.sketch.layout.shapes[name]
-        self.sketch.add(name, rows.reshape(-1, *shape), self._out)
-        if self.references is not None:
-            self._dots += rows @ self._references(name, rows).t()
+    def _count(self, name: str, entries: Tensor) -> None:
+        """Add entries to the sketch, or hold them: one sum costs less than many."""
+        if entries.shape[1] <= HELD:
+            held = self._held.get(name)
+            self._held[name] = entries if held is None else held + entries
+        else:
+            self.sketch.count({name: entries}, self._out)
 
     def _references(self, name: str, like: Tensor) -> Tensor:
         assert self.references is not None
         start, stop = self.sketch.layout.parameters[name]
         return self.references[:, start:stop].to(like)
 
-    def _add_norms(self, name: str, squares: Tensor) -> None:
-        """Add squared norms; parts of one parameter have no norm of their own."""
+    def _measure(self, name: str, rows: Tensor) -> None:
+        """Multiply a formed gradient by references and add its squared norm.
+
+        Parts of one parameter have no norm of their own.
+        """
+        if self.references is not None:
+            self._dots += rows @ self._references(name, rows).t()
         group = self.sketch.group_of(name)
-        if name in self._seen:
-            self._norms[:, group] = torch.nan
+        if group in self._unformed:
+            return
+        square = torch.linalg.vector_norm(rows, dim=1).square()
+        self._norms[:, group] += torch.nan if name in self._seen else square
         self._seen.add(name)
-        self._norms[:, group] += squares

@@ -8,7 +8,13 @@ its module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
   variance of ``<S a, S b>`` is about ``(|a|^2 |b|^2 + <a, b>^2) / m`` for m numbers.
 - *One-sided rows* for large matrices: row r is ``z_r = p_r^T dW`` with random signs
   p_r, then count-sketched, each row by itself. Since ``dW = sum_t g_t x_t^T``, the row
-  is ``sum_t (p_r . g_t) x_t``: the weight gradient is never formed.
+  is ``sum_t (p_r . g_t) x_t``: the weight gradient is never formed. R rows add a
+  variance of about ``|a|^2 |b|^2 / (R s)`` at stable rank s.
+
+The numbers are divided among the module groups, and rows among the layers, by where
+the gradient is (`pilot.py` measures it): ``sum_g (|a_g| |b_g|)^2 / m_g`` is least at
+``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934), which makes the sum over all
+groups as exact as one sketch of the whole gradient would be.
 
 `analyses/sketch_choice.py` compares time and error with other sketches. The numbers of
 a group fall into `SPLITS` parts that are sketches by themselves; how these disagree
@@ -17,8 +23,10 @@ tells the sketch's own error.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +36,14 @@ from tqd_probe.errors import InputError
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.rng import stream
 
-SEED = 0  # fixed: sketches of different runs can be compared
+SEED = 0
 SPLITS = 16
-ROWS = 32
-ONCE = 8  # times more rows for a layer that is not one of many
-DEFAULT_SIZE = 16_384
+ROWS = 16  # rows come in multiples of this, so that all parts have as many
+ROW_VARIANCE = 1e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
+OUTSIDE = 8  # times as much gradient is taken to be in a layer outside the blocks
+EQUAL = 0.25  # of the numbers are divided equally, whatever the groups' energies
+DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
+WIDE_BELOW = 1 << 20  # entries: their places are kept as int64, which adds faster
 
 
 class Sketch:
@@ -41,39 +52,55 @@ class Sketch:
     Attributes:
         groups: Start and stop of each module group's numbers.
         size: Numbers per gradient.
+        asked: Numbers that were asked for: never less.
     """
 
-    def __init__(self, layout: Layout, size: int = DEFAULT_SIZE) -> None:
-        """Divide the numbers equally among the module groups.
+    def __init__(
+        self,
+        layout: Layout,
+        size: int = DEFAULT_SIZE,
+        energy: dict[str, float] | None = None,
+    ) -> None:
+        """Divide the numbers among the module groups.
 
         Args:
             layout: The parameters.
-            size: Numbers per gradient; the sketch takes the largest multiple of
-                ``SPLITS x groups`` up to it.
+            size: Numbers per gradient; the sketch takes at most these, each group a
+                multiple of ``SPLITS``.
+            energy: Share of the squared gradient norm of each parameter, as
+                `pilot.measured` finds it; without it groups get equal numbers, layers
+                equal rows, and those outside the blocks more.
 
         Raises:
             InputError: If that leaves a group without numbers.
         """
-        width = size // (SPLITS * len(layout.groups))
-        if width < 1:
+        count = len(layout.groups)
+        if size < SPLITS * count:
             raise InputError(
-                f"--sketch {size}: too small for {len(layout.groups)} module groups;"
-                f" give at least {SPLITS * len(layout.groups)}, or exact"
+                f"--sketch {size}: too small for {count} module groups;"
+                f" give at least {SPLITS * count}, or exact"
             )
-        self.layout = layout
-        self._share = SPLITS * width
-        names = list(layout.groups)
-        self.groups = {
-            name: (i * self._share, (i + 1) * self._share)
-            for i, name in enumerate(names)
-        }
-        self.size = self._share * len(names)
+        self.layout, self.asked, self.energy = layout, size, energy
         spans = list(layout.groups.values())
         self._home = {
             parameter: next(i for i, (a, b) in enumerate(spans) if a <= start < b)
             for parameter, (start, _) in layout.parameters.items()
         }
-        self._places: dict[str, tuple[Tensor, Tensor]] = {}
+        shares = np.full(count, 1 / count)
+        if energy is not None:
+            parts = np.zeros(count)
+            for parameter, value in energy.items():
+                parts[self._home[parameter]] += value
+            shares = EQUAL / count + (1 - EQUAL) * parts / parts.sum()
+        free = size // SPLITS - count  # every group has at least one per part
+        self._widths = [1 + int(free * share + 1e-9) for share in shares]
+        ends = [SPLITS * int(n) for n in np.cumsum([0, *self._widths])]
+        self.groups = dict(zip(layout.groups, itertools.pairwise(ends)))
+        self.size = ends[-1]
+        self._starts = ends
+        self._rows = {name: self._choose_rows(name) for name in layout.parameters}
+        self._places: dict[str, Tensor] = {}
+        self._joined: dict[tuple[str, ...], Tensor] = {}
         self._signs: dict[str, Tensor] = {}
 
     def rows(self, name: str) -> int:
@@ -85,12 +112,23 @@ class Sketch:
         Returns:
             Rows; 0 where the parameter is count-sketched entry by entry.
         """
+        return self._rows[name]
+
+    def _choose_rows(self, name: str) -> int:
+        """Choose rows by the size of a layer and its part of the gradient."""
         shape = self.layout.shapes[name]
         if len(shape) < 2:
             return 0
         out, into = shape[0], math.prod(shape[1:])
-        rows = ROWS if re.search(r"(^|\.)\d+\.", name) else ROWS * ONCE
-        return rows if 4 * rows * (out + into) <= out * into else 0
+        if self.energy is not None:
+            share = self.energy[name]
+        else:
+            layers = sum(len(s) > 1 for s in self.layout.shapes.values())
+            inside = re.search(r"(^|\.)\d+\.", name)
+            share = (1 if inside else OUTSIDE) / layers
+        # Least rows for a variance of sum_l share_l^2 / rows_l: rows_l ~ share_l.
+        rows = ROWS * max(1, math.ceil(share / ROW_VARIANCE / ROWS - 1e-9))
+        return rows if 2 * rows * (out + into) <= out * into else 0
 
     def group_of(self, name: str) -> int:
         """Return the place of a parameter's module group.
@@ -122,69 +160,96 @@ class Sketch:
             self._signs[name] = found
         return found
 
-    def add(self, name: str, gradients: Tensor, into: Tensor) -> None:
-        """Sketch the gradients of one parameter.
+    def blank(self, gradients: int, dtype: torch.dtype, device: Any) -> Tensor:
+        """Make room for sketches.
+
+        Args:
+            gradients: Number of gradients B.
+            dtype: Type of sums.
+            device: Where they are summed.
+
+        Returns:
+            ``[B, 2 * size]``: what is added with sign +1, then what with sign -1.
+        """
+        return torch.zeros((gradients, 2 * self.size), dtype=dtype, device=device)
+
+    def folded(self, sums: Tensor) -> Tensor:
+        """Return the sketches from the sums of either sign.
+
+        Args:
+            sums: ``[B, 2 * size]``.
+
+        Returns:
+            ``[B, size]``.
+        """
+        return sums[:, : self.size] - sums[:, self.size :]
+
+    def entries(self, name: str, gradients: Tensor) -> Tensor:
+        """Return what of a parameter's gradients is count-sketched.
 
         Args:
             name: Parameter name.
             gradients: ``[B, *shape]``.
-            into: Sketches ``[B, size]``, added to.
+
+        Returns:
+            The entries themselves, or the rows, ``[B, n]``.
         """
-        rows = self.rows(name)
-        if not rows:
-            self._count(name, gradients.reshape(len(gradients), -1), into)
-            return
+        if not self.rows(name):
+            return gradients.reshape(len(gradients), -1)
         matrix = gradients.reshape(len(gradients), gradients.shape[1], -1)
         signs = self.signs(name, matrix)
-        self.add_rows(name, torch.matmul(signs.t(), matrix), into)
+        return torch.matmul(signs.t(), matrix).flatten(1)
 
-    def add_factors(self, name: str, left: Tensor, right: Tensor, into: Tensor) -> None:
-        """Sketch ``sum_t left_t right_t^T`` without forming it.
+    def entries_of_factors(self, name: str, left: Tensor, right: Tensor) -> Tensor:
+        """Return the rows of ``sum_t left_t right_t^T`` without forming it.
 
         Args:
             name: Parameter name, with rows.
             left: ``[B, tokens, out]``.
             right: ``[B, tokens, in]``.
-            into: Sketches ``[B, size]``, added to.
+
+        Returns:
+            ``[B, rows * in]``.
         """
         mixed = torch.matmul(left, self.signs(name, left))
-        self.add_rows(name, torch.bmm(mixed.transpose(1, 2), right), into)
+        return torch.bmm(mixed.transpose(1, 2), right).flatten(1)
 
-    def add_rows(self, name: str, rows: Tensor, into: Tensor) -> None:
-        """Add projected rows.
+    def count(self, parts: dict[str, Tensor], into: Tensor) -> None:
+        """Add the entries of some parameters to their places, by sign.
 
         Args:
-            name: Parameter name, with rows.
-            rows: ``[B, rows, in]``.
-            into: Sketches ``[B, size]``, added to.
+            parts: Entries ``[B, n]`` by parameter.
+            into: Sums ``[B, 2 * size]``, added to.
         """
-        self._count(name, rows.flatten(1), into)
+        names = tuple(parts)
+        places = self._joined.get(names)
+        if places is None or places.device != into.device:
+            places = torch.cat([self._placed(name, parts[name]) for name in names])
+            if len(names) > 1:
+                self._joined = {names: places}
+        entries = (
+            torch.cat(list(parts.values()), 1) if len(names) > 1 else parts[names[0]]
+        )
+        # torch adds by int64 some 15 times faster than by int32.
+        into.index_add_(1, places.long(), entries)
 
-    def _count(self, name: str, entries: Tensor, into: Tensor) -> None:
-        """Add signed entries ``[B, n]`` to their places."""
-        places, signs = self._placed(name, entries)
-        # Kept as int32 to halve the memory; torch adds by int64 some 15 times faster.
-        into.index_add_(1, places.long(), entries * signs.to(entries.dtype))
-
-    def _placed(self, name: str, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw, once, where each entry of a parameter goes, and its sign."""
+    def _placed(self, name: str, like: Tensor) -> Tensor:
+        """Draw, once, where each entry of a parameter goes: its number and its sign."""
         found = self._places.get(name)
-        if found is not None and found[0].device == like.device:
+        if found is not None and found.device == like.device:
             return found
         rows, count = self.rows(name), like.shape[1]
         rng = stream(SEED, "sketch places", name)
+        home = self._home[name]
         if rows:  # row r belongs to part r mod SPLITS: the parts are independent
-            width = self._share // SPLITS
+            width = self._widths[home]
             part = (np.arange(rows) % SPLITS * width)[:, None]
             places = (part + rng.integers(0, width, (rows, count // rows))).ravel()
         else:
-            places = rng.integers(0, self._share, count)
-        places = places + self._home[name] * self._share
-        signs = rng.integers(0, 2, count, dtype=np.int8) * np.int8(2) - np.int8(1)
-        found = (
-            torch.from_numpy(places.astype(np.int32)).to(like.device),
-            torch.from_numpy(signs).to(like.device),
-        )
+            places = rng.integers(0, SPLITS * self._widths[home], count)
+        places = places + self._starts[home] + rng.integers(0, 2, count) * self.size
+        kind = np.int64 if count < WIDE_BELOW else np.int32
+        found = torch.from_numpy(places.astype(kind)).to(like.device)
         self._places[name] = found
         return found
 
@@ -197,8 +262,10 @@ class Sketch:
         Returns:
             ``[B, size]``, in the type of the gradients.
         """
-        out = gradients.new_zeros((len(gradients), self.size))
+        sums = self.blank(len(gradients), gradients.dtype, gradients.device)
         for name, (start, stop) in self.layout.parameters.items():
             part = gradients[:, start:stop]
-            self.add(name, part.reshape(-1, *self.layout.shapes[name]), out)
-        return out
+            shape = self.layout.shapes[name]
+            found = self.entries(name, part.reshape(-1, *shape))
+            self.count({name: found}, sums)
+        return self.folded(sums)
