@@ -122,7 +122,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
         probe = tiny_probe(Path(place) / "run", num_clips=4)
         names = probe.encoded.conditions
         losses = draw_losses(probe, 0, 0, 0.5, names)
-        whole = probe.engine()
+        whole = probe.engine(ring=2)
         network, layout = probe.model.network, probe.layout
         sketched = GradientCapture(network, layout, Sketched(probe.sketch))
         modes = {

@@ -31,13 +31,19 @@ def costs(axes: plt.Axes, results: dict) -> None:
 
 def errors(axes: plt.Axes, results: dict) -> None:
     part = results["error"]
-    for name, label in (("tiny", "tiny"), ("random", "4 blocks, width 768, random")):
-        axes.loglog(
-            part["sizes"],
-            [part[name][str(size)] for size in part["sizes"]],
-            marker="o",
-            label=label,
-        )
+    for name, colour, label in (
+        ("tiny", "tab:blue", "tiny"),
+        ("random", "tab:orange", "4 blocks, width 768, random"),
+    ):
+        for way, style in (("fitted", "-"), ("equal", ":")):
+            axes.loglog(
+                part["sizes"],
+                [part[name][way][str(size)] for size in part["sizes"]],
+                style,
+                color=colour,
+                marker="o",
+                label=f"{label}, {way}",
+            )
     axes.axhline(0.005, color="0.4", linewidth=0.8, linestyle="--")
     axes.set(xlabel="numbers kept per gradient", ylabel="error of cosines (RMS)")
     axes.legend(frameon=False, fontsize=8)

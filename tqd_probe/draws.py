@@ -96,17 +96,18 @@ class Probe:
         paired = clip < len(self.encoded.ids)
         return self.encoded.conditions if paired else [GOLDEN]
 
-    def engine(self, plain: bool = False) -> GradientCapture:
+    def engine(self, plain: bool = False, ring: int = 0) -> GradientCapture:
         """Make the capture engine of this probe.
 
         Args:
             plain: Leave gradients as they are, whatever the run's metric.
+            ring: Buffers for whole gradients, used in turn (`sinks.Whole`).
 
         Returns:
             An engine that keeps whole gradients or sketches, as the run does.
         """
         scale = None if plain else self.scale
-        sink: Sink = Whole(self.layout, scale)
+        sink: Sink = Whole(self.layout, scale, ring)
         if self.sketched:
             sink = Sketched(self.sketch, self.settings.exact_norms, scale=scale)
         return GradientCapture(self.model.network, self.layout, sink)

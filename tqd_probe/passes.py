@@ -100,7 +100,7 @@ def run(probe: Probe, quiet: bool = False) -> None:
         if settings.metric == "adam":
             probe.scale = _metric(probe)
         probe.sketch = fitted_sketch(probe)
-        engine = probe.engine()
+        engine = probe.engine(ring=2)  # one is captured into, one is written
         work = who.main_says(
             lambda: store.note("work", WORK, lambda: batch_size(probe))
         )
@@ -241,20 +241,22 @@ def _draw(
     conditions, size = probe.versions(clip), int(probe.work["batch_size"])
     gradients, losses, norms = [], [], []
     sigma = float(probe.sigmas[level])
+    alone = len(conditions) <= size  # else the next pass would use the buffer again
     for start in range(0, len(conditions), size):
         some = conditions[start : start + size]
         with meter.passing(len(some)):
             found = engine.capture(
                 draw_losses(probe, clip, draw, sigma, some), len(some)
             )
-            gradients.append(found.gradients.float().cpu().numpy())
+            rows = found.gradients.float().cpu().numpy()
+            gradients.append(rows if alone else rows.copy())
         check_finite(probe, found.gradients, level, clip, some)
         losses.append(found.losses.float().cpu().numpy())
         if found.norms is not None:
             norms.append(found.norms.double().cpu().numpy())
     behind.put(
         *(probe.store.put_draw, level, clip, draw),
-        np.concatenate(gradients),
+        gradients[0] if alone else np.concatenate(gradients),
         np.concatenate(losses),
         np.concatenate(norms) if norms else None,
     )

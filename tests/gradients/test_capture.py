@@ -6,6 +6,7 @@ from tqd_probe.errors import GradientError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import make_layout
+from tqd_probe.gradients.sinks import Whole
 
 
 def wan_loss(network, batch):
@@ -259,3 +260,21 @@ def test_sharded_parameters_are_refused(tmp_path):
             GradientCapture(network, layout_of(network))
     finally:
         dist.destroy_process_group()
+
+
+def test_buffers_in_turn_give_the_same_and_are_overwritten_when_theirs_comes(
+    wan, wan_batch, wan_layout
+):
+    def run(engine):
+        return engine.per_clip(lambda: wan_loss(wan, wan_batch), 8)[0]
+
+    expected = run(GradientCapture(wan, wan_layout))
+    engine = GradientCapture(wan, wan_layout, Whole(wan_layout, ring=2))
+    first, second = run(engine), run(engine)
+    assert torch.equal(first, expected)
+    assert torch.equal(second, expected)
+    assert first.data_ptr() != second.data_ptr()
+    first.fill_(7)
+    third = run(engine)
+    assert third.data_ptr() == first.data_ptr()
+    assert torch.equal(third, expected)

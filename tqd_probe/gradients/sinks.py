@@ -63,14 +63,20 @@ class Sink(Protocol):
 class Whole:
     """Keeps whole gradients."""
 
-    def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
+    def __init__(
+        self, layout: Layout, scale: Tensor | None = None, ring: int = 0
+    ) -> None:
         """Keep gradients of a layout.
 
         Args:
             layout: The parameters.
             scale: What gradients are multiplied by ``[layout.size]``: the metric.
+            ring: Number of buffers used in turn: the gradients of a batch are
+                overwritten that many batches later. 0: a new one each time. (Fresh
+                memory costs a small network as much as forming its gradients does.)
         """
         self.layout, self.scale = layout, scale
+        self._ring: list[Tensor | None] = [None] * ring
         self._buffer = torch.empty(0)
         self._seen: set[str] = set()
 
@@ -83,8 +89,20 @@ class Whole:
             device: Where the network runs.
         """
         # Not zeroed: nearly every parameter is overwritten; `finish` fills the others.
-        self._buffer = torch.empty((clips, self.layout.size), dtype=wide, device=device)
+        self._buffer = self._next((clips, self.layout.size), wide, device)
         self._seen.clear()
+
+    def _next(
+        self, shape: tuple[int, int], wide: torch.dtype, device: torch.device
+    ) -> Tensor:
+        """Take the buffer whose turn it is, or a new one."""
+        if not self._ring:
+            return torch.empty(shape, dtype=wide, device=device)
+        found = self._ring.pop(0)
+        if found is None or found.shape != shape or found.dtype != wide:
+            found = torch.empty(shape, dtype=wide, device=device)
+        self._ring.append(found)
+        return found
 
     def takes_factors(self, name: str) -> bool:
         """Want factors: their product is formed in its place, without a copy.
