@@ -249,9 +249,9 @@ class _Session:
             lines = Lines(self.out / "agreement.jsonl")
             hooks.append(Agreement(held_out, bare, lines))
         if settings.sample_every:
-            prompts = build.prompts_of(settings, clips)
-            shape = clips.train.encoder.shape
-            hooks.append(Samples(model, shape, prompts, self.out / "samples"))
+            prompts, images = build.prompts_of(settings, model, clips)
+            shape, place = clips.train.encoder.shape, self.out / "samples"
+            hooks.append(Samples(model, shape, prompts, images, place))
         if settings.reprobe_every and self.schedule is not None:
 
             def follow(schedule: BandSchedule) -> DrawStream:
