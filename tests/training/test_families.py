@@ -1,4 +1,4 @@
-"""Training of small complete pipelines, through the public path and back to diffusers."""
+"""Training of small complete pipelines, and back into diffusers."""
 
 import json
 
@@ -50,7 +50,9 @@ def first_samples(model, folder, out, count=2):
     clips = {each.id: each for each in open_clips(str(folder), None, 0).golden}
     mine = [clips[row["clip"]] for row in rows]
     batch = collate([model.encode(c.read(model.native), c.caption) for c in mine])
-    noise = [normal(batch.latents.shape[1:], 0, "train-noise", r["sample"]) for r in rows]
+    noise = [
+        normal(batch.latents.shape[1:], 0, "train-noise", r["sample"]) for r in rows
+    ]
     return rows, batch, torch.stack(noise), torch.tensor([r["sigma"] for r in rows])
 
 

@@ -3,13 +3,13 @@ import pytest
 from scipy.stats import t as student
 
 from tqd_probe.errors import InputError
+from tqd_probe.training.looks import Look, plan
 from tqd_probe.training.report import page, verify_figure
 from tqd_probe.training.trial_settings import (
     TrialRunSettings,
     read_arms,
     trial_options,
 )
-from tqd_probe.training.looks import Look, plan
 from tqd_probe.training.trials import looks_of
 from tqd_probe.training.verdict import all_clear, difference, verdicts
 

@@ -2,8 +2,8 @@
 
 Looking after every seed finds clear rankings early; each look could be wrong. Of the
 error allowed, the share ``(k / K)^3`` may be spent by the look after k of K seeds (an
-error-spending function of Kim and DeMets, 1987): little while k is small, where it would
-buy nothing, and most at the end. The t statistics of the looks have a joint
+error-spending function of Kim and DeMets, 1987): little while k is small, where it
+would buy nothing, and most at the end. The t statistics of the looks have a joint
 distribution that depends on nothing unknown when differences are normal, so that the
 critical values that spend just this much come from simulation (Lan and DeMets, 1983).
 """

@@ -77,9 +77,7 @@ class Verdict:
     word: str
 
 
-def verdicts(
-    losses: dict[str, np.ndarray], baseline: str, look: Look
-) -> list[Verdict]:
+def verdicts(losses: dict[str, np.ndarray], baseline: str, look: Look) -> list[Verdict]:
     """Judge every sampler against the baseline.
 
     Args:
