@@ -15,6 +15,7 @@ from tqd_probe.rng import stream
 from tqd_probe.sampling_base import ClipPool, TimestepSampler
 
 TRIES = 1000  # levels drawn before giving up on finding a clip for one
+KNOWN = 10_000  # draws remembered
 CANDIDATES = 32  # clips that are offered before one is drawn outright
 
 
@@ -57,6 +58,7 @@ class DrawStream:
         weights = sampler.keep(clips) * sampler.mass(clips)
         self.clip_shares = weights / weights.sum()
         self._cumulative = np.cumsum(self.clip_shares)
+        self._known: dict[int, Draw] = {}
         self._keep = weights / weights.max()
         if sampler.by_class:
             names = sorted(set(clips.classes))
@@ -82,6 +84,13 @@ class DrawStream:
         Raises:
             InputError: If no clip suits any of many levels (level-first order).
         """
+        if index not in self._known:  # data and reports ask for the same ones
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[index] = self._draw(index)
+        return self._known[index]
+
+    def _draw(self, index: int) -> Draw:
         rng = stream(self.seed, "train-draw", index)
         if self.sampler.order == "clip":
             which, p = rng.random(2)
