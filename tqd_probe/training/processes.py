@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from importlib.util import find_spec
 
@@ -48,6 +49,12 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
         project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
+    asked = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    if asked and not is_sharded(accelerator):  # accelerate would train with DDP
+        raise InputError(
+            "accelerate: FSDP shards networks over GPUs, and this run has none or one"
+            " process; give --device cuda and several processes, or take DDP"
+        )
     if is_sharded(accelerator):
         if not accelerator.is_fsdp2:
             raise InputError("FSDP of version 1 is not supported; set fsdp_version: 2")
