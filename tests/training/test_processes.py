@@ -192,6 +192,7 @@ def test_what_shards_cannot_do_is_refused(pipeline, manifest, tmp_path):
         def refused(values=values, shown=shown):
             with pytest.raises(InputError, match=shown):
                 train(**values, quiet=True)
+            torch.distributed.barrier()  # the other one may not have begun
 
         assert launch(refused) == [0, 0]
         assert not out.exists()

@@ -28,6 +28,7 @@ from tqd_probe.training.ema import Ema
 from tqd_probe.training.hooks import Hook, StepResult
 from tqd_probe.training.network import (
     Named,
+    forget_gathered,
     optimiser_state,
     restore_optimiser,
     restore_parameters,
@@ -124,7 +125,9 @@ class Trainer:
             Nothing.
         """
         with self.ema.swapped_in(self.parameters) if self.ema else nullcontext():
+            forget_gathered(self.loss)
             yield
+        forget_gathered(self.loss)
 
     def save(self) -> int:
         """Write a checkpoint; every process must call this.
