@@ -15,6 +15,7 @@ from accelerate.utils import (
 )
 
 from tqd_probe.errors import InputError
+from tqd_probe.files import digest
 from tqd_probe.training.settings import TrainRunSettings
 
 PATIENCE = timedelta(hours=12)  # while the first process samples or probes
@@ -76,3 +77,33 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
 def is_sharded(accelerator: Accelerator) -> bool:
     """Say whether parameters are spread over the processes (FSDP)."""
     return accelerator.distributed_type == DistributedType.FSDP
+
+
+def start_trackers(accelerator: Accelerator, settings: TrainRunSettings) -> None:
+    """Tell the tracker of the run; W&B keeps its files in the run directory.
+
+    A resumed run goes on in the same W&B run.
+
+    Args:
+        accelerator: The processes and their tracker.
+        settings: The run's settings, which become the run's hyperparameters.
+
+    Raises:
+        InputError: If the tracker cannot start.
+    """
+    config = {
+        name: value if isinstance(value, (int, float, bool)) else str(value)
+        for name, value in settings.model_dump(mode="json").items()
+    }
+    logs = settings.out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    same = digest(str(settings.out.resolve()))[:16]
+    wandb = {"dir": str(logs), "name": settings.out.name, "id": same, "resume": "allow"}
+    try:
+        accelerator.init_trackers("tqd_probe", config, {"wandb": wandb})
+    except Exception as error:  # trackers raise whatever they meet
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--report-to {settings.report_to}: cannot start ({reason}); mend that, for"
+            " W&B without a login WANDB_MODE=offline, or use --report-to none"
+        ) from error
