@@ -3,7 +3,8 @@
 Half of the training clips are noise. One sampler never draws them (the baseline), one
 draws them below sigma 0.5 and must lose. And, from the same trials, the baseline of one
 run against that of the next, which share nothing but the distribution: no winner may be
-declared. (Two samplers that draw the same samples differ by exactly nothing, as
+declared. From the same trials also: what looking after each seed would have said, and
+when. (Two samplers that draw the same samples differ by exactly nothing, as
 `tests/test_verify.py` has it: a far easier null.)
 
     python analyses/verify_check.py --work /tmp/verify_check
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,10 @@ from tqd_probe.libraries import quiet_libraries
 from tqd_probe.models.load import load_model
 from tqd_probe.rng import stream
 from tqd_probe.schedule import BandSchedule
+from tqd_probe.training.looks import plan
 from tqd_probe.training.trial_settings import TrialRunSettings
 from tqd_probe.training.trials import verify
-from tqd_probe.training.verdict import difference, error_share
+from tqd_probe.training.verdict import difference
 
 RESULTS = Path(__file__).parent / "results" / "verify_check.json"
 SHAPE = ClipShape(17, 64, 64, 16)
@@ -87,12 +90,46 @@ def band_schedule(path: Path, bands: list[list[float]]) -> Path:
     return path
 
 
+def read_golden(folder: Path, place: int) -> np.ndarray:
+    """Read the final golden losses of one sampler's trials.
+
+    Args:
+        folder: Folder of finished trials.
+        place: The sampler's place.
+
+    Returns:
+        Losses ``[seeds, clips, buckets]``.
+    """
+    paths = sorted(folder.glob(f"seed-*-{place:02d}-*.json"))
+    return np.array([json.loads(path.read_text())["after"] for path in paths])
+
+
+def outcome(gap: np.ndarray, early: bool) -> dict[str, Any]:
+    """Judge differences as `verify` does.
+
+    Args:
+        gap: Differences of losses ``[seeds, clips, buckets]``.
+        early: Look after each seed from the third on.
+
+    Returns:
+        Seeds used, and the difference with its interval.
+    """
+    for look in plan(len(gap), early, 1 - 0.95):
+        found = difference(gap[: look.seeds].mean(2), look.level)
+        if found.clear:
+            break
+    return {"seeds": look.seeds, **asdict(found), "clear": found.clear}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=14)
-    parser.add_argument("--seeds", type=int, default=5, help="trials of each sampler")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=8, help="trials of each sampler")
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     quiet_libraries()
     clips = spoilt_clips(args.work / "clips")
@@ -107,23 +144,26 @@ def main() -> None:
             samplers=f"bands={clean},bands={noisy}",
             steps=args.steps,
             warmup=2,
-            lr=1e-2,
+            lr=args.lr,
             batch_size=4,
             micro_batch=4,
             seeds=args.seeds,
-            early_stop=False,
-            seed=100 * run,
+            early_stop=False,  # the same trials then show what it would have done
+            seed=args.first_seed + 100 * run,
             clips_seed=0,
             device="cpu",
             out=args.work / f"run-{run:02d}",
         )
         result = verify(settings, quiet=True)
-        found = result["verdicts"]
+        found = result["verdicts"]["bands=noisy.json"]
+        losses = [read_golden(settings.out / "trials", place) for place in (0, 1)]
+        baselines.append(losses[0])
         rows.append(
             {
                 "seed": settings.seed,
-                "must_lose": found["bands=noisy.json"]["verdict"],
-                "difference": found["bands=noisy.json"]["difference"],
+                "must_lose": found["verdict"],
+                "difference": found["difference"],
+                "stopping_early": outcome(losses[1] - losses[0], True),
                 "loss_per_seed": {
                     label: one["loss_per_seed"]
                     for label, one in result["samplers"].items()
@@ -131,28 +171,31 @@ def main() -> None:
                 "start_loss": result["start_loss"],
             }
         )
-        trials = sorted((settings.out / "trials").glob("seed-*-00-*.json"))
-        after = [json.loads(path.read_text())["after"] for path in trials]
-        baselines.append(np.array(after))
         print(rows[-1], flush=True)
-        write_json(RESULTS, summary(args, rows, baselines))
-    print(json.loads(RESULTS.read_text()) | {"runs": len(rows)})
+        write_json(args.results, summary(args, rows, baselines))
 
 
 def summary(
     args: argparse.Namespace, rows: list[dict[str, Any]], baselines: list[np.ndarray]
 ) -> dict[str, Any]:
     """Count right verdicts in the runs so far; each baseline meets the next one."""
-    alpha = error_share(0.95, 1, 2)  # looked at once, one pair
-    pairs = zip(baselines, baselines[1:] + baselines[:1])
-    nulls = [difference((a - b).mean(2), alpha).clear for a, b in pairs]
+    pairs = list(zip(baselines, baselines[1:] + baselines[:1]))
+    nulls = {
+        early: [outcome(a - b, early)["clear"] for a, b in pairs]
+        for early in (False, True)
+    }
+    early = [row["stopping_early"] for row in rows]
     return {
         "steps": args.steps,
+        "lr": args.lr,
         "seeds_per_run": args.seeds,
         "runs_wanted": args.runs,
         "runs": rows,
         "right_sign": sum(row["must_lose"] == "hurts" for row in rows),
-        "no_winner_of_other_seeds": len(nulls) - sum(nulls) if len(rows) > 2 else None,
+        "right_sign_stopping_early": sum(e["clear"] and e["mean"] > 0 for e in early),
+        "seeds_when_stopping_early": [each["seeds"] for each in early],
+        "no_winner_of_other_seeds": len(pairs) - sum(nulls[False]),
+        "no_winner_of_other_seeds_stopping_early": len(pairs) - sum(nulls[True]),
     }
 
 

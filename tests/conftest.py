@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import shutil
@@ -13,6 +14,12 @@ from diffusers import WanTransformer3DModel
 from tqd_probe.gradients.layout import make_layout
 
 torch.set_num_threads(2)
+
+SCORES = {
+    "golden": (0.8, 0.8),
+    "visual_degraded": (0.9, 0.3),
+    "motion_degraded": (0.2, 0.7),
+}
 
 
 @pytest.fixture
@@ -218,3 +225,37 @@ def schedule():
             },
         }
     )
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory):
+    """Nine real videos of three classes with scores."""
+    from tqd_probe.clips.shape import ClipShape
+    from tqd_probe.clips.synthetic import synthetic_clip
+    from tqd_probe.clips.video import write_video
+
+    folder = tmp_path_factory.mktemp("pool")
+    rows = [["video", "caption", "mq", "vq", "class"]]
+    for index in range(9):
+        name = list(SCORES)[index % 3]
+        clip = synthetic_clip(index, 8)
+        video = clip.read(ClipShape(5, 32, 32, 16))
+        if name == "motion_degraded":
+            video[:] = video[:1]
+        write_video(folder / f"c{index}.mp4", video, 16)
+        rows.append([f"c{index}.mp4", clip.caption, *SCORES[name], name])
+    with open(folder / "clips.csv", "w", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+    return folder / "clips.csv"
+
+
+@pytest.fixture(scope="session")
+def straight(pipeline, manifest, tmp_path_factory):
+    """A run of seven steps that nothing interrupts; do not change it."""
+    from training_runs import options
+
+    from tqd_probe import train as command
+
+    out = tmp_path_factory.mktemp("straight") / "run"
+    command(**options(pipeline, manifest, out), quiet=True)  # a module one can call
+    return out

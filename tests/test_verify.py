@@ -61,7 +61,8 @@ def test_a_sampler_that_must_lose_loses(spoilt, schedule, tmp_path, capsys):
     assert command.main(argv) == 0
     printed = capsys.readouterr().out
     result = json.loads((out / "verify.json").read_text())
-    assert result["alpha_per_interval"] == pytest.approx(0.05)  # one look, one pair
+    (look,) = result["looks"]
+    assert look["level"] == pytest.approx(0.05)  # one look, one comparison
     loses = result["verdicts"]["bands=noisy.json"]
     assert loses["verdict"] == "hurts"
     assert loses["difference"]["mean"] > 0

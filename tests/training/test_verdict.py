@@ -3,18 +3,15 @@ import pytest
 from scipy.stats import t as student
 
 from tqd_probe.errors import InputError
+from tqd_probe.training.looks import Look, plan
 from tqd_probe.training.report import page, verify_figure
 from tqd_probe.training.trial_settings import (
     TrialRunSettings,
     read_arms,
     trial_options,
 )
-from tqd_probe.training.verdict import (
-    difference,
-    error_share,
-    ranking_is_clear,
-    verdicts,
-)
+from tqd_probe.training.trials import looks_of
+from tqd_probe.training.verdict import all_clear, difference, verdicts
 
 
 def test_difference_by_hand():
@@ -56,22 +53,20 @@ def losses_of(shift, seeds=3, clips=10):
 
 
 def test_verdicts_have_the_right_sign_and_place():
-    alpha = error_share(0.95, 2, 2)
-    assert alpha == pytest.approx(0.025)
-    assert error_share(0.95, 2, 3) == pytest.approx(0.05 / 6)
+    look = Look(3, 0.025, 0.025)
     for shift, word in ((-0.1, "helps"), (0.1, "hurts"), (0, "no difference shown")):
         losses = losses_of(shift)
-        (verdict,) = verdicts(losses, "uniform", alpha)
+        (verdict,) = verdicts(losses, "uniform", look)
         assert verdict.word == word
         clear = [each.clear for each in verdict.buckets]
         assert clear == [bool(shift)] * 5 + [False] * 5
-        assert ranking_is_clear(losses, alpha) == bool(shift)
+        assert all_clear(losses, "uniform", look.level) == bool(shift)
         assert verdict.overall.mean == pytest.approx(shift / 2, abs=1e-3)
 
 
 def test_the_page_says_it():
     losses = losses_of(-0.1)
-    (verdict,) = verdicts(losses, "uniform", 0.025)
+    (verdict,) = verdicts(losses, "uniform", Look(3, 0.025, 0.025))
     result = {
         "settings": {
             **{"ckpt": "tiny", "steps": 9, "full": False, "lora_rank": 4},
@@ -110,10 +105,15 @@ def test_arms_are_read_and_faults_said():
             read_arms(text)
 
 
-def test_only_looks_that_are_taken_are_paid_for(tmp_path):
+def test_only_looks_and_comparisons_that_are_made_are_paid_for(tmp_path):
     given = {"ckpt": "tiny", "clips": "a.csv", "golden": "g", "out": tmp_path}
-    assert TrialRunSettings(**given).looks == 4  # five seeds, after each but the first
-    assert TrialRunSettings(**given, early_stop=False).looks == 1
+    settings = TrialRunSettings(**given, samplers="uniform,uniform,uniform,uniform")
+    arms = read_arms(settings.samplers)
+    share = (1 - 0.95) / 3  # three comparisons with the baseline, not six pairs
+    assert list(looks_of(settings, arms).values()) == list(plan(5, True, share))
+    once = settings.model_copy(update={"early_stop": False})
+    assert looks_of(once, arms) == {5: Look(5, share, share)}
+    assert looks_of(once, arms[:2])[5].level == pytest.approx(0.05)
 
 
 def test_trials_differ_by_the_sampler_alone(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
@@ -268,21 +269,38 @@ def open_model(settings: TrainRunSettings, accelerator: Accelerator) -> VideoMod
     )
 
 
-def prompts_of(settings: TrainRunSettings, clips: Clips) -> list[str]:
-    """Choose the prompts of sample videos.
+def prompts_of(
+    settings: TrainRunSettings, model: VideoModel, clips: Clips
+) -> tuple[list[str], np.ndarray | None]:
+    """Choose the prompts of sample videos, and the frames that they start from.
 
     Args:
         settings: The run's settings.
+        model: The model.
         clips: The clips; four captions stand in for missing prompts.
 
     Returns:
-        The prompts.
+        The prompts; and for image-to-video the first frames of the clips they
+        describe, uint8 RGB ``[N, H, W, 3]``.
+
+    Raises:
+        InputError: If prompts are given to an image-to-video model.
     """
     from tqd_probe.training.samples import read_prompts
 
     if settings.prompts is not None:
-        return read_prompts(settings.prompts)
-    source = clips.held_out or clips.train
-    captions = list(dict.fromkeys(each.clip.caption for each in source.clips))
+        if model.takes_images:
+            raise InputError(
+                f"--prompts {settings.prompts}: image-to-video starts from a frame;"
+                " leave it out, samples then start from held-out clips"
+            )
+        return read_prompts(settings.prompts), None
+    pool = clips.held_out or clips.train
+    by_caption = {each.clip.caption: each.clip for each in reversed(pool.clips)}
+    captions = list(dict.fromkeys(each.clip.caption for each in pool.clips))
     stride = max(1, math.floor(len(captions) / 4))
-    return captions[::stride][:4]
+    chosen = captions[::stride][:4]
+    if not model.takes_images:
+        return chosen, None
+    videos = [by_caption[caption].read(pool.encoder.shape) for caption in chosen]
+    return chosen, np.stack([video[0] for video in videos])

@@ -15,6 +15,8 @@ from tqd_probe.rng import stream
 from tqd_probe.sampling_base import ClipPool, TimestepSampler
 
 TRIES = 1000  # levels drawn before giving up on finding a clip for one
+KNOWN = 10_000  # draws remembered
+CANDIDATES = 32  # clips that are offered before one is drawn outright
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,11 @@ class DrawStream:
 
         Clip-first order draws a clip in proportion to its keep-probability (what
         drawing until one is kept comes to, at any batch size) and to the share of its
-        levels inside the range trained, then its level. Level-first order draws the
-        level from the base density, then a clip in proportion to how the level suits
-        it.
+        levels inside the range trained, then its level. It is drawn by rejection: draw
+        n offers the same clips in the same order to every sampler, so that two samplers
+        mostly train on the same clip, at the same quantile, with the same noise, and
+        differ by what they are. Level-first order draws the level from the base
+        density, then a clip in proportion to how the level suits it.
 
         Args:
             sampler: The sampler.
@@ -54,6 +58,8 @@ class DrawStream:
         weights = sampler.keep(clips) * sampler.mass(clips)
         self.clip_shares = weights / weights.sum()
         self._cumulative = np.cumsum(self.clip_shares)
+        self._known: dict[int, Draw] = {}
+        self._keep = weights / weights.max()
         if sampler.by_class:
             names = sorted(set(clips.classes))
             self._members = [np.flatnonzero(clips.classes == name) for name in names]
@@ -78,11 +84,17 @@ class DrawStream:
         Raises:
             InputError: If no clip suits any of many levels (level-first order).
         """
+        if index not in self._known:  # data and reports ask for the same ones
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[index] = self._draw(index)
+        return self._known[index]
+
+    def _draw(self, index: int) -> Draw:
         rng = stream(self.seed, "train-draw", index)
         if self.sampler.order == "clip":
             which, p = rng.random(2)
-            clip = int(np.searchsorted(self._cumulative, which, side="right"))
-            clip = min(clip, len(self.clips) - 1)
+            clip = self._clip(rng, which)
             return Draw(index, clip, self._level(clip, p))
         for _ in range(TRIES):
             which, p, member = rng.random(3)
@@ -137,6 +149,16 @@ class DrawStream:
         for column, name in enumerate(self._groups.classes):
             out[name] += base * shares[:, column] / covered
         return out
+
+    def _clip(self, rng: np.random.Generator, which: float) -> int:
+        """Return the first of some offered clips that is kept, else draw outright."""
+        offered, chance = rng.random((2, CANDIDATES))
+        clips = (offered * len(self.clips)).astype(int)
+        kept = np.flatnonzero(chance < self._keep[clips])
+        if len(kept):
+            return int(clips[kept[0]])
+        clip = int(np.searchsorted(self._cumulative, which, side="right"))
+        return min(clip, len(self.clips) - 1)
 
     def _level(self, clip: int, p: float) -> float:
         one = self.clips.take([clip])

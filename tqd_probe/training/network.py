@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tqd_probe.errors import InputError
@@ -82,6 +83,20 @@ def trained_parameters(network: torch.nn.Module) -> Named:
         Parameters that need a gradient.
     """
     return {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+
+def forget_gathered(loss: torch.nn.Module) -> None:
+    """Free the whole weights that FSDP may keep after a pass without a gradient.
+
+    It keeps those of the outermost module for the backward pass to come. Where none
+    comes and the shards are overwritten, the next pass would use the old weights.
+
+    Args:
+        loss: The loss module, wrapped or not.
+    """
+    for module in loss.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -153,13 +153,14 @@ class EncodedPool:
             drop_text: Give the empty caption instead of the clip's.
 
         Returns:
-            Latents and conditioning on the CPU.
+            Latents and conditioning on the CPU; of an image-to-video model with the
+            clip's own first frame, as in probing.
         """
         found = self._kept.get(row)
         if found is None:
             clip = self.clips[row].clip
             found = Conditioned(
-                self.encoder.latents(clip, None), self.encoder.caption(clip)
+                self.encoder.latents(clip, None), self.encoder.conditioning(clip, None)
             )
             tensors = [found.latents, *found.conditioning.values()]
             size = sum(t.numel() * t.element_size() for t in tensors)
@@ -199,7 +200,7 @@ def encode_pool(
     for each in pool[share]:
         try:
             encoder.latents(each.clip, None)
-            encoder.caption(each.clip)
+            encoder.conditioning(each.clip, None)
         except BadClip as error:
             quarantine[each.clip.id] = str(error)
         progress(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from importlib.util import find_spec
 
@@ -14,6 +15,7 @@ from accelerate.utils import (
 )
 
 from tqd_probe.errors import InputError
+from tqd_probe.files import digest
 from tqd_probe.training.settings import TrainRunSettings
 
 PATIENCE = timedelta(hours=12)  # while the first process samples or probes
@@ -48,6 +50,12 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
         project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
+    asked = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    if asked and not is_sharded(accelerator):  # accelerate would train with DDP
+        raise InputError(
+            "accelerate: FSDP shards networks over GPUs, and this run has none or one"
+            " process; give --device cuda and several processes, or take DDP"
+        )
     if is_sharded(accelerator):
         if not accelerator.is_fsdp2:
             raise InputError("FSDP of version 1 is not supported; set fsdp_version: 2")
@@ -69,3 +77,33 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
 def is_sharded(accelerator: Accelerator) -> bool:
     """Say whether parameters are spread over the processes (FSDP)."""
     return accelerator.distributed_type == DistributedType.FSDP
+
+
+def start_trackers(accelerator: Accelerator, settings: TrainRunSettings) -> None:
+    """Tell the tracker of the run; W&B keeps its files in the run directory.
+
+    A resumed run goes on in the same W&B run.
+
+    Args:
+        accelerator: The processes and their tracker.
+        settings: The run's settings, which become the run's hyperparameters.
+
+    Raises:
+        InputError: If the tracker cannot start.
+    """
+    config = {
+        name: value if isinstance(value, (int, float, bool)) else str(value)
+        for name, value in settings.model_dump(mode="json").items()
+    }
+    logs = settings.out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    same = digest(str(settings.out.resolve()))[:16]
+    wandb = {"dir": str(logs), "name": settings.out.name, "id": same, "resume": "allow"}
+    try:
+        accelerator.init_trackers("tqd_probe", config, {"wandb": wandb})
+    except Exception as error:  # trackers raise whatever they meet
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--report-to {settings.report_to}: cannot start ({reason}); mend that, for"
+            " W&B without a login WANDB_MODE=offline, or use --report-to none"
+        ) from error

@@ -52,7 +52,8 @@ def page(result: dict[str, Any]) -> str:
     lines += [
         "",
         f"Intervals hold together with confidence {settings['confidence']:g} over all"
-        " looks and pairs; they cover new seeds and new golden clips. Loss after"
+        f" looks and comparisons with {baseline}; they cover new seeds and new golden"
+        " clips. Loss after"
         f" {settings['steps']} steps is not video quality; a longer run may differ.",
     ]
     return "\n".join(lines)

@@ -32,7 +32,7 @@ from tqd_probe.training.metadata import provenance
 from tqd_probe.training.network import LossModule, make_trainable, trained_parameters
 from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.outcome import publish, summary
-from tqd_probe.training.processes import is_sharded, make_accelerator
+from tqd_probe.training.processes import is_sharded, make_accelerator, start_trackers
 from tqd_probe.training.reprobe import Reprobe
 from tqd_probe.training.samples import Samples
 from tqd_probe.training.settings import TrainRunSettings
@@ -221,10 +221,7 @@ class _Session:
             accelerator.num_processes,
         )
         if settings.report_to != "none":
-            config = settings.model_dump(mode="json")
-            flat = {k: v if isinstance(v, (int, float, bool)) else str(v)
-                    for k, v in config.items()}  # fmt: skip
-            accelerator.init_trackers("tqd_probe", config=flat)
+            start_trackers(accelerator, settings)
 
         def describe() -> dict[str, str]:
             return provenance(
@@ -249,9 +246,9 @@ class _Session:
             lines = Lines(self.out / "agreement.jsonl")
             hooks.append(Agreement(held_out, bare, lines))
         if settings.sample_every:
-            prompts = build.prompts_of(settings, clips)
-            shape = clips.train.encoder.shape
-            hooks.append(Samples(model, shape, prompts, self.out / "samples"))
+            prompts, images = build.prompts_of(settings, model, clips)
+            shape, place = clips.train.encoder.shape, self.out / "samples"
+            hooks.append(Samples(model, shape, prompts, images, place))
         if settings.reprobe_every and self.schedule is not None:
 
             def follow(schedule: BandSchedule) -> DrawStream:

@@ -55,7 +55,12 @@ class Samples:
     name = "samples"
 
     def __init__(
-        self, model: VideoModel, shape: ClipShape, prompts: list[str], folder: Path
+        self,
+        model: VideoModel,
+        shape: ClipShape,
+        prompts: list[str],
+        images: np.ndarray | None,
+        folder: Path,
     ) -> None:
         """Set what is generated.
 
@@ -63,10 +68,11 @@ class Samples:
             model: The model in training.
             shape: Shape of the videos.
             prompts: The prompts.
+            images: First frames, one per prompt, for image-to-video.
             folder: Where videos and sheets go.
         """
         self.model, self.shape = model, shape
-        self.prompts, self.folder = prompts, folder
+        self.prompts, self.images, self.folder = prompts, images, folder
 
     def begin(self, trainer: Trainer) -> None:
         """Generate with the weights training starts from."""
@@ -94,6 +100,7 @@ class Samples:
                     steps=settings.sample_steps,
                     guidance=settings.guidance,
                     shape=self.shape,
+                    images=self.images,
                 )
             network.train()
             place = self.folder / f"step-{trainer.step:08d}"

@@ -28,6 +28,7 @@ from tqd_probe.training.ema import Ema
 from tqd_probe.training.hooks import Hook, StepResult
 from tqd_probe.training.network import (
     Named,
+    forget_gathered,
     optimiser_state,
     restore_optimiser,
     restore_parameters,
@@ -36,6 +37,18 @@ from tqd_probe.training.network import (
 from tqd_probe.training.optimisation import learning_rate
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.signals import StopRequest
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's generators of the CPU and a device (`manual_seed` is slow).
+
+    Args:
+        seed: The seed.
+        device: Where the network runs.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 @dataclass
@@ -112,7 +125,9 @@ class Trainer:
             Nothing.
         """
         with self.ema.swapped_in(self.parameters) if self.ema else nullcontext():
+            forget_gathered(self.loss)
             yield
+        forget_gathered(self.loss)
 
     def save(self) -> int:
         """Write a checkpoint; every process must call this.
@@ -166,9 +181,9 @@ class Trainer:
         wait = time.perf_counter() - began
         # No module of ours draws torch's own numbers while it trains; one that does
         # shall draw the same after a resume.
-        seed = stream(self.settings.seed, "torch", self.step, self.data.rank)
-        torch.manual_seed(int(seed.integers(2**62)))
         world, device = self.accelerator.num_processes, self.accelerator.device
+        rng = stream(self.settings.seed, "torch", self.step, self.data.rank)
+        seed_torch(int(rng.integers(2**62)), device)
         parts = list(batch.split(self.settings.micro_batch, device))
         losses = []
         for number, part in enumerate(parts, start=1):

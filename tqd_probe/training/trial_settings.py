@@ -42,14 +42,10 @@ class TrialSettings(Recipe):
     )
     early_stop: bool = Field(
         default=True,
-        description="look after each seed and stop when every pair of samplers is told"
-        " apart; looking once, at the end, gives narrower intervals",
+        description="look after each seed from the third on and stop when every sampler"
+        " is told apart from the first; looking once, at the end, gives narrower"
+        " intervals",
     )
-
-    @property
-    def looks(self) -> int:
-        """How often intervals are looked at: after each seed but the first, or once."""
-        return self.seeds - 1 if self.early_stop else 1
 
     @field_validator("samplers")
     @classmethod

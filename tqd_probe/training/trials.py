@@ -22,6 +22,7 @@ from tqd_probe.rundir import write_log
 from tqd_probe.training import rundir
 from tqd_probe.training.figures import write
 from tqd_probe.training.lines import read_lines
+from tqd_probe.training.looks import Look, plan
 from tqd_probe.training.pool import read_pool
 from tqd_probe.training.report import page, verify_figure
 from tqd_probe.training.run import train
@@ -32,7 +33,7 @@ from tqd_probe.training.trial_settings import (
     read_arms,
     trial_options,
 )
-from tqd_probe.training.verdict import error_share, ranking_is_clear, verdicts
+from tqd_probe.training.verdict import all_clear, verdicts
 from tqd_probe.version import __version__
 
 log = logging.getLogger("tqd_probe")
@@ -110,13 +111,28 @@ def _description(settings: TrialRunSettings, arms: list[Arm]) -> dict[str, Any]:
     }
 
 
+def looks_of(settings: TrialRunSettings, arms: list[Arm]) -> dict[int, Look]:
+    """Lay the looks at each comparison with the baseline; all share the error.
+
+    Args:
+        settings: The verification's settings.
+        arms: What is compared, the baseline first.
+
+    Returns:
+        Looks by the number of seeds done.
+    """
+    alpha = (1 - settings.confidence) / (len(arms) - 1)
+    looks = plan(settings.seeds, settings.early_stop, alpha)
+    return {look.seeds: look for look in looks}
+
+
 def _run(
     settings: TrialRunSettings, arms: list[Arm], quiet: bool
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Run trials seed by seed until the ranking is clear or seeds are spent."""
     done: dict[str, list[np.ndarray]] = {arm.label: [] for arm in arms}
     firsts = []
-    alpha = error_share(settings.confidence, settings.looks, len(arms))
+    looks = looks_of(settings, arms)
     total = settings.seeds * len(arms)
     bar = tqdm(total=total, desc="trials", unit="trial", disable=quiet)
     with bar:
@@ -127,9 +143,10 @@ def _run(
                 done[arm.label].append(after)
                 firsts.append(before)
                 bar.update()
-            if number and settings.early_stop:
+            look = looks.get(number + 1)
+            if look and number + 1 < settings.seeds:
                 so_far = {label: np.stack(rows) for label, rows in done.items()}
-                if ranking_is_clear(so_far, alpha):
+                if all_clear(so_far, arms[0].label, look.level):
                     log.info("ranking clear after %d seeds", number + 1)
                     break
     found = {label: np.stack(rows) for label, rows in done.items()}
@@ -183,8 +200,8 @@ def _write(
     """Judge, and write the page, the figure and the JSON."""
     labels = [arm.label for arm in arms]
     seeds = len(losses[labels[0]])
-    alpha = error_share(settings.confidence, settings.looks, len(arms))
-    found = verdicts(losses, labels[0], alpha)
+    looks = looks_of(settings, arms)
+    found = verdicts(losses, labels[0], looks[seeds])
     result: dict[str, Any] = {
         "format": "tqd-verify",
         "version": 1,
@@ -198,7 +215,7 @@ def _write(
         "golden_clips": first.shape[1],
         "start_loss": float(first.mean()),
         "start_bucket_loss": first.mean((0, 1)).tolist(),
-        "alpha_per_interval": alpha,
+        "looks": [asdict(look) for look in looks.values()],
         "samplers": {
             label: {
                 "loss": float(values.mean()),

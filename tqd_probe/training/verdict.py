@@ -6,17 +6,18 @@ drawn and with the clips drawn. The half-width of its interval joins both:
 ``half^2 = t^2(K - 1) var_seeds / K + t^2(n - 1) var_clips / n``. One t with Welch and
 Satterthwaite's degrees of freedom would miss the truth twice as often as it says when
 there are two seeds (`tests/training/test_verdict.py` has the simulation); this form
-errs to the safe side. Looking again after each seed, and at several pairs, is paid for
-by Bonferroni's correction; without early stopping there is one look.
+errs to the safe side. Looks (`tqd_probe.training.looks`), and comparisons with the
+baseline by Bonferroni's correction, share the error allowed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from scipy.stats import t as student
+
+from tqd_probe.training.looks import Look
 
 
 @dataclass(frozen=True)
@@ -76,30 +77,14 @@ class Verdict:
     word: str
 
 
-def error_share(confidence: float, looks: int, arms: int) -> float:
-    """Return the error one interval may have.
-
-    Args:
-        confidence: Confidence of all statements of a verification together.
-        looks: How often results are looked at before it ends.
-        arms: Samplers compared, pair by pair.
-
-    Returns:
-        ``(1 - confidence) / (looks * pairs)``.
-    """
-    return (1 - confidence) / (looks * (arms * (arms - 1) // 2))
-
-
-def verdicts(
-    losses: dict[str, np.ndarray], baseline: str, alpha: float
-) -> list[Verdict]:
+def verdicts(losses: dict[str, np.ndarray], baseline: str, look: Look) -> list[Verdict]:
     """Judge every sampler against the baseline.
 
     Args:
         losses: Golden held-out loss after training ``[seeds, clips, buckets]`` by
             label.
         baseline: The label others are compared with.
-        alpha: Error allowed per interval (`error_share`).
+        look: The look (`looks.plan`), with the error allowed for one comparison.
 
     Returns:
         A verdict for each of the others.
@@ -109,9 +94,11 @@ def verdicts(
         if label == baseline:
             continue
         gap = values - losses[baseline]
-        overall = difference(gap.mean(2), alpha)
+        overall = difference(gap.mean(2), look.level)
         count = gap.shape[2]
-        buckets = [difference(gap[:, :, b], alpha / count) for b in range(count)]
+        # What a look adds is its share by the union bound: sure, if a little wide.
+        level = look.spent / count
+        buckets = [difference(gap[:, :, b], level) for b in range(count)]
         word = "no difference shown"
         if overall.clear:
             word = "helps" if overall.mean < 0 else "hurts"
@@ -119,17 +106,19 @@ def verdicts(
     return found
 
 
-def ranking_is_clear(losses: dict[str, np.ndarray], alpha: float) -> bool:
-    """Say whether every pair of samplers is told apart.
+def all_clear(losses: dict[str, np.ndarray], baseline: str, level: float) -> bool:
+    """Say whether every sampler is told apart from the baseline.
 
     Args:
         losses: As for `verdicts`.
-        alpha: Error allowed per interval.
+        baseline: The label others are compared with.
+        level: Error of one interval.
 
     Returns:
-        True if no interval of a pair's difference holds 0.
+        True if no interval of a difference holds 0.
     """
     return all(
-        difference((a - b).mean(2), alpha).clear
-        for a, b in combinations(losses.values(), 2)
+        difference((values - losses[baseline]).mean(2), level).clear
+        for label, values in losses.items()
+        if label != baseline
     )

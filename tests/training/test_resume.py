@@ -1,0 +1,84 @@
+import os
+import shutil
+import signal
+
+import pytest
+from training_runs import STEPS, argv, fails, in_child, options, parts, send_at
+
+from tqd_probe import train as command
+from tqd_probe.errors import TqdError
+from tqd_probe.training.checkpoint import CheckpointStore
+from tqd_probe.training.run import train
+
+
+@pytest.mark.parametrize("forward", [6, 13, 26])  # step 2, 4, 7; inside accumulation
+def test_killed_and_resumed_equals_straight(
+    straight, pipeline, manifest, tmp_path, monkeypatch, forward
+):
+    out = tmp_path / "run"
+    values = options(pipeline, manifest, out)
+    with monkeypatch.context() as patch:
+        send_at(patch, signal.SIGKILL, forward)
+        ended = in_child(lambda: train(**values, quiet=True) and 0)
+    assert ended == -signal.SIGKILL
+    assert not (out / "result").exists()
+    done = train(**values, resume=True, quiet=True)
+    assert done.step == STEPS
+    assert parts(out) == parts(straight)
+
+
+def test_sigterm_saves_and_resumes_exactly(
+    straight, pipeline, manifest, tmp_path, monkeypatch
+):
+    out = tmp_path / "run"
+    values = options(pipeline, manifest, out)
+    with monkeypatch.context() as patch:
+        send_at(patch, signal.SIGTERM, 18)
+        ended = in_child(lambda: command.main(argv(values)))
+    assert ended == 143
+    latest, _ = CheckpointStore(out / "checkpoints", 3).latest()
+    assert latest.step == 5  # the step of the eighteenth pass was finished
+    assert command.main([*argv(values), "--resume"]) == 0
+    assert parts(out) == parts(straight)
+
+
+def test_a_run_is_continued_only_as_it_was(
+    straight, pipeline, manifest, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    shutil.copytree(straight, out)
+    before = parts(out)
+    values = options(pipeline, manifest, out)
+    fails(capsys, values, "holds a training", "--resume")
+    fails(capsys, {**values, "resume": True, "lr": 2e-3}, "--lr was 0.001, now 0.002")
+    fails(capsys, {**values, "resume": True, "steps": 9}, "--steps was 7, now 9")
+    other = tmp_path / "clips.csv"
+    text = manifest.read_text().replace("c8.mp4", str(manifest.parent / "c8.mp4"))
+    for index in range(8):
+        text = text.replace(f"\nc{index}.mp4", f"\n{manifest.parent}/c{index}.mp4")
+    other.write_text(text.replace("0.9,0.3", "0.9,0.4"))
+    changed = {**values, "resume": True, "clips": other}
+    fails(capsys, changed, "--clips was")
+    shutil.copy(other, manifest.parent / "changed.csv")
+    assert parts(out) == before
+    with pytest.raises(TqdError, match="clips differ"):
+        original = manifest.read_text()
+        try:
+            manifest.write_text(original.replace("0.9,0.3", "0.9,0.4"))
+            train(**values, resume=True, quiet=True)
+        finally:
+            manifest.write_text(original)
+    assert parts(out) == before
+
+
+def test_resume_skips_a_damaged_checkpoint(
+    straight, pipeline, manifest, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    shutil.copytree(straight, out)
+    os.truncate(out / "checkpoints" / "step-00000007" / "parameters.safetensors", 500)
+    assert command.main([*argv(options(pipeline, manifest, out)), "--resume"]) == 0
+    printed = capsys.readouterr().out
+    assert "step-00000007: skipped, parameters.safetensors has 500 of" in printed
+    assert "resumed at step 6" in printed
+    assert parts(out) == parts(straight)
