@@ -5,8 +5,8 @@ Halves are the even and the odd clips of a run: of 48 clips each is a run of the
 24. Compared are, pair by pair, the edges of every band where both have the same number
 of bands, and otherwise the bands' difference in length (the measure of the levels that
 only one has); once on all levels and once on those that both resolve, because a band
-ends at an unresolved level. The intervals of the edges "said so" where they meet: nothing
-that one run is sure of is excluded by the other (`tqd_probe.edges`).
+ends at an unresolved level. The intervals of the edges "said so" where they meet:
+nothing that one run is sure of is excluded by the other (`tqd_probe.edges`).
 
     python analyses/stability.py --ckpt tiny --runs DIR
     python figures/stability.py
@@ -124,7 +124,9 @@ def compare(a: Curves, b: Curves) -> dict[str, Any]:
     }
 
 
-def row_of(name: str, kind: str, pairs: list[Any], runs: list[Curves]) -> dict[str, Any]:
+def row_of(
+    name: str, kind: str, pairs: list[Any], runs: list[Curves]
+) -> dict[str, Any]:
     """Summarise the comparison of pairs of runs."""
     found = [compare(a, b) for a, b in pairs]
     moved, resolved, said = (

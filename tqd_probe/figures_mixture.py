@@ -211,9 +211,7 @@ def cross_level_map(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
     return figure
 
 
-def mixture_figures(
-    schedule: BandSchedule, span: Band = (0.0, 1.0)
-) -> dict[str, Any]:
+def mixture_figures(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> dict[str, Any]:
     """Draw what a schedule has of these.
 
     Args:

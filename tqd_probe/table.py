@@ -95,9 +95,9 @@ def _mixture(mixture: Mixture, levels: list[float]) -> list[str]:
 
 def _bands(entry: Curves) -> str:
     """Write bands as intervals, each edge with its own."""
-    possible = "  ".join(f"{low:.2f} to {high:.2f}" for low, high in entry.possible or [])
     if not entry.bands:
-        return f"none (not excluded: {possible})" if possible else "none"
+        places = [f"{low:.2f} to {high:.2f}" for low, high in entry.possible or []]
+        return f"none (not excluded: {', '.join(places)})" if places else "none"
     edges = entry.edges_ci or [(None, None)] * len(entry.bands)
     return "  ".join(
         f"{_edge(low, first)} to {_edge(high, last)}"
