@@ -23,7 +23,13 @@ from synthetic_gradients import Truth, draw, paired, unpaired
 from tqdm import tqdm
 
 from tqd_probe.files import finite_or_none, write_json
-from tqd_probe.intervals import covariances, quantile, ratio_interval, symmetric
+from tqd_probe.intervals import (
+    covariances,
+    least_share,
+    quantile,
+    ratio_interval,
+    symmetric,
+)
 from tqd_probe.rng import stream
 from tqd_probe.similarity import LevelStatistics, u_statistic
 
@@ -70,7 +76,8 @@ def fieller(grams: list[np.ndarray]) -> dict[str, tuple[float, float]]:
         return {name: (np.nan, np.nan) for name in ("jackknife", "unbiased")}
     first, cross, second = (symmetric(gram) for gram in grams)
     bottom = (np.sqrt(dd / gg) * first + np.sqrt(gg / dd) * second) / 2
-    unbiased, jackknife = covariances(np.stack([cross, bottom]))
+    unbiased, least = covariances(np.stack([cross, bottom]))
+    jackknife = least / least_share(len(first))
     reach = quantile(len(first), CONFIDENCE)
     top, root = np.array(gd), np.array(np.sqrt(gg * dd))
     found = {}

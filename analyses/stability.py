@@ -1,14 +1,14 @@
 """How far do band edges move with other clips and noise? Five seeds and halves.
 
 Each seed has its own synthetic clips and noise, so the runs share only the checkpoint.
-Halves are the even and the odd clips of a run. Compared are the edges of every band,
-edge by edge where two runs have the same number of bands, and otherwise the bands'
-difference in length (the measure of the levels that only one has); once on all levels
-and once on those that both runs resolve, because a band ends at an unresolved level.
-The interval "said so" where the two runs' intervals of the cosine overlap wherever, on
-the levels that both resolve, only one has a band.
+Halves are the even and the odd clips of a run: of 48 clips each is a run of the default
+24. Compared are, pair by pair, the edges of every band where both have the same number
+of bands, and otherwise the bands' difference in length (the measure of the levels that
+only one has); once on all levels and once on those that both resolve, because a band
+ends at an unresolved level. The intervals of the edges "said so" where they meet:
+nothing that one run is sure of is excluded by the other (`tqd_probe.edges`).
 
-    python analyses/stability.py --ckpt tiny --draws 1 --runs DIR
+    python analyses/stability.py --ckpt tiny --runs DIR
     python figures/stability.py
 """
 
@@ -24,38 +24,60 @@ import numpy as np
 
 from tqd_probe.api import probe
 from tqd_probe.bands import Band, CosineCriterion, cosine_bands
+from tqd_probe.clips.degradations import parse_degradations
+from tqd_probe.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.settings import RunSettings
 from tqd_probe.similarity import LevelStatistics
+from tqd_probe.subjects import subjects
 
 RESULTS = Path(__file__).parent / "results" / "stability.json"
 CLOSE = 0.07
+CRITERION = CosineCriterion()
 GRID = np.linspace(0, 1, 2001)
 
 
 @dataclass(frozen=True)
 class Curves:
-    """One degradation in one run: what bands are cut from, per level."""
+    """One class or degradation in one run: what bands are cut from, per level."""
 
-    intervals: list[Any]
+    levels: np.ndarray
+    cosine: np.ndarray
     ratio: np.ndarray
+    ratio_ci: np.ndarray
     resolved: np.ndarray
 
-    def bands(self, levels: np.ndarray, resolved: np.ndarray) -> list[Band]:
+    def bands(self, resolved: np.ndarray | None = None) -> list[Band]:
         """Cut bands, on the given levels only."""
-        low = np.array([each[0] for each in self.intervals])
-        return cosine_bands(levels, low, self.ratio, resolved, CosineCriterion())
+        known = self.resolved if resolved is None else resolved
+        return cosine_bands(
+            self.levels, self.cosine[:, 0], self.ratio, known, CRITERION
+        )
+
+    def limits(self) -> tuple[list[Band], list[Band]]:
+        """Return where the run is sure of a band, and what it does not exclude."""
+        measured = (self.levels, self.cosine, self.ratio_ci, self.resolved, CRITERION)
+        return sure_bands(*measured), possible_bands(*measured)
+
+    def widths(self) -> list[float]:
+        """Return how wide the intervals of the edges are."""
+        found = edge_intervals(self.bands(), *self.limits())
+        return [high - low for pair in found for low, high in pair]
 
 
-def curves_of(grams: list[LevelGram], condition: int) -> Curves:
-    """Measure one degradation from Gram matrices."""
+def curves_of(
+    levels: np.ndarray, grams: list[LevelGram], conditions: list[int]
+) -> Curves:
+    """Measure one class or degradation from Gram matrices."""
     found = [LevelStatistics(gram, 0, confidence=0.95) for gram in grams]
-    compared = [each.compare([condition]) for each in found]
+    compared = [each.compare(conditions) for each in found]
     return Curves(
-        [each.cosine_ci for each in compared],
+        levels,
+        np.array([each.cosine_ci for each in compared]),
         np.array([each.norm_ratio for each in compared]),
+        np.array([each.norm_ratio_ci for each in compared]),
         np.array([each.golden().resolved for each in found]),
     )
 
@@ -71,10 +93,10 @@ def half(gram: LevelGram, first: int) -> LevelGram:
     )
 
 
-def inside(bands: list[Band], places: np.ndarray) -> np.ndarray:
-    """Say which places lie in a band."""
-    found = [(places >= low) & (places <= high) for low, high in bands]
-    return np.any([*found, np.zeros(len(places), bool)], 0)
+def inside(bands: list[Band]) -> np.ndarray:
+    """Say which places of the grid lie in a band."""
+    found = [(low <= GRID) & (high >= GRID) for low, high in bands]
+    return np.any([*found, np.zeros(len(GRID), bool)], 0)
 
 
 def movement(a: list[Band], b: list[Band]) -> tuple[float, bool]:
@@ -82,31 +104,50 @@ def movement(a: list[Band], b: list[Band]) -> tuple[float, bool]:
     if len(a) == len(b):
         gaps = [abs(x - y) for p, q in zip(a, b) for x, y in zip(p, q)]
         return max(gaps, default=0.0), True
-    return float((inside(a, GRID) != inside(b, GRID)).mean()), False
+    return float((inside(a) != inside(b)).mean()), False
 
 
-def compare(a: Curves, b: Curves, levels: np.ndarray) -> dict[str, Any]:
-    """Compare the bands of two runs, on all levels and on those both resolve.
-
-    The interval "said so" if the two intervals overlap at every level, resolved in
-    both, that lies in the part of the axis only one run has or within half a step.
-    """
-    moved, same = movement(a.bands(levels, a.resolved), b.bands(levels, b.resolved))
+def compare(a: Curves, b: Curves) -> dict[str, Any]:
+    """Compare the bands of two runs."""
+    moved, same = movement(a.bands(), b.bands())
     both = a.resolved & b.resolved
-    one, two = a.bands(levels, both), b.bands(levels, both)
-    apart = GRID[inside(one, GRID) != inside(two, GRID)]
-    step = np.diff(levels).max() / 2
-    said = all(
-        x[0] <= y[1] and y[0] <= x[1]
-        for x, y, sigma, known in zip(a.intervals, b.intervals, levels, both)
-        if known and len(apart) and abs(sigma - apart).min() <= step
-    )
-    moved_both = movement(one, two)[0]
+    limits = a.limits(), b.limits()
+    apart = [
+        inside(sure) & ~inside(possible)
+        for (sure, _), (_, possible) in (limits, limits[::-1])
+    ]
     return {
         "moved": moved,
         "same_number": same,
-        "moved_where_both_resolved": moved_both,
-        "small_or_said": moved_both <= CLOSE or said,
+        "moved_where_both_resolved": movement(a.bands(both), b.bands(both))[0],
+        "said": not np.any(apart),
+    }
+
+
+def row_of(
+    name: str, kind: str, pairs: list[Any], runs: list[Curves]
+) -> dict[str, Any]:
+    """Summarise the comparison of pairs of runs."""
+    found = [compare(a, b) for a, b in pairs]
+    moved, resolved, said = (
+        np.array([each[key] for each in found])
+        for key in ("moved", "moved_where_both_resolved", "said")
+    )
+    widths = [width for run in runs for width in run.widths()]
+    return {
+        "subject": name,
+        "compared": kind,
+        "pairs": len(found),
+        "median_movement": float(np.median(moved)),
+        "largest_movement": float(moved.max()),
+        "within_0.07": float(np.mean(moved <= CLOSE)),
+        "largest_movement_where_both_resolved": float(resolved.max()),
+        "within_0.07_where_both_resolved": float(np.mean(resolved <= CLOSE)),
+        "intervals_meet": float(np.mean(said)),
+        "within_or_said": float(np.mean((moved <= CLOSE) | said)),
+        "same_number_of_bands": float(np.mean([e["same_number"] for e in found])),
+        "median_width_of_edge_intervals": float(np.median(widths)) if widths else None,
+        "largest_width_of_edge_intervals": max(widths, default=None),
     }
 
 
@@ -117,7 +158,7 @@ def main() -> None:
     )
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--clips", type=int, default=48)
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--levels", default="10")
     parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
@@ -141,46 +182,35 @@ def main() -> None:
         store = GradientStore(folder, note["fingerprint"])
         levels = np.array(result["noise"]["levels"])
         runs.append([store.level(i).all_groups() for i in range(len(levels))])
-    names = args.degradations.split(",")
+    halved = [[[half(gram, k) for gram in grams] for k in (0, 1)] for grams in runs]
     rows: list[dict[str, Any]] = []
-    for condition, name in enumerate(names, start=1):
-        whole = [curves_of(grams, condition) for grams in runs]
+    bands: dict[str, Any] = {}
+    for name, conditions in subjects(parse_degradations(args.degradations)).items():
+        whole = [curves_of(levels, grams, conditions) for grams in runs]
         halves = [
-            [curves_of([half(gram, k) for gram in grams], condition) for k in (0, 1)]
-            for grams in runs
+            tuple(curves_of(levels, grams, conditions) for grams in pair)
+            for pair in halved
         ]
-        cut = [each.bands(levels, each.resolved) for each in whole]
-        cut_halves = [[e.bands(levels, e.resolved) for e in pair] for pair in halves]
-        for kind, pairs, bands in (
-            ("seeds", list(itertools.combinations(whole, 2)), cut),
-            ("halves", halves, cut_halves),
-        ):
-            found = [compare(a, b, levels) for a, b in pairs]
-            moved = np.array([each["moved"] for each in found])
-            resolved = np.array([each["moved_where_both_resolved"] for each in found])
-            rows.append(
-                {
-                    "degradation": name,
-                    "compared": kind,
-                    "pairs": len(found),
-                    "bands": bands,
-                    "median_movement": float(np.median(moved)),
-                    "largest_movement": float(moved.max()),
-                    "within_0.07": float(np.mean(moved <= CLOSE)),
-                    "median_movement_where_both_resolved": float(np.median(resolved)),
-                    "largest_movement_where_both_resolved": float(resolved.max()),
-                    "within_0.07_where_both_resolved": float(
-                        np.mean(resolved <= CLOSE)
-                    ),
-                    "within_or_said": float(
-                        np.mean([each["small_or_said"] for each in found])
-                    ),
-                    "same_number_of_bands": float(
-                        np.mean([each["same_number"] for each in found])
-                    ),
-                }
-            )
-            print({k: v for k, v in rows[-1].items() if k != "bands"})
+        firsts = [pair[0] for pair in halves]
+        every = [each for pair in halves for each in pair]
+        rows += [
+            row_of(name, "seeds", list(itertools.combinations(whole, 2)), whole),
+            row_of(name, "seeds, half the clips",
+                   list(itertools.combinations(firsts, 2)), firsts),
+            row_of(name, "halves", halves, every),
+        ]  # fmt: skip
+        for row in rows[-3:]:
+            print(row)
+        bands[name] = [
+            {
+                "whole": each.bands(),
+                "edges": edge_intervals(each.bands(), *each.limits()),
+                "halves": [part.bands() for part in pair],
+                "resolved": each.resolved.tolist(),
+                "halves_resolved": [part.resolved.tolist() for part in pair],
+            }
+            for each, pair in zip(whole, halves)
+        ]
     write_json(
         args.out,
         {
@@ -188,7 +218,9 @@ def main() -> None:
             f" {args.seeds} --clips {args.clips} --draws {args.draws} --levels"
             f" {args.levels} --degradations {args.degradations} --runs RUNS",
             "levels": levels.tolist(),
+            "clips": args.clips,
             "rows": rows,
+            "bands": bands,
         },
     )
     print(args.out)

@@ -54,10 +54,10 @@ def third(store: GradientStore, levels: list[int], condition: int) -> dict:
         kernels.append(gd / bottom - cosine / 2 * (gg / golden + dd / own))
     if not levels:
         return {"cosine": None, "ci": [None, None]}
-    unbiased, jackknife = covariances(np.mean(kernels, axis=0)[None])
+    unbiased, least = covariances(np.mean(kernels, axis=0)[None])
     mean = np.array(np.mean(cosines))
     reach = quantile(len(kernels[0]), 0.95)
-    low, high = mean_interval(mean, unbiased[0, 0], jackknife[0, 0], reach)
+    low, high = mean_interval(mean, unbiased[0, 0], least[0, 0], reach)
     return {"cosine": float(mean), "ci": [float(low), float(high)]}
 
 

@@ -15,6 +15,10 @@ result = json.loads(
     (HERE.parent / "analyses" / "results" / "maturity.json").read_text()
 )
 rows, levels = result["rows"], result["levels"]
+moved = {
+    (each["from"], each["to"], each["level"], each["degradation"]): each["moved"]
+    for each in result["changes"]
+}
 steps = [row["step"] for row in rows]
 names = list(rows[0]["cosine"])
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
@@ -34,11 +38,17 @@ for index, (level, colour) in enumerate(
         ]
         if known:
             step, cosine, low, high = np.array(known).T
+            places = step + 40 * (index - len(levels) / 2)
             axes.errorbar(
-                step + 50 * (index - len(levels) / 2), cosine,
-                np.maximum([cosine - low, high - cosine], 0), color=colour,
-                fmt="o-", markersize=4, elinewidth=1.2,
+                places, cosine, np.maximum([cosine - low, high - cosine], 0),
+                color=colour, fmt="o", markersize=4, elinewidth=1, alpha=0.8,
             )  # fmt: skip
+            for at in range(len(step) - 1):
+                sure = moved.get((step[at], step[at + 1], index, name), False)
+                axes.plot(
+                    places[at : at + 2], cosine[at : at + 2], color=colour,
+                    linestyle="-" if sure else ":", linewidth=2.2 if sure else 1,
+                )  # fmt: skip
 panels[0].set_yscale("log")
 panels[0].set_title("signal-to-noise of one golden clip", fontsize=10)
 figure.legend(
@@ -50,5 +60,10 @@ for axes, name in zip(panels[1:], names):
     axes.set_ylim(-0.3, 1.15)
 for axes in panels:
     axes.set_xlabel("training step")
+figure.suptitle(
+    "As tiny is trained; solid: the change between two checkpoints, on the same clips"
+    " and noise, is larger than its 95 % interval",
+    fontsize=10,
+)
 sns.despine(figure)
 figure.savefig(HERE / "maturity.png", dpi=150)

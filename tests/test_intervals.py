@@ -5,6 +5,7 @@ import pytest
 
 from tqd_probe.intervals import (
     covariances,
+    least_share,
     mean_interval,
     quantile,
     ratio_interval,
@@ -30,7 +31,8 @@ def test_jackknife_equals_leaving_clips_out():
     for clip in range(7):
         kept = [i for i in range(7) if i != clip]
         left.append(kernel[0][np.ix_(kept, kept)].sum() / 30)
-    _, jackknife = covariances(kernel)
+    _, least = covariances(kernel)
+    jackknife = least / least_share(7)
     expected = 6 / 7 * ((left - np.mean(left)) ** 2).sum()
     assert jackknife[0, 0] == pytest.approx(expected)
 
@@ -40,7 +42,8 @@ def test_variance_is_unbiased_and_the_jackknife_doubles_pure_noise():
     gradients = rng.normal(size=(4000, 8, 40))
     kernels = symmetric(gradients @ np.swapaxes(gradients, 1, 2))
     values = kernels.sum((1, 2)) / 56
-    unbiased, jackknife = covariances(kernels[:, None])
+    unbiased, least = covariances(kernels[:, None])
+    jackknife = least / least_share(8)
     assert unbiased.mean() == pytest.approx(values.var(), rel=0.06)
     assert jackknife.mean() == pytest.approx(2 * values.var(), rel=0.25)
 
@@ -50,7 +53,8 @@ def test_variance_is_unbiased_with_signal_too():
     gradients = rng.normal(size=(4000, 8, 10)) + 2
     kernels = symmetric(gradients @ np.swapaxes(gradients, 1, 2))
     values = kernels.sum((1, 2)) / 56
-    unbiased, jackknife = covariances(kernels[:, None])
+    unbiased, least = covariances(kernels[:, None])
+    jackknife = least / least_share(8)
     assert unbiased.mean() == pytest.approx(values.var(), rel=0.06)
     assert jackknife.mean() == pytest.approx(values.var(), rel=0.1)
 
@@ -87,9 +91,12 @@ def test_fieller_interval_is_undefined_when_the_denominator_may_be_zero():
 
 def test_an_unlucky_variance_cannot_close_an_interval():
     low, high = mean_interval(np.array(1.0), np.array(-0.2), np.array(1.0), 2.0)
-    assert (float(low), float(high)) == pytest.approx(
-        (1 - 2 * 0.8**0.5, 1 + 2 * 0.8**0.5)
-    )
+    assert (float(low), float(high)) == pytest.approx((1 - 2, 1 + 2))
+
+
+def test_the_least_share_of_the_jackknife_grows_with_clips():
+    assert least_share(16) == pytest.approx(0.75)
+    assert least_share(100) == pytest.approx(0.9)
 
 
 def test_quantile_is_students():

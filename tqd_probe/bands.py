@@ -62,6 +62,29 @@ def cosine_bands(
     margins = np.stack([cosine_low - criterion.cos_min, ratio - low, high - ratio])
     known = resolved & np.isfinite(margins).all(0)
     inside = known & (np.where(known, margins, -1.0) >= 0).all(0)
+    return cut_bands(levels, margins, known, inside, span)
+
+
+def cut_bands(
+    levels: np.ndarray,
+    margins: np.ndarray,
+    known: np.ndarray,
+    inside: np.ndarray,
+    span: Band = (0.0, 1.0),
+) -> list[Band]:
+    """Join neighbouring levels that are inside into intervals.
+
+    Args:
+        levels: Noise levels, rising ``[L]``.
+        margins: By how much each condition holds ``[conditions, L]``.
+        known: Whether the margins mean anything ``[L]``. Of two neighbours, one inside
+            and one not, an unknown one takes the whole way between them to its side.
+        inside: Which levels are inside ``[L]``.
+        span: Ends of the noise axis.
+
+    Returns:
+        Disjoint intervals, rising.
+    """
     bands: list[Band] = []
     index, last = 0, len(levels) - 1
     while index <= last:
@@ -85,6 +108,8 @@ def _edge(
     beyond = at + step
     if not known[beyond]:
         return float(levels[at])
+    if not known[at]:
+        return float(levels[beyond])
     here, there = margins[:, at], margins[:, beyond]
     falling = there < 0
     share = np.min(here[falling] / (here[falling] - there[falling]))

@@ -114,6 +114,9 @@ def carry_over(
     for where in ("classes", "degradations_detail"):
         for entry in value[where].values():
             entry["bands"] = [carried(band) for band in entry["bands"]]
+            for key in ("edges_ci", "possible"):
+                if entry[key] is not None:
+                    entry[key] = [carried(band) for band in entry[key]]
     value["noise"]["levels"] = carried(schedule.noise.levels)
     value["model"] |= {
         "family": model.family,

@@ -53,7 +53,7 @@ def draw_all(
         "similarity_curves": similarity_curves(result, schedule),
         "norm_ratio_heatmap": norm_ratio_heatmap(result),
         "module_heatmap": module_heatmap(result),
-        **mixture_figures(schedule),
+        **mixture_figures(schedule, levels_of(result).span),
     }
     paths = []
     for name, figure in figures.items():
@@ -115,6 +115,12 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
                     fill=False, edgecolor="#D55E00", linewidth=2.4, zorder=5,
                 )
             )  # fmt: skip
+        for low, high in (edge for pair in entry.edges_ci or [] for edge in pair):
+            if high > low:
+                axes.plot(
+                    [low, high], [row + 0.84] * 2, color="#D55E00", linewidth=1.6,
+                    zorder=5, marker="|", markersize=7,
+                )  # fmt: skip
     hatch_unresolved(axes, result, len(names))
     hatch_unresolved(ceiling_axes, result, 1)
     first_class = sum(1 for key in keys if result["subjects"][key]["kind"] != "class")
@@ -123,8 +129,10 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     figure.colorbar(mesh, ax=[ceiling_axes, axes], label=COSINE)
     criterion = schedule.criterion
     low, high = criterion.norm_range
-    fitted = "; of classes: fitted to the mixture's weights" * (
-        criterion.name == "mixture"
+    fitted = (
+        "; of classes: fitted to the mixture's weights"
+        if criterion.name == "mixture"
+        else "; bars: intervals of their edges"
     )
     source = schedule.model.source.replace("$", r"\$")  # a lone $ starts mathematics
     clips, draws = schedule.golden.clips, schedule.golden.draws

@@ -9,6 +9,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from tqd_probe.bands import Band, cell_edges
 from tqd_probe.schedule import BandSchedule
 
 NAMES = {
@@ -31,11 +32,12 @@ COLOURS = {
 }
 
 
-def weights_figure(schedule: BandSchedule) -> Figure:
+def weights_figure(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
     """Draw the mixture weights over sigma, stacked; errors and level density below.
 
     Args:
         schedule: A schedule with a mixture.
+        span: Range of the network; an expert has its own.
 
     Returns:
         The figure.
@@ -56,8 +58,8 @@ def weights_figure(schedule: BandSchedule) -> Figure:
         sharex=True,
         layout="constrained",
     )
-    # The outermost levels stand for the axis up to its ends.
-    places = np.concatenate([[0.0], levels, [1.0]])
+    # The outermost levels stand for the range up to its ends.
+    places = np.concatenate([[span[0]], levels, [span[1]]])
     padded = np.concatenate([weights[:1], weights, weights[-1:]])
     colours = [COLOURS[name] for name in mixture.classes]
     labels = [NAMES[name] for name in mixture.classes]
@@ -79,7 +81,7 @@ def weights_figure(schedule: BandSchedule) -> Figure:
     middle.set_ylim(-0.02, 1.02)
     middle.set_ylabel(f"weight, {schedule.criterion.confidence:.0%} interval")
     density = np.array(mixture.level_density or [np.nan] * len(levels))
-    edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    edges = cell_edges(levels, span)
     bottom.stairs(density / np.diff(edges), edges, color="0.3", fill=True, alpha=0.5)
     bottom.set_ylim(0, None)
     bottom.set_ylabel("density of σ")
@@ -150,11 +152,12 @@ def risk_figure(schedule: BandSchedule) -> Figure:
     return figure
 
 
-def cross_level_map(schedule: BandSchedule) -> Figure:
+def cross_level_map(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
     """Draw the cosine of golden at one level with each class at another.
 
     Args:
         schedule: A schedule with cross-level cosines.
+        span: Range of the network; an expert has its own.
 
     Returns:
         The figure: one map per class, golden first.
@@ -165,7 +168,7 @@ def cross_level_map(schedule: BandSchedule) -> Figure:
     if not schedule.cross_level:
         raise ValueError("the schedule has no cross-level cosines")
     levels = np.array(schedule.noise.levels)
-    edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    edges = cell_edges(levels, span)
     names = list(schedule.cross_level)
     figure, panels = plt.subplots(
         1,
@@ -208,20 +211,21 @@ def cross_level_map(schedule: BandSchedule) -> Figure:
     return figure
 
 
-def mixture_figures(schedule: BandSchedule) -> dict[str, Any]:
+def mixture_figures(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> dict[str, Any]:
     """Draw what a schedule has of these.
 
     Args:
         schedule: The schedule.
+        span: Range of the network; an expert has its own.
 
     Returns:
         Figures by file name.
     """
     figures = {}
     if schedule.cross_level and len(schedule.noise.levels) > 1:
-        figures["cross_level_map"] = cross_level_map(schedule)
+        figures["cross_level_map"] = cross_level_map(schedule, span)
     if schedule.mixture is not None:
-        figures["mixture_weights"] = weights_figure(schedule)
+        figures["mixture_weights"] = weights_figure(schedule, span)
     if schedule.mixture is not None and schedule.mixture.risk is not None:
         figures["mixture_risk"] = risk_figure(schedule)
     return figures

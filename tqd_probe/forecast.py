@@ -6,17 +6,21 @@ variance of a clip's mean product and z2 that of a single product. Both are esti
 from a pilot. The error of a sketch stays as it is, however many clips there are. More
 draws shrink only the noise of draws: z1 is linear in the variance of a clip's gradient,
 z2 quadratic.
+
+A pilot is small, and so its forecast strays; the runs it forecasts stray about their
+own median as well. Leaving out the pilot's clips one by one tells how much (a jackknife
+of the logarithm of the width); `analyses/plan_synthetic.py` counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tqd_probe.intervals import (
-    LEAST_SHARE,
     covariances,
+    least_share,
     mean_interval,
     quantile,
     ratio_interval,
@@ -24,7 +28,7 @@ from tqd_probe.intervals import (
     symmetric,
 )
 from tqd_probe.mixture import positive_part
-from tqd_probe.similarity import LEAST_CLIPS, LevelStatistics
+from tqd_probe.similarity import LEAST_CLIPS, LevelStatistics, split_variance
 
 MOST_CLIPS = 1_000_000
 
@@ -44,6 +48,7 @@ class Forecast:
         draws: Draws per clip in the pilot.
         splits: Top, bottom and signal by each part of the sketch alone ``[S, 3]``; None
             for exact gradients.
+        left_out: What the pilot would have said without each of its clips.
     """
 
     top: float
@@ -55,6 +60,7 @@ class Forecast:
     variance_draws: float
     draws: int
     splits: np.ndarray | None = None
+    left_out: tuple[Forecast, ...] = ()
 
     def covariance(self, clips: int, draws: int) -> tuple[np.ndarray, np.ndarray]:
         """Predict the covariances that a run would find.
@@ -64,7 +70,8 @@ class Forecast:
             draws: Draws per clip.
 
         Returns:
-            Unbiased and jackknife covariances of top, bottom and signal ``[3, 3]``.
+            Unbiased covariances of top, bottom and signal ``[3, 3]``, and the least to
+            be believed.
         """
         between = max(self.variance_clips, 0.0)
         pilot = between + self.variance_draws / self.draws
@@ -72,7 +79,8 @@ class Forecast:
         one, two = self.mean_part * share, self.pair_part * share**2
         rest, pairs = two - 2 * one, clips * (clips - 1)
         unbiased = (4 * (clips - 2) * one + 2 * two) / pairs
-        return unbiased, 4 * one / clips + 4 * rest / pairs
+        jackknife = 4 * one / clips + 4 * rest / pairs
+        return unbiased, least_share(clips) * jackknife
 
     def with_sketch(
         self, clips: int, draws: int, confidence: float
@@ -85,14 +93,14 @@ class Forecast:
             confidence: Of the interval.
 
         Returns:
-            Unbiased and jackknife covariances ``[3, 3]``, and the interval's reach.
+            Unbiased and least covariances ``[3, 3]``, and the interval's reach.
         """
-        unbiased, jackknife = self.covariance(clips, draws)
+        unbiased, least = self.covariance(clips, draws)
         reach = quantile(clips, confidence)
         if self.splits is not None:
             more = sketch_covariance(self.splits, reach, confidence)
-            unbiased, jackknife = unbiased + more, jackknife + more / LEAST_SHARE
-        return unbiased, jackknife, reach
+            unbiased, least = unbiased + more, least + more
+        return unbiased, least, reach
 
     def width(self, clips: int, draws: int, confidence: float) -> float:
         """Predict the width of the cosine's interval.
@@ -107,15 +115,38 @@ class Forecast:
         """
         if not np.isfinite(self.bottom):
             return float("nan")
-        unbiased, jackknife, reach = self.with_sketch(clips, draws, confidence)
+        unbiased, least, reach = self.with_sketch(clips, draws, confidence)
         low, high = ratio_interval(
             np.array(self.top),
             np.array(self.bottom),
             unbiased[:2, :2],
-            jackknife[:2, :2],
+            least[:2, :2],
             reach,
         )
         return float(high - low)
+
+    def strays(self, clips: int, draws: int, confidence: float) -> tuple[float, float]:
+        """Predict between which widths a single run would come out.
+
+        Args:
+            clips: Clips of the run.
+            draws: Draws per clip.
+            confidence: Of the interval, and of this range.
+
+        Returns:
+            Least and largest width: the forecast, give or take the pilot's chance and
+            the run's, which has the same variance times pilot clips over clips; NaN
+            where the forecast hangs on a single clip of the pilot.
+        """
+        width = self.width(clips, draws, confidence)
+        others = [each.width(clips, draws, confidence) for each in self.left_out]
+        count = len(others)
+        if count < 2:
+            return float("nan"), float("nan")
+        logs = np.log(others)
+        variance = (count - 1) / count * ((logs - logs.mean()) ** 2).sum()
+        reach = quantile(count, confidence) * np.sqrt(variance * (1 + count / clips))
+        return float(width * np.exp(-reach)), float(width * np.exp(reach))
 
     def resolves(self, clips: int, draws: int, confidence: float) -> bool:
         """Predict whether golden gradients would be resolved.
@@ -128,11 +159,11 @@ class Forecast:
         Returns:
             True if the signal's interval would lie above 0.
         """
-        unbiased, jackknife, reach = self.with_sketch(clips, draws, confidence)
+        unbiased, least, reach = self.with_sketch(clips, draws, confidence)
         low, _ = mean_interval(
             np.array(self.signal),
             unbiased[2, 2],
-            jackknife[2, 2],
+            least[2, 2],
             reach,
         )
         return bool(low > 0) and clips >= LEAST_CLIPS
@@ -175,12 +206,25 @@ def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
     Returns:
         The forecast.
     """
-    gg, gd, dd = (symmetric(gram) for gram in statistics.class_grams(conditions))
+    grams = [symmetric(gram) for gram in statistics.class_grams(conditions)]
+    splits, draws = statistics.class_splits(conditions), statistics.draws[0]
+    clips = range(len(grams[0]))
+    kept = [[i for i in clips if i != j] for j in clips] if len(grams[0]) > 4 else []
+    left_out = tuple(
+        _learn([gram[np.ix_(rows, rows)] for gram in grams], draws[rows], splits)
+        for rows in kept
+    )
+    return replace(_learn(grams, draws, splits), left_out=left_out)
+
+
+def _learn(
+    kernels: list[np.ndarray], draws: np.ndarray, splits: np.ndarray | None
+) -> Forecast:
+    """Learn from symmetric kernels gg, gd, dd and the products of draws."""
+    gg, gd, dd = kernels
     count = len(gg)
     pairs = count * (count - 1)
     signal, top, own = (float(kernel.sum() / pairs) for kernel in (gg, gd, dd))
-    golden = statistics.golden()
-    splits = statistics.class_splits(conditions)
     if signal <= 0 or own <= 0:
         bottom, lower, splits = float("nan"), np.zeros_like(gg), None
     else:
@@ -190,10 +234,10 @@ def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
         if splits is not None:  # U_gg, U_gd, U_dd to top, bottom, signal
             change = np.array([[0, 1, 0], [first, 0, second], [1, 0, 0]])
             splits = splits @ change.T
-    kernels = np.stack([gd, lower, gg])
-    unbiased, _ = covariances(kernels)
-    means = kernels.sum((-1, -2)) / pairs
-    flat = kernels.reshape(3, -1)
+    found = np.stack([gd, lower, gg])
+    unbiased, _ = covariances(found)
+    means = found.sum((-1, -2)) / pairs
+    flat = found.reshape(3, -1)
     # Products of means, less their own covariance, estimate products of truths.
     two = flat @ flat.T / pairs - (np.outer(means, means) - unbiased)
     one = (unbiased * pairs - 2 * two) / (4 * (count - 2))
@@ -201,7 +245,7 @@ def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
     pair_part, _ = positive_part(two)
     return Forecast(
         *(top, bottom, signal, mean_part, pair_part),
-        *(golden.variance_clips, golden.variance_draws),
-        statistics.draws.shape[-1],
+        *split_variance(draws, signal),
+        draws.shape[-1],
         splits,
     )

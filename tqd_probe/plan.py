@@ -122,28 +122,38 @@ def plan(settings: RunSettings) -> str:
         f"clips for cosine intervals of width {settings.plan_width:g} of every class"
         f" and degradation (minutes for all {count} levels), by draws per clip",
         "sigma   resolved  noise of draws  "
-        + "".join(f"{f'{r} draws':>18}" for r in DRAWS),
+        + "".join(f"{f'{r} draws':>18}" for r in DRAWS)
+        + f"{'widths':>18}",
     ]
     for sigma, golden, some in zip(pilot.sigmas, pilot.golden, pilot.forecasts):
-        cells = ""
+        cells, widths = "", "undefined"
         for draws in DRAWS:
             wanted = [
-                each.clips_for(settings.plan_width, draws, confidence)
+                (each.clips_for(settings.plan_width, draws, confidence), each)
                 for each in some.values()
             ]
-            if None in wanted:
+            if None in (number for number, _ in wanted):
                 cells += f"{'undefined':>18}"
                 continue
-            clips = max(number for number in wanted if number is not None)
+            clips, hardest = max(
+                ((number or 0, each) for number, each in wanted), key=lambda x: x[0]
+            )
+            if draws == PILOT_DRAWS:
+                low, high = hardest.strays(clips, draws, confidence)
+                if np.isfinite([low, high]).all():
+                    widths = f"{low:.2g} to {high:.2g}"
             passes = clips * draws * pilot.versions * count
             minutes = passes * pilot.seconds / 60
             cells += f"{f'{clips} ({minutes:.1f} min)':>18}"
         between, within = max(golden.variance_clips, 0.0), golden.variance_draws
         share = within / (between + within) if between + within > 0 else float("nan")
         known = "yes" if golden.resolved else "no"
-        lines.append(f"{sigma:<8.3g}{known:<10}{share:>14.0%}  {cells}")
+        lines.append(f"{sigma:<8.3g}{known:<10}{share:>14.0%}  {cells}{widths:>18}")
     lines.append(
         "noise of draws: share of the variance of single gradients that more draws of"
-        " the same clips shrink; undefined: the pilot cannot tell, plan with more clips"
+        " the same clips shrink; undefined: the pilot cannot tell, plan with more"
+        " clips\nwidths: where single runs with"
+        f" {PILOT_DRAWS} draws and that many clips come out, {confidence:.0%} of them,"
+        " for the class or degradation that needs most clips"
     )
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from tqd_probe.bands import (
 )
 from tqd_probe.clips.degradations import CONTROL
 from tqd_probe.cost import predicted
+from tqd_probe.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.moments import cross_cosines, joint_moments, level_moments
 from tqd_probe.noise import logsnr
@@ -247,6 +248,18 @@ def lower_bounds(intervals: list[Any]) -> np.ndarray:
     return numbers([None if pair is None else pair[0] for pair in intervals])
 
 
+def pairs(intervals: list[Any]) -> np.ndarray:
+    """Bring intervals of a result back to floats.
+
+    Args:
+        intervals: Pairs or None per level.
+
+    Returns:
+        float64 ``[L, 2]``, NaN for None.
+    """
+    return np.array([(np.nan, np.nan) if p is None else p for p in intervals], float)
+
+
 def derive_schedule(result: dict[str, Any]) -> BandSchedule:
     """Derive the band schedule from the curves, by the result's criterion.
 
@@ -272,13 +285,22 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
             resolved,
             criterion,
         )
-        bands = clip_bands(bands, *result["noise"].get("range", (0.0, 1.0)))
+        span = result["noise"].get("range", (0.0, 1.0))
+        bands = clip_bands(bands, *span)
+        measured = (
+            *(levels, pairs(curves["cosine_ci"]), pairs(curves["norm_ratio_ci"])),
+            *(resolved, criterion),
+        )
+        possible = clip_bands(possible_bands(*measured), *span)
+        sure = clip_bands(sure_bands(*measured), *span)
         entries[curves["kind"]][name] = {
             "degradations": curves["degradations"],
             "clips": curves.get("clips", clips),
             "paired": curves.get("paired", True),
             **{key: curves[key] for key in CURVES if key in curves},
             "bands": bands,
+            "edges_ci": edge_intervals(bands, sure, possible),
+            "possible": possible,
             "beta": fit_beta(bands),
             "logit_offset": fit_logit_offset(bands),
         }
@@ -287,6 +309,7 @@ def derive_schedule(result: dict[str, Any]) -> BandSchedule:
         for name, entry in entries["class"].items():
             fits = mixture["fits"][name]
             entry["bands"] = fits["bands"]["intervals"] if fits else []
+            del entry["edges_ci"], entry["possible"]  # of other bands than these
             entry["beta"] = fits["beta"] if fits else None
             entry["logit_offset"] = fits["logit_offset"] if fits else None
     return BandSchedule.model_validate(

@@ -29,7 +29,7 @@ Level = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Interval = tuple[Number, Number]
 Band = tuple[Level, Level]
-
+SLACK = 1e-9  # edges that were rounded on their way
 
 CLASSES = ("visual_degraded", "motion_degraded", "both_degraded")
 
@@ -126,6 +126,13 @@ class Curves(Strict):
         default=None, description="Its intervals."
     )
     bands: list[Band] = Field(description="Intervals of sigma, disjoint and rising.")
+    edges_ci: list[tuple[Band, Band]] | None = Field(
+        default=None, description="Intervals of the lower and upper edge of each band."
+    )
+    possible: list[Band] | None = Field(
+        default=None,
+        description="Intervals of sigma that the cosine's intervals do not exclude.",
+    )
     beta: BetaFit | None = Field(description="Fit; null without bands.")
     logit_offset: OffsetFit | None = Field(description="Fit; null without bands.")
 
@@ -138,15 +145,38 @@ class Curves(Strict):
             raise ValueError("each interval must go from its lower to its upper bound")
         return pairs
 
-    @field_validator("bands")
+    @field_validator("bands", "possible")
     @classmethod
-    def _disjoint(cls, bands: list[Band]) -> list[Band]:
-        edges = [edge for band in bands for edge in band]
-        if any(b <= a for a, b in bands):
+    def _disjoint(cls, bands: list[Band] | None) -> list[Band] | None:
+        edges = [edge for band in bands or [] for edge in band]
+        if any(b <= a for a, b in bands or []):
             raise ValueError("each band must rise from its lower to its upper end")
         if any(b < a for a, b in pairwise(edges)):
             raise ValueError("bands must be sorted and must not overlap")
         return bands
+
+    @model_validator(mode="after")
+    def _edges_fit(self) -> Curves:
+        for low, high in self.bands if self.possible is not None else []:
+            if not any(
+                a - SLACK <= low and high <= b + SLACK for a, b in self.possible or []
+            ):
+                raise ValueError(f"possible: excludes the band {low:g} to {high:g}")
+        if self.edges_ci is None:
+            return self
+        if len(self.edges_ci) != len(self.bands):
+            raise ValueError(
+                f"edges_ci: {len(self.edges_ci)} pairs of intervals for"
+                f" {len(self.bands)} bands"
+            )
+        for number, (band, pair) in enumerate(zip(self.bands, self.edges_ci)):
+            for side, (edge, (low, high)) in enumerate(zip(band, pair)):
+                if not low - SLACK <= edge <= high + SLACK:
+                    raise ValueError(
+                        f"edges_ci.{number}.{side}: [{low:g}, {high:g}] does not hold"
+                        f" the edge {edge:g}"
+                    )
+        return self
 
 
 class BandSchedule(Strict):

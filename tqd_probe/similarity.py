@@ -21,7 +21,6 @@ from scipy.stats import norm
 
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.intervals import (
-    LEAST_SHARE,
     Interval,
     covariances,
     mean_interval,
@@ -240,13 +239,13 @@ class LevelStatistics:
         """
         gram = self._golden
         signal = u_statistic(gram)
-        unbiased, jackknife = (x[0, 0] for x in covariances(symmetric(gram)[None]))
+        unbiased, least = (x[0, 0] for x in covariances(symmetric(gram)[None]))
         reach = quantile(self.clips, self.confidence)
         if self.splits is not None:
             splits = self.splits[:, 0, :1]
             more = sketch_covariance(splits, reach, self.confidence)[0, 0]
-            unbiased, jackknife = unbiased + more, jackknife + more / LEAST_SHARE
-        bounds = _floats(mean_interval(np.array(signal), unbiased, jackknife, reach))
+            unbiased, least = unbiased + more, least + more
+        bounds = _floats(mean_interval(np.array(signal), unbiased, least, reach))
         variance = float(np.trace(gram)) / self.clips - signal
         between, within = split_variance(self.draws[0], signal)
         resolved = self.clips >= LEAST_CLIPS and bounds[0] > 0
@@ -274,11 +273,11 @@ def _similarity(
 ) -> Similarity:
     """Put the comparison together from U_gg, U_gd, U_dd and their covariances."""
     gg, gd, dd = estimates
-    unbiased, jackknife = errors
+    unbiased, least = errors
     error = 0.0
     if splits is not None:
         more = sketch_covariance(splits, reach, confidence)
-        unbiased, jackknife = unbiased + more, jackknife + more / LEAST_SHARE
+        unbiased, least = unbiased + more, least + more
         error = _cosine_error(splits)
     nothing = (float("nan"), float("nan"))
     cosine, ratio = float("nan"), float("nan")
@@ -290,16 +289,16 @@ def _similarity(
         cosine, ratio = float(gd / bottom), float(np.sqrt(dd / gg))
         cosine_ci = _floats(
             ratio_interval(
-                gd, bottom, move @ unbiased @ move.T, move @ jackknife @ move.T, reach
+                gd, bottom, move @ unbiased @ move.T, move @ least @ move.T, reach
             )
         )
         swap = np.ix_([2, 0], [2, 0])
-        squares = ratio_interval(dd, gg, unbiased[swap], jackknife[swap], reach)
+        squares = ratio_interval(dd, gg, unbiased[swap], least[swap], reach)
         ratio_ci = _floats(tuple(np.sqrt(np.maximum(x, 0)) for x in squares))
     gap = np.array([1.0, -2.0, 1.0])
     distance = float(gap @ estimates)
     around = mean_interval(
-        np.array(distance), gap @ unbiased @ gap, gap @ jackknife @ gap, reach
+        np.array(distance), gap @ unbiased @ gap, gap @ least @ gap, reach
     )
     return Similarity(
         cosine=cosine,

@@ -19,7 +19,7 @@ def summary(result: dict[str, Any], schedule: BandSchedule) -> str:
     Returns:
         Lines of text.
     """
-    rows = [("", "bands of sigma", "cosine, lowest to highest sigma")]
+    rows = [("", "bands of sigma, edges", "cosine, lowest to highest sigma")]
     for entries in (schedule.classes, schedule.degradations_detail):
         rows += [(name, _bands(entry), _ends(entry)) for name, entry in entries.items()]
     first = max(len(row[0]) for row in rows)
@@ -94,10 +94,22 @@ def _mixture(mixture: Mixture, levels: list[float]) -> list[str]:
 
 
 def _bands(entry: Curves) -> str:
-    """Write bands as intervals."""
+    """Write bands as intervals, each edge with its own."""
     if not entry.bands:
-        return "none"
-    return "  ".join(f"{low:.3f} to {high:.3f}" for low, high in entry.bands)
+        places = [f"{low:.2f} to {high:.2f}" for low, high in entry.possible or []]
+        return f"none (not excluded: {', '.join(places)})" if places else "none"
+    edges = entry.edges_ci or [(None, None)] * len(entry.bands)
+    return "  ".join(
+        f"{_edge(low, first)} to {_edge(high, last)}"
+        for (low, high), (first, last) in zip(entry.bands, edges)
+    )
+
+
+def _edge(edge: float, interval: tuple[float, float] | None) -> str:
+    """Write an edge with its interval, unless that is the edge alone."""
+    if interval is None or interval[1] - interval[0] < 5e-4:
+        return f"{edge:.3f}"
+    return f"{edge:.3f} [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _ends(entry: Curves) -> str:
