@@ -260,3 +260,5 @@ def test_rows_follow_a_layer_s_share_of_the_gradient():
     energy = {"blocks.0.a": 0.001, "blocks.1.a": 0.0079, "out": 0.9911}
     sketch = Sketch(layout, 4096, energy)
     assert [sketch.rows(name) for name in shapes] == [16, 80, 0]  # 0: formed, counted
+    large = Sketch(layout_of(out=(3000, 2000)), 4096, {"out": 1.0})
+    assert large.rows("out") == 592  # what half the cost of forming it buys

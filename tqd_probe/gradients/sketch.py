@@ -40,6 +40,8 @@ SEED = 0
 SPLITS = 16
 ROWS = 16  # rows come in multiples of this, so that all parts have as many
 ROW_VARIANCE = 1e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
+FORMED = 1 << 22  # entries: larger layers are never formed for the sketch
+MOST_ROWS = 1024
 OUTSIDE = 8  # times as much gradient is taken to be in a layer outside the blocks
 EQUAL = 0.25  # of the numbers are divided equally, whatever the groups' energies
 DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
@@ -128,7 +130,11 @@ class Sketch:
             share = (1 if inside else OUTSIDE) / layers
         # Least rows for a variance of sum_l share_l^2 / rows_l: rows_l ~ share_l.
         rows = ROWS * max(1, math.ceil(share / ROW_VARIANCE / ROWS - 1e-9))
-        return rows if 2 * rows * (out + into) <= out * into else 0
+        if 2 * rows * (out + into) <= out * into:
+            return rows
+        if out * into <= FORMED:
+            return 0
+        return min(MOST_ROWS, out * into // (2 * (out + into)) // ROWS * ROWS)
 
     def group_of(self, name: str) -> int:
         """Return the place of a parameter's module group.
