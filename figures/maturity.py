@@ -61,8 +61,8 @@ for axes, name in zip(panels[1:], names):
 for axes in panels:
     axes.set_xlabel("training step")
 figure.suptitle(
-    "As tiny is trained; solid: the 95 % interval of the change between two checkpoints,"
-    " on the same clips and noise, excludes 0",
+    "As tiny is trained; solid: the 95 % interval of the change between two"
+    " checkpoints, on the same clips and noise, excludes 0",
     fontsize=10,
 )
 sns.despine(figure)
