@@ -2,8 +2,8 @@
 
 Five seeds of `stability.py` (48 clips x 2 draws) are the pilots in turn: the first 32
 clips of each forecast, as `--plan` does, the width of every cosine's interval for 24
-and 48 clips x 2 draws and 48 x 1. What they are held against comes from the *other*
-seeds alone: the halves of their clips, all of them, and runs with one draw. Like is
+and 48 clips x 2 draws (and, with `--one-draw`, 48 x 1). What they are held against
+comes from the *other* seeds alone: the halves of their clips, and all of them. Like is
 compared with like: a forecast with the median width of those runs, and the range of
 widths that goes with it with every single one. Only levels resolved in pilot and run
 count.
@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--clips", type=int, default=48)
     parser.add_argument("--pilot", type=int, default=PILOT_CLIPS, help="clips of it")
+    parser.add_argument("--one-draw", action="store_true", help="also runs with one")
     parser.add_argument("--levels", default="0.15,0.45,0.75", help="of one-draw runs")
     parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -160,10 +161,10 @@ def main() -> None:
     two = [grams_of(settings(seed, 2, "10", "seed")) for seed in range(args.seeds)]
     one = [
         grams_of(settings(seed, 1, args.levels, "one-draw"))
-        for seed in range(args.seeds)
+        for seed in range(args.seeds if args.one_draw else 0)
     ]
     levels = two[0][0]
-    once = {round(sigma, 6): index for index, sigma in enumerate(one[0][0])}
+    once = {round(s, 6): index for index, s in enumerate(one[0][0] if one else [])}
     names = subjects(parse_degradations(args.degradations))
     rows: list[dict[str, Any]] = []
     for index, sigma in enumerate(levels):
@@ -207,8 +208,9 @@ def main() -> None:
         args.out,
         {
             "command": f"python analyses/plan_check.py --ckpt {args.ckpt} --runs RUNS"
-            f" --seeds {args.seeds} --clips {args.clips} --pilot {args.pilot} --levels"
-            f" {args.levels} --degradations {args.degradations}",
+            f" --seeds {args.seeds} --clips {args.clips} --pilot {args.pilot}"
+            f"{f' --one-draw --levels {args.levels}' if args.one_draw else ''}"
+            f" --degradations {args.degradations}",
             "summary": found,
             "rows": rows,
         },

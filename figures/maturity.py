@@ -57,12 +57,12 @@ figure.legend(
 )  # fmt: skip
 for axes, name in zip(panels[1:], names):
     axes.set_title(f"cosine of {name}", fontsize=10)
-    axes.set_ylim(-0.3, 1.15)
+    axes.set_ylim(-0.8, 1.15)
 for axes in panels:
     axes.set_xlabel("training step")
 figure.suptitle(
-    "As tiny is trained; solid: the change between two checkpoints, on the same clips"
-    " and noise, is larger than its 95 % interval",
+    "As tiny is trained; solid: the 95 % interval of the change between two"
+    " checkpoints, on the same clips and noise, excludes 0",
     fontsize=10,
 )
 sns.despine(figure)

@@ -251,7 +251,7 @@ def test_real_videos_end_to_end(pipeline, folder_of_clips, tmp_path, capsys):
     assert gradsim.main([*argv, str(folder_of_clips), *more]) == 0
     result = json.loads((out / "gradsim.json").read_text())
     assert result["clips"]["ids"] == [f"c{i}" for i in range(6)]
-    assert "bands of sigma" in capsys.readouterr().out
+    assert "bands of sigma, edges" in capsys.readouterr().out
 
 
 def test_bad_clips_stop_the_run_or_go_to_quarantine(
@@ -418,6 +418,7 @@ def test_plan_predicts_clips_and_time(pipeline, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "clips for cosine intervals of width 0.2" in printed
     assert "min)" in printed
+    assert "widths: where single runs with 2 draws" in printed
     assert not (tmp_path / "p").exists()
 
 

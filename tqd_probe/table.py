@@ -98,7 +98,8 @@ def _bands(entry: Curves) -> str:
     if not entry.bands:
         places = [f"{low:.2f} to {high:.2f}" for low, high in entry.possible or []]
         return f"none (not excluded: {', '.join(places)})" if places else "none"
-    edges = entry.edges_ci or [(None, None)] * len(entry.bands)
+    unknown: list[tuple[Any, Any]] = [(None, None)] * len(entry.bands)
+    edges = entry.edges_ci or unknown
     return "  ".join(
         f"{_edge(low, first)} to {_edge(high, last)}"
         for (low, high), (first, last) in zip(entry.bands, edges)
