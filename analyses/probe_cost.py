@@ -168,8 +168,14 @@ def memory(repetitions: int) -> dict[str, Any]:
                 mode=mode,
                 size=DEFAULT_SIZE,
             )
+            # Freed tensors go back to the system at once, so that what stays resident is
+            # what is alive, not what an earlier pass left in the heap.
             done = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+                [sys.executable, "-c", code],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
             )
             used[mode] = int(done.stdout.split()[-1])
         network = cost_models.wan(width, layers)
@@ -253,7 +259,6 @@ def main() -> None:
     parser.add_argument("--peers-python", default=sys.executable)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for part in options.parts.split(","):
         if part in ("error", "passes"):
             module = __import__(f"probe_{part}")
@@ -262,6 +267,7 @@ def main() -> None:
             value = peers(options.repeat, options.peers_python)
         else:
             value = globals()[part](options.repeat)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[part] = {"machine": cost_models.machine(), **value}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")

@@ -127,6 +127,7 @@ def opacus(setting: Setting) -> Callable[[], Answer]:
 
     for name, parameter in setting.network.named_parameters():
         parameter.requires_grad_("scale_shift_table" not in name)
+    setting.network.train()  # its hooks rest in evaluation; a Wan has no dropout
     wrapped = GradSampleModule(setting.network, loss_reduction="sum", strict=False)
 
     def answer() -> Answer:
@@ -182,6 +183,9 @@ def trak(setting: Setting) -> Callable[[], Answer]:
     from trak.projectors import BasicProjector, ProjectionType
 
     class Loss(AbstractModelOutput):
+        def __init__(self) -> None:
+            pass
+
         @staticmethod
         def get_output(model: Any, weights: Any, buffers: Any, *clip: Any) -> Any:
             return setting.one({**weights, **buffers}, *clip)
@@ -232,7 +236,7 @@ def dattri(setting: Setting) -> Callable[[], Answer]:
             if isinstance(found, dict)
             else found
         ).detach()
-        project = random_project(flat, CLIPS, SIZE, 8, proj_type="sjlt", device="cpu")
+        project = random_project(flat, CLIPS, SIZE, 8, proj_type="rademacher", device="cpu")
         products = flat @ flat.t()
         return project(flat), products.diagonal().sqrt(), products
 
