@@ -40,7 +40,8 @@ def stream(seed: int, purpose: str, *index: int | str) -> np.random.Generator:
     name = "\x1f".join([str(int(seed)), purpose, *(str(part) for part in index)])
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
     key = np.frombuffer(digest, dtype="<u8").astype(np.uint64)
-    return np.random.Generator(np.random.Philox(_Key(key)))
+    source: Any = _Key(key)
+    return np.random.Generator(np.random.Philox(source))
 
 
 def normal(
