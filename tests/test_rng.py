@@ -1,3 +1,6 @@
+import hashlib
+import pickle
+
 import numpy as np
 import torch
 
@@ -26,3 +29,13 @@ def test_normal_is_standard():
     assert abs(float(values.mean())) < 0.015
     assert abs(float(values.std()) - 1) < 0.015
     assert np.isfinite(values.numpy()).all()
+
+
+def test_a_stream_is_philox_with_the_hash_as_its_key():
+    name = "\x1f".join(["7", "noise", "3"]).encode()
+    key = np.frombuffer(hashlib.blake2b(name, digest_size=16).digest(), "<u8")
+    expected = np.random.Generator(np.random.Philox(key=key.astype(np.uint64)))
+    found = stream(7, "noise", 3)
+    assert (found.random(9) == expected.random(9)).all()
+    again = pickle.loads(pickle.dumps(found))
+    assert again.random() == found.random()

@@ -121,4 +121,5 @@ def test_faults_are_said(spoilt, tmp_path, capsys, changed, shown):
 def test_clips_to_judge_by_must_not_be_trained_on(spoilt, tmp_path, capsys):
     argv = arguments(spoilt, tmp_path / "run", "uniform,uniform", golden=spoilt)
     assert command.main(argv) == 2
-    assert "is also trained on" in capsys.readouterr().err
+    assert "--golden" in (said := capsys.readouterr().err)
+    assert "is also trained on" in said

@@ -9,9 +9,21 @@ or another number of processes cannot change a single number.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.random.bit_generator import ISeedSequence
+
+
+class _Key(ISeedSequence):
+    """Hands Philox its key: ``Philox(key=key)`` first asks the system for entropy."""
+
+    def __init__(self, key: np.ndarray) -> None:
+        self.key = key
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        return self.key
 
 
 def stream(seed: int, purpose: str, *index: int | str) -> np.random.Generator:
@@ -28,7 +40,8 @@ def stream(seed: int, purpose: str, *index: int | str) -> np.random.Generator:
     name = "\x1f".join([str(int(seed)), purpose, *(str(part) for part in index)])
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
     key = np.frombuffer(digest, dtype="<u8").astype(np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
+    source: Any = _Key(key)
+    return np.random.Generator(np.random.Philox(source))
 
 
 def normal(

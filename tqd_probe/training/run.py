@@ -289,7 +289,8 @@ class _Session:
         if self.main:
             for text in skipped:
                 log.warning(text)
-                self._say(text)
+                if not self.quiet:
+                    print(text, flush=True)
         if checkpoint is None:
             if self.main:
                 self._say("--resume: no valid checkpoint yet; starting at step 0")

@@ -71,10 +71,10 @@ class Telemetry:
         settings = trainer.settings
         first = (result.step - 1) * settings.batch_size
         losses = result.losses.tolist()
-        for offset, loss in enumerate(losses):
-            draw = trainer.data.stream.draw(first + offset)
+        draws = [trainer.data.stream.draw(first + i) for i in range(len(losses))]
+        buckets = bucket_of(np.array([draw.sigma for draw in draws])).tolist()
+        for draw, bucket, loss in zip(draws, buckets, losses):
             name = self.classes[draw.clip]
-            bucket = int(bucket_of(np.array(draw.sigma)))
             self.counts[name][bucket] += 1
             self.seen[name][bucket] += 1
             self.sums[name][bucket] += loss

@@ -163,7 +163,11 @@ def _trial(
         work = folder / f".{path.stem}"
         shutil.rmtree(work, ignore_errors=True)
         options = trial_options(settings, arm, settings.seed + number, work)
-        result = train(options, quiet=True, figures=False)
+        try:
+            result = train(options, quiet=True, figures=False)
+        except InputError as error:  # what a training calls --validation
+            text = str(error).replace("--validation ", "--golden ")
+            raise type(error)(text) from error
         if result.stopped_by:
             raise Stopped(result.stopped_by)
         rows = read_lines(work / "validation_losses.jsonl")
