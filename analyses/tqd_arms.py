@@ -217,6 +217,60 @@ def sana_schedule(ckpt: str, path: Path, counts: dict[str, int]) -> float:
     return float(np.abs(gap[:, present]).max())
 
 
+def ablation_arms(
+    manifest: Path, schedules: dict[str, Path], remeasure: int
+) -> list[Arm]:
+    """List parts of TQD and other ways to use a schedule, for one set.
+
+    The paper's two parts are told apart by the scores alone: equal scores of a clip
+    give it a flat Beta and leave its keep probability; higher scores made equal for
+    all clips, each with its own gap, leave the Beta and keep every clip alike.
+
+    Args:
+        manifest: Manifest of the set; two more are written beside it.
+        schedules: Files by name.
+        remeasure: Steps between measurements of the schedule; 0 leaves these out.
+
+    Returns:
+        The arms; ``Beta, kappa_max 8`` of `arms_of` is both parts together.
+    """
+    with open(manifest, newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    for row in rows:
+        row["high"] = max(float(row["mq"]), float(row["vq"]))
+    common = float(np.mean([row["high"] for row in rows]))
+    scores = {
+        "dropout": lambda row, value: row["high"],
+        "timestep": lambda row, value: max(value + common - row["high"], 0.0),
+    }
+    files = {}
+    for name, change in scores.items():
+        files[name] = manifest.with_name(f"{manifest.stem}_{name}.csv")
+        with open(files[name], "w", newline="", encoding="utf-8") as handle:
+            table = csv.DictWriter(handle, [k for k in rows[0] if k != "high"])
+            table.writeheader()
+            for row in rows:
+                new = {k: round(change(row, float(row[k])), 4) for k in ("mq", "vq")}
+                table.writerow({k: v for k, v in row.items() if k != "high"} | new)
+    beta = {"sampler": "beta", "kappa_max": 8.0}
+    bands = {"sampler": "bands", "schedule": schedules["bands"]}
+    arms = [
+        Arm(
+            "adaptive timestep alone", "ablation",
+            beta | {"clips": str(files["timestep"])},
+        ),
+        Arm(
+            "quality dropout alone", "ablation", beta | {"clips": str(files["dropout"])}
+        ),
+        Arm("Beta, kappa_max 8, level first", "ablation", beta | {"order": "level"}),
+        Arm("bands, level first", "ablation", bands | {"order": "level"}),
+    ]  # fmt: skip
+    if remeasure:
+        again = bands | {"reprobe_every": remeasure}
+        arms.append(Arm("bands, re-measured", "ablation", again))
+    return arms
+
+
 def arms_of(letter: str, schedules: dict[str, Path]) -> list[Arm]:
     """List what is compared on a set.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from typing import Any
 
@@ -128,6 +129,52 @@ def _goals(
         best_b = losses["B", goals["B"]["measured"]]
         goals["measured on B against uniform on A"] = _difference(best_b - base_a)
     return goals
+
+
+def cost(
+    trials: dict[str, dict[str, list[dict[str, Any]]]],
+    kinds: dict[str, str],
+    batch_size: int,
+    probe: int,
+) -> dict[str, Any]:
+    """Weigh the probe's gradient passes against training passes saved.
+
+    Saved are the passes from where a training's golden loss first falls to what
+    uniform, same set and seed, has at its end, to that end; linear between
+    validations, 0 where it is never reached.
+
+    Args:
+        trials: By set and sampler, one per seed.
+        kinds: Of samplers.
+        batch_size: Clips per step.
+        probe: Clip-gradients of the probe; a training pass is one too.
+
+    Returns:
+        Passes of the probe, and by set and sampler those saved with their interval
+        over seeds.
+    """
+    saved: dict[str, dict[str, Any]] = {}
+    for letter, arms in trials.items():
+        for name, runs in arms.items():
+            if kinds[name] == "baseline" or any("refused" in run for run in runs):
+                continue
+            found = []
+            for run, base in zip(runs, arms["uniform"]):
+                last, goal = base["curve"][-1]
+                found.append(batch_size * (last - _reached(run["curve"], goal, last)))
+            reached = sum(value > 0 for value in found)
+            saved.setdefault(letter, {})[name] = over_seeds(found) | {
+                "seeds_that_reach_it": reached
+            }
+    return {"probe_passes": probe, "saved_passes": saved}
+
+
+def _reached(curve: list[list[float]], goal: float, last: float) -> float:
+    """Return the step at which a falling curve first meets a loss, or the last."""
+    for (a, x), (b, y) in itertools.pairwise(curve):
+        if x > goal >= y:
+            return a + (b - a) * (x - goal) / (x - y)
+    return last
 
 
 def table(result: dict[str, Any]) -> str:

@@ -22,9 +22,17 @@ from typing import Any
 import numpy as np
 import torch
 from starts import start_checkpoint
-from tqd_arms import SETS, Arm, arms_of, make_sets, measure_schedules, sana_schedule
+from tqd_arms import (
+    SETS,
+    Arm,
+    ablation_arms,
+    arms_of,
+    make_sets,
+    measure_schedules,
+    sana_schedule,
+)
 from tqd_judge import statistics
-from tqd_rows import judge
+from tqd_rows import cost, judge
 from tqdm import tqdm
 
 from tqd_probe.clips.synthetic import synthetic_clip
@@ -59,6 +67,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--generated", type=int, default=24, help="clips generated a trial; 0: none"
     )
+    made.add_argument(
+        "--validations", type=int, default=6, help="per training, evenly spaced"
+    )
+    made.add_argument(
+        "--ablations", default="", help="sets on which parts of TQD are also tried: A"
+    )
+    made.add_argument(
+        "--remeasure", type=int, default=100,
+        help="ablations: steps between measurements of the bands; 0: leave this out",
+    )  # fmt: skip
     made.add_argument("--sample-steps", type=int, default=20)
     made.add_argument("--probe-clips", type=int, default=48)
     made.add_argument("--probe-draws", type=int, default=2)
@@ -86,13 +104,15 @@ def trial(
         statistics of generated clips; or why the sampler cannot train on this set.
     """
     shutil.rmtree(work, ignore_errors=True)
+    chosen = {"clips": str(clips)} | arm.options
     settings = TrainRunSettings(
-        ckpt=ckpt, clips=str(clips), clips_seed=HELD_OUT_SEED - 1, full=True,
+        ckpt=ckpt, clips_seed=HELD_OUT_SEED - 1, full=True,
         steps=args.steps, warmup=max(1, args.steps // 20), batch_size=args.batch_size,
         micro_batch=args.batch_size, lr=args.lr, seed=number,
         validation=f"synthetic:{args.held_out}", validate_clips=args.held_out,
-        validate_every=args.steps, save_every=args.steps, log_every=args.steps, keep=1,
-        report_to="none", device="cpu", out=work, **arm.options,
+        validate_every=-(-args.steps // args.validations), save_every=args.steps,
+        log_every=args.steps, keep=1, report_to="none", device="cpu", out=work,
+        **chosen,
     )  # fmt: skip
     try:
         done = train(settings, quiet=True, figures=False)
@@ -105,6 +125,7 @@ def trial(
     found = {
         "before": rows[0]["losses"],
         "after": rows[-1]["losses"],
+        "curve": [[row["step"], float(np.mean(row["losses"]))] for row in rows],
         "draws": read_json(work / "density.json", "a density")["counts"],
     }
     if args.generated:
@@ -121,6 +142,16 @@ def trial(
         found["generated"] = statistics(videos, model.native.fps)
     shutil.rmtree(work, ignore_errors=True)
     return found
+
+
+def _passes(run: Path) -> int:
+    """Return how many clip-gradients the probe took."""
+    levels = read_json(run / "gradsim.json", "a finished probe", allow_nan=True)
+    clips = levels["clips"]
+    versions = 1 + sum(s["kind"] == "degradation" for s in levels["subjects"].values())
+    return (
+        len(clips["ids"]) * clips["draws"] * versions * len(levels["noise"]["levels"])
+    )
 
 
 def main() -> None:
@@ -148,15 +179,18 @@ def main() -> None:
         counts = {name: sizes[name] for name in SETS[letter]}
         errors[letter] = sana_schedule(ckpt, path, counts)
         schedules[f"SANA {letter}"] = path
-    kept = ("work", "out", "trained", "seeds", "sets")
+    kept = ("work", "out", "trained", "seeds", "sets", "ablations")
     options = {k: v for k, v in vars(args).items() if k not in kept}
     trials = args.work / f"trials-{digest([options, fingerprint])[-12:]}"
     trials.mkdir(parents=True, exist_ok=True)
+    arms = {letter: arms_of(letter, schedules) for letter in args.sets.split(",")}
+    for letter in filter(None, args.ablations.split(",")):
+        arms[letter] += ablation_arms(manifests[letter], schedules, args.remeasure)
     jobs = [
         (number, letter, arm)
         for number in range(args.seeds)
-        for letter in args.sets.split(",")
-        for arm in arms_of(letter, schedules)
+        for letter, some in arms.items()
+        for arm in some
     ]
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     kinds: dict[str, str] = {}
@@ -186,6 +220,7 @@ def main() -> None:
         "steps": args.steps,
         "sets": {k: {n: sizes[n] for n in SETS[k]} for k in args.sets.split(",")},
         "sana_rule_distance": errors,
+        "cost": cost(found, kinds, args.batch_size, _passes(place / "probe")),
         **judge(found, kinds, statistics(golden, load_model(ckpt).native.fps)),
     }
     out = args.out or RESULTS / f"tqd_tables_{Path(args.start).name}.json"
