@@ -28,11 +28,10 @@ from tqd_arms import (
     ablation_arms,
     arms_of,
     make_sets,
-    measure_schedules,
-    sana_schedule,
 )
 from tqd_judge import statistics
 from tqd_rows import cost, judge
+from tqd_schedules import measure_schedules, sana_schedule
 from tqdm import tqdm
 
 from tqd_probe.clips.synthetic import synthetic_clip
