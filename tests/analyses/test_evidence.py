@@ -134,9 +134,8 @@ def test_steps_done_before_are_skipped_until_their_script_changes(tmp_path):
     place, count = tmp_path / "place", tmp_path / "count"
     script = place / "analyses" / "one.py"
     script.parent.mkdir(parents=True)
-    text = (
-        f"open({str(count)!r}, 'a').write('x'); open({str(tmp_path / 'made')!r}, 'w')"
-    )
+    made = tmp_path / "made"
+    text = f"open({str(count)!r}, 'a').write('x'); open({str(made)!r}, 'w')"
     script.write_text(text)
     step = Step("one", [str(script)], [made])
     for _ in range(2):
