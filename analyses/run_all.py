@@ -145,9 +145,13 @@ def steps(
             size += ("--seeds", 2, "--held-out", 12, "--generated", 8)
             size += ("--sample-steps", 6, "--probe-clips", 16, "--probe-draws", 1)
             size += ("--probe-levels", 6)
-            size += ("--sets", "A,B") if start == "scratch" else ()
+            size += ("--validations", 2)
+            size += ("--sets", "A,B") if start == "scratch" else ("--ablations", "A")
+            size += ("--remeasure", 0)
         elif start == "scratch":
             size += ("--steps", 1500, "--lr", 1.5e-3)
+        else:
+            size += ("--ablations", "A,B")
         yield Step(
             f"tables, from {start}",
             script("tqd_tables", *size),

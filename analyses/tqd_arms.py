@@ -123,8 +123,9 @@ def ablation_arms(
 def arms_of(letter: str, schedules: dict[str, Path]) -> list[Arm]:
     """List what is compared on a set.
 
-    On golden clips alone bands and the per-level mixture are uniform, and the
-    SANA-Video rule is logit-normal: they are left out.
+    On golden clips alone, whose two scores are equal, bands and the per-level mixture
+    are uniform, the SANA-Video rule is logit-normal, and Beta is uniform at every
+    kappa_max but for its keep probability: all but one Beta are left out.
 
     Args:
         letter: The set.
@@ -135,7 +136,7 @@ def arms_of(letter: str, schedules: dict[str, Path]) -> list[Arm]:
     """
     arms = [Arm("uniform", "baseline", {"sampler": "uniform"})]
     arms.append(Arm("logit-normal", "hand-set", {"sampler": "logit_normal"}))
-    for kappa in (4, 8, 16):
+    for kappa in (4, 8, 16) if letter != "C" else (8,):
         options = {"sampler": "beta", "kappa_max": float(kappa)}
         arms.append(Arm(f"Beta, kappa_max {kappa}", "hand-set", options))
     if letter != "C":

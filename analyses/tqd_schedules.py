@@ -52,6 +52,7 @@ def measure_schedules(
         flags = {"ckpt": ckpt, "out": work / "probe"} | options
         argv = [f"--{k.replace('_', '-')}={value}" for k, value in flags.items()]
         result = measure(probe, ["gradsim", *argv])
+        write_json(work / "gradsim.json", result)
         found = {"bands": work / "bands.json"}
         derive_schedule(result).save(found["bands"])
         for letter, members in SETS.items():

@@ -219,7 +219,7 @@ def main() -> None:
         "steps": args.steps,
         "sets": {k: {n: sizes[n] for n in SETS[k]} for k in args.sets.split(",")},
         "sana_rule_distance": errors,
-        "cost": cost(found, kinds, args.batch_size, _passes(place / "probe")),
+        "cost": cost(found, kinds, args.batch_size, _passes(place)),
         **judge(found, kinds, statistics(golden, load_model(ckpt).native.fps)),
     }
     out = args.out or RESULTS / f"tqd_tables_{Path(args.start).name}.json"
