@@ -58,7 +58,7 @@ def frechet(
     spread = np.maximum(other.std(0, ddof=1), 0.01)
     own, other = own / spread, other / spread
     a, b = np.cov(own.T), np.cov(other.T)
-    # The trace of the root: eigenvalues of a product of two covariances are not negative.
+    # Eigenvalues of a product of two covariances are not negative.
     roots = np.sqrt(np.maximum(np.linalg.eigvals(a @ b).real, 0))
     gap = own.mean(0) - other.mean(0)
     return float(gap @ gap + np.trace(a + b) - 2 * roots.sum())
