@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tqd_probe.training.verdict import difference
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+CUTS = (-2.0, 0.8, 0.9, 0.95, 0.98, 2.0)  # of the cosine; estimates may exceed 1
 PREDICTORS = (
     "cosine",
     "cosine, Adam's metric",
@@ -241,8 +243,23 @@ def summarise(
         "start_loss": before.mean(0).tolist(),
         "golden_gain": [[g.mean, g.low, g.high] for g in pairs.golden_gain],
         "correlations": correlations,
+        "share_by_cosine": _by_cosine(
+            guessed["cosine"][here], reached["share of golden gain"][here]
+        ),
         "points": points,
     }
+
+
+def _by_cosine(cosines: np.ndarray, shares: np.ndarray) -> list[dict[str, Any]]:
+    """Say what was achieved by pairs of some cosine: lowest, median, highest share."""
+    found = []
+    for low, high in itertools.pairwise(CUTS):
+        some = shares[(cosines >= low) & (cosines < high)]
+        if len(some):
+            ends = np.quantile(some, [0, 0.5, 1]).tolist()
+            row = {"cosine": [low, high], "pairs": len(some), "share": ends}
+            found.append(row | {"at_least_half": int((some >= 0.5).sum())})
+    return found
 
 
 def _table(
