@@ -120,7 +120,7 @@ class Pairs:
                 ok and r["raw"]["resolved"] and self.golden_gain[j].low > 0
                 for ok, r, j in zip(finite, self.similar, self.level)
             ]
-        ) & np.isfinite(self.later).all(1)
+        ) & np.isfinite(self.later).any(1)
 
     def achieved(self, seeds: np.ndarray, clips: np.ndarray) -> dict[str, np.ndarray]:
         """Return what was achieved, from some seeds and held-out clips."""
@@ -159,7 +159,7 @@ class Pairs:
         share = (before - look) / (before - best)
         values = (
             cosine("raw"), cosine("adam"), np.array(first, float),
-            self.later[:, seeds].mean(1), -np.array(far), share,
+            _known_mean(self.later, seeds), -np.array(far), share,
         )  # fmt: skip
         return dict(zip(PREDICTORS, values))
 
@@ -248,6 +248,16 @@ def summarise(
         ),
         "points": points,
     }
+
+
+def _known_mean(values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Average over some seeds what is known; over all seeds where they know nothing."""
+    known = np.isfinite(values)
+    some = known[:, seeds].any(1)
+    part = np.where(some[:, None], known[:, seeds], False)
+    total = np.where(part, values[:, seeds], 0).sum(1) / np.maximum(part.sum(1), 1)
+    whole = np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1)
+    return np.where(some, total, np.where(known.any(1), whole, np.nan))
 
 
 def _by_cosine(cosines: np.ndarray, shares: np.ndarray) -> list[dict[str, Any]]:

@@ -77,8 +77,7 @@ for row, path in enumerate(paths):
     bars.set_yticks(range(len(table)), list(reversed(table)), fontsize=8)
     bars.axvline(0, color="0.6", linewidth=0.8)
     bars.set_xlabel(
-        "rank correlation with the share achieved\n"
-        "95 %, thick: measurement, thin: over degradations"
+        "rank correlation with the share, 95 %\nthick: measured, thin: degradations"
     )
     bars.set_title(
         f"{result['pairs_used']} of {result['pairs']} pairs, {result['seeds']} seeds",
