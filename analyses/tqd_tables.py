@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -55,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--start", default="half", help="tiny, half, scratch or a path")
     made.add_argument("--trained", type=Path, help="--work of train_tiny.py, for half")
     made.add_argument("--sets", default="A,B,C")
+    made.add_argument(
+        "--skip",
+        default="",
+        help="samplers to leave out, by the ends of their names: 'kappa_max 4,normal'",
+    )
     made.add_argument("--golden", type=int, default=70, help="golden clips of Set-A")
     made.add_argument("--visual", type=int, default=125, help="clips good in motion")
     made.add_argument("--motion", type=int, default=125, help="good in appearance")
@@ -178,18 +184,20 @@ def main() -> None:
         counts = {name: sizes[name] for name in SETS[letter]}
         errors[letter] = sana_schedule(ckpt, path, counts)
         schedules[f"SANA {letter}"] = path
-    kept = ("work", "out", "trained", "seeds", "sets", "ablations")
+    kept = ("work", "out", "trained", "seeds", "sets", "ablations", "skip")
     options = {k: v for k, v in vars(args).items() if k not in kept}
     trials = args.work / f"trials-{digest([options, fingerprint])[-12:]}"
     trials.mkdir(parents=True, exist_ok=True)
     arms = {letter: arms_of(letter, schedules) for letter in args.sets.split(",")}
     for letter in filter(None, args.ablations.split(",")):
         arms[letter] += ablation_arms(manifests[letter], schedules, args.remeasure)
+    skipped = [part for part in args.skip.split(",") if part]
     jobs = [
         (number, letter, arm)
         for number in range(args.seeds)
         for letter, some in arms.items()
         for arm in some
+        if not any(arm.name.endswith(part) for part in skipped)
     ]
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     kinds: dict[str, str] = {}
@@ -211,7 +219,7 @@ def main() -> None:
     shown = {k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")}
     result = {
         "command": "python analyses/tqd_tables.py "
-        + " ".join(f"--{k.replace('_', '-')} {v}" for k, v in shown.items())
+        + shlex.join(f"--{k.replace('_', '-')}={v}" for k, v in shown.items())
         + " --trained WORK --work DIR",
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
         "seconds_of_this_call": round(time.time() - began),
