@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import SyntheticClip, synthetic_clip
+from tqd_probe.commandline import main_guard
 from tqd_probe.errors import InputError
 from tqd_probe.files import digest, read_json, write_json
 from tqd_probe.libraries import quiet_libraries
@@ -276,4 +277,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with main_guard() as outcome:
+        main()
+    raise SystemExit(outcome.code)

@@ -31,6 +31,8 @@ from starts import start_checkpoint
 from tqdm import tqdm
 from worth_statistics import cosine_of, summarise
 
+from tqd_probe.commandline import main_guard
+from tqd_probe.errors import InputError
 from tqd_probe.files import digest, read_json, write_json
 from tqd_probe.libraries import quiet_libraries
 from tqd_probe.models.encode import default_cache
@@ -140,6 +142,10 @@ def main() -> None:
     args = parser().parse_args()
     args.levels = [float(part) for part in args.levels.split(",")]
     names = args.degradations.split(",")
+    if not 0 < args.look < args.steps:
+        raise InputError(f"--look {args.look}: must lie between 0 and --steps")
+    if not all(0 < sigma < 1 for sigma in args.levels):
+        raise InputError(f"--levels {args.levels}: must lie between 0 and 1")
     quiet_libraries()
     ckpt = start_checkpoint(args.start, args.work, args.trained)
     settings = TrainRunSettings(
@@ -206,4 +212,6 @@ def _shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with main_guard() as outcome:
+        main()
+    raise SystemExit(outcome.code)
