@@ -14,7 +14,12 @@ COLOURS = {"baseline": "0.3", "hand-set": "#0072B2", "measured": "#D55E00"}
 paths = sorted((HERE.parent / "analyses" / "results").glob("tqd_tables_*.json"))
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 figure, panels = plt.subplots(
-    len(paths), 3, figsize=(13, 3.9 * len(paths)), layout="constrained", squeeze=False
+    len(paths),
+    3,
+    figsize=(13, 3.9 * len(paths)),
+    layout="constrained",
+    squeeze=False,
+    sharex="row",
 )
 for line, path in enumerate(paths):
     result = json.loads(path.read_text())
@@ -40,7 +45,8 @@ for line, path in enumerate(paths):
         axes.axvline(0, color="0.6", linewidth=0.8)
         clips = ", ".join(f"{n} {k}" for k, n in result["sets"][letter].items())
         axes.set_title(f"Set-{letter}: {clips}", fontsize=9)
-        axes.set_xlabel("golden loss minus that of uniform on Set-A")
+        axes.set_xlabel("golden loss minus uniform's on Set-A")
+        axes.locator_params(axis="x", nbins=4)
     panels[line][0].set_ylabel(
         f"from {result['start']}: {result['steps']} steps,\n{result['seeds']} seeds"
     )
