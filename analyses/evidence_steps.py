@@ -1,0 +1,172 @@
+"""The studies that `run_all` runs: which command, in which order, at which size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        name: Its name.
+        command: What follows ``python``.
+        makes: Files that are there when it has been done.
+    """
+
+    name: str
+    command: list[str]
+    makes: list[Path]
+
+
+def steps(
+    place: Path, work: Path, trained: Path | None, reduced: bool
+) -> Iterator[Step]:
+    """Yield the steps in order.
+
+    Args:
+        place: Folder that holds `analyses` and `figures`.
+        work: Working folder.
+        trained: Working folder of `train_tiny.py`, if the model has been trained.
+        reduced: Small sizes.
+
+    Yields:
+        The steps.
+    """
+    results, figures = place / "analyses" / "results", place / "figures"
+
+    def script(name: str, *options: Any) -> list[str]:
+        return [str(place / "analyses" / f"{name}.py"), *map(str, options)]
+
+    def draw(name: str, *pictures: str) -> Step:
+        made = [figures / f"{each}.png" for each in pictures or (name,)]
+        return Step(f"figure {name}", [str(figures / f"{name}.py")], made)
+
+    if trained is None and not reduced:
+        trained = work / "train_tiny"
+        copy = work / "tiny"
+        each = ("--work", trained, "--out", copy)
+        yield Step(
+            "train the decoder of tiny",
+            script("train_tiny", *each, "--stage", "decoder"),
+            [trained / "decoder.pt"],
+        )
+        yield Step(
+            "train tiny",
+            script("train_tiny", *each, "--stage", "transformer"),
+            [trained / f"step-{step:05d}.pt" for step in STEP_FILES],
+        )
+    # 1: hierarchical learning dynamics
+    size: tuple[Any, ...] = ("--trained", trained, "--work", work / "dynamics")
+    if reduced:
+        size += ("--clips", 8, "--levels", "0.05,0.25,0.45,0.65,0.85")
+        size += ("--steps", "500,1000,2000,3500")
+    if trained is not None:
+        yield Step(
+            "learning dynamics",
+            script("learning_dynamics", *size),
+            [results / "learning_dynamics.json"],
+        )
+        yield draw("learning_dynamics")
+    # 2: gradient analysis, and whether it predicts what training achieves
+    run = work / "gradsim"
+    size = ("--num-clips", 12, "--draws", 1, "--levels", 5) if reduced else ()
+    probe = ["-m", "tqd_probe.gradsim", "--ckpt", "tiny", "--out", str(run)]
+    yield Step("probe tiny", [*probe, *map(str, size)], [run / "bands.json"])
+    for name in ("tiny_effect", "module_bands"):
+        yield Step(name, script(name, run), [results / f"{name}.json"])
+    yield draw("module_bands")
+    if not reduced:
+        yield from _more_probes(place, work, run)
+    size = ("--run", work / "severity")
+    if reduced:
+        size += ("--names", "blur,freeze", "--levels", "0.15,0.85", "--clips", 8)
+    yield Step(
+        "severity curves",
+        script("severity_curves", *size),
+        [results / "severity_curves.json"],
+    )
+    yield draw("severity_curves")
+    size = ("--trained", trained, "--work", work / "maturity")
+    if reduced:
+        size += ("--steps", "500,3500", "--levels", 3, "--clips", 8)
+        size += ("--degradations", "blur:3,freeze:5")
+    if trained is not None:
+        yield Step("maturity", script("maturity", *size), [results / "maturity.json"])
+        yield draw("maturity")
+    given = ("--trained", trained) if trained is not None else ()
+    half = "half" if trained is not None else "tiny"
+    for start in (half,) if reduced else ("half", "tiny"):
+        size = ("--start", start, *given, "--work", work / "worth")
+        if reduced:
+            size += ("--degradations", "blur:3,noise:3,freeze:5,slow:4")
+            size += ("--levels", "0.1,0.3,0.5,0.7,0.9", "--probe-clips", 16)
+            size += ("--held-out", 16, "--train-clips", 32, "--steps", 16)
+            size += ("--look", 4, "--seeds", 2)
+        yield Step(
+            f"worth of similarity, from {start}",
+            script("similarity_worth", *size),
+            [results / f"similarity_worth_{start}.json"],
+        )
+    yield draw("similarity_worth")
+    # 3: TQD against baselines
+    for start in (half, "scratch"):
+        size = ("--start", start, *given, "--work", work / "tables")
+        if reduced:
+            size += ("--golden", 14, "--visual", 25, "--motion", 25, "--steps", 20)
+            size += ("--seeds", 2, "--held-out", 12, "--generated", 8)
+            size += ("--sample-steps", 6, "--probe-clips", 16, "--probe-draws", 1)
+            size += ("--probe-levels", 6)
+            size += ("--validations", 2)
+            size += ("--sets", "A,B") if start == "scratch" else ("--ablations", "A")
+            size += ("--remeasure", 0)
+        elif start == "scratch":
+            size += ("--steps", 1500, "--lr", 1.5e-3)
+        else:
+            size += ("--ablations", "A,B")
+        yield Step(
+            f"tables, from {start}",
+            script("tqd_tables", *size),
+            [results / f"tqd_tables_{start}.json"],
+        )
+    yield draw("tqd_tables")
+
+
+def _more_probes(place: Path, work: Path, run: Path) -> Iterator[Step]:
+    """Yield real clips, and Adam's metric beside the raw one."""
+    figures = place / "figures"
+    real, run_real, run_adam = work / "real_clips", work / "gradsim_real", work / "adam"
+    yield Step(
+        "make real clips",
+        [str(place / "analyses" / "make_real_clips.py"), "--out", str(real)],
+        [real],
+    )
+    probe = ["-m", "tqd_probe.gradsim", "--ckpt", "tiny", "--out"]
+    yield Step(
+        "probe real clips",
+        [*probe, str(run_real), "--clips", str(real)],
+        [run_real / "bands.json"],
+    )
+    yield Step(
+        "figures of real clips",
+        [str(figures / "run_figures.py"), str(run_real), "real"],
+        [figures / "real_heatmap.png"],
+    )
+    yield Step(
+        "probe tiny in Adam's metric",
+        [*probe, str(run_adam), "--metric", "adam"],
+        [run_adam / "bands.json"],
+    )
+    yield Step(
+        "metric_effect",
+        [str(place / "analyses" / "metric_effect.py"), str(run), str(run_adam)],
+        [place / "analyses" / "results" / "metric_effect.json"],
+    )
+    made = [figures / "metric_effect.png"]
+    yield Step("figure metric_effect", [str(figures / "metric_effect.py")], made)

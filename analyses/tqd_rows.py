@@ -1,0 +1,214 @@
+"""From finished trials to the rows of the table: intervals and paired differences."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from tqd_judge import APPEARANCE, MOTION, SHOWN, frechet, over_seeds
+
+from tqd_probe.training.verdict import difference
+
+ALPHA = 0.05
+# Wan 1.3B in the paper (arXiv 2603.25527, from notes on it): baseline, then TQD.
+PAPER = {
+    "A": {"dynamic": (0.5312, 0.6384), "mq": (2.1388, 2.2557), "vq": (3.2537, 3.3450)},
+    "B": {"dynamic": (0.5224, 0.5447), "mq": (2.0905, 2.1477), "vq": (3.2338, 3.2679)},
+    "C": {"dynamic": (0.5268, 0.6473), "mq": (2.1917, 2.2200), "vq": (3.3378, 3.3743)},
+}
+
+
+def judge(
+    trials: dict[str, dict[str, list[dict[str, Any]]]],
+    kinds: dict[str, str],
+    golden: list[dict[str, float]],
+) -> dict[str, Any]:
+    """Compare every sampler with uniform on its own set and on Set-A.
+
+    Args:
+        trials: By set and sampler, one per seed.
+        kinds: Of samplers: baseline, hand-set, measured.
+        golden: Statistics of golden clips, for Frechet distances.
+
+    Returns:
+        Rows by set and sampler, the goals, and the table as Markdown. Differences are
+        golden held-out losses, below 0 is better; 95 % intervals, each on its own.
+    """
+    losses: dict[tuple[str, str], np.ndarray] = {}
+    for letter, arms in trials.items():
+        for name, runs in arms.items():
+            if all("after" in run for run in runs):
+                losses[letter, name] = np.array([run["after"] for run in runs])
+    base_a = losses.get(("A", "uniform"))
+    rows = []
+    for letter, arms in trials.items():
+        for name, runs in arms.items():
+            row: dict[str, Any] = {"set": letter, "sampler": name, "kind": kinds[name]}
+            rows.append(row)
+            if (letter, name) not in losses:
+                row["refused"] = next(r["refused"] for r in runs if "refused" in r)
+                continue
+            mine = losses[letter, name]
+            row["loss"] = float(mine.mean())
+            row["loss_per_seed"] = mine.mean((1, 2)).tolist()
+            row["bucket_loss"] = mine.mean((0, 1)).tolist()
+            base = losses[letter, "uniform"]
+            if name != "uniform":
+                row["against_uniform"] = _difference(mine - base)
+                row["buckets_against_uniform"] = [
+                    _difference((mine - base)[:, :, [b]]) for b in range(mine.shape[2])
+                ]
+            if base_a is not None and (letter, name) != ("A", "uniform"):
+                row["against_uniform_on_A"] = _difference(mine - base_a)
+            if "generated" in runs[0]:
+                row["generated"] = _generated(runs, golden)
+    start = next(iter(losses))
+    before = np.array([r["before"] for r in trials[start[0]][start[1]]])
+    result = {
+        "seeds": int(before.shape[0]),
+        "held_out_clips": int(before.shape[1]),
+        "start_loss": float(before.mean()),
+        "start_bucket_loss": before.mean((0, 1)).tolist(),
+        "rows": rows,
+        "goals": _goals(losses, kinds, base_a),
+        "paper": PAPER,
+    }
+    return result | {"table": table(result)}
+
+
+def _difference(gap: np.ndarray) -> dict[str, float] | None:
+    """Return mean and interval of paired differences ``[seeds, clips, buckets]``."""
+    if gap.shape[0] < 2:
+        return None
+    return asdict(difference(gap.mean(2), ALPHA))
+
+
+def _generated(
+    runs: list[dict[str, Any]], golden: list[dict[str, float]]
+) -> dict[str, Any]:
+    """Summarise generated clips over seeds."""
+    found = {
+        name: over_seeds(
+            [float(np.mean([c[name] for c in run["generated"]])) for run in runs]
+        )
+        for name in SHOWN
+    }
+    for label, names in (("motion", MOTION), ("appearance", APPEARANCE)):
+        found[f"frechet_{label}"] = over_seeds(
+            [frechet(run["generated"], golden, names) for run in runs]
+        )
+    return found
+
+
+def _goals(
+    losses: dict[tuple[str, str], np.ndarray],
+    kinds: dict[str, str],
+    base_a: np.ndarray | None,
+) -> dict[str, Any]:
+    """Compare the best measured sampler of a set with its best hand-set one.
+
+    Both are chosen by their means on the same trials, which favours neither kind but
+    makes the interval of the difference too narrow.
+    """
+    goals: dict[str, Any] = {}
+    for letter in sorted({one for one, _ in losses}):
+        best: dict[str, str] = {}
+        for kind in ("measured", "hand-set"):
+            names = [
+                n for s, n in losses
+                if s == letter and kind == ("hand-set" if n == "uniform" else kinds[n])
+            ]  # fmt: skip
+            if names:
+                best[kind] = min(names, key=lambda n: losses[letter, n].mean())
+        if len(best) == 2:
+            gap = losses[letter, best["measured"]] - losses[letter, best["hand-set"]]
+            goals[letter] = best | {"difference": _difference(gap)}
+    if base_a is not None and "B" in goals:
+        best_b = losses["B", goals["B"]["measured"]]
+        goals["measured on B against uniform on A"] = _difference(best_b - base_a)
+    return goals
+
+
+def cost(
+    trials: dict[str, dict[str, list[dict[str, Any]]]],
+    kinds: dict[str, str],
+    batch_size: int,
+    probe: int,
+) -> dict[str, Any]:
+    """Weigh the probe's gradient passes against training passes saved.
+
+    Saved are the passes from where a training's golden loss first falls to what
+    uniform, same set and seed, has at its end, to that end; linear between
+    validations, 0 where it is never reached.
+
+    Args:
+        trials: By set and sampler, one per seed.
+        kinds: Of samplers.
+        batch_size: Clips per step.
+        probe: Clip-gradients of the probe; a training pass is one too.
+
+    Returns:
+        Passes of the probe, and by set and sampler those saved with their interval
+        over seeds.
+    """
+    saved: dict[str, dict[str, Any]] = {}
+    for letter, arms in trials.items():
+        for name, runs in arms.items():
+            if kinds[name] == "baseline" or any("refused" in run for run in runs):
+                continue
+            found = []
+            for run, base in zip(runs, arms["uniform"]):
+                last, goal = base["curve"][-1]
+                found.append(batch_size * (last - _reached(run["curve"], goal, last)))
+            reached = sum(value > 0 for value in found)
+            saved.setdefault(letter, {})[name] = over_seeds(found) | {
+                "seeds_that_reach_it": reached
+            }
+    return {"probe_passes": probe, "saved_passes": saved}
+
+
+def _reached(curve: list[list[float]], goal: float, last: float) -> float:
+    """Return the step at which a falling curve first meets a loss, or the last."""
+    for (a, x), (b, y) in itertools.pairwise(curve):
+        if x > goal >= y:
+            return a + (b - a) * (x - goal) / (x - y)
+    return last
+
+
+def table(result: dict[str, Any]) -> str:
+    """Write the table in the paper's layout: a block per set, its numbers below.
+
+    Args:
+        result: What `judge` found.
+
+    Returns:
+        Markdown.
+    """
+    made = any("generated" in row for row in result["rows"])
+    head = ["set", "sampler", "golden loss", "against uniform"]
+    head += ["against uniform on A"]
+    if made:
+        head += ["flow", "smoothness", "motion", "visual", "FD motion", "FD looks"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for row in result["rows"]:
+        cells = [f"Set-{row['set']}", row["sampler"]]
+        if "refused" in row:
+            lines.append("| " + " | ".join([*cells, "cannot train"]) + " |")
+            continue
+        cells.append(f"{row['loss']:.4f}")
+        cells += [_shown(row.get(key)) for key in
+                  ("against_uniform", "against_uniform_on_A")]  # fmt: skip
+        if made:
+            got = row["generated"]
+            keys = [*SHOWN, "frechet_motion", "frechet_appearance"]
+            cells += [f"{got[key]['mean']:.3f}" for key in keys]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _shown(one: dict[str, float] | None) -> str:
+    if one is None:
+        return ""
+    return f"{one['mean']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"

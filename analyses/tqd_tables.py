@@ -1,0 +1,243 @@
+"""TQD against baselines: Set-A, Set-B, Set-C x samplers, at equal steps, over seeds.
+
+From a start checkpoint every sampler trains on every set for the same steps with the
+same seeds; all are judged on the same held-out golden clips, levels and noise (paired),
+and by clips generated from their captions. A finished trial is one small file, so that
+a killed run goes on where it was.
+
+    python analyses/tqd_tables.py --start half --trained WORK --work DIR
+    python analyses/tqd_tables.py --start scratch --work DIR
+    python figures/tqd_tables.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shlex
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from starts import start_checkpoint
+from tqd_arms import (
+    SETS,
+    Arm,
+    ablation_arms,
+    arms_of,
+    make_sets,
+)
+from tqd_judge import statistics
+from tqd_rows import cost, judge
+from tqd_schedules import measure_schedules, sana_schedule
+from tqdm import tqdm
+
+from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.commandline import main_guard
+from tqd_probe.errors import InputError
+from tqd_probe.files import digest, read_json, write_json
+from tqd_probe.libraries import quiet_libraries
+from tqd_probe.models.load import load_model
+from tqd_probe.training.lines import read_lines
+from tqd_probe.training.run import train
+from tqd_probe.training.settings import TrainRunSettings
+
+RESULTS = Path(__file__).parent / "results"
+HELD_OUT_SEED = 1  # `train` opens validation clips with clips_seed + 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--start", default="half", help="tiny, half, scratch or a path")
+    made.add_argument("--trained", type=Path, help="--work of train_tiny.py, for half")
+    made.add_argument("--sets", default="A,B,C")
+    made.add_argument(
+        "--skip",
+        default="",
+        help="samplers to leave out, by the ends of their names: 'kappa_max 4,normal'",
+    )
+    made.add_argument("--golden", type=int, default=70, help="golden clips of Set-A")
+    made.add_argument("--visual", type=int, default=125, help="clips good in motion")
+    made.add_argument("--motion", type=int, default=125, help="good in appearance")
+    made.add_argument("--steps", type=int, default=300, help="of every training")
+    made.add_argument("--batch-size", type=int, default=8)
+    made.add_argument("--lr", type=float, default=5e-4)
+    made.add_argument("--seeds", type=int, default=5)
+    made.add_argument("--held-out", type=int, default=32, help="clips to judge by")
+    made.add_argument(
+        "--generated", type=int, default=24, help="clips generated a trial; 0: none"
+    )
+    made.add_argument(
+        "--validations", type=int, default=6, help="per training, evenly spaced"
+    )
+    made.add_argument(
+        "--ablations", default="", help="sets on which parts of TQD are also tried: A"
+    )
+    made.add_argument(
+        "--remeasure", type=int, default=100,
+        help="ablations: steps between measurements of the bands; 0: leave this out",
+    )  # fmt: skip
+    made.add_argument("--sample-steps", type=int, default=20)
+    made.add_argument("--probe-clips", type=int, default=48)
+    made.add_argument("--probe-draws", type=int, default=2)
+    made.add_argument("--probe-levels", default="10")
+    made.add_argument("--work", type=Path, required=True, help="folder; resumes")
+    made.add_argument("--out", type=Path, help="results file")
+    return made
+
+
+def trial(
+    arm: Arm, clips: Path, ckpt: str, number: int, args: argparse.Namespace, work: Path
+) -> dict[str, Any]:
+    """Train once and judge.
+
+    Args:
+        arm: How.
+        clips: Manifest of the set.
+        ckpt: The start.
+        number: The seed.
+        args: The options.
+        work: Folder of this training, removed afterwards.
+
+    Returns:
+        Golden losses ``[clips][buckets]`` before and after, where draws fell, and the
+        statistics of generated clips; or why the sampler cannot train on this set.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    chosen = {"clips": str(clips)} | arm.options
+    settings = TrainRunSettings(
+        ckpt=ckpt, clips_seed=HELD_OUT_SEED - 1, full=True,
+        steps=args.steps, warmup=max(1, args.steps // 20), batch_size=args.batch_size,
+        micro_batch=args.batch_size, lr=args.lr, seed=number,
+        validation=f"synthetic:{args.held_out}", validate_clips=args.held_out,
+        validate_every=-(-args.steps // args.validations), save_every=args.steps,
+        log_every=args.steps, keep=1, report_to="none", device="cpu", out=work,
+        **chosen,
+    )  # fmt: skip
+    try:
+        done = train(settings, quiet=True, figures=False)
+    except InputError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        return {"refused": str(error)}
+    if done.stopped_by:
+        raise SystemExit(128 + done.stopped_by)
+    rows = read_lines(work / "validation_losses.jsonl")
+    found = {
+        "before": rows[0]["losses"],
+        "after": rows[-1]["losses"],
+        "curve": [[row["step"], float(np.mean(row["losses"]))] for row in rows],
+        "draws": read_json(work / "density.json", "a density")["counts"],
+    }
+    if args.generated:
+        model = load_model(str(done.result), "cpu")
+        captions = [
+            synthetic_clip(index, HELD_OUT_SEED).caption
+            for index in range(args.generated)
+        ]
+        model.network.eval()
+        with torch.no_grad():
+            videos = model.sample(
+                captions, seed=number, steps=args.sample_steps, guidance=3.0
+            )
+        found["generated"] = statistics(videos, model.native.fps)
+    shutil.rmtree(work, ignore_errors=True)
+    return found
+
+
+def _passes(run: Path) -> int:
+    """Return how many clip-gradients the probe took."""
+    levels = read_json(run / "gradsim.json", "a finished probe", allow_nan=True)
+    clips = levels["clips"]
+    versions = 1 + sum(s["kind"] == "degradation" for s in levels["subjects"].values())
+    return (
+        len(clips["ids"]) * clips["draws"] * versions * len(levels["noise"]["levels"])
+    )
+
+
+def main() -> None:
+    """Make sets and schedules, run every trial, judge."""
+    args = parser().parse_args()
+    quiet_libraries()
+    began = time.time()
+    ckpt = start_checkpoint(args.start, args.work, args.trained)
+    fingerprint = load_model(ckpt, "cpu").fingerprint
+    sizes = {"golden": args.golden, "visual_degraded": args.visual}
+    sizes |= {"motion_degraded": args.motion}
+    folder = args.work / f"clips-{args.golden}-{args.visual}-{args.motion}"
+    manifests = make_sets(folder, args.golden, args.visual, args.motion)
+    probe = {
+        "num_clips": args.probe_clips, "draws": args.probe_draws,
+        "levels": args.probe_levels, "seed": 4000,
+        "degradations": "blur:3,noise:3,downscale:3,freeze:3,freeze:5",
+    }  # fmt: skip
+    # A schedule belongs to the weights, the pool and the probe it was measured with.
+    place = args.work / f"schedules-{digest([fingerprint, sizes, probe])[-12:]}"
+    schedules = measure_schedules(ckpt, place, sizes, probe)
+    errors = {}
+    for letter in ("A", "B"):
+        path = place / f"SANA-{letter}.json"
+        counts = {name: sizes[name] for name in SETS[letter]}
+        errors[letter] = sana_schedule(ckpt, path, counts)
+        schedules[f"SANA {letter}"] = path
+    kept = ("work", "out", "trained", "seeds", "sets", "ablations", "skip")
+    options = {k: v for k, v in vars(args).items() if k not in kept}
+    trials = args.work / f"trials-{digest([options, fingerprint])[-12:]}"
+    trials.mkdir(parents=True, exist_ok=True)
+    arms = {letter: arms_of(letter, schedules) for letter in args.sets.split(",")}
+    for letter in filter(None, args.ablations.split(",")):
+        arms[letter] += ablation_arms(manifests[letter], schedules, args.remeasure)
+    skipped = [part for part in args.skip.split(",") if part]
+    jobs = [
+        (number, letter, arm)
+        for number in range(args.seeds)
+        for letter, some in arms.items()
+        for arm in some
+        if not any(arm.name.endswith(part) for part in skipped)
+    ]
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    kinds: dict[str, str] = {}
+    for number, letter, arm in tqdm(jobs, desc="trials", unit="trial"):
+        name = f"{letter}-{arm.name}-{number}".replace(" ", "_").replace(",", "")
+        path = trials / f"{name}.json"
+        if not path.exists():
+            clips, work = manifests[letter], trials / f".{name}"
+            write_json(path, trial(arm, clips, ckpt, number, args, work))
+        one = read_json(path, "a finished trial")
+        found.setdefault(letter, {}).setdefault(arm.name, []).append(one)
+        kinds[arm.name] = arm.kind
+    golden = np.stack(
+        [
+            synthetic_clip(index, HELD_OUT_SEED + 1).read(load_model(ckpt).native)
+            for index in range(max(args.generated, 2))
+        ]
+    )
+    shown = {k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")}
+    result = {
+        "command": "python analyses/tqd_tables.py "
+        + shlex.join(f"--{k.replace('_', '-')}={v}" for k, v in shown.items())
+        + " --trained WORK --work DIR",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
+        "seconds_of_this_call": round(time.time() - began),
+        "start": args.start,
+        "steps": args.steps,
+        "sets": {k: {n: sizes[n] for n in SETS[k]} for k in args.sets.split(",")},
+        "sana_rule_distance": errors,
+        "cost": cost(found, kinds, args.batch_size, _passes(place)),
+        **judge(found, kinds, statistics(golden, load_model(ckpt).native.fps)),
+    }
+    out = args.out or RESULTS / f"tqd_tables_{Path(args.start).name}.json"
+    write_json(out, result)
+    print(result["table"])
+    print(out)
+
+
+if __name__ == "__main__":
+    with main_guard() as outcome:
+        main()
+    raise SystemExit(outcome.code)

@@ -1,0 +1,54 @@
+"""Draw paired differences of golden loss, set by set: run without arguments."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+HERE = Path(__file__).parent
+COLOURS = {"baseline": "0.3", "hand-set": "#0072B2", "measured": "#D55E00"}
+paths = sorted((HERE.parent / "analyses" / "results").glob("tqd_tables_*.json"))
+sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+figure, panels = plt.subplots(
+    len(paths),
+    3,
+    figsize=(13, 3.9 * len(paths)),
+    layout="constrained",
+    squeeze=False,
+    sharex="row",
+)
+for line, path in enumerate(paths):
+    result = json.loads(path.read_text())
+    for axes, letter in zip(panels[line], "ABC"):
+        rows = [r for r in result["rows"] if r["set"] == letter]
+        if not rows:
+            axes.set_axis_off()
+            continue
+        base = next((r["loss"] for r in result["rows"] if r["sampler"] == "uniform"
+                     and r["set"] == "A"), None)  # fmt: skip
+        for place, row in enumerate(reversed(rows)):
+            if "refused" in row:
+                axes.text(0, place, "cannot train", fontsize=8, va="center")
+                continue
+            gap = row.get("against_uniform_on_A")
+            colour = COLOURS[row["kind"]]
+            mean = row["loss"] - base if base is not None else row["loss"]
+            axes.plot(mean, place, "o", color=colour)
+            if gap:
+                axes.plot([gap["low"], gap["high"]], [place] * 2, color=colour)
+        names = [row["sampler"] for row in reversed(rows)]
+        axes.set_yticks(range(len(rows)), names, fontsize=8)
+        axes.axvline(0, color="0.6", linewidth=0.8)
+        clips = ", ".join(f"{n} {k}" for k, n in result["sets"][letter].items())
+        axes.set_title(f"Set-{letter}: {clips}", fontsize=9)
+        axes.set_xlabel("golden loss minus uniform's on Set-A")
+        axes.locator_params(axis="x", nbins=4)
+    panels[line][0].set_ylabel(
+        f"from {result['start']}: {result['steps']} steps,\n{result['seeds']} seeds"
+    )
+sns.despine(figure)
+figure.savefig(HERE / "tqd_tables.png", dpi=150)
