@@ -119,12 +119,15 @@ class Task:
         self.x.requires_grad_(False)
         self.x.grad = None
 
-    def engine(self, size: int | None, exact_norms: bool = False) -> GradientCapture:
+    def engine(
+        self, size: int | None, exact_norms: bool = False, pilot: bool = True
+    ) -> GradientCapture:
         """Make the capture engine; no size keeps whole gradients.
 
         Args:
             size: Numbers of the sketch, divided as a pilot pass on these clips says.
             exact_norms: Form every layer's gradient.
+            pilot: Let a pilot divide numbers and rows, as a probe does.
 
         Returns:
             The engine.
@@ -133,7 +136,7 @@ class Task:
         if size is None:
             return GradientCapture(self.network, layout)
         energy = None
-        if self.x.device.type != "meta":
+        if pilot and self.x.device.type != "meta":
             energy = measured(self.network, layout, [(self.losses, self.clips)])
         sketch = Sketch(layout, size, energy)
         return GradientCapture(self.network, layout, Sketched(sketch, exact_norms))

@@ -88,6 +88,7 @@ def widths(repetitions: int) -> dict[str, Any]:
             "plain": task.plain,
             "floor": task.floor,
             "sketched": task.capturing(task.engine(DEFAULT_SIZE)),
+            "sketched_no_pilot": task.capturing(task.engine(DEFAULT_SIZE, pilot=False)),
             "exact_norms": task.capturing(task.engine(DEFAULT_SIZE, exact_norms=True)),
         }
         count = sum(p.numel() for p in network.parameters())
@@ -168,8 +169,8 @@ def memory(repetitions: int) -> dict[str, Any]:
                 mode=mode,
                 size=DEFAULT_SIZE,
             )
-            # Freed tensors go back to the system at once, so that what stays resident is
-            # what is alive, not what an earlier pass left in the heap.
+            # Freed tensors go back to the system at once: what is resident is alive,
+            # and not what an earlier pass left in the heap.
             done = subprocess.run(
                 [sys.executable, "-c", code],
                 capture_output=True,

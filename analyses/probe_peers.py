@@ -236,7 +236,9 @@ def dattri(setting: Setting) -> Callable[[], Answer]:
             if isinstance(found, dict)
             else found
         ).detach()
-        project = random_project(flat, CLIPS, SIZE, 8, proj_type="rademacher", device="cpu")
+        project = random_project(
+            flat, CLIPS, SIZE, 8, proj_type="rademacher", device="cpu"
+        )
         products = flat @ flat.t()
         return project(flat), products.diagonal().sqrt(), products
 

@@ -50,7 +50,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch):
     """Over many seeds; a scale that depended on the shape would fail."""
-    monkeypatch.setattr(sketching, "ROW_VARIANCE", 1e9)  # as few rows as there can be
+    monkeypatch.setattr(sketching, "OUTSIDE", 1)
     a = gradient(shape, 0)
     b = 0.6 * a + 0.8 * gradient(shape, 1)
     truth = torch.stack([(a * a).sum(), (a * b).sum(), (b * b).sum()])
@@ -87,7 +87,6 @@ def test_a_mis_scaled_projection_is_found(monkeypatch):
 
 
 def test_splits_are_unbiased_and_tell_the_error(monkeypatch):
-    monkeypatch.setattr(sketching, "ROW_VARIANCE", 1e9)
     shape = (512, 512)
     a = gradient(shape, 0, rank=1)
     truth = float((a * a).sum())
@@ -129,7 +128,8 @@ def test_too_small_a_sketch_is_refused():
 def rowed(monkeypatch):
     """Rows even in small layers, so that factors are used."""
     monkeypatch.setattr(sketching, "ROWS", 1)
-    monkeypatch.setattr(sketching, "ROW_VARIANCE", 1e9)
+    monkeypatch.setattr(sketching, "UNKNOWN", 1)
+    monkeypatch.setattr(sketching, "OUTSIDE", 2)
 
 
 @pytest.mark.parametrize("exact_norms", [False, True])

@@ -42,7 +42,8 @@ ROWS = 16  # rows come in multiples of this, so that all parts have as many
 ROW_VARIANCE = 1e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
 FORMED = 1 << 22  # entries: larger layers are never formed for the sketch
 MOST_ROWS = 1024
-OUTSIDE = 8  # times as much gradient is taken to be in a layer outside the blocks
+UNKNOWN = 2 * ROWS  # rows of a layer in a block where no pilot has measured shares
+OUTSIDE = 8  # times as many for a layer outside the blocks
 EQUAL = 0.25  # of the numbers are divided equally, whatever the groups' energies
 DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
 WIDE_BELOW = 1 << 20  # entries: their places are kept as int64, which adds faster
@@ -122,14 +123,12 @@ class Sketch:
         if len(shape) < 2:
             return 0
         out, into = shape[0], math.prod(shape[1:])
-        if self.energy is not None:
-            share = self.energy[name]
-        else:
-            layers = sum(len(s) > 1 for s in self.layout.shapes.values())
+        if self.energy is None:
             inside = re.search(r"(^|\.)\d+\.", name)
-            share = (1 if inside else OUTSIDE) / layers
-        # Least rows for a variance of sum_l share_l^2 / rows_l: rows_l ~ share_l.
-        rows = ROWS * max(1, math.ceil(share / ROW_VARIANCE / ROWS - 1e-9))
+            rows = UNKNOWN if inside else UNKNOWN * OUTSIDE
+        else:  # least rows for a variance of sum_l share_l^2 / rows_l: rows_l ~ share_l
+            share = self.energy[name] / ROW_VARIANCE
+            rows = ROWS * max(1, math.ceil(share / ROWS - 1e-9))
         if 2 * rows * (out + into) <= out * into:
             return rows
         if out * into <= FORMED:
