@@ -228,18 +228,20 @@ def growth(repetitions: int) -> dict[str, Any]:
     return found
 
 
-def peers(repetitions: int, python: str) -> dict[str, Any]:
+def peers(repetitions: int, python: str, only: str, limit: int) -> dict[str, Any]:
     """Run the peers, each in a process of its own, each beside us."""
     script = Path(__file__).parent / "probe_peers.py"
     listed = subprocess.run(
         [python, str(script), "--list"], capture_output=True, text=True, check=True
     ).stdout.split()
     found: dict[str, Any] = {}
-    for name in listed:
+    for name in only.split(",") if only else listed:
         command = [python, str(script), "--peer", name, "--repeat", str(repetitions)]
         command += ["--threads", str(torch.get_num_threads())]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=420)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=limit
+            )
             lines = done.stdout.strip().splitlines()
             found[name] = (
                 json.loads(lines[-1])
@@ -247,7 +249,7 @@ def peers(repetitions: int, python: str) -> dict[str, Any]:
                 else {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
             )
         except subprocess.TimeoutExpired:
-            found[name] = {"failed": "not done after 420 s"}
+            found[name] = {"failed": f"not done after {limit} s"}
         print(name, json.dumps(found[name]), flush=True)
     return found
 
@@ -258,6 +260,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peers-python", default=sys.executable)
+    parser.add_argument("--only-peers", default="", help="names; others are kept")
+    parser.add_argument("--peer-limit", type=int, default=420, help="seconds for each")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for part in options.parts.split(","):
@@ -265,10 +269,15 @@ def main() -> None:
             module = __import__(f"probe_{part}")
             value = module.study()
         elif part == "peers":
-            value = peers(options.repeat, options.peers_python)
+            value = peers(
+                *(options.repeat, options.peers_python),
+                *(options.only_peers, options.peer_limit),
+            )
         else:
             value = globals()[part](options.repeat)
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        if part == "peers" and options.only_peers:
+            value = {**results.get(part, {}), **value}
         results[part] = {"machine": cost_models.machine(), **value}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
