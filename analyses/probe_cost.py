@@ -118,6 +118,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
     from tqd_probe.draws import draw_losses, steady_torch
     from tqd_probe.gradients.capture import GradientCapture
     from tqd_probe.gradients.sinks import Sketched
+    from tqd_probe.passes import fitted_sketch
 
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(Path(place) / "run", num_clips=4)
@@ -125,11 +126,13 @@ def tiny(repetitions: int) -> dict[str, Any]:
         losses = draw_losses(probe, 0, 0, 0.5, names)
         whole = probe.engine(ring=2)
         network, layout = probe.model.network, probe.layout
-        sketched = GradientCapture(network, layout, Sketched(probe.sketch))
+        sketched = GradientCapture(network, layout, Sketched(fitted_sketch(probe)))
+        unfitted = GradientCapture(network, layout, Sketched(probe.sketch))
         modes = {
             "plain": lambda: plain_pass(probe, losses),
             "exact": lambda: whole.per_clip(losses, len(names)),
             "sketched": lambda: sketched.per_clip(losses, len(names)),
+            "sketched_no_pilot": lambda: unfitted.per_clip(losses, len(names)),
         }
         with steady_torch(probe):
             found = cost_models.interleaved(modes, 5 * repetitions)
