@@ -248,7 +248,7 @@ def dattri(setting: Setting) -> Callable[[], Answer]:
 def kronfluence(setting: Setting) -> Callable[[], Answer]:
     """Kronfluence's pairwise scores without curvature: products of Linear layers."""
     from kronfluence.analyzer import Analyzer, prepare_model
-    from kronfluence.arguments import ScoreArguments
+    from kronfluence.arguments import FactorArguments, ScoreArguments
     from kronfluence.task import Task as KronTask
 
     class Losses(KronTask):
@@ -270,8 +270,9 @@ def kronfluence(setting: Setting) -> Callable[[], Answer]:
         disable_model_save=True,
     )  # fmt: skip
     data = torch.utils.data.TensorDataset(*setting.batch())
+    identity = FactorArguments(strategy="identity")
     analyzer.fit_all_factors(
-        "identity", data, CLIPS, factor_args=_identity(), overwrite_output_dir=True
+        "identity", data, CLIPS, factor_args=identity, overwrite_output_dir=True
     )
 
     def answer() -> Answer:
@@ -283,12 +284,6 @@ def kronfluence(setting: Setting) -> Callable[[], Answer]:
         return torch.zeros(0), products.diagonal().sqrt(), products
 
     return answer
-
-
-def _identity() -> Any:
-    from kronfluence.arguments import FactorArguments
-
-    return FactorArguments(strategy="identity")
 
 
 def bergson(setting: Setting) -> Callable[[], Answer]:

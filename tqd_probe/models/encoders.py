@@ -113,19 +113,21 @@ class Encoders:
         pixels = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         return vae.encode(pixels.to(self.device)).latent_dist.mode()
 
+    @torch.no_grad()
     def encode_video(self, video: np.ndarray) -> torch.Tensor:
         """Encode a clip to normalised latents.
+
+        Here the posterior's mode times the autoencoder's scaling factor, as most
+        families have it; the others say otherwise.
 
         Args:
             video: uint8 RGB ``[T, H, W, 3]``.
 
         Returns:
             float32 latents of one clip, on the CPU.
-
-        Raises:
-            NotImplementedError: If the family does not say how.
         """
-        raise NotImplementedError
+        scale = self.load_encoders().vae.config.scaling_factor
+        return (self.encode_pixels(video)[0] * scale).float().cpu()
 
     def encode_caption(self, caption: str) -> dict[str, torch.Tensor]:
         """Encode a caption as the pipeline's own call does.

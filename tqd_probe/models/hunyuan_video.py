@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import (
     AutoencoderKLHunyuanVideo,
@@ -65,19 +64,6 @@ class HunyuanVideoModel(PipelineModel):
                 f"{self.path / 'transformer' / 'config.json'}: image_condition_type"
                 f" {kind!r}: only text-to-video HunyuanVideo has an adapter"
             )
-
-    @torch.no_grad()
-    def encode_video(self, video: np.ndarray) -> torch.Tensor:
-        """Encode a clip: posterior mode times the autoencoder's scaling factor.
-
-        Args:
-            video: uint8 RGB ``[T, H, W, 3]``.
-
-        Returns:
-            float32 latents ``[C, F, h, w]`` on the CPU.
-        """
-        scale = self.load_encoders().vae.config.scaling_factor
-        return (self.encode_pixels(video)[0] * scale).float().cpu()
 
     @torch.no_grad()
     def encode_caption(self, caption: str) -> dict[str, torch.Tensor]:
