@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tqd_probe.commandline import main_guard
+from tqd_probe.errors import InputError
 from tqd_probe.files import write_json
 from tqd_probe.plot import read_result
 from tqd_probe.results import derive_schedule
@@ -31,7 +33,7 @@ def main() -> None:
         "adam": read_result(args.adam / "gradsim.json"),
     }
     if results["raw"]["noise"] != results["adam"]["noise"]:
-        raise SystemExit("the two runs have other noise levels; make them alike")
+        raise InputError("the two runs have other noise levels; make them alike")
     rows: dict[str, dict] = {}
     for metric, result in results.items():
         details = derive_schedule(result).degradations_detail
@@ -56,4 +58,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with main_guard() as outcome:
+        main()
+    raise SystemExit(outcome.code)

@@ -26,6 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from analyses.evidence_steps import Step, steps
+from tqd_probe.commandline import main_guard
 from tqd_probe.errors import InputError
 from tqd_probe.files import digest, file_digest, read_json, write_json
 
@@ -81,7 +82,7 @@ def main() -> None:
     )
     chosen = [step for step in planned if args.only in step.name]
     if not chosen:
-        raise SystemExit(f"--only {args.only}: no such step; see --list")
+        raise InputError(f"--only {args.only}: no such step; see --list")
     if args.list:
         for step in chosen:
             print(f"{step.name:36s} python {' '.join(step.command)}")
@@ -147,4 +148,6 @@ def run(chosen: list[Step], place: Path, work: Path) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    with main_guard() as outcome:
+        main()
+    raise SystemExit(outcome.code)
