@@ -113,32 +113,47 @@ def tiny_probe(folder: Path, **options: Any) -> Any:
 
 
 def tiny(repetitions: int) -> dict[str, Any]:
-    """Time one draw of the default probe of `tiny`: five versions of a clip."""
-    from tqd_probe.cost import plain_pass
-    from tqd_probe.draws import draw_losses, steady_torch
+    """Time the default probe of `tiny`: a pass holds the versions of several draws.
+
+    Per clip, beside two plain passes: of the five versions of one draw, and of all
+    that our pass holds.
+    """
+    from tqd_probe.cost import batch_size, plain_pass
+    from tqd_probe.draws import pack_losses, steady_torch
     from tqd_probe.gradients.capture import GradientCapture
     from tqd_probe.gradients.sinks import Sketched
+    from tqd_probe.packs import packs
     from tqd_probe.passes import fitted_sketch
 
     with tempfile.TemporaryDirectory() as place:
-        probe = tiny_probe(Path(place) / "run", num_clips=4)
+        probe = tiny_probe(Path(place) / "run", num_clips=8)
         names = probe.encoded.conditions
-        losses = draw_losses(probe, 0, 0, 0.5, names)
-        whole = probe.engine(ring=2)
         network, layout = probe.model.network, probe.layout
+        size = batch_size(probe)["batch_size"]
+        pack = next(packs(8, (), 1, len(names), size))
+        count = len(pack) * len(names)
+        one = pack_losses(probe, pack[:1], 0.5, names)
+        many = pack_losses(probe, pack, 0.5, names)
+        whole = probe.engine(ring=2)
         sketched = GradientCapture(network, layout, Sketched(fitted_sketch(probe)))
         unfitted = GradientCapture(network, layout, Sketched(probe.sketch))
         modes = {
-            "plain": lambda: plain_pass(probe, losses),
-            "exact": lambda: whole.per_clip(losses, len(names)),
-            "sketched": lambda: sketched.per_clip(losses, len(names)),
-            "sketched_no_pilot": lambda: unfitted.per_clip(losses, len(names)),
+            "plain_one_draw": lambda: plain_pass(probe, one),
+            "plain": lambda: plain_pass(probe, many),
+            "exact": lambda: whole.per_clip(many, count),
+            "sketched": lambda: sketched.per_clip(many, count),
+            "sketched_no_pilot": lambda: unfitted.per_clip(many, count),
+            "exact_one_draw": lambda: whole.per_clip(one, len(names)),
         }
         with steady_torch(probe):
-            found = cost_models.interleaved(modes, 5 * repetitions)
+            found = cost_models.interleaved(modes, 3 * repetitions)
+            alone = cost_models.interleaved(modes, 3 * repetitions, "plain_one_draw")
         probe.store.release()
+    for name, mode in alone.items():
+        share = 1 if name.endswith("one_draw") else len(names) / count
+        found[name]["per_clip_over_one_draw"] = share * mode["ratio"]
     print("tiny", json.dumps(found), flush=True)
-    return {"clips": len(names), "modes": found}
+    return {"clips": count, "versions": len(names), "modes": found}
 
 
 MEMORY = """

@@ -28,10 +28,10 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.rng import stream
 from tqd_probe.similarity import LevelStatistics
 
-CLIPS, DRAWS, LEVELS = 48, 2, 10
+CLIPS, DRAWS, LEVELS = 192, 2, 10
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 REPEATS, NEAR, SHARE = 40, 0.05, 0.9
-SIZES = (4, 6, 8, 12, 16, 24, 32, 48)  # clips
+SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)  # clips
 CRITERION = CosineCriterion(0.9, (1e-6, 1e6), 0.95)
 LOOKS = (8, 16, 32)  # clips at which the adaptive way looks
 
@@ -40,7 +40,10 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
     """Capture the pool; products ``[L, C, N, R, C, N, R]`` from sketches."""
     from probe_cost import tiny_probe
 
-    from tqd_probe.draws import draw_losses, steady_torch
+    from tqd_probe.cost import batch_size
+    from tqd_probe.draws import pack_losses, steady_torch
+    from tqd_probe.packs import packs
+    from tqd_probe.passes import fitted_sketch
 
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(
@@ -51,17 +54,20 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
             degradations=DEGRADATIONS,
             sketch=str(DEFAULT_SIZE),
         )
+        probe.sketch = fitted_sketch(probe)
         engine, names = probe.engine(), probe.encoded.conditions
+        size = batch_size(probe)["batch_size"]
         rows = []
         with steady_torch(probe):
             for sigma in probe.sigmas:
                 values = np.empty(
                     (len(names), CLIPS, DRAWS, probe.sketch.size), np.float32
                 )
-                for clip, draw in np.ndindex(CLIPS, DRAWS):
-                    losses = draw_losses(probe, clip, draw, float(sigma), names)
-                    found, _ = engine.per_clip(losses, len(names))
-                    values[:, clip, draw] = found.numpy()
+                for pack in packs(CLIPS, (), DRAWS, len(names), size):
+                    losses = pack_losses(probe, pack, float(sigma), names)
+                    found, _ = engine.per_clip(losses, len(pack) * len(names))
+                    for (clip, draw), own in zip(pack, found.split(len(names))):
+                        values[:, clip, draw] = own.numpy()
                 flat = values.reshape(-1, values.shape[-1])
                 shape = values.shape[:3]
                 rows.append((flat @ flat.T).reshape(*shape, *shape))

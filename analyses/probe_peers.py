@@ -54,12 +54,17 @@ class Setting:
     def reduce(self, gradients: dict[str, torch.Tensor]) -> Answer:
         """Sketch whole gradients by name; norms and products from them."""
         out = self.sketch.blank(CLIPS, torch.float32, "cpu")
-        products = torch.zeros(CLIPS, CLIPS)
+        products, small = torch.zeros(CLIPS, CLIPS), {}
         for name, value in gradients.items():
-            self.sketch.count({name: self.sketch.entries(name, value)}, out)
+            entries = self.sketch.entries(name, value)
+            if self.sketch.small(name):
+                small[name] = entries
+            else:
+                self.sketch.count(name, entries, out)
             flat = value.flatten(1)
             products += flat @ flat.t()
-        return self.sketch.folded(out), products.diagonal().sqrt(), products
+        self.sketch.count_small(small, out)
+        return out, products.diagonal().sqrt(), products
 
     def one(self, values: dict[str, torch.Tensor], *clip: torch.Tensor) -> torch.Tensor:
         """Loss of one clip under given weights."""

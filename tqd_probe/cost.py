@@ -19,16 +19,21 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tqd_probe.draws import Probe, draw_losses
+from tqd_probe.adaptive import looks
+from tqd_probe.draws import Probe, draw_losses, pack_losses
 from tqd_probe.errors import InputError
 from tqd_probe.files import write_json
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.memory import MemoryProbe
+from tqd_probe.packs import packs
 
 log = logging.getLogger("tqd_probe")
 SPARE = 0.8  # of the free memory may be planned for
 TRIALS = 3
+FULL_CPU = 15 * 10**9  # operations of a pass above which a longer one gains nothing
+MOST_DRAWS = 8  # in a pass
+FULL_GPU = 2 * 10**12  # not measured: milliseconds of work, so that launches hide
 WORK = ("batch_size", "flops_per_clip_gradient")
 
 
@@ -36,7 +41,8 @@ def batch_size(probe: Probe) -> dict[str, int]:
     """Decide how many clip versions share a pass, and count the work of one.
 
     Unless the user says, all versions of a clip share one pass; where a trial pass of
-    one version says that they do not fit into the free memory, as many as do.
+    one version says that they do not fit into the free memory, as many as do. Where
+    that is little work for the device, several draws share a pass (`packs.py`).
 
     Args:
         probe: The probe.
@@ -63,19 +69,28 @@ def _batch_size(probe: Probe) -> dict[str, int]:
     losses = draw_losses(probe, 0, 0, float(probe.sigmas[0]), ["golden"])
     with FlopCounterMode(display=False) as counter:
         plain_pass(probe, losses)
-    size = versions if asked is None else min(asked, versions)
+    size = asked or versions
     if asked is None:
+        each = versions * max(1, int(counter.get_total_flops()))
+        size = versions * min(max(1, _full(probe) // each), MOST_DRAWS)
         trial = MemoryProbe(probe.processes.device(probe.settings.device))
         with trial:
             probe.engine().per_clip(losses, 1)
         if trial.used > trial.free > 0:
             raise torch.OutOfMemoryError
-        room = int(SPARE * trial.free / trial.used) if trial.used > 0 else versions
-        size = max(1, min(versions, room))
+        room = int(SPARE * trial.free / trial.used) if trial.used > 0 else size
+        if room < size:
+            size = max(1, room if room < versions else room // versions * versions)
     return {
         "batch_size": size,
         "flops_per_clip_gradient": int(counter.get_total_flops()),
     }
+
+
+def _full(probe: Probe) -> int:
+    """Return how many operations of a plain pass fill the device."""
+    kind = torch.device(probe.settings.device).type
+    return FULL_CPU if kind == "cpu" else FULL_GPU
 
 
 def plain_pass(probe: Probe, losses: Any) -> None:
@@ -112,11 +127,23 @@ def predicted(probe: Probe, levels: list[LevelGram]) -> dict[str, Any]:
     shapes = [level.losses.shape[:2] for level in levels]
     alone = len(probe.unpaired_places) * sum(draws for _, draws in shapes)
     gradients = sum(clips * draws for clips, draws in shapes) * versions + alone
-    per_pass = min(int(probe.work["batch_size"]), versions)
+    per_pass = int(probe.work["batch_size"])
+    settings = probe.settings
+    stages = looks(len(probe.encoded.ids), settings.draws, settings.adaptive)
+    passes = 0
+    for shape in shapes:
+        done = (0, 0)
+        for stage in stages[: stages.index(shape) + 1]:
+            for pack in packs(
+                *(stage[0], probe.unpaired_places, stage[1], versions, per_pass, done)
+            ):
+                paired = pack[0][0] < len(probe.encoded.ids)
+                passes += -(-versions // per_pass) if paired else 1
+            done = stage
     each = probe.work["flops_per_clip_gradient"]
     return {
         "clip_gradients": gradients,
-        "passes": sum(c * d for c, d in shapes) * -(-versions // per_pass) + alone,
+        "passes": passes,
         "batch_size": per_pass,
         "flops_per_clip_gradient": each,
         "flops": each * gradients,
@@ -160,16 +187,17 @@ class CostMeter:
         probe = self.probe
         size = int(probe.work["batch_size"])
         names = probe.encoded.conditions[:size]
-        losses = draw_losses(probe, 0, 0, float(probe.sigmas[0]), names)
+        draws = probe.settings.draws
+        pack = next(packs(len(probe.encoded.ids), (), draws, versions, size))
+        count = len(pack) * len(names)
+        losses = pack_losses(probe, pack, float(probe.sigmas[0]), names)
         memory = MemoryProbe(probe.processes.device(probe.settings.device))
         plain, capture = [], []
         with memory:
             for _ in range(TRIALS):
                 plain.append(_timed(probe, lambda: plain_pass(probe, losses)))
-                capture.append(
-                    _timed(probe, lambda: engine.per_clip(losses, len(names)))
-                )
-        each = median(capture) / len(names)
+                capture.append(_timed(probe, lambda: engine.per_clip(losses, count)))
+        each = median(capture) / count
         flops = probe.work["flops_per_clip_gradient"]
         seconds = each * remaining / probe.processes.world
         self.before = {
@@ -177,7 +205,7 @@ class CostMeter:
             "processes": probe.processes.world,
             "seconds": seconds,
             "seconds_per_clip_gradient": each,
-            "plain_seconds_per_clip_gradient": median(plain) / len(names),
+            "plain_seconds_per_clip_gradient": median(plain) / count,
             "ratio_to_plain": median(b / a for a, b in zip(plain, capture)),
             "peak_bytes_per_pass": memory.used,
         }
@@ -185,7 +213,7 @@ class CostMeter:
         kept = f"sketch of {probe.sketch.size}" if probe.sketched else "exact"
         self._say(
             f"cost: up to {remaining} clip gradients, {versions} versions per clip,"
-            f" {size} per pass, {kept}; {flops * remaining / 1e12:.3g} TFLOP, about"
+            f" {count} per pass, {kept}; {flops * remaining / 1e12:.3g} TFLOP, about"
             f" {seconds:.0f} s of capture, {memory.used / 1e9:.2f} GB per pass;"
             f" {ratio:.2f} of a plain forward+backward"
         )

@@ -146,6 +146,37 @@ def draw_losses(
     return lambda: per_clip_loss(probe.model, batch, eps, levels)
 
 
+def pack_losses(
+    probe: Probe, pack: list[tuple[int, int]], sigma: float, conditions: list[str]
+) -> Callable[[], torch.Tensor]:
+    """Set up the losses of several draws that share a pass.
+
+    Args:
+        probe: The probe.
+        pack: Clips' places in `clip_ids` and indices of noise samples.
+        sigma: Noise level.
+        conditions: Which versions of each.
+
+    Returns:
+        A function that runs the network and returns the losses
+        ``[draws * conditions]``, the versions of a draw side by side.
+    """
+    parts = [draw_batch(probe, *draw, sigma, conditions) for draw in pack]
+    if len(parts) == 1:
+        batch, eps, levels = parts[0]
+    else:
+        eps, levels = (torch.cat([part[i] for part in parts]) for i in (1, 2))  # type: ignore[misc]
+        batches = [part[0] for part in parts]
+        batch = Conditioned(
+            torch.cat([each.latents for each in batches]),
+            {
+                key: torch.cat([each.conditioning[key] for each in batches])
+                for key in batches[0].conditioning
+            },
+        )
+    return lambda: per_clip_loss(probe.model, batch, eps, levels)
+
+
 def draw_batch(
     probe: Probe, clip: int, draw: int, sigma: float, conditions: list[str]
 ) -> tuple[Conditioned, torch.Tensor, torch.Tensor]:

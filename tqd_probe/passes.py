@@ -15,13 +15,20 @@ from tqdm import tqdm
 
 from tqd_probe.adaptive import looks, settled
 from tqd_probe.cost import WORK, CostMeter, batch_size
-from tqd_probe.draws import Probe, check_finite, draw_losses, steady_torch
+from tqd_probe.draws import (
+    Probe,
+    check_finite,
+    draw_losses,
+    pack_losses,
+    steady_torch,
+)
 from tqd_probe.errors import GradientError
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.metric import kept_moments, metric_scale
 from tqd_probe.gradients.pilot import kept_energy, measured
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.encode import GOLDEN
+from tqd_probe.packs import Draw, packs
 
 LEAST_COVERED = 0.99
 PILOT_CLIPS = 2  # at the first, the middle and the last level
@@ -173,7 +180,8 @@ def _all_levels(
     """Go through the levels; finished ones are skipped."""
     settings, store, who = probe.settings, probe.store, probe.processes
     clips, levels = len(probe.encoded.ids), len(probe.sigmas)
-    others = probe.unpaired_places
+    others, versions = probe.unpaired_places, len(probe.encoded.conditions)
+    size = int(probe.work["batch_size"])
     stages = looks(clips, settings.draws, settings.adaptive)
     each = len(probe.clip_ids) * settings.draws
     total = levels * each
@@ -184,16 +192,17 @@ def _all_levels(
             if store.has_level(level):
                 bar.update(each)
                 continue
-            seen: set[tuple[int, int]] = set()
+            done, begun = (0, 0), bar.n
             for stage, (some, draws) in enumerate(stages):
-                for clip, draw in product((*range(some), *others), range(draws)):
-                    if who.owns(clip * settings.draws + draw):
-                        _draw(probe, engine, meter, behind, level, clip, draw)
-                    if (clip, draw) not in seen:
-                        seen.add((clip, draw))
-                        bar.update()
+                for index, pack in enumerate(
+                    packs(some, others, draws, versions, size, done)
+                ):
+                    if who.owns(index):
+                        _pack(probe, engine, meter, behind, level, pack)
+                    bar.update(len(pack))
                 behind.wait()
                 who.barrier()
+                done = some, draws
                 if stage + 1 < len(stages) and _settled(probe, level, stage, stages):
                     break
             bar.set_postfix_str("reducing")
@@ -202,7 +211,7 @@ def _all_levels(
                     level, some, draws, probe.layout, probe.sketch, others
                 )
             bar.set_postfix_str("")
-            bar.update(each - len(seen))
+            bar.update(begun + each - bar.n)
             text = "level %d of %d (sigma %.4g) done: %d clips x %d draws"
             log.info(text, level + 1, levels, sigma, some + len(others), draws)
     who.barrier()
@@ -226,37 +235,52 @@ def _settled(
     return bool(probe.processes.main_says(look))
 
 
-def _draw(
+def _pack(
     probe: Probe,
     engine: GradientCapture,
     meter: CostMeter,
     behind: Behind,
     level: int,
-    clip: int,
-    draw: int,
+    pack: list[Draw],
 ) -> None:
-    """Capture one draw, unless it is stored: all versions under one noise sample."""
-    if probe.store.has_draw(level, clip, draw):
+    """Capture the draws of a pack, unless all are stored."""
+    if all(probe.store.has_draw(level, *draw) for draw in pack):
         return
-    conditions, size = probe.versions(clip), int(probe.work["batch_size"])
-    gradients, losses, norms = [], [], []
+    names, size = probe.versions(pack[0][0]), int(probe.work["batch_size"])
     sigma = float(probe.sigmas[level])
-    alone = len(conditions) <= size  # else the next pass would use the buffer again
-    for start in range(0, len(conditions), size):
-        some = conditions[start : start + size]
-        with meter.passing(len(some)):
-            found = engine.capture(
-                draw_losses(probe, clip, draw, sigma, some), len(some)
-            )
+    gradients, losses, norms = [], [], []
+    alone = len(names) <= size  # else the next pass would use the buffer again
+    for start in range(0, len(names), size):
+        some = names[start : start + size]
+        count = len(some) * len(pack)
+        with meter.passing(count):
+            found = engine.capture(pack_losses(probe, pack, sigma, some), count)
             rows = found.gradients.float().cpu().numpy()
             gradients.append(rows if alone else rows.copy())
-        check_finite(probe, found.gradients, level, clip, some)
+        for index, (clip, _) in enumerate(pack):
+            own = found.gradients[index * len(some) : (index + 1) * len(some)]
+            check_finite(probe, own, level, clip, some)
         losses.append(found.losses.float().cpu().numpy())
         if found.norms is not None:
             norms.append(found.norms.double().cpu().numpy())
-    behind.put(
-        *(probe.store.put_draw, level, clip, draw),
+    content = [
         gradients[0] if alone else np.concatenate(gradients),
         np.concatenate(losses),
         np.concatenate(norms) if norms else None,
-    )
+    ]
+    behind.put(_store, probe, level, pack, len(names), content)
+
+
+def _store(
+    probe: Probe,
+    level: int,
+    pack: list[Draw],
+    versions: int,
+    content: list[np.ndarray | None],
+) -> None:
+    """Store the draws of a pack that are not there yet."""
+    for index, draw in enumerate(pack):
+        if not probe.store.has_draw(level, *draw):
+            rows = slice(index * versions, (index + 1) * versions)
+            own = (None if part is None else part[rows] for part in content)
+            probe.store.put_draw(level, *draw, *own)

@@ -35,7 +35,7 @@ from tqd_probe.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 __all__ = ["Probe", "draw_batch", "draw_losses", "prepare", "run"]
 DEFAULT_CLIPS = 24
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
-GRAM_VERSION = 5  # raise when what is kept of a level changes
+GRAM_VERSION = 6  # raise when what is kept of a level changes
 log = logging.getLogger("tqd_probe")
 
 
@@ -125,7 +125,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         "parameters": layout.fingerprint,
     }
     # Without --batch-size a trial pass decides how many versions share a pass.
-    together = min(settings.batch_size or 1, len(encoded.conditions))
+    together = settings.batch_size or 1
     first = encoded.batch(0, encoded.conditions[:1])
     set_checkpointing(model, settings.checkpointing, first, together)
     shaping = [

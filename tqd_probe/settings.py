@@ -305,7 +305,8 @@ class RunSettings(ProbeSettings):
         default=None,
         ge=1,
         description="clip versions per forward and backward pass (default: all"
-        " versions of a clip, or as many as a trial pass says fit into memory)",
+        " versions of a clip, or as many as a trial pass says fit into memory;"
+        " those of several draws where the network is small)",
     )
     device: str = Field(default="cpu", description="torch device, such as cuda:0")
     cache: Path | None = Field(

@@ -12,10 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tqd_probe.gradients.fold import Room
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import Sketch
-
-HELD = 1 << 14  # entries per clip: what has no more is held to the end
 
 
 @dataclass(frozen=True)
@@ -193,11 +192,12 @@ class Sketched:
         self._unformed = {
             sketch.group_of(name)
             for name, shape in sketch.layout.shapes.items()
-            if len(shape) == 2 and self.takes_factors(name)
+            if len(shape) == 2 and self._by_factors(name)
         }
         self._out = self._norms = self._dots = torch.empty(0)
         self._held: dict[str, Tensor] = {}
         self._seen: set[str] = set()
+        self._room = Room()
 
     def start(self, clips: int, wide: torch.dtype, device: torch.device) -> None:
         """Begin a batch.
@@ -216,14 +216,18 @@ class Sketched:
         self._seen.clear()
 
     def takes_factors(self, name: str) -> bool:
-        """Want factors of what is sketched by rows, unless norms must be exact.
+        """Want factors: what must be formed is formed in memory used again.
 
         Args:
             name: Parameter name.
 
         Returns:
-            True if the gradient need not be formed.
+            True, but for small parameters, whose gradients are held.
         """
+        return not self.sketch.small(name)
+
+    def _by_factors(self, name: str) -> bool:
+        """Whether a layer is sketched by rows without forming its gradient."""
         return not self.exact_norms and self.sketch.rows(name) > 0
 
     def record(self, name: str, gradients: Tensor) -> None:
@@ -237,16 +241,17 @@ class Sketched:
         if self.scale is not None:
             start, stop = self.sketch.layout.parameters[name]
             rows = rows * self.scale[start:stop].to(rows)
-        if rows.shape[1] <= HELD and not self.sketch.rows(name):
+        if self.sketch.small(name):
             held = self._held.get(name)
             self._held[name] = rows if held is None else held + rows
             return
         shape = self.sketch.layout.shapes[name]
-        self._count(name, self.sketch.entries(name, rows.reshape(-1, *shape)))
+        entries = self.sketch.entries(name, rows.reshape(-1, *shape))
+        self.sketch.count(name, entries, self._out)
         self._measure(name, rows)
 
     def record_factors(self, name: str, left: Tensor, right: Tensor) -> None:
-        """Sketch a gradient that is not formed.
+        """Sketch a gradient, without forming it if it is sketched by rows alone.
 
         Args:
             name: Parameter name.
@@ -255,7 +260,13 @@ class Sketched:
         """
         wide = self._out.dtype
         left, right = left.to(wide), right.to(wide)
-        self._count(name, self.sketch.entries_of_factors(name, left, right))
+        if not self._by_factors(name):
+            shape = len(left), left.shape[2], right.shape[2]
+            out = self._room.take(shape, left)
+            self.record(name, torch.bmm(left.transpose(1, 2), right, out=out))
+            return
+        entries = self.sketch.entries_of_factors(name, left, right)
+        self.sketch.count(name, entries, self._out)
         if self.references is not None:
             part = self._references(name, left)
             for index, reference in enumerate(part):
@@ -272,25 +283,17 @@ class Sketched:
         Returns:
             The sketches, with norms and products.
         """
-        if self._held:
-            self.sketch.count(self._held, self._out)
-        for name, rows in self._held.items():
-            if not self.sketch.rows(name):
-                self._measure(name, rows)
+        for group, squares in enumerate(self.sketch.count_small(self._held, self._out)):
+            self._norms[:, group] += squares
+        if self.references is not None:
+            for name, rows in self._held.items():
+                self._dots += rows @ self._references(name, rows).t()
         self._held.clear()
         for group in self._unformed:
             self._norms[:, group] = torch.nan
-        out, self._out = self.sketch.folded(self._out), torch.empty(0)
+        out, self._out = self._out, torch.empty(0)
         dots = None if self.references is None else self._dots
         return Captured(out, self._norms, losses, dots)
-
-    def _count(self, name: str, entries: Tensor) -> None:
-        """Add entries to the sketch, or hold them: one sum costs less than many."""
-        if entries.shape[1] <= HELD:
-            held = self._held.get(name)
-            self._held[name] = entries if held is None else held + entries
-        else:
-            self.sketch.count({name: entries}, self._out)
 
     def _references(self, name: str, like: Tensor) -> Tensor:
         assert self.references is not None

@@ -4,7 +4,7 @@ For every parameter a random linear map, fixed by its name, adds into the number
 its module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
 
 - *Count-sketch* (Charikar, Chen and Farach-Colton, 2002) for vectors and small
-  matrices: each entry gets a random sign and is added to a random number. The
+  matrices: each entry gets a random sign and is added to one number (`fold.py`). The
   variance of ``<S a, S b>`` is about ``(|a|^2 |b|^2 + <a, b>^2) / m`` for m numbers.
 - *One-sided rows* for large matrices: row r is ``z_r = p_r^T dW`` with random signs
   p_r, then count-sketched, each row by itself. Since ``dW = sum_t g_t x_t^T``, the row
@@ -33,20 +33,21 @@ import torch
 from torch import Tensor
 
 from tqd_probe.errors import InputError
+from tqd_probe.gradients.fold import Fold, Room, prime
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.rng import stream
 
 SEED = 0
 SPLITS = 16
 ROWS = 16  # rows come in multiples of this, so that all parts have as many
-ROW_VARIANCE = 1e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
+ROW_VARIANCE = 4e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
 FORMED = 1 << 22  # entries: larger layers are never formed for the sketch
 MOST_ROWS = 1024
 UNKNOWN = 2 * ROWS  # rows of a layer in a block where no pilot has measured shares
 OUTSIDE = 8  # times as many for a layer outside the blocks
 EQUAL = 0.25  # of the numbers are divided equally, whatever the groups' energies
 DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
-WIDE_BELOW = 1 << 20  # entries: their places are kept as int64, which adds faster
+SMALL = 1 << 10  # entries: parameters with no more are counted together
 
 
 class Sketch:
@@ -68,8 +69,8 @@ class Sketch:
 
         Args:
             layout: The parameters.
-            size: Numbers per gradient; the sketch takes at most these, each group a
-                multiple of ``SPLITS``.
+            size: Numbers per gradient; the sketch takes at most these, each group
+                ``SPLITS`` times a prime.
             energy: Share of the squared gradient norm of each parameter, as
                 `pilot.measured` finds it; without it groups get equal numbers, layers
                 equal rows, and those outside the blocks more.
@@ -96,15 +97,19 @@ class Sketch:
                 parts[self._home[parameter]] += value
             shares = EQUAL / count + (1 - EQUAL) * parts / parts.sum()
         free = size // SPLITS - count  # every group has at least one per part
-        self._widths = [1 + int(free * share + 1e-9) for share in shares]
+        self._widths = [prime(1 + int(free * share + 1e-9)) for share in shares]
         ends = [SPLITS * int(n) for n in np.cumsum([0, *self._widths])]
         self.groups = dict(zip(layout.groups, itertools.pairwise(ends)))
         self.size = ends[-1]
         self._starts = ends
         self._rows = {name: self._choose_rows(name) for name in layout.parameters}
-        self._places: dict[str, Tensor] = {}
-        self._joined: dict[tuple[str, ...], Tensor] = {}
+        self._small: dict[int, list[str]] = {}
+        for name, shape in layout.shapes.items():
+            if not self._rows[name] and math.prod(shape) <= SMALL:
+                self._small.setdefault(self._home[name], []).append(name)
         self._signs: dict[str, Tensor] = {}
+        self._folds: dict[str, Fold] = {}
+        self._room = Room()
 
     def rows(self, name: str) -> int:
         """Return the number of one-sided rows of a parameter.
@@ -157,12 +162,10 @@ class Sketch:
             ``[out, rows]``, +1 or -1 over the root of the rows.
         """
         found = self._signs.get(name)
-        if found is None or found.device != like.device or found.dtype != like.dtype:
+        if found is None or not _alike(found, like):
             out, rows = self.layout.shapes[name][0], self.rows(name)
-            rng = stream(SEED, "sketch rows", name)
-            bits = rng.integers(0, 2, (out, rows), dtype=np.int8)
-            found = (torch.from_numpy(bits).to(like) * 2 - 1) / math.sqrt(rows)
-            self._signs[name] = found
+            found = _random_signs("sketch rows", name, (out, rows), like)
+            self._signs[name] = found = found / math.sqrt(rows)
         return found
 
     def blank(self, gradients: int, dtype: torch.dtype, device: Any) -> Tensor:
@@ -174,20 +177,9 @@ class Sketch:
             device: Where they are summed.
 
         Returns:
-            ``[B, 2 * size]``: what is added with sign +1, then what with sign -1.
+            Zeros ``[B, size]``.
         """
-        return torch.zeros((gradients, 2 * self.size), dtype=dtype, device=device)
-
-    def folded(self, sums: Tensor) -> Tensor:
-        """Return the sketches from the sums of either sign.
-
-        Args:
-            sums: ``[B, 2 * size]``.
-
-        Returns:
-            ``[B, size]``.
-        """
-        return sums[:, : self.size] - sums[:, self.size :]
+        return torch.zeros((gradients, self.size), dtype=dtype, device=device)
 
     def entries(self, name: str, gradients: Tensor) -> Tensor:
         """Return what of a parameter's gradients is count-sketched.
@@ -219,43 +211,75 @@ class Sketch:
         mixed = torch.matmul(left, self.signs(name, left))
         return torch.bmm(mixed.transpose(1, 2), right).flatten(1)
 
-    def count(self, parts: dict[str, Tensor], into: Tensor) -> None:
-        """Add the entries of some parameters to their places, by sign.
+    def small(self, name: str) -> bool:
+        """Say whether a parameter is counted together with others.
 
         Args:
-            parts: Entries ``[B, n]`` by parameter.
-            into: Sums ``[B, 2 * size]``, added to.
-        """
-        names = tuple(parts)
-        places = self._joined.get(names)
-        if places is None or places.device != into.device:
-            places = torch.cat([self._placed(name, parts[name]) for name in names])
-            if len(names) > 1:
-                self._joined = {names: places}
-        entries = (
-            torch.cat(list(parts.values()), 1) if len(names) > 1 else parts[names[0]]
-        )
-        # torch adds by int64 some 15 times faster than by int32.
-        into.index_add_(1, places.long(), entries)
+            name: Parameter name.
 
-    def _placed(self, name: str, like: Tensor) -> Tensor:
-        """Draw, once, where each entry of a parameter goes: its number and its sign."""
-        found = self._places.get(name)
-        if found is not None and found.device == like.device:
-            return found
-        rows, count = self.rows(name), like.shape[1]
-        rng = stream(SEED, "sketch places", name)
-        home = self._home[name]
-        if rows:  # row r belongs to part r mod SPLITS: the parts are independent
-            width = self._widths[home]
-            part = (np.arange(rows) % SPLITS * width)[:, None]
-            places = (part + rng.integers(0, width, (rows, count // rows))).ravel()
-        else:
-            places = rng.integers(0, SPLITS * self._widths[home], count)
-        places = places + self._starts[home] + rng.integers(0, 2, count) * self.size
-        kind = np.int64 if count < WIDE_BELOW else np.int32
-        found = torch.from_numpy(places.astype(kind)).to(like.device)
-        self._places[name] = found
+        Returns:
+            True: `count_small` takes it; False: `count` does.
+        """
+        return not self._rows[name] and math.prod(self.layout.shapes[name]) <= SMALL
+
+    def count(self, name: str, entries: Tensor, into: Tensor) -> None:
+        """Add the entries of a parameter to the sketches.
+
+        Args:
+            name: Parameter name; not a small one.
+            entries: What `entries` or `entries_of_factors` returned ``[B, n]``.
+            into: Sketches ``[B, size]``, added to.
+        """
+        found = self._folds.get(name)
+        if found is None or not _alike(found.signs, into):
+            lines = self.rows(name) or self.layout.shapes[name][0]
+            shape = lines, entries.shape[1] // lines
+            found = self._fold(name, shape, self._home[name], self.rows(name), into)
+        found.add(entries, into, self._room)
+
+    def count_small(self, parts: dict[str, Tensor], into: Tensor) -> list[Tensor]:
+        """Add the entries of all small parameters, those of a group in one addition.
+
+        Args:
+            parts: Entries ``[B, n]`` by parameter; zero for those that are missing.
+            into: Sketches ``[B, size]``, added to.
+
+        Returns:
+            Squared norms ``[B]`` of what was added, by group.
+        """
+        squares = [into.new_zeros(len(into)) for _ in self._widths]
+        for home, names in self._small.items():
+            sizes = (math.prod(self.layout.shapes[name]) for name in names)
+            rows = torch.cat(
+                [
+                    parts[name] if name in parts else into.new_zeros(len(into), size)
+                    for name, size in zip(names, sizes)
+                ],
+                1,
+            )
+            label = f"small {list(self.layout.groups)[home]}"
+            found = self._folds.get(label)
+            if found is None or not _alike(found.signs, into):
+                found = self._fold(label, (1, rows.shape[1]), home, 0, into)
+            found.add(rows, into, self._room)
+            squares[home] = torch.linalg.vector_norm(rows, dim=1).square()
+        return squares
+
+    def _fold(
+        self, label: str, shape: tuple[int, int], home: int, rows: int, like: Tensor
+    ) -> Fold:
+        """Draw, from streams of its own, where something is added, and its signs."""
+        start, width = self._starts[home], self._widths[home]
+        blocks = -(-rows // SPLITS) or 1
+        rng = stream(SEED, "sketch starts", label)
+        begins = rng.integers(0, width * (1 if rows else SPLITS), blocks)
+        self._folds[label] = found = Fold(
+            _random_signs("sketch entries", label, shape, like),
+            [int(begin) for begin in begins],
+            (start, start + SPLITS * width),
+            (SPLITS, width),
+            rows > 0,
+        )
         return found
 
     def of_flat(self, gradients: Tensor) -> Tensor:
@@ -267,10 +291,25 @@ class Sketch:
         Returns:
             ``[B, size]``, in the type of the gradients.
         """
-        sums = self.blank(len(gradients), gradients.dtype, gradients.device)
+        found = self.blank(len(gradients), gradients.dtype, gradients.device)
+        small = {}
         for name, (start, stop) in self.layout.parameters.items():
             part = gradients[:, start:stop]
-            shape = self.layout.shapes[name]
-            found = self.entries(name, part.reshape(-1, *shape))
-            self.count({name: found}, sums)
-        return self.folded(sums)
+            if self.small(name):
+                small[name] = part
+            else:
+                shape = self.layout.shapes[name]
+                entries = self.entries(name, part.reshape(-1, *shape))
+                self.count(name, entries, found)
+        self.count_small(small, found)
+        return found
+
+
+def _random_signs(use: str, label: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Draw +1 and -1 from a stream of a parameter's own."""
+    bits = stream(SEED, use, label).integers(0, 2, shape, dtype=np.int8)
+    return torch.from_numpy(bits).to(like) * 2 - 1
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and one.dtype == other.dtype
