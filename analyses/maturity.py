@@ -237,7 +237,7 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/maturity.py --trained WORK --ckpt"
-            f" {args.ckpt} --steps {args.steps} --levels {args.levels} --clips"
+            f" {Path(args.ckpt).name} --steps {args.steps} --levels {args.levels} --clips"
             f" {args.clips} --draws {args.draws} --degradations {args.degradations}"
             " --work DIR",
             "levels": result["noise"]["levels"],

@@ -82,7 +82,7 @@ def main() -> None:
     write_json(
         args.out,
         {
-            "command": f"python analyses/severity_curves.py --ckpt {args.ckpt} --names"
+            "command": f"python analyses/severity_curves.py --ckpt {Path(args.ckpt).name} --names"
             f" {args.names} --levels {args.levels} --clips {args.clips} --draws"
             f" {args.draws} --run DIR",
             "levels": levels,

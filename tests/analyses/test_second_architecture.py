@@ -121,7 +121,8 @@ def test_trained_folder_is_a_model_whose_latents_it_was_trained_on(trained):
     batch, sigma = collate([one]), torch.tensor([0.5])
     eps = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(2))
     loss = per_clip_loss(model, batch, eps, sigma)
-    assert loss.shape == (1,) and torch.isfinite(loss).all()
+    assert loss.shape == (1,)
+    assert torch.isfinite(loss).all()
 
 
 def test_step_file_goes_into_a_copy_of_the_pipeline(trained, tmp_path):
