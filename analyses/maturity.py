@@ -237,9 +237,9 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/maturity.py --trained WORK --ckpt"
-            f" {Path(args.ckpt).name} --steps {args.steps} --levels {args.levels} --clips"
-            f" {args.clips} --draws {args.draws} --degradations {args.degradations}"
-            " --work DIR",
+            f" {Path(args.ckpt).name} --steps {args.steps} --levels {args.levels}"
+            f" --clips {args.clips} --draws {args.draws} --degradations"
+            f" {args.degradations} --work DIR",
             "levels": result["noise"]["levels"],
             "counts": counts,
             "changes": moved,

@@ -82,8 +82,8 @@ def main() -> None:
     write_json(
         args.out,
         {
-            "command": f"python analyses/severity_curves.py --ckpt {Path(args.ckpt).name} --names"
-            f" {args.names} --levels {args.levels} --clips {args.clips} --draws"
+            "command": "python analyses/severity_curves.py --ckpt"
+            f" {Path(args.ckpt).name} --names {args.names} --levels {args.levels} --clips {args.clips} --draws"
             f" {args.draws} --run DIR",
             "levels": levels,
             "resolved": result["golden"]["resolved"],

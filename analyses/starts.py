@@ -6,8 +6,7 @@
               and autoencoder are the trained ones
 
 A name that is none of these is taken as a checkpoint. `half` and `scratch` of another
-model, such as that of `train_tiny_cogvideox.py`, are made from its pipeline (``source``)
-and its step files.
+model, such as that of `train_tiny_cogvideox.py`, come from its pipeline and step files.
 """
 
 from __future__ import annotations
