@@ -83,8 +83,8 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/severity_curves.py --ckpt"
-            f" {Path(args.ckpt).name} --names {args.names} --levels {args.levels} --clips {args.clips} --draws"
-            f" {args.draws} --run DIR",
+            f" {Path(args.ckpt).name} --names {args.names} --levels"
+            f" {args.levels} --clips {args.clips} --draws {args.draws} --run DIR",
             "levels": levels,
             "resolved": result["golden"]["resolved"],
             "latent_distance": distances,
