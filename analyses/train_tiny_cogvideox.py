@@ -50,7 +50,6 @@ from tqd_probe.rng import stream
 
 RESULTS = Path(__file__).parent / "results" / "train_tiny_cogvideox.json"
 FIT_CLIPS = 160  # that the encoder is fitted to and the scale is measured on
-DECODER_CLIPS, HELD_OUT = 1024, 256
 BATCH, WARM, RATE = 32, 200, 1.5e-3  # as tiny
 
 
@@ -190,11 +189,12 @@ def train_decoder(
         vae.decoder.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         start, curve = state["step"], state["curve"]
-    videos = load_videos(TRAIN_SEED, DECODER_CLIPS) if start < steps else None
+    count = min(1024, args.clips)
+    videos = load_videos(TRAIN_SEED, count) if start < steps else None
     began = time.time()
     for step in range(start, steps):
         rng = stream(args.seed, "cogvideox-decoder", step)
-        rows = rng.integers(0, DECODER_CLIPS, 4)
+        rows = rng.integers(0, count, 4)
         x = torch.stack([to_model(videos[row].numpy()) for row in rows])
         # The decoder sees no places, so a quarter of the picture teaches it as well.
         down, right = (8 * int(v) for v in rng.integers(0, 5, 2))
@@ -221,10 +221,10 @@ def train_decoder(
 
 
 @torch.no_grad()
-def reconstruction(vae: AutoencoderKLCogVideoX) -> float:
+def reconstruction(vae: AutoencoderKLCogVideoX, count: int) -> float:
     """Return the decoder's signal-to-noise on held-out golden clips, in dB."""
     errors = []
-    for video in load_videos(HELD_OUT_SEED, min(16, HELD_OUT)):
+    for video in load_videos(HELD_OUT_SEED, count):
         x = to_model(video.numpy())[None]
         y = vae.decode(vae.encode(x).latent_dist.mode()).sample
         errors.append(float(((y.clamp(-1, 1) - x) ** 2).mean()))
@@ -259,6 +259,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
     parser.add_argument("--decoder-steps", type=int, default=1000)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
+    parser.add_argument("--held-out", type=int, default=256, help="golden clips")
     parser.add_argument("--steps", type=int, default=3500, help="transformer steps")
     parser.add_argument(
         "--zero-rate", type=int, default=4000, help="step at which the rate is zero"
@@ -278,7 +279,7 @@ def main() -> None:
             args.work / "pool.pt", vae, TRAIN_SEED, args.clips, pool_clip
         )
         raw_held, held_captions = encode_set(
-            args.work / "held-out.pt", vae, HELD_OUT_SEED, HELD_OUT, golden_clip
+            args.work / "held-out.pt", vae, HELD_OUT_SEED, args.held_out, golden_clip
         )
         # The pipeline's order is [B, F, C, h, w].
         pool, held = (
@@ -320,7 +321,9 @@ def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
         },
         "decoder_steps": state["step"],
         "decoder_mse_every_50_steps": every_50(state["curve"], 6),
-        "held_out_reconstruction_db": round(reconstruction(vae), 2),
+        "held_out_reconstruction_db": round(
+            reconstruction(vae, min(16, args.held_out)), 2
+        ),
         "loss_every_50_steps": every_50(note["curve"], 5),
         "held_out": note["held"],
     }

@@ -83,13 +83,12 @@ def trained(tmp_path_factory):
     work, out = folder / "work", folder / "pipeline"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script, "FIT_CLIPS", 8)
-        patch.setattr(script, "HELD_OUT", 2)
-        patch.setattr(script, "DECODER_CLIPS", 4)
         for stage, steps in (
             ("transformer", 1), ("transformer", 2), ("decoder", 1), ("decoder", 2),
         ):  # fmt: skip
             options = {
                 "--work": work, "--out": out, "--stage": stage, "--clips": 8,
+                "--held-out": 2,
                 "--steps": steps if stage == "transformer" else 2,
                 "--decoder-steps": steps, "--results": folder / "results.json",
             }  # fmt: skip
