@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
-COGVIDEOX_STEPS = (500, 1000, 2000, 3500)  # of train_tiny_cogvideox.py, those probed
+COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
 BOTH_LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
 BOTH_DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
 

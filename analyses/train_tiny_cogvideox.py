@@ -1,6 +1,6 @@
 """Train a tiny CogVideoX the way `tiny` was trained: a second architecture.
 
-The same clips, pool, captions, optimiser, rate and number of steps as `train_tiny.py`;
+The same clips, pool, captions, optimiser and rate as `train_tiny.py`, in fewer steps;
 its own are v-prediction, the noise schedule of CogVideoX-2B with zero terminal SNR
 (timesteps drawn uniformly), text and video in one attention, and an autoencoder whose
 encoder is fitted in closed form (`fit_encoder_cogvideox.py`). The transformer needs no
@@ -260,12 +260,12 @@ def main() -> None:
     parser.add_argument("--decoder-steps", type=int, default=1000)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
     parser.add_argument("--held-out", type=int, default=256, help="golden clips")
-    parser.add_argument("--steps", type=int, default=3500, help="transformer steps")
+    parser.add_argument("--steps", type=int, default=2500, help="transformer steps")
     parser.add_argument(
-        "--zero-rate", type=int, default=4000, help="step at which the rate is zero"
+        "--zero-rate", type=int, default=2850, help="step at which the rate is zero"
     )
     parser.add_argument(
-        "--decay", type=int, default=1000, help="steps before it that the rate falls in"
+        "--decay", type=int, default=700, help="steps before it that the rate falls in"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS)
