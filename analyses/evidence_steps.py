@@ -9,8 +9,8 @@ from typing import Any
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
 COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
-BOTH_LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
-BOTH_DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
+LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
+DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
 
 
 @dataclass(frozen=True)
@@ -204,20 +204,20 @@ def _second_architecture(place: Path, work: Path) -> Iterator[Step]:
         [*train, "transformer"],
         [ckpt / "model_index.json", results / "train_tiny_cogvideox.json"],
     )
-    runs = {"tiny": work / "both_tiny", str(ckpt): work / "both_cogvideox"}
-    for model, run in runs.items():
-        command = ["-m", "tqd_probe.gradsim", "--ckpt", model, "--out", str(run)]
-        command += ["--levels", BOTH_LEVELS, "--degradations", BOTH_DEGRADATIONS]
-        yield Step(f"probe for both, {Path(model).name}", command, [run / "bands.json"])
-    one, other = runs.values()
-    yield study("two architectures", "two_architectures", one, other, suffix="")
+    run = work / "gradsim_cogvideox"
+    probe = ["-m", "tqd_probe.gradsim", "--ckpt", str(ckpt), "--out", str(run)]
+    probe += ["--levels", LEVELS, "--degradations", DEGRADATIONS]
+    yield Step("probe the tiny CogVideoX", probe, [run / "bands.json"])
+    yield study(
+        "two architectures", "two_architectures", work / "gradsim", run, suffix=""
+    )
     yield draw("two_architectures", "")
     yield Step(
         "figures of the tiny CogVideoX",
-        [str(figures / "run_figures.py"), str(other), "cogvideox"],
+        [str(figures / "run_figures.py"), str(run), "cogvideox"],
         [figures / "cogvideox_heatmap.png"],
     )
-    yield study("module bands of the tiny CogVideoX", "module_bands", other)
+    yield study("module bands of the tiny CogVideoX", "module_bands", run)
     yield draw("module_bands")
     size = ("--ckpt", ckpt, "--run", work / "severity_cogvideox")
     yield study("severity curves of the tiny CogVideoX", "severity_curves", *size)

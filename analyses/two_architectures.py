@@ -1,11 +1,12 @@
 """Do the findings on `tiny` hold on a second architecture? Two probes side by side.
 
 Both runs probe the same clips at the same levels, so what the clips have in common
-cancels in the difference of their cosines. Levels mean the same in both: sigma is noise
-over noise plus signal, in flow matching by definition and in CogVideoX through its
-alphas. Reported per degradation: the mean cosine in thirds of the axis, the differences
-between thirds that the claim is about, Spearman's correlation with sigma, bands, and
-the difference between the architectures.
+cancels in the difference of their cosines; degradations that only one run has are left
+out. Levels mean the same in both: sigma is noise over noise plus signal, in flow
+matching by definition and in CogVideoX through its alphas. Reported per degradation: the
+mean cosine in thirds of the axis, the differences between thirds that the claim is
+about, Spearman's correlation with sigma, bands, and the difference between the
+architectures.
 
     python -m tqd_probe.gradsim --ckpt tiny --out RUN
     python -m tqd_probe.gradsim --ckpt PIPELINE --out RUN_COGVIDEOX
@@ -34,7 +35,6 @@ from tqd_probe.results import derive_schedule
 from tqd_probe.rng import stream
 
 RESULTS = Path(__file__).parent / "results" / "two_architectures.json"
-SAME = ("num_clips", "draws", "levels", "degradations", "clips", "seed")
 CONFIDENCE, DRAWS = 0.95, 4000
 THIRDS = {"lowest": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "highest": (2 / 3, 1.01)}
 
@@ -113,7 +113,8 @@ def read_run(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Curv
         path: Its folder.
 
     Returns:
-        What was run, what `gradsim.json` says, and the curves of degradations.
+        What both runs must share, what `gradsim.json` says, and the curves of
+        degradations.
     """
     result = read_result(path / "gradsim.json")
     settings = read_json(path / "run.json", "a run")["settings"]
@@ -131,7 +132,10 @@ def read_run(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Curv
         ]
         sigma, cosine, kernels = zip(*found) if found else ((), (), ())
         curves[name] = Curve(list(sigma), np.array(cosine), np.array(kernels))
-    return settings, result, curves
+    same = {key: settings[key] for key in ("draws", "clips", "seed")}
+    same["number of clips"] = len(result["clips"]["ids"])
+    same["levels"] = [round(sigma, 2) for sigma in levels]
+    return same, result, curves
 
 
 def describe(result: dict[str, Any], curves: dict[str, Curve]) -> dict[str, Any]:
@@ -182,12 +186,14 @@ def main() -> None:
     if len(names) != 2:
         raise InputError(f"--names {args.names}: give one name for each of two runs")
     (first, one, own), (second, two, other) = (read_run(path) for path in args.runs)
-    for key in SAME:
+    for key in first:
         if first[key] != second[key]:
             raise InputError(
-                f"{args.runs[1]}/run.json: {key} is {second[key]}, in {args.runs[0]}"
+                f"{args.runs[1]}: {key} is {second[key]}, in {args.runs[0]}"
                 f" {first[key]}; probe both models with the same options"
             )
+    shared = [name for name in own if name in other]
+    own, other = ({name: run[name] for name in shared} for run in (own, other))
     differences = {}
     for name in own:
         both = [s for s in own[name].sigma if s in other[name].sigma]
@@ -207,7 +213,7 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/two_architectures.py RUN RUN_COGVIDEOX",
-            "run": {key: first[key] for key in SAME},
+            "run": first,
             "models": found,
             f"{names[1]} - {names[0]}": differences,
         },

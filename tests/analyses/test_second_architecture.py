@@ -178,11 +178,10 @@ def test_runs_of_other_clips_are_not_compared(tmp_path, monkeypatch, capsys):
 
     from tqd_probe.commandline import main_guard
 
-    settings = dict.fromkeys(script.SAME, 1)
-    runs = iter([(settings, {}, {}), (settings | {"seed": 2}, {}, {})])
+    runs = iter([({"draws": 2, "seed": 1}, {}, {}), ({"draws": 2, "seed": 2}, {}, {})])
     monkeypatch.setattr(script, "read_run", lambda path: next(runs))
     monkeypatch.setattr(sys, "argv", ["two_architectures.py", "one", "two"])
     with main_guard() as outcome:
         script.main()
     assert outcome.code == 2
-    assert "two/run.json: seed is 2, in one 1" in capsys.readouterr().err
+    assert "two: seed is 2, in one 1" in capsys.readouterr().err
