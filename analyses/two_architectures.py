@@ -3,10 +3,9 @@
 Both runs probe the same clips at the same levels, so what the clips have in common
 cancels in the difference of their cosines; degradations that only one run has are left
 out. Levels mean the same in both: sigma is noise over noise plus signal, in flow
-matching by definition and in CogVideoX through its alphas. Reported per degradation: the
-mean cosine in thirds of the axis, the differences between thirds that the claim is
-about, Spearman's correlation with sigma, bands, and the difference between the
-architectures.
+matching by definition and in CogVideoX through its alphas. Reported per degradation:
+the mean cosine in thirds of the axis, the differences between thirds that the claim is
+about, Spearman's correlation with sigma, bands, the difference of the architectures.
 
     python -m tqd_probe.gradsim --ckpt tiny --out RUN
     python -m tqd_probe.gradsim --ckpt PIPELINE --out RUN_COGVIDEOX
