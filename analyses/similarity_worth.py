@@ -48,8 +48,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--start", default="tiny", help="tiny, half, scratch or a path")
-    made.add_argument("--trained", type=Path, help="--work of the training, for half")
-    made.add_argument("--ckpt", default="tiny", help="pipeline half, scratch come from")
+    made.add_argument("--trained", type=Path, help="--work of train_tiny.py, for half")
     made.add_argument(
         "--degradations",
         default="blur:2,blur:4,noise:3,downscale:4,compress:4,freeze:3,freeze:5,slow:4,"
@@ -148,7 +147,7 @@ def main() -> None:
     if not all(0 < sigma < 1 for sigma in args.levels):
         raise InputError(f"--levels {args.levels}: must lie between 0 and 1")
     quiet_libraries()
-    ckpt = start_checkpoint(args.start, args.work, args.trained, source=args.ckpt)
+    ckpt = start_checkpoint(args.start, args.work, args.trained)
     settings = TrainRunSettings(
         ckpt=ckpt, clips="synthetic", full=True, steps=args.steps, warmup=2,
         batch_size=args.batch_size, lr=args.lr, lr_schedule="constant", out=args.work,
@@ -156,7 +155,7 @@ def main() -> None:
     bench = Bench(settings, default_cache())
     options = {
         k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")
-    } | {"ckpt": Path(args.ckpt).name}
+    }
     key = digest([options | {"seeds": 0, "degradations": ""}, bench.model.fingerprint])
     folder = args.work / f"worth-{args.start.replace('/', '_')}-{key[-12:]}"
     began = time.time()
@@ -195,7 +194,7 @@ def main() -> None:
         + " --work DIR",
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
         "seconds_of_this_call": round(time.time() - began),
-        "start": args.start + ("" if args.ckpt == "tiny" else f" of {options['ckpt']}"),
+        "start": args.start,
         "steps": args.steps,
         "look": args.look,
         "levels": args.levels,

@@ -5,8 +5,7 @@
     scratch   `tiny` with a transformer that knows nothing (seeded); its text encoder
               and autoencoder are the trained ones
 
-A name that is none of these is taken as a checkpoint. `half` and `scratch` of another
-model, such as that of `train_tiny_cogvideox.py`, come from its pipeline and step files.
+A name that is none of these is taken as a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,28 +13,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import diffusers
 import torch
 from maturity import export
+from tiny_parts import new_transformer
 
 from tqd_probe.errors import InputError
-from tqd_probe.files import read_json
 from tqd_probe.models.load import checkpoint_path
 
 HALF_STEP = 1000  # of 3,500
 
 
-def start_checkpoint(
-    name: str, work: Path, trained: Path | None, seed: int = 0, source: str = "tiny"
-) -> str:
+def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0) -> str:
     """Return a checkpoint to train from, made if it is not there yet.
 
     Args:
         name: ``tiny``, ``half``, ``scratch`` or a checkpoint.
         work: Folder for pipelines that are made.
-        trained: Working folder of the training, for ``half``.
+        trained: Working folder of `train_tiny.py`, for ``half``.
         seed: Seed of the weights of ``scratch``.
-        source: The trained pipeline that ``half`` and ``scratch`` are made from.
 
     Returns:
         A checkpoint for ``--ckpt``.
@@ -45,8 +40,7 @@ def start_checkpoint(
     """
     if name not in ("half", "scratch"):
         return name
-    of = "" if source == "tiny" else f"-{Path(source).name}"
-    target = work / f"start-{name}{of}"
+    target = work / f"start-{name}"
     if (target / "complete").exists():
         return str(target)
     if name == "half":
@@ -57,13 +51,10 @@ def start_checkpoint(
                 " analyses/train_tiny.py --work DIR --stage decoder, then --stage"
                 " transformer --out DIR/pipeline"
             )
-        export(source, state, target)
+        export("tiny", state, target)
     else:
-        shutil.copytree(checkpoint_path(source), target, dirs_exist_ok=True)
-        index = read_json(target / "model_index.json", "a pipeline's index")
-        network = getattr(diffusers, index["transformer"][1])
+        shutil.copytree(checkpoint_path("tiny"), target, dirs_exist_ok=True)
         torch.manual_seed(seed)
-        fresh = network.from_config(network.load_config(target / "transformer"))
-        fresh.save_pretrained(target / "transformer")
+        new_transformer().save_pretrained(target / "transformer")
     (target / "complete").touch()
     return str(target)

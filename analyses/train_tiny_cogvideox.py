@@ -221,6 +221,37 @@ def train_decoder(
 
 
 @torch.no_grad()
+def linear_reconstruction(vae: AutoencoderKLCogVideoX, held_out: int) -> dict:
+    """Say what the latents hold: the best linear map from them back to the pixels.
+
+    It takes the latents of a place and of the one before it in time, is fitted by least
+    squares on the clips the encoder is fitted to, and judged on held-out golden clips.
+    """
+
+    def pairs(seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, blocks = [], []
+        for video in load_videos(seed, count):
+            x = to_model(video.numpy())[None]
+            z = vae.encode(x).latent_dist.mode()[0].double()
+            both = torch.cat([z[:, 1:], z[:, :-1], torch.ones_like(z[:1, 1:])])
+            codes.append(both.flatten(1).T)
+            cut = x[0, :, 1:].reshape(3, 4, 4, 8, 8, 8, 8)  # channel, then pairs
+            blocks.append(cut.permute(1, 3, 5, 0, 2, 4, 6).flatten(0, 2).flatten(1))
+        return torch.cat(codes), torch.cat(blocks).double()
+
+    code, block = pairs(TRAIN_SEED, FIT_CLIPS)
+    back = torch.linalg.lstsq(code, block).solution
+    code, other = pairs(HELD_OUT_SEED, held_out)
+    error = float(((code @ back - other) ** 2).mean())
+    variance = float(((other - block.mean(0)) ** 2).mean())
+    return {
+        "clips": held_out,
+        "db": round(10 * math.log10(4 / error), 2),
+        "share_of_variance_left": round(error / variance, 4),
+    }
+
+
+@torch.no_grad()
 def reconstruction(vae: AutoencoderKLCogVideoX, count: int) -> float:
     """Return the decoder's signal-to-noise on held-out golden clips, in dB."""
     errors = []
@@ -291,7 +322,7 @@ def main() -> None:
 
 
 def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
-    """Write the pipeline, and the results if both stages are done."""
+    """Write the pipeline and the results, as far as the stages are done."""
     decoder, last = args.work / "decoder.pt", args.work / f"step-{args.steps:05d}.pt"
     if not last.exists():
         print(f"{last}: not there yet; --stage transformer makes it")
@@ -299,11 +330,15 @@ def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
     if decoder.exists():
         state = torch.load(decoder, weights_only=True)
         vae.decoder.load_state_dict(state["model"])
+        trained = {
+            "steps": state["step"],
+            "mse_every_50_steps": every_50(state["curve"], 6),
+            "held_out_db": round(reconstruction(vae, min(16, args.held_out)), 2),
+        }
     else:
+        trained = None
         print(f"{args.out}: its decoder is untrained; --stage decoder trains it")
     export(args.work, args.out, vae, args.steps)
-    if not decoder.exists():
-        return
     note = torch.load(args.work / "transformer.pt", weights_only=True)
     signal, noise = (root.double() for root in roots())
     sigma = noise / (noise + signal)
@@ -319,11 +354,8 @@ def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
         "sigma_of_training_timesteps": {
             str(q): round(float(sigma.quantile(q)), 4) for q in (0.0, 0.1, 0.5, 0.9)
         },
-        "decoder_steps": state["step"],
-        "decoder_mse_every_50_steps": every_50(state["curve"], 6),
-        "held_out_reconstruction_db": round(
-            reconstruction(vae, min(16, args.held_out)), 2
-        ),
+        "decoder": trained,
+        "linear_reconstruction": linear_reconstruction(vae, min(24, args.held_out)),
         "loss_every_50_steps": every_50(note["curve"], 5),
         "held_out": note["held"],
     }

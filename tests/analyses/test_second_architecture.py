@@ -101,7 +101,8 @@ def trained(tmp_path_factory):
 def test_trained_folder_is_a_model_whose_latents_it_was_trained_on(trained):
     work, out, result = trained
     assert len(result["loss_every_50_steps"]) == 1
-    assert result["decoder_steps"] == 2
+    assert result["decoder"]["steps"] == 2
+    assert 0 < result["linear_reconstruction"]["share_of_variance_left"] < 0.5
     assert list(result["held_out"]) == ["1", "2"]
     model = load_model(str(out))
     assert model.family == "cogvideox"
