@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
+COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
+LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
+DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ def steps(
     if trained is not None:
         yield Step("maturity", script("maturity", *size), [results / "maturity.json"])
         yield draw("maturity")
+    if not reduced:
+        yield from _second_architecture(place, work)
     given = ("--trained", trained) if trained is not None else ()
     half = "half" if trained is not None else "tiny"
     for start in (half,) if reduced else ("half", "tiny"):
@@ -170,3 +175,54 @@ def _more_probes(place: Path, work: Path, run: Path) -> Iterator[Step]:
     )
     made = [figures / "metric_effect.png"]
     yield Step("figure metric_effect", [str(figures / "metric_effect.py")], made)
+
+
+def _second_architecture(place: Path, work: Path) -> Iterator[Step]:
+    """Yield a tiny CogVideoX trained as `tiny` is, and the gradient study on it."""
+    results, figures = place / "analyses" / "results", place / "figures"
+    trained, ckpt = work / "train_cogvideox", work / "tiny_cogvideox"
+
+    def study(title: str, name: str, *options: Any, suffix: str = "_cogvideox") -> Step:
+        made = results / f"{name}{suffix}.json"
+        script = str(place / "analyses" / f"{name}.py")
+        return Step(title, [script, *map(str, options), "--out", str(made)], [made])
+
+    def draw(name: str, suffix: str = "cogvideox") -> Step:
+        command = [str(figures / f"{name}.py"), *([suffix] if suffix else [])]
+        made = figures / f"{'_'.join(filter(None, (name, suffix)))}.png"
+        return Step(f"figure {name} {suffix}".strip(), command, [made])
+
+    train = [str(place / "analyses" / "train_tiny_cogvideox.py")]
+    train += ["--work", str(trained), "--out", str(ckpt), "--stage"]
+    yield Step(
+        "train the decoder of the tiny CogVideoX",
+        [*train, "decoder"],
+        [trained / "decoder.pt"],
+    )
+    yield Step(
+        "train the tiny CogVideoX",
+        [*train, "transformer"],
+        [ckpt / "model_index.json", results / "train_tiny_cogvideox.json"],
+    )
+    run = work / "gradsim_cogvideox"
+    probe = ["-m", "tqd_probe.gradsim", "--ckpt", str(ckpt), "--out", str(run)]
+    probe += ["--levels", LEVELS, "--degradations", DEGRADATIONS]
+    yield Step("probe the tiny CogVideoX", probe, [run / "bands.json"])
+    yield study(
+        "two architectures", "two_architectures", work / "gradsim", run, suffix=""
+    )
+    yield draw("two_architectures", "")
+    yield Step(
+        "figures of the tiny CogVideoX",
+        [str(figures / "run_figures.py"), str(run), "cogvideox"],
+        [figures / "cogvideox_heatmap.png"],
+    )
+    yield study("module bands of the tiny CogVideoX", "module_bands", run)
+    yield draw("module_bands")
+    size = ("--ckpt", ckpt, "--run", work / "severity_cogvideox")
+    yield study("severity curves of the tiny CogVideoX", "severity_curves", *size)
+    yield draw("severity_curves")
+    size = ("--ckpt", ckpt, "--trained", trained, "--work", work / "maturity_cogvideox")
+    size += ("--steps", ",".join(map(str, COGVIDEOX_STEPS)))
+    yield study("maturity of the tiny CogVideoX", "maturity", *size)
+    yield draw("maturity")

@@ -56,9 +56,9 @@ def fit_encoder(vae: AutoencoderKLWan, videos: torch.Tensor) -> None:
                 module.proj.bias.zero_()
     pixels = videos.permute(0, 4, 1, 2, 3).double() / 127.5 - 1
     x = patchify(pixels, vae.config.patch_size).numpy()  # [N, 48, T, 16, 16]
-    basis = components(_rows(x)[::7], 48)
+    basis = components(rows_of(x)[::7], 48)
     x = np.einsum("kc,ncthw->nkthw", basis, x)
-    _fill(encoder.conv_in, {(2, 1, 1): _pad(basis, width, basis.shape[1])})
+    set_taps(encoder.conv_in, {(2, 1, 1): padded(basis, width, basis.shape[1])})
     # An orthonormal frame without the constant direction, which the norm removes.
     frame = np.linalg.svd(np.eye(width) - 1 / width)[0][:, : width - 1]
     stages = [m for m in encoder.down_blocks if isinstance(m, WanResample)]
@@ -76,15 +76,15 @@ def fit_encoder(vae: AutoencoderKLWan, videos: torch.Tensor) -> None:
             axis=1,
         )
         blocks = blocks.reshape(len(x), 4 * channels, *blocks.shape[3:])
-        basis = components(_rows(blocks)[::3], kept)
+        basis = components(rows_of(blocks)[::3], kept)
         x = np.einsum("kc,ncthw->nkthw", basis, blocks)
         taps = basis.reshape(kept, 4, channels)
         places = [(0, 0), (0, 1), (1, 0), (1, 1)]
         kernel = {
-            place: out[:, :kept] @ _pad(taps[:, i], kept, width)
+            place: out[:, :kept] @ padded(taps[:, i], kept, width)
             for i, place in enumerate(places)
         }
-        _fill(stage.resample[1], kernel)
+        set_taps(stage.resample[1], kernel)
         moved = width - 1 - kept
         first, second = x[:, :, 1::2], x[:, :, 2::2]
         later = np.concatenate(
@@ -95,7 +95,7 @@ def fit_encoder(vae: AutoencoderKLWan, videos: torch.Tensor) -> None:
         mean[:kept, :kept] = np.eye(kept) / 2
         difference[kept:, :moved] = np.eye(moved) / 2
         back = np.linalg.pinv(out)
-        _fill(
+        set_taps(
             stage.time_conv,
             {
                 (1, 0, 0): out @ (mean - difference) @ back,
@@ -103,15 +103,15 @@ def fit_encoder(vae: AutoencoderKLWan, videos: torch.Tensor) -> None:
             },
         )
         x = np.concatenate([alone, later], axis=2)
-    basis = components(_rows(x[:, :, 1:]), vae.config.z_dim)
+    basis = components(rows_of(x[:, :, 1:]), vae.config.z_dim)
     slope = float(torch.func.grad(torch.nn.functional.silu)(torch.tensor(GAIN)))
     scale = OFFSET / (GAIN * SIGNAL * slope)
     with torch.no_grad():
         encoder.mid_block.resnets[-1].conv2.bias.fill_(OFFSET)
         encoder.norm_out.gamma.fill_(GAIN)
-        _fill(
+        set_taps(
             encoder.conv_out,
-            {(2, 1, 1): _pad(scale * basis @ frame.T, 2 * vae.config.z_dim, width)},
+            {(2, 1, 1): padded(scale * basis @ frame.T, 2 * vae.config.z_dim, width)},
         )
         encoder.conv_out.bias[vae.config.z_dim :] = -8.0  # hardly any posterior noise
         vae.quant_conv.weight.copy_(
@@ -120,19 +120,19 @@ def fit_encoder(vae: AutoencoderKLWan, videos: torch.Tensor) -> None:
         vae.quant_conv.bias.zero_()
 
 
-def _rows(x: np.ndarray) -> np.ndarray:
+def rows_of(x: np.ndarray) -> np.ndarray:
     """Put the channels ``[N, C, T, H, W]`` last and everything else in front."""
     return np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
 
 
-def _pad(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def padded(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Fill a matrix up with zeros."""
     out = np.zeros((rows, columns))
     out[: matrix.shape[0], : matrix.shape[1]] = matrix
     return out
 
 
-def _fill(layer: torch.nn.Module, taps: dict[tuple[int, ...], np.ndarray]) -> None:
+def set_taps(layer: torch.nn.Module, taps: dict[tuple[int, ...], np.ndarray]) -> None:
     """Set a convolution to given taps and no bias."""
     with torch.no_grad():
         layer.weight.zero_()

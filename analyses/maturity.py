@@ -9,6 +9,8 @@ per level, beside the golden loss.
     python analyses/train_tiny.py --work WORK --stage transformer --steps 4000 --out OUT
     python analyses/maturity.py --trained WORK --work DIR
     python figures/maturity.py
+
+The step files of `train_tiny_cogvideox.py` go with `--ckpt` and the pipeline it wrote.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
-from tiny_parts import new_transformer
-from transformers import UMT5EncoderModel
+import transformers
 
 from tqd_probe.api import probe
 from tqd_probe.files import read_json, write_json
@@ -47,8 +49,8 @@ def export(source: str, state: Path, target: Path) -> Path:
     """Put the weights of one training step into a copy of a pipeline.
 
     Args:
-        source: The pipeline that lends the other components.
-        state: What `train_tiny.py` wrote at that step.
+        source: The pipeline that lends the other components and the classes.
+        state: What `train_tiny.py`, or `train_tiny_cogvideox.py`, wrote at that step.
         target: Pipeline directory to write.
 
     Returns:
@@ -56,12 +58,14 @@ def export(source: str, state: Path, target: Path) -> Path:
     """
     shutil.copytree(checkpoint_path(source), target, dirs_exist_ok=True)
     weights = torch.load(state, weights_only=True)
-    transformer = new_transformer()
-    transformer.load_state_dict(weights["model"])
-    transformer.save_pretrained(target / "transformer")
-    encoder = UMT5EncoderModel.from_pretrained(target / "text_encoder")
-    encoder.load_state_dict(weights["encoder"])
-    encoder.save_pretrained(target / "text_encoder")
+    index = read_json(target / "model_index.json", "a pipeline's index")
+    for name, library, key in (
+        ("transformer", diffusers, "model"),
+        ("text_encoder", transformers, "encoder"),
+    ):
+        module = getattr(library, index[name][1]).from_pretrained(target / name)
+        module.load_state_dict(weights[key])
+        module.save_pretrained(target / name)
     return target
 
 
@@ -165,7 +169,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--trained", type=Path, required=True, help="--work of train_tiny.py"
+        "--trained", type=Path, required=True, help="--work of the training"
     )
     parser.add_argument("--ckpt", default="tiny", help="lends the other components")
     parser.add_argument("--steps", default="500,1500,2500,3500,4000")
@@ -233,9 +237,9 @@ def main() -> None:
         args.out,
         {
             "command": "python analyses/maturity.py --trained WORK --ckpt"
-            f" {args.ckpt} --steps {args.steps} --levels {args.levels} --clips"
-            f" {args.clips} --draws {args.draws} --degradations {args.degradations}"
-            " --work DIR",
+            f" {Path(args.ckpt).name} --steps {args.steps} --levels {args.levels}"
+            f" --clips {args.clips} --draws {args.draws} --degradations"
+            f" {args.degradations} --work DIR",
             "levels": result["noise"]["levels"],
             "counts": counts,
             "changes": moved,

@@ -82,9 +82,9 @@ def main() -> None:
     write_json(
         args.out,
         {
-            "command": f"python analyses/severity_curves.py --ckpt {args.ckpt} --names"
-            f" {args.names} --levels {args.levels} --clips {args.clips} --draws"
-            f" {args.draws} --run DIR",
+            "command": "python analyses/severity_curves.py --ckpt"
+            f" {Path(args.ckpt).name} --names {args.names} --levels"
+            f" {args.levels} --clips {args.clips} --draws {args.draws} --run DIR",
             "levels": levels,
             "resolved": result["golden"]["resolved"],
             "latent_distance": distances,

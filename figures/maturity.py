@@ -1,6 +1,11 @@
-"""Draw what a probe finds as training goes on: `python figures/maturity.py`."""
+"""Draw what a probe finds as training goes on.
+
+python figures/maturity.py               # of tiny
+python figures/maturity.py cogvideox     # of the tiny CogVideoX
+"""
 
 import json
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -11,8 +16,10 @@ import numpy as np
 import seaborn as sns
 
 HERE = Path(__file__).parent
+SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
+NAME = "the tiny CogVideoX" if SUFFIX else "tiny"
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "maturity.json").read_text()
+    (HERE.parent / "analyses" / "results" / f"maturity{SUFFIX}.json").read_text()
 )
 rows, levels = result["rows"], result["levels"]
 moved = {
@@ -61,9 +68,9 @@ for axes, name in zip(panels[1:], names):
 for axes in panels:
     axes.set_xlabel("training step")
 figure.suptitle(
-    "As tiny is trained; solid: the 95 % interval of the change between two"
+    f"As {NAME} is trained; solid: the 95 % interval of the change between two"
     " checkpoints, on the same clips and noise, excludes 0",
     fontsize=10,
 )
 sns.despine(figure)
-figure.savefig(HERE / "maturity.png", dpi=150)
+figure.savefig(HERE / f"maturity{SUFFIX}.png", dpi=150)

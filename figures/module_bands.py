@@ -1,6 +1,11 @@
-"""Draw the cosine of the parts of a network: `python figures/module_bands.py`."""
+"""Draw the cosine of the parts of a network.
+
+python figures/module_bands.py               # of tiny
+python figures/module_bands.py cogvideox     # of the tiny CogVideoX
+"""
 
 import json
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -10,8 +15,9 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 HERE = Path(__file__).parent
+SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "module_bands.json").read_text()
+    (HERE.parent / "analyses" / "results" / f"module_bands{SUFFIX}.json").read_text()
 )
 levels, parts = result["levels"], result["parts"]
 names = list(next(iter(parts.values()))["degradations"])
@@ -44,4 +50,4 @@ figure.legend(
     fontsize=8, frameon=False,
 )  # fmt: skip
 sns.despine(figure)
-figure.savefig(HERE / "module_bands.png", dpi=150)
+figure.savefig(HERE / f"module_bands{SUFFIX}.png", dpi=150)

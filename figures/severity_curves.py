@@ -1,6 +1,11 @@
-"""Draw cosine by severity: `python figures/severity_curves.py`."""
+"""Draw cosine by severity.
+
+python figures/severity_curves.py               # of tiny
+python figures/severity_curves.py cogvideox     # of the tiny CogVideoX
+"""
 
 import json
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -10,8 +15,9 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 HERE = Path(__file__).parent
+SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "severity_curves.json").read_text()
+    (HERE.parent / "analyses" / "results" / f"severity_curves{SUFFIX}.json").read_text()
 )
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 levels = [i for i, known in enumerate(result["resolved"]) if known]
@@ -51,4 +57,4 @@ panels[1][0].set_ylabel("debiased gradient cosine")
 panels[0][0].legend(fontsize=8)
 figure.suptitle("Cosine to golden by severity (above) and by latent distance (below)")
 sns.despine(figure)
-figure.savefig(HERE / "severity_curves.png", dpi=150)
+figure.savefig(HERE / f"severity_curves{SUFFIX}.png", dpi=150)
