@@ -24,6 +24,7 @@ def judge(
     trials: dict[str, dict[str, list[dict[str, Any]]]],
     kinds: dict[str, str],
     golden: list[dict[str, float]],
+    candidate: str = "",
 ) -> dict[str, Any]:
     """Compare every sampler with uniform on its own set and on Set-A.
 
@@ -31,6 +32,7 @@ def judge(
         trials: By set and sampler, one per seed.
         kinds: Of samplers: baseline, hand-set, measured.
         golden: Statistics of golden clips, for Frechet distances.
+        candidate: Measured sampler chosen before these trials.
 
     Returns:
         Rows by set and sampler, the goals, and the table as Markdown. Differences are
@@ -72,17 +74,21 @@ def judge(
         "start_loss": float(before.mean()),
         "start_bucket_loss": before.mean((0, 1)).tolist(),
         "rows": rows,
-        "goals": _goals(losses, kinds, base_a),
+        "goals": _goals(losses, kinds, base_a, candidate),
         "paper": PAPER,
     }
     return result | {"table": table(result)}
 
 
-def _difference(gap: np.ndarray) -> dict[str, float] | None:
-    """Return mean and interval of paired differences ``[seeds, clips, buckets]``."""
+def _difference(gap: np.ndarray, tests: int = 1) -> dict[str, float] | None:
+    """Return mean and interval of paired differences ``[seeds, clips, buckets]``.
+
+    With more than one test the interval is one of as many that all hold together
+    (Bonferroni).
+    """
     if gap.shape[0] < 2:
         return None
-    return asdict(difference(gap.mean(2), ALPHA))
+    return asdict(difference(gap.mean(2), ALPHA / tests))
 
 
 def _generated(
@@ -106,28 +112,45 @@ def _goals(
     losses: dict[tuple[str, str], np.ndarray],
     kinds: dict[str, str],
     base_a: np.ndarray | None,
+    candidate: str,
 ) -> dict[str, Any]:
-    """Compare the best measured sampler of a set with its best hand-set one.
+    """Compare measured samplers with the best hand-set one of a set.
 
-    Both are chosen by their means on the same trials, which favours neither kind but
-    makes the interval of the difference too narrow.
+    Two measured ones: the candidate, and the best by its mean on these trials. The
+    intervals allow for the choice: they hold together for every pair that could have
+    been chosen, hand-set samplers times measured ones (one, for the candidate).
     """
     goals: dict[str, Any] = {}
     for letter in sorted({one for one, _ in losses}):
-        best: dict[str, str] = {}
-        for kind in ("measured", "hand-set"):
-            names = [
-                n for s, n in losses
-                if s == letter and kind == ("hand-set" if n == "uniform" else kinds[n])
-            ]  # fmt: skip
-            if names:
-                best[kind] = min(names, key=lambda n: losses[letter, n].mean())
-        if len(best) == 2:
-            gap = losses[letter, best["measured"]] - losses[letter, best["hand-set"]]
-            goals[letter] = best | {"difference": _difference(gap)}
+        names: dict[str, list[str]] = {"measured": [], "hand-set": []}
+        for place, name in losses:
+            kind = "hand-set" if name == "uniform" else kinds[name]
+            if place == letter and kind in names:
+                names[kind].append(name)
+        best = {
+            kind: min(some, key=lambda n: losses[letter, n].mean())
+            for kind, some in names.items()
+            if some
+        }
+        if len(best) < 2:
+            continue
+        pairs = len(names["measured"]) * len(names["hand-set"])
+        gap = losses[letter, best["measured"]] - losses[letter, best["hand-set"]]
+        goals[letter] = best | {"difference": _difference(gap, pairs), "pairs": pairs}
+        if candidate in names["measured"]:
+            gap = losses[letter, candidate] - losses[letter, best["hand-set"]]
+            known = _difference(gap, len(names["hand-set"]))
+            goals[letter]["candidate"] = {"measured": candidate, "difference": known}
     if base_a is not None and "B" in goals:
-        best_b = losses["B", goals["B"]["measured"]]
-        goals["measured on B against uniform on A"] = _difference(best_b - base_a)
+        best_b, tests = goals["B"]["measured"], goals["B"]["pairs"]
+        tests //= sum(1 for s, n in losses if s == "B" and kinds[n] == "hand-set") + 1
+        goals["measured on B against uniform on A"] = {
+            "measured": best_b,
+            "difference": _difference(losses["B", best_b] - base_a, tests),
+        }
+        if ("B", candidate) in losses:
+            gap = losses["B", candidate] - base_a
+            goals["candidate on B against uniform on A"] = _difference(gap)
     return goals
 
 
