@@ -66,7 +66,7 @@ def make_sets(
 
 
 def ablation_arms(
-    manifest: Path, schedules: dict[str, Path], remeasure: int
+    manifest: Path, schedules: dict[str, Path], remeasure: int, letter: str
 ) -> list[Arm]:
     """List parts of TQD and other ways to use a schedule, for one set.
 
@@ -78,6 +78,7 @@ def ablation_arms(
         manifest: Manifest of the set; two more are written beside it.
         schedules: Files by name.
         remeasure: Steps between measurements of the schedule; 0 leaves these out.
+        letter: The set.
 
     Returns:
         The arms; ``Beta, kappa_max 8`` of `arms_of` is both parts together.
@@ -112,6 +113,10 @@ def ablation_arms(
         ),
         Arm("Beta, kappa_max 8, level first", "ablation", beta | {"order": "level"}),
         Arm("bands .95, level first", "ablation", bands | {"order": "level"}),
+        Arm(
+            "signal alone", "ablation",
+            {"sampler": "mixture", "schedule": schedules[f"signal {letter}"]},
+        ),
     ]  # fmt: skip
     if remeasure:
         again = bands | {"reprobe_every": remeasure}
@@ -122,9 +127,10 @@ def ablation_arms(
 def arms_of(letter: str, schedules: dict[str, Path]) -> list[Arm]:
     """List what is compared on a set.
 
-    On golden clips alone, whose two scores are equal, bands, gates and the per-level
-    mixture are uniform, the SANA-Video rule is logit-normal, and Beta is uniform at
-    every kappa_max but for its keep probability: all but one Beta are left out.
+    On golden clips alone, whose two scores are equal, bands, gates that leave the
+    density of levels alone and the per-level mixture are uniform, the SANA-Video rule
+    is logit-normal, and Beta is uniform at every kappa_max but for its keep
+    probability: all but one Beta are left out.
 
     Args:
         letter: The set.
@@ -150,11 +156,14 @@ def arms_of(letter: str, schedules: dict[str, Path]) -> list[Arm]:
             *band_arms(schedules),
             Arm("bands .95, floor", "measured", mixture("floor")),
             Arm("gate by worth", "measured", mixture("worth")),
-            Arm("gate by worth, signal", "measured", mixture("worth, signal")),
             Arm("mixture, per level", "measured", mixture("per-level")),
             Arm("mixture, joint, floor", "measured", mixture("joint, floor")),
         ]
-    return [*arms, Arm("mixture, joint", "measured", mixture("joint"))]
+    return [
+        *arms,
+        Arm("gate by worth, signal", "measured", mixture("worth, signal")),
+        Arm("mixture, joint", "measured", mixture("joint")),
+    ]
 
 
 def band_arms(schedules: dict[str, Path]) -> list[Arm]:

@@ -87,6 +87,7 @@ def measure_schedules(
                 ("floor", in_bands(made["bands .95"]), FLOOR, even),
                 ("worth", worths, 0.0, even),
                 ("worth, signal", worths, 0.0, by_signal(result)),
+                ("signal", {}, 0.0, by_signal(result)),
             ):
                 mass = gate_mass(accept, pool, floor, level)
                 made[f"{name} {letter}"] = cells_schedule(

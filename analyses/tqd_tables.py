@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         " 'A:normal' speaks of Set-A alone",
     )
     made.add_argument(
-        "--candidate", default="gate by worth",
+        "--candidate", default="gate by worth, signal",
         help="measured sampler that the goal is judged by, chosen before the trials",
     )  # fmt: skip
     made.add_argument("--only", default="", help="samplers to keep, beside uniform")
@@ -253,7 +253,7 @@ def main() -> None:
             arms += other_arms(letter, schedules[place], place)
         if letter in args.ablations.split(","):
             own = schedules[main_place]
-            arms += ablation_arms(manifests[letter], own, args.remeasure)
+            arms += ablation_arms(manifests[letter], own, args.remeasure, letter)
         some = chosen(arms, letter, args.only, args.skip)
         seeds = range(args.first_seed, args.first_seed + args.seeds)
         jobs += [(number, letter, arm) for number in seeds for arm in some]
