@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,7 +12,6 @@ from tqd_probe.sampling import make_sampler
 from tqd_probe.sampling_base import ClipPool
 from tqd_probe.schedule import Curves
 
-ROOT = Path(__file__).parents[2]
 MODEL = {"family": "wan", "source": "x", "fingerprint": "sha256:0", "expert": None,
          "parameters": "all", "prediction": "flow_velocity"}  # fmt: skip
 
@@ -178,31 +174,31 @@ def test_wide_start_is_wider_and_loads(tmp_path):
     assert 1.8 < count[1] / count[0] < 2.4
 
 
-def test_tables_run_from_start_to_end_and_resume(tmp_path):
+def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
+    import tqd_tables
+
+    from tqd_probe.errors import InputError
+
     worth = tmp_path / "worth.json"
     point = {"predicted": {"cosine": 0.9}, "used": True,
              "achieved": {"share of golden gain": 0.5}}  # fmt: skip
     worth.write_text(json.dumps({"points": [point]}))
     command = [
-        sys.executable, "analyses/tqd_tables.py", "--start", "tiny", "--sets", "B",
-        "--only", "gate by worth",
+        "tqd_tables.py", "--start", "tiny", "--sets", "B", "--only", "gate by worth",
         "--golden", "2", "--visual", "2", "--motion", "2", "--steps", "2",
         "--batch-size", "2", "--seeds", "1", "--held-out", "2", "--generated", "2",
         "--sample-steps", "1", "--validations", "1", "--probe-clips", "4",
         "--probe-draws", "1", "--probe-levels", "2", "--worth", str(worth),
         "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out.json"),
     ]  # fmt: skip
-    given = {"capture_output": True, "text": True, "cwd": ROOT,
-             "env": os.environ | {"PYTHONPATH": str(ROOT)}}  # fmt: skip
-    subprocess.run(command, check=True, **given)
+    monkeypatch.setattr("sys.argv", command)
+    tqd_tables.main()
     first = json.loads((tmp_path / "out.json").read_text())
-    names = [row["sampler"] for row in first["rows"]]
-    assert names == ["uniform", "gate by worth"]
-    again = subprocess.run(command, check=True, **given)
+    assert [row["sampler"] for row in first["rows"]] == ["uniform", "gate by worth"]
+    assert "Set-B" in capsys.readouterr().out
+    monkeypatch.setattr(tqd_tables, "train", None)  # nothing is trained twice
+    tqd_tables.main()
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == first["rows"]
-    assert "Set-B" in again.stdout
     worth.write_text("{")
-    spoilt = subprocess.run(command, **given)
-    assert spoilt.returncode == 2
-    assert str(worth) in spoilt.stderr
-    assert "Traceback" not in spoilt.stderr
+    with pytest.raises(InputError, match=str(worth)):
+        tqd_tables.main()
