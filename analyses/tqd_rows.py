@@ -8,16 +8,11 @@ from typing import Any
 
 import numpy as np
 from tqd_judge import APPEARANCE, MOTION, SHOWN, frechet, over_seeds
+from tqd_markdown import PAPER, beside_paper, summary, table
 
 from tqd_probe.training.verdict import difference
 
 ALPHA = 0.05
-# Wan 1.3B in the paper (arXiv 2603.25527, from notes on it): baseline, then TQD.
-PAPER = {
-    "A": {"dynamic": (0.5312, 0.6384), "mq": (2.1388, 2.2557), "vq": (3.2537, 3.3450)},
-    "B": {"dynamic": (0.5224, 0.5447), "mq": (2.0905, 2.1477), "vq": (3.2338, 3.2679)},
-    "C": {"dynamic": (0.5268, 0.6473), "mq": (2.1917, 2.2200), "vq": (3.3378, 3.3743)},
-}
 
 
 def judge(
@@ -35,7 +30,7 @@ def judge(
         candidate: Measured sampler chosen before these trials.
 
     Returns:
-        Rows by set and sampler, the goals, and the table as Markdown. Differences are
+        Rows by set and sampler, the goals, and tables as Markdown. Differences are
         golden held-out losses, below 0 is better; 95 % intervals, each on its own.
     """
     losses: dict[tuple[str, str], np.ndarray] = {}
@@ -77,7 +72,11 @@ def judge(
         "goals": _goals(losses, kinds, base_a, candidate),
         "paper": PAPER,
     }
-    return result | {"table": table(result)}
+    return result | {
+        "table": table(result),
+        "summary": summary(result),
+        "beside_paper": beside_paper(result, candidate),
+    }
 
 
 def _difference(gap: np.ndarray, tests: int = 1) -> dict[str, float] | None:
@@ -198,40 +197,3 @@ def _reached(curve: list[list[float]], goal: float, last: float) -> float:
         if x > goal >= y:
             return a + (b - a) * (x - goal) / (x - y)
     return last
-
-
-def table(result: dict[str, Any]) -> str:
-    """Write the table in the paper's layout: a block per set, its numbers below.
-
-    Args:
-        result: What `judge` found.
-
-    Returns:
-        Markdown.
-    """
-    made = any("generated" in row for row in result["rows"])
-    head = ["set", "sampler", "golden loss", "against uniform"]
-    head += ["against uniform on A"]
-    if made:
-        head += ["flow", "smoothness", "motion", "visual", "FD motion", "FD looks"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for row in result["rows"]:
-        cells = [f"Set-{row['set']}", row["sampler"]]
-        if "refused" in row:
-            lines.append("| " + " | ".join([*cells, "cannot train"]) + " |")
-            continue
-        cells.append(f"{row['loss']:.4f}")
-        cells += [_shown(row.get(key)) for key in
-                  ("against_uniform", "against_uniform_on_A")]  # fmt: skip
-        if made:
-            got = row["generated"]
-            keys = [*SHOWN, "frechet_motion", "frechet_appearance"]
-            cells += [f"{got[key]['mean']:.3f}" for key in keys]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _shown(one: dict[str, float] | None) -> str:
-    if one is None:
-        return ""
-    return f"{one['mean']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"

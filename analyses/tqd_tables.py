@@ -84,35 +84,35 @@ def parser() -> argparse.ArgumentParser:
         default=RESULTS / "similarity_worth_half.json",
         help="results of similarity_worth.py, for the gate by worth",
     )
-    made.add_argument("--golden", type=int, default=70, help="golden clips of Set-A")
-    made.add_argument("--visual", type=int, default=125, help="clips good in motion")
-    made.add_argument("--motion", type=int, default=125, help="good in appearance")
+    made.add_argument("--golden", type=int, default=24, help="golden clips of Set-A")
+    made.add_argument("--visual", type=int, default=72, help="clips good in motion")
+    made.add_argument("--motion", type=int, default=72, help="good in appearance")
     made.add_argument(
-        "--least-severity", type=int, default=2, help="of degraded clips, to 5"
+        "--least-severity", type=int, default=4, help="of degraded clips, to 5"
     )
-    made.add_argument("--steps", type=int, default=300, help="of every training")
+    made.add_argument("--steps", type=int, default=120, help="of every training")
     made.add_argument("--batch-size", type=int, default=8)
     made.add_argument("--lr", type=float, default=5e-4)
     made.add_argument("--seeds", type=int, default=5)
     made.add_argument("--first-seed", type=int, default=0, help="of the trainings")
-    made.add_argument("--held-out", type=int, default=32, help="clips to judge by")
+    made.add_argument("--held-out", type=int, default=24, help="clips to judge by")
     made.add_argument(
-        "--generated", type=int, default=24, help="clips generated a trial; 0: none"
+        "--generated", type=int, default=8, help="clips generated a trial; 0: none"
     )
     made.add_argument(
-        "--validations", type=int, default=6, help="per training, evenly spaced"
+        "--validations", type=int, default=3, help="per training, evenly spaced"
     )
     made.add_argument(
         "--ablations", default="", help="sets on which parts of TQD are also tried: A"
     )
     made.add_argument(
-        "--remeasure", type=int, default=100,
+        "--remeasure", type=int, default=60,
         help="ablations: steps between measurements of the bands; 0: leave this out",
     )  # fmt: skip
-    made.add_argument("--sample-steps", type=int, default=20)
-    made.add_argument("--probe-clips", type=int, default=48)
-    made.add_argument("--probe-draws", type=int, default=2)
-    made.add_argument("--probe-levels", default="10")
+    made.add_argument("--sample-steps", type=int, default=8)
+    made.add_argument("--probe-clips", type=int, default=24)
+    made.add_argument("--probe-draws", type=int, default=1)
+    made.add_argument("--probe-levels", default="8")
     made.add_argument("--work", type=Path, required=True, help="folder; resumes")
     made.add_argument("--out", type=Path, help="results file")
     return made
