@@ -133,7 +133,8 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
         "B": {"uniform": runs(0.05), "Beta": runs(0.0), "gate": runs(-0.05),
               "bands": runs(-0.1)},
     }  # fmt: skip
-    goals = judge(trials, kinds, [], "gate")["goals"]
+    found = judge(trials, kinds, [], "gate")
+    goals = found["goals"]
     assert (goals["B"]["measured"], goals["B"]["hand-set"]) == ("bands", "Beta")
     assert goals["B"]["pairs"] == 4
     assert goals["B"]["difference"]["mean"] == pytest.approx(-0.1, abs=0.01)
@@ -145,6 +146,13 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
 
     assert known["low"] == pytest.approx(difference(gap, 0.05 / 2).low)
     assert goals["candidate on B against uniform on A"]["high"] < 0
+    # The short table: thousandths, bold where the interval leaves out 0.
+    row = next(r for r in found["rows"] if r["sampler"] == "bands")
+    gap = row["against_uniform"]
+    line = next(x for x in found["summary"].splitlines() if x.startswith("| bands |"))
+    assert line.startswith(f"| bands | measured |  | **{1000 * gap['mean']:+.1f} [")
+    assert found["summary"].count("**") % 2 == 0
+    assert found["beside_paper"] == ""
 
 
 def test_severity_of_a_set_bounds_its_clips(tmp_path):
