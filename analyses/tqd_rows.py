@@ -59,6 +59,8 @@ def judge(
                 ]
             if base_a is not None and (letter, name) != ("A", "uniform"):
                 row["against_uniform_on_A"] = _difference(mine - base_a)
+            if "draws" in runs[0]:
+                row["class_share"] = _shares(runs)
             if "generated" in runs[0]:
                 row["generated"] = _generated(runs, golden)
     start = next(iter(losses))
@@ -88,6 +90,15 @@ def _difference(gap: np.ndarray, tests: int = 1) -> dict[str, float] | None:
     if gap.shape[0] < 2:
         return None
     return asdict(difference(gap.mean(2), ALPHA / tests))
+
+
+def _shares(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the share of draws that fell to each class, over seeds and levels."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for name, buckets in run["draws"].items():
+            counts[name] = counts.get(name, 0) + sum(buckets)
+    return {name: count / sum(counts.values()) for name, count in counts.items()}
 
 
 def _generated(

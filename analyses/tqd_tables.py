@@ -278,6 +278,8 @@ def main() -> None:
     )
     shown = {k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")}
     shown["worth"] = f"analyses/results/{args.worth.name}"
+    if args.out:
+        shown["out"] = f"analyses/results/{args.out.name}"
     result = {
         "command": "python analyses/tqd_tables.py "
         + shlex.join(f"--{k.replace('_', '-')}={v}" for k, v in shown.items())

@@ -124,7 +124,9 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
     def runs(shift):
         noise = 0.01 * rng.standard_normal((seeds, clips, buckets))
         return [{"before": np.ones((clips, buckets)).tolist(),
-                 "after": (1 + shift + each).tolist()} for each in noise]  # fmt: skip
+                 "after": (1 + shift + each).tolist(),
+                 "draws": {"golden": [1, 2], "visual_degraded": [3, 6]}}
+                for each in noise]  # fmt: skip
 
     kinds = {"uniform": "baseline", "Beta": "hand-set", "gate": "measured",
              "bands": "measured"}  # fmt: skip
@@ -146,6 +148,7 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
 
     assert known["low"] == pytest.approx(difference(gap, 0.05 / 2).low)
     assert goals["candidate on B against uniform on A"]["high"] < 0
+    assert found["rows"][0]["class_share"] == {"golden": 0.25, "visual_degraded": 0.75}
     # The short table: thousandths, bold where the interval leaves out 0.
     row = next(r for r in found["rows"] if r["sampler"] == "bands")
     gap = row["against_uniform"]

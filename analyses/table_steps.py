@@ -1,0 +1,57 @@
+"""The runs of `tqd_tables.py` that `run_all` makes, and their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# What each run leaves out: samplers that scouting trials showed far behind, so that the
+# others fit a night.
+HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
+HALF += ";C:logit-normal"
+PLENTY = "kappa_max 8;gate by worth, signal;mixture, joint"
+WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
+SCRATCH = "TO DECIDE"
+SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint;alone"
+
+
+def table_runs(
+    results: Path, half: str, reduced: bool
+) -> Iterator[tuple[str, tuple[Any, ...], Path]]:
+    """Yield the runs.
+
+    Args:
+        results: Folder of results.
+        half: The half-trained checkpoint, or ``tiny`` where that is not at hand.
+        reduced: Small sizes.
+
+    Yields:
+        Name, options beside ``--trained`` and ``--work``, and results file.
+    """
+    worth = ("--worth", results / f"similarity_worth_{half}.json")
+
+    def run(name: str, *options: Any) -> tuple[str, tuple[Any, ...], Path]:
+        out = results / f"tqd_tables_{name}.json"
+        return name, (*options, *worth, "--out", out), out
+
+    if reduced:
+        small: tuple[Any, ...] = ("--golden", 14, "--visual", 25, "--motion", 25)
+        small += ("--steps", 20, "--seeds", 2, "--held-out", 12, "--sample-steps", 6)
+        small += ("--probe-clips", 16, "--probe-levels", 6, "--validations", 2)
+        small += ("--remeasure", 0, "--only", SMALL)
+        yield run(half, "--start", half, "--ablations", "B", *small, "--sets", "A,B")
+        yield run("scratch", "--start", "scratch", *small, "--sets", "B")
+        return
+    yield run(half, "--start", half, "--ablations", "B", "--skip", HALF)
+    yield run(
+        "scratch", "--start", "scratch", "--measured-on", f"{half},start",
+        "--batch-size", 4, "--steps", 240, "--lr", 2e-3, "--skip", SCRATCH,
+    )  # fmt: skip
+    yield run(
+        "plenty", "--start", half, "--golden", 300, "--sets", "A,C", "--only", PLENTY
+    )
+    yield run(
+        "wide", "--start", "wide", "--measured-on", f"{half},start", "--sets", "B",
+        "--batch-size", 4, "--steps", 240, "--lr", 2e-3, "--only", WIDE,
+    )  # fmt: skip
