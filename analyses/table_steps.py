@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# What each run leaves out: samplers that scouting trials showed far behind, so that the
-# others fit a night.
+# What each run leaves out or keeps: scouting trials showed the others far behind or
+# alike, and this way the runs fit a night.
 HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
 HALF += ";C:logit-normal"
+FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer seeds
+SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
+SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
+SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
 PLENTY = "kappa_max 8;gate by worth, signal;mixture, joint"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
-SCRATCH = "TO DECIDE"
 SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint;alone"
 
 
@@ -43,15 +46,12 @@ def table_runs(
         yield run(half, "--start", half, "--ablations", "B", *small, "--sets", "A,B")
         yield run("scratch", "--start", "scratch", *small, "--sets", "B")
         return
-    yield run(half, "--start", half, "--ablations", "B", "--skip", HALF)
-    yield run(
-        "scratch", "--start", "scratch", "--measured-on", f"{half},start",
-        "--batch-size", 4, "--steps", 240, "--lr", 2e-3, "--skip", SCRATCH,
-    )  # fmt: skip
+    yield run(half, "--start", half, "--ablations", "B", "--skip", HALF, "--few", FEW)
+    young = ("--measured-on", f"{half},start", "--candidate", "gate by worth")
+    young += ("--batch-size", 4, "--steps", 200, "--lr", 2e-3)
+    young += ("--generated", 0, "--validations", 2)
+    yield run("scratch", "--start", "scratch", *young, "--only", SCRATCH)
     yield run(
         "plenty", "--start", half, "--golden", 300, "--sets", "A,C", "--only", PLENTY
     )
-    yield run(
-        "wide", "--start", "wide", "--measured-on", f"{half},start", "--sets", "B",
-        "--batch-size", 4, "--steps", 240, "--lr", 2e-3, "--only", WIDE,
-    )  # fmt: skip
+    yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)

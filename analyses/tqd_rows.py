@@ -48,17 +48,19 @@ def judge(
                 row["refused"] = next(r["refused"] for r in runs if "refused" in r)
                 continue
             mine = losses[letter, name]
+            row["seeds"] = len(mine)
             row["loss"] = float(mine.mean())
             row["loss_per_seed"] = mine.mean((1, 2)).tolist()
             row["bucket_loss"] = mine.mean((0, 1)).tolist()
             base = losses[letter, "uniform"]
             if name != "uniform":
-                row["against_uniform"] = _difference(mine - base)
+                gap = _gap(mine, base)
+                row["against_uniform"] = _difference(gap)
                 row["buckets_against_uniform"] = [
-                    _difference((mine - base)[:, :, [b]]) for b in range(mine.shape[2])
+                    _difference(gap[:, :, [b]]) for b in range(mine.shape[2])
                 ]
             if base_a is not None and (letter, name) != ("A", "uniform"):
-                row["against_uniform_on_A"] = _difference(mine - base_a)
+                row["against_uniform_on_A"] = _difference(_gap(mine, base_a))
             if "draws" in runs[0]:
                 row["class_share"] = _shares(runs)
             if "generated" in runs[0]:
@@ -79,6 +81,12 @@ def judge(
         "summary": summary(result),
         "beside_paper": beside_paper(result, candidate),
     }
+
+
+def _gap(mine: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Pair two samplers by their seeds; one may have the first few of them only."""
+    count = min(len(mine), len(base))
+    return mine[:count] - base[:count]
 
 
 def _difference(gap: np.ndarray, tests: int = 1) -> dict[str, float] | None:
@@ -129,13 +137,15 @@ def _goals(
     Two measured ones: the candidate, and the best by its mean on these trials. The
     intervals allow for the choice: they hold together for every pair that could have
     been chosen, hand-set samplers times measured ones (one, for the candidate).
+    Samplers with fewer seeds than uniform are not chosen from.
     """
     goals: dict[str, Any] = {}
     for letter in sorted({one for one, _ in losses}):
         names: dict[str, list[str]] = {"measured": [], "hand-set": []}
         for place, name in losses:
             kind = "hand-set" if name == "uniform" else kinds[name]
-            if place == letter and kind in names:
+            whole = len(losses[place, name]) == len(losses[letter, "uniform"])
+            if place == letter and kind in names and whole:
                 names[kind].append(name)
         best = {
             kind: min(some, key=lambda n: losses[letter, n].mean())
@@ -146,14 +156,17 @@ def _goals(
             continue
         pairs = len(names["measured"]) * len(names["hand-set"])
         gap = losses[letter, best["measured"]] - losses[letter, best["hand-set"]]
-        goals[letter] = best | {"difference": _difference(gap, pairs), "pairs": pairs}
+        goals[letter] = best | {
+            "difference": _difference(gap, pairs),
+            "pairs": pairs,
+            "measured_ones": len(names["measured"]),
+        }
         if candidate in names["measured"]:
             gap = losses[letter, candidate] - losses[letter, best["hand-set"]]
             known = _difference(gap, len(names["hand-set"]))
             goals[letter]["candidate"] = {"measured": candidate, "difference": known}
     if base_a is not None and "B" in goals:
-        best_b, tests = goals["B"]["measured"], goals["B"]["pairs"]
-        tests //= sum(1 for s, n in losses if s == "B" and kinds[n] == "hand-set") + 1
+        best_b, tests = goals["B"]["measured"], goals["B"]["measured_ones"]
         goals["measured on B against uniform on A"] = {
             "measured": best_b,
             "difference": _difference(losses["B", best_b] - base_a, tests),

@@ -94,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch-size", type=int, default=8)
     made.add_argument("--lr", type=float, default=5e-4)
     made.add_argument("--seeds", type=int, default=5)
+    made.add_argument(
+        "--few", default="", help="samplers that get --few-seeds seeds; as --skip"
+    )
+    made.add_argument("--few-seeds", type=int, default=3)
     made.add_argument("--first-seed", type=int, default=0, help="of the trainings")
     made.add_argument("--held-out", type=int, default=24, help="clips to judge by")
     made.add_argument(
@@ -240,7 +244,7 @@ def main() -> None:
     }  # fmt: skip
     schedules, places, errors = _schedules(args, ckpt, sizes, probe)
     kept = ("work", "out", "trained", "seeds", "first_seed", "sets", "ablations")
-    kept += ("skip", "only", "worth", "candidate")
+    kept += ("skip", "only", "worth", "candidate", "few", "few_seeds")
     options = {k: v for k, v in vars(args).items() if k not in kept}
     mark = digest([options, fingerprint, [place.name for place in places]])
     trials = args.work / f"trials-{mark[-12:]}"
@@ -255,8 +259,12 @@ def main() -> None:
             own = schedules[main_place]
             arms += ablation_arms(manifests[letter], own, args.remeasure, letter)
         some = chosen(arms, letter, args.only, args.skip)
-        seeds = range(args.first_seed, args.first_seed + args.seeds)
-        jobs += [(number, letter, arm) for number in seeds for arm in some]
+        few = chosen(some, letter, args.few, "")[1:] if args.few else []
+        jobs += [
+            (args.first_seed + number, letter, arm)
+            for arm in some
+            for number in range(args.few_seeds if arm in few else args.seeds)
+        ]
     jobs.sort(key=lambda job: job[0])  # every arm of a seed before the next seed
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     kinds: dict[str, str] = {}

@@ -158,6 +158,25 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
     assert found["beside_paper"] == ""
 
 
+def test_samplers_with_fewer_seeds_are_paired_by_them_and_not_chosen_from():
+    from tqd_rows import judge
+
+    def runs(*losses):
+        return [{"before": [[1.0]] * 2, "after": [[x], [x + 0.1]]} for x in losses]
+
+    trials = {"B": {
+        "uniform": runs(1.0, 2.0, 3.0), "Beta": runs(0.9, 1.8, 3.0),
+        "gate": runs(1.0, 1.0, 1.0), "few": runs(0.5, 0.5),
+    }}  # fmt: skip
+    kinds = dict(zip(trials["B"], ("baseline", "hand-set", "measured", "measured")))
+    found = judge(trials, kinds, [], "gate")
+    few = next(row for row in found["rows"] if row["sampler"] == "few")
+    assert few["seeds"] == 2
+    assert few["against_uniform"]["mean"] == pytest.approx(-1.0)  # -0.5 and -1.5
+    assert found["goals"]["B"]["measured"] == "gate"
+    assert found["goals"]["B"]["difference"]["mean"] == pytest.approx(-0.9)
+
+
 def test_severity_of_a_set_bounds_its_clips(tmp_path):
     from tqd_arms import make_sets
 
