@@ -14,7 +14,7 @@ FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer 
 SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
 SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
 SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
-PLENTY = "kappa_max 8;gate by worth, signal;mixture, joint"
+PLENTY = "A:gate by worth, signal;A:mixture, joint"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
 SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint;alone"
 
@@ -41,10 +41,14 @@ def table_runs(
     if reduced:
         small: tuple[Any, ...] = ("--golden", 14, "--visual", 25, "--motion", 25)
         small += ("--steps", 20, "--seeds", 2, "--held-out", 12, "--sample-steps", 6)
+        small += ("--generated", 4)
         small += ("--probe-clips", 16, "--probe-levels", 6, "--validations", 2)
-        small += ("--remeasure", 0, "--only", SMALL)
-        yield run(half, "--start", half, "--ablations", "B", *small, "--sets", "A,B")
-        yield run("scratch", "--start", "scratch", *small, "--sets", "B")
+        small += ("--remeasure", 0)
+        parts = ("--ablations", "B", "--only", f"{SMALL};alone")
+        yield run(half, "--start", half, *small, "--sets", "A,B", *parts)
+        yield run(
+            "scratch", "--start", "scratch", *small, "--sets", "B", "--only", SMALL
+        )
         return
     yield run(half, "--start", half, "--ablations", "B", "--skip", HALF, "--few", FEW)
     young = ("--measured-on", f"{half},start", "--candidate", "gate by worth")
@@ -52,6 +56,16 @@ def table_runs(
     young += ("--generated", 0, "--validations", 2)
     yield run("scratch", "--start", "scratch", *young, "--only", SCRATCH)
     yield run(
-        "plenty", "--start", half, "--golden", 300, "--sets", "A,C", "--only", PLENTY
+        "plenty",
+        "--start",
+        half,
+        "--golden",
+        300,
+        "--sets",
+        "A,C",
+        "--only",
+        PLENTY,
+        "--seeds",
+        3,
     )
     yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)

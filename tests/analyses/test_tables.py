@@ -115,6 +115,33 @@ def test_schedules_of_another_checkpoint_are_named_for_it():
     assert {arm.kind for arm in arms} == {"measured"}
 
 
+@pytest.mark.parametrize("reduced", [False, True])
+def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
+    from table_steps import table_runs
+    from tqd_arms import ablation_arms, arms_of, chosen, other_arms
+    from tqd_tables import parser
+
+    manifest = tmp_path / "set.csv"
+    manifest.write_text("video,caption,mq,vq,class,source\na.mp4,x,0.9,0.3,a,s\n")
+    files = defaultdict(lambda: Path("x.json"))
+    names = []
+    for name, options, out in table_runs(tmp_path, "half", reduced):
+        args = parser().parse_args([*map(str, options), "--work", str(tmp_path)])
+        names.append(name)
+        assert args.out == out
+        arms = {letter: arms_of(letter, files) for letter in args.sets.split(",")}
+        for place in args.measured_on.split(",")[1:]:
+            for letter in {"A", "B"} & set(arms):
+                arms[letter] += other_arms(letter, files, place)
+        for letter in filter(None, args.ablations.split(",")):
+            arms[letter] += ablation_arms(manifest, files, args.remeasure, letter)
+        for part in ";".join(filter(None, (args.only, args.skip, args.few))).split(";"):
+            found = [a for x, some in arms.items() for a in chosen(some, x, part, "")]
+            assert len(found) > len(arms), part  # uniform always stays
+    assert names == (["half", "scratch"] if reduced
+                     else ["half", "scratch", "plenty", "wide"])  # fmt: skip
+
+
 def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
     from tqd_rows import judge
 
