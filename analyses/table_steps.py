@@ -16,7 +16,7 @@ SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth,
 SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
 PLENTY = "A:gate by worth, signal;A:mixture, joint"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
-SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint;alone"
+SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint"
 
 
 def table_runs(
