@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analyses.table_steps import table_runs
+
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
 COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
 LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
@@ -121,25 +123,9 @@ def steps(
         )
     yield draw("similarity_worth")
     # 3: TQD against baselines
-    for start in (half, "scratch"):
-        size = ("--start", start, *given, "--work", work / "tables")
-        if reduced:
-            size += ("--golden", 14, "--visual", 25, "--motion", 25, "--steps", 20)
-            size += ("--seeds", 2, "--held-out", 12, "--generated", 8)
-            size += ("--sample-steps", 6, "--probe-clips", 16, "--probe-draws", 1)
-            size += ("--probe-levels", 6)
-            size += ("--validations", 2)
-            size += ("--sets", "A,B") if start == "scratch" else ("--ablations", "A")
-            size += ("--remeasure", 0)
-        elif start == "scratch":
-            size += ("--steps", 1500, "--lr", 1.5e-3)
-        else:
-            size += ("--ablations", "A,B")
-        yield Step(
-            f"tables, from {start}",
-            script("tqd_tables", *size),
-            [results / f"tqd_tables_{start}.json"],
-        )
+    for name, size, made in table_runs(results, half, reduced):
+        size += (*given, "--work", work / "tables")
+        yield Step(f"tables, {name}", script("tqd_tables", *size), [made])
     yield draw("tqd_tables")
 
 

@@ -30,17 +30,24 @@ def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
     )
 
 
-def new_transformer() -> WanTransformer3DModel:
-    """Build the transformer: 80 tokens for a native clip."""
+def new_transformer(heads: int = 4) -> WanTransformer3DModel:
+    """Build the transformer: 80 tokens for a native clip.
+
+    Args:
+        heads: Attention heads of 32 channels; four are `tiny`.
+
+    Returns:
+        The network, its weights random.
+    """
     return WanTransformer3DModel(
         patch_size=(1, 1, 1),
-        num_attention_heads=4,
+        num_attention_heads=heads,
         attention_head_dim=32,
         in_channels=Z,
         out_channels=Z,
         text_dim=64,
         freq_dim=64,
-        ffn_dim=384,
+        ffn_dim=96 * heads,
         num_layers=5,
         rope_max_seq_len=64,
     )

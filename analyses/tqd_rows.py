@@ -8,22 +8,18 @@ from typing import Any
 
 import numpy as np
 from tqd_judge import APPEARANCE, MOTION, SHOWN, frechet, over_seeds
+from tqd_markdown import PAPER, beside_paper, summary, table
 
 from tqd_probe.training.verdict import difference
 
 ALPHA = 0.05
-# Wan 1.3B in the paper (arXiv 2603.25527, from notes on it): baseline, then TQD.
-PAPER = {
-    "A": {"dynamic": (0.5312, 0.6384), "mq": (2.1388, 2.2557), "vq": (3.2537, 3.3450)},
-    "B": {"dynamic": (0.5224, 0.5447), "mq": (2.0905, 2.1477), "vq": (3.2338, 3.2679)},
-    "C": {"dynamic": (0.5268, 0.6473), "mq": (2.1917, 2.2200), "vq": (3.3378, 3.3743)},
-}
 
 
 def judge(
     trials: dict[str, dict[str, list[dict[str, Any]]]],
     kinds: dict[str, str],
     golden: list[dict[str, float]],
+    candidate: str = "",
 ) -> dict[str, Any]:
     """Compare every sampler with uniform on its own set and on Set-A.
 
@@ -31,9 +27,10 @@ def judge(
         trials: By set and sampler, one per seed.
         kinds: Of samplers: baseline, hand-set, measured.
         golden: Statistics of golden clips, for Frechet distances.
+        candidate: Measured sampler chosen before these trials.
 
     Returns:
-        Rows by set and sampler, the goals, and the table as Markdown. Differences are
+        Rows by set and sampler, the goals, and tables as Markdown. Differences are
         golden held-out losses, below 0 is better; 95 % intervals, each on its own.
     """
     losses: dict[tuple[str, str], np.ndarray] = {}
@@ -51,17 +48,21 @@ def judge(
                 row["refused"] = next(r["refused"] for r in runs if "refused" in r)
                 continue
             mine = losses[letter, name]
+            row["seeds"] = len(mine)
             row["loss"] = float(mine.mean())
             row["loss_per_seed"] = mine.mean((1, 2)).tolist()
             row["bucket_loss"] = mine.mean((0, 1)).tolist()
             base = losses[letter, "uniform"]
             if name != "uniform":
-                row["against_uniform"] = _difference(mine - base)
+                gap = _gap(mine, base)
+                row["against_uniform"] = _difference(gap)
                 row["buckets_against_uniform"] = [
-                    _difference((mine - base)[:, :, [b]]) for b in range(mine.shape[2])
+                    _difference(gap[:, :, [b]]) for b in range(mine.shape[2])
                 ]
             if base_a is not None and (letter, name) != ("A", "uniform"):
-                row["against_uniform_on_A"] = _difference(mine - base_a)
+                row["against_uniform_on_A"] = _difference(_gap(mine, base_a))
+            if "draws" in runs[0]:
+                row["class_share"] = _shares(runs)
             if "generated" in runs[0]:
                 row["generated"] = _generated(runs, golden)
     start = next(iter(losses))
@@ -72,17 +73,40 @@ def judge(
         "start_loss": float(before.mean()),
         "start_bucket_loss": before.mean((0, 1)).tolist(),
         "rows": rows,
-        "goals": _goals(losses, kinds, base_a),
+        "goals": _goals(losses, kinds, base_a, candidate),
         "paper": PAPER,
     }
-    return result | {"table": table(result)}
+    return result | {
+        "table": table(result),
+        "summary": summary(result),
+        "beside_paper": beside_paper(result, candidate),
+    }
 
 
-def _difference(gap: np.ndarray) -> dict[str, float] | None:
-    """Return mean and interval of paired differences ``[seeds, clips, buckets]``."""
+def _gap(mine: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Pair two samplers by their seeds; one may have the first few of them only."""
+    count = min(len(mine), len(base))
+    return mine[:count] - base[:count]
+
+
+def _difference(gap: np.ndarray, tests: int = 1) -> dict[str, float] | None:
+    """Return mean and interval of paired differences ``[seeds, clips, buckets]``.
+
+    With more than one test the interval is one of as many that all hold together
+    (Bonferroni).
+    """
     if gap.shape[0] < 2:
         return None
-    return asdict(difference(gap.mean(2), ALPHA))
+    return asdict(difference(gap.mean(2), ALPHA / tests))
+
+
+def _shares(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the share of draws that fell to each class, over seeds and levels."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for name, buckets in run["draws"].items():
+            counts[name] = counts.get(name, 0) + sum(buckets)
+    return {name: count / sum(counts.values()) for name, count in counts.items()}
 
 
 def _generated(
@@ -106,28 +130,50 @@ def _goals(
     losses: dict[tuple[str, str], np.ndarray],
     kinds: dict[str, str],
     base_a: np.ndarray | None,
+    candidate: str,
 ) -> dict[str, Any]:
-    """Compare the best measured sampler of a set with its best hand-set one.
+    """Compare measured samplers with the best hand-set one of a set.
 
-    Both are chosen by their means on the same trials, which favours neither kind but
-    makes the interval of the difference too narrow.
+    Two measured ones: the candidate, and the best by its mean on these trials. The
+    intervals allow for the choice: they hold together for every pair that could have
+    been chosen, hand-set samplers times measured ones (one, for the candidate).
+    Samplers with fewer seeds than uniform are not chosen from.
     """
     goals: dict[str, Any] = {}
     for letter in sorted({one for one, _ in losses}):
-        best: dict[str, str] = {}
-        for kind in ("measured", "hand-set"):
-            names = [
-                n for s, n in losses
-                if s == letter and kind == ("hand-set" if n == "uniform" else kinds[n])
-            ]  # fmt: skip
-            if names:
-                best[kind] = min(names, key=lambda n: losses[letter, n].mean())
-        if len(best) == 2:
-            gap = losses[letter, best["measured"]] - losses[letter, best["hand-set"]]
-            goals[letter] = best | {"difference": _difference(gap)}
+        names: dict[str, list[str]] = {"measured": [], "hand-set": []}
+        for place, name in losses:
+            kind = "hand-set" if name == "uniform" else kinds[name]
+            whole = len(losses[place, name]) == len(losses[letter, "uniform"])
+            if place == letter and kind in names and whole:
+                names[kind].append(name)
+        best = {
+            kind: min(some, key=lambda n: losses[letter, n].mean())
+            for kind, some in names.items()
+            if some
+        }
+        if len(best) < 2:
+            continue
+        pairs = len(names["measured"]) * len(names["hand-set"])
+        gap = losses[letter, best["measured"]] - losses[letter, best["hand-set"]]
+        goals[letter] = best | {
+            "difference": _difference(gap, pairs),
+            "pairs": pairs,
+            "measured_ones": len(names["measured"]),
+        }
+        if candidate in names["measured"]:
+            gap = losses[letter, candidate] - losses[letter, best["hand-set"]]
+            known = _difference(gap, len(names["hand-set"]))
+            goals[letter]["candidate"] = {"measured": candidate, "difference": known}
     if base_a is not None and "B" in goals:
-        best_b = losses["B", goals["B"]["measured"]]
-        goals["measured on B against uniform on A"] = _difference(best_b - base_a)
+        best_b, tests = goals["B"]["measured"], goals["B"]["measured_ones"]
+        goals["measured on B against uniform on A"] = {
+            "measured": best_b,
+            "difference": _difference(losses["B", best_b] - base_a, tests),
+        }
+        if ("B", candidate) in losses:
+            gap = losses["B", candidate] - base_a
+            goals["candidate on B against uniform on A"] = _difference(gap)
     return goals
 
 
@@ -175,40 +221,3 @@ def _reached(curve: list[list[float]], goal: float, last: float) -> float:
         if x > goal >= y:
             return a + (b - a) * (x - goal) / (x - y)
     return last
-
-
-def table(result: dict[str, Any]) -> str:
-    """Write the table in the paper's layout: a block per set, its numbers below.
-
-    Args:
-        result: What `judge` found.
-
-    Returns:
-        Markdown.
-    """
-    made = any("generated" in row for row in result["rows"])
-    head = ["set", "sampler", "golden loss", "against uniform"]
-    head += ["against uniform on A"]
-    if made:
-        head += ["flow", "smoothness", "motion", "visual", "FD motion", "FD looks"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for row in result["rows"]:
-        cells = [f"Set-{row['set']}", row["sampler"]]
-        if "refused" in row:
-            lines.append("| " + " | ".join([*cells, "cannot train"]) + " |")
-            continue
-        cells.append(f"{row['loss']:.4f}")
-        cells += [_shown(row.get(key)) for key in
-                  ("against_uniform", "against_uniform_on_A")]  # fmt: skip
-        if made:
-            got = row["generated"]
-            keys = [*SHOWN, "frechet_motion", "frechet_appearance"]
-            cells += [f"{got[key]['mean']:.3f}" for key in keys]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _shown(one: dict[str, float] | None) -> str:
-    if one is None:
-        return ""
-    return f"{one['mean']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"

@@ -14,38 +14,56 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import norm
 from tqd_arms import CLASSES, SETS
+from tqd_cells import (
+    CELLS,
+    CENTRES,
+    by_signal,
+    by_worth,
+    cells_schedule,
+    gate_mass,
+    in_bands,
+    worth_curve,
+)
 
 from tqd_probe import probing
-from tqd_probe.files import write_json
+from tqd_probe.files import read_json, write_json
 from tqd_probe.models.load import load_model
 from tqd_probe.moments import joint_moments, level_moments
-from tqd_probe.noise import logsnr
 from tqd_probe.probing import Probe
 from tqd_probe.results import derive_schedule, measure
-from tqd_probe.schedule import BandSchedule
 from tqd_probe.settings import RunSettings
 from tqd_probe.subjects import subjects
 from tqd_probe.weights import MixtureOptions, measure_mixture
 
+FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
+MIXTURES = (("per-level", "per-level", 0.0), ("joint", "joint", 0.0),
+            ("joint, floor", "joint", 0.2))  # fmt: skip
 OFFSETS = {"golden": 0.0, "visual_degraded": 1.1, "motion_degraded": -1.1}
-CELLS = 50  # of the SANA-Video rule
 
 
 def measure_schedules(
-    ckpt: str, work: Path, counts: dict[str, int], options: dict[str, Any]
+    ckpt: str,
+    work: Path,
+    counts: dict[str, int],
+    options: dict[str, Any],
+    worth: Path,
+    letters: list[str],
 ) -> dict[str, Path]:
-    """Probe a checkpoint once; derive bands, and mixtures for each set.
+    """Probe a checkpoint once; derive bands, gates and mixtures for each set.
 
     Args:
         ckpt: The checkpoint.
         work: Folder of the probe and the schedules.
         counts: Clips of each class in Set-A.
         options: Settings of the probe.
+        worth: Results of `similarity_worth.py`, for the gate by worth.
+        letters: The sets that are trained on.
 
     Returns:
-        Schedule files: ``bands``, ``per-level A``, ``joint B`` and so on.
+        Schedule files: ``bands .90``, ``per-level A``, ``joint B`` and so on.
     """
     settings = RunSettings(ckpt=ckpt, out=work / "probe", **options)
+    curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
     probe = probing.prepare(settings, quiet=True)
     try:
         probing.run(probe, quiet=True)
@@ -53,22 +71,42 @@ def measure_schedules(
         argv = [f"--{k.replace('_', '-')}={value}" for k, value in flags.items()]
         result = measure(probe, ["gradsim", *argv])
         write_json(work / "gradsim.json", result)
-        found = {"bands": work / "bands.json"}
-        derive_schedule(result).save(found["bands"])
-        for letter, members in SETS.items():
-            pool = {n: counts[n] if n in members else 0 for n in CLASSES}
-            for form in ("per-level", "joint"):
-                path = work / f"{form}-{letter}.json"
-                mixture = _mixture(probe, result, pool, form)
-                derive_schedule(result | {"mixture": mixture}).save(path)
-                found[f"{form} {letter}"] = path
+        made = {}
+        for name, bar in (("bands .90", 0.9), ("bands .95", 0.95)):
+            stated = {"criterion": result["criterion"] | {"cos_min": bar}}
+            command = ["gradsim", *argv, f"--cos-min={bar}"]
+            stated["provenance"] = result["provenance"] | {"argv": command}
+            made[name] = derive_schedule(result | stated)
+        for letter in letters:
+            pool = {n: counts[n] if n in SETS[letter] else 0 for n in CLASSES}
+            for name, form, floor in MIXTURES:
+                known = {"mixture": _mixture(probe, result, pool, form, floor)}
+                made[f"{name} {letter}"] = derive_schedule(result | known)
+            even, worths = np.ones(CELLS), by_worth(result, curve)
+            for name, accept, floor, level in (
+                ("floor", in_bands(made["bands .95"]), FLOOR, even),
+                ("worth", worths, 0.0, even),
+                ("worth, signal", worths, 0.0, by_signal(result)),
+                ("signal", {}, 0.0, by_signal(result)),
+            ):
+                mass = gate_mass(accept, pool, floor, level)
+                made[f"{name} {letter}"] = cells_schedule(
+                    result["model"], pool, mass, f"gate {name}"
+                )
     finally:
         probe.store.release()
+    found = {name: work / f"{name.replace(' ', '-')}.json" for name in made}
+    for name, schedule in made.items():
+        schedule.save(found[name])
     return found
 
 
 def _mixture(
-    probe: Probe, result: dict[str, Any], pool: dict[str, int], form: str
+    probe: Probe,
+    result: dict[str, Any],
+    pool: dict[str, int],
+    form: str,
+    floor: float,
 ) -> dict[str, Any]:
     """Find the mixture for a pool, which may lack golden clips.
 
@@ -94,7 +132,7 @@ def _mixture(
         probe.sigmas,
         resolved if pool["golden"] else np.ones_like(resolved),
         moments,
-        MixtureOptions(form, pool, 0.0, 0.95, settings.seed, settings.shift),
+        MixtureOptions(form, pool, floor, 0.95, settings.seed, settings.shift),
     )
     if not pool["golden"]:
         clips = np.array([pool[name] for name in order], float)
@@ -119,49 +157,25 @@ def sana_schedule(ckpt: str, path: Path, counts: dict[str, int]) -> float:
     """
     model = load_model(ckpt, "cpu")
     edges = np.arange(CELLS + 1) / CELLS
-    levels = (edges[1:] + edges[:-1]) / 2
-    names = list(OFFSETS)
-    clips = np.array([counts.get(name, 0) for name in names], float)
+    clips = np.array([counts.get(name, 0) for name in OFFSETS], float)
     with np.errstate(divide="ignore"):
         at = norm.cdf(logit(edges)[:, None] - np.array(list(OFFSETS.values())))
     mass = np.diff(at, axis=0) * (clips / clips.sum())
-    weights = mass / mass.sum(1, keepdims=True)
-    density = mass.sum(1) / mass.sum()
+    schedule = cells_schedule(
+        {
+            "family": model.family, "source": ckpt, "fingerprint": model.fingerprint,
+            "expert": None, "parameters": "all", "prediction": model.prediction,
+        },
+        {name: counts.get(name, 0) for name in OFFSETS},
+        mass, "SANA-Video rule",
+    )  # fmt: skip
+    schedule.save(path)
     # What linear weights between levels make of each class, cell by cell.
+    weights, density = mass / mass.sum(1, keepdims=True), mass.sum(1) / mass.sum()
     fine = (np.arange(CELLS * 20) + 0.5) / (CELLS * 20)
-    drawn = np.stack([np.interp(fine, levels, w) for w in weights.T], 1)
+    drawn = np.stack([np.interp(fine, CENTRES, w) for w in weights.T], 1)
     drawn *= np.repeat(density, 20)[:, None] / 20
     drawn = drawn.reshape(CELLS, 20, -1).sum(1)
     present = clips > 0
     gap = (drawn / drawn.sum(0).clip(1e-300)).cumsum(0) - at[1:]
-    nothing = [None] * CELLS
-    schedule = {
-        "format": "tqd-band-schedule",
-        "version": 1,
-        "provenance": {"tool_version": "0", "argv": ["SANA-Video rule"], "seed": 0},
-        "model": {
-            "family": model.family, "source": ckpt, "fingerprint": model.fingerprint,
-            "expert": None, "parameters": "all", "prediction": model.prediction,
-        },
-        "noise": {
-            "axis": "sigma", "shift": 1.0, "levels": levels.tolist(),
-            "logsnr": logsnr(levels).tolist(),
-        },
-        "criterion": {
-            "name": "mixture", "cos_min": 0.9, "norm_range": [0.5, 2.0],
-            "confidence": 0.95,
-        },
-        "golden": {
-            "clips": 2, "draws": 1, "snr": nothing, "resolved": [False] * CELLS,
-        },
-        "classes": {},
-        "mixture": {
-            "classes": names,
-            "pool": {name: int(count) for name, count in zip(names, clips)},
-            "weights": weights.tolist(), "form": "joint",
-            "level_density": density.tolist(),
-        },
-    }  # fmt: skip
-    write_json(path, BandSchedule.model_validate(schedule).model_dump(
-        mode="json", exclude_unset=True))  # fmt: skip
     return float(np.abs(gap[:, present]).max())

@@ -10,19 +10,25 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 HERE = Path(__file__).parent
-COLOURS = {"baseline": "0.3", "hand-set": "#0072B2", "measured": "#D55E00"}
+COLOURS = {"baseline": "0.3", "hand-set": "#0072B2", "measured": "#D55E00",
+           "ablation": "#009E73"}  # fmt: skip
 paths = sorted((HERE.parent / "analyses" / "results").glob("tqd_tables_*.json"))
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+results = [json.loads(path.read_text()) for path in paths]
+tallest = [
+    max(sum(row["set"] == letter for row in result["rows"]) for letter in "ABC")
+    for result in results
+]
 figure, panels = plt.subplots(
     len(paths),
     3,
-    figsize=(13, 3.9 * len(paths)),
+    figsize=(13, sum(1.2 + 0.2 * rows for rows in tallest)),
+    height_ratios=[1.2 + 0.2 * rows for rows in tallest],
     layout="constrained",
     squeeze=False,
     sharex="row",
 )
-for line, path in enumerate(paths):
-    result = json.loads(path.read_text())
+for line, result in enumerate(results):
     for axes, letter in zip(panels[line], "ABC"):
         rows = [r for r in result["rows"] if r["set"] == letter]
         if not rows:
@@ -50,5 +56,10 @@ for line, path in enumerate(paths):
     panels[line][0].set_ylabel(
         f"from {result['start']}: {result['steps']} steps,\n{result['seeds']} seeds"
     )
+handles = [
+    plt.Line2D([], [], color=colour, marker="o", label=kind)
+    for kind, colour in COLOURS.items()
+]
+figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
 sns.despine(figure)
 figure.savefig(HERE / "tqd_tables.png", dpi=150)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_ablation_scores_leave_one_part_of_the_sampler(tmp_path):
         "video,caption,mq,vq,class,source\n"
         "a.mp4,x,0.9,0.3,visual_degraded,s\nb.mp4,y,0.2,0.7,motion_degraded,s\n"
     )
-    arms = ablation_arms(path, {"bands": Path("bands.json")}, 0)
+    arms = ablation_arms(path, defaultdict(lambda: Path("x.json")), 0, "A")
     files = {arm.name: arm.options.get("clips") for arm in arms}
     with open(files["quality dropout alone"], newline="") as handle:
         scores = [(float(r["mq"]), float(r["vq"])) for r in csv.DictReader(handle)]

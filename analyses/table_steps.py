@@ -1,0 +1,71 @@
+"""The runs of `tqd_tables.py` that `run_all` makes, and their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# What each run leaves out or keeps: scouting trials showed the others far behind or
+# alike, and this way the runs fit a night.
+HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
+HALF += ";C:logit-normal"
+FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer seeds
+SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
+SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
+SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
+PLENTY = "A:gate by worth, signal;A:mixture, joint"
+WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
+SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint"
+
+
+def table_runs(
+    results: Path, half: str, reduced: bool
+) -> Iterator[tuple[str, tuple[Any, ...], Path]]:
+    """Yield the runs.
+
+    Args:
+        results: Folder of results.
+        half: The half-trained checkpoint, or ``tiny`` where that is not at hand.
+        reduced: Small sizes.
+
+    Yields:
+        Name, options beside ``--trained`` and ``--work``, and results file.
+    """
+    worth = ("--worth", results / f"similarity_worth_{half}.json")
+
+    def run(name: str, *options: Any) -> tuple[str, tuple[Any, ...], Path]:
+        out = results / f"tqd_tables_{name}.json"
+        return name, (*options, *worth, "--out", out), out
+
+    if reduced:
+        small: tuple[Any, ...] = ("--golden", 14, "--visual", 25, "--motion", 25)
+        small += ("--steps", 20, "--seeds", 2, "--held-out", 12, "--sample-steps", 6)
+        small += ("--generated", 4)
+        small += ("--probe-clips", 16, "--probe-levels", 6, "--validations", 2)
+        small += ("--remeasure", 0)
+        parts = ("--ablations", "B", "--only", f"{SMALL};alone")
+        yield run(half, "--start", half, *small, "--sets", "A,B", *parts)
+        yield run(
+            "scratch", "--start", "scratch", *small, "--sets", "B", "--only", SMALL
+        )
+        return
+    yield run(half, "--start", half, "--ablations", "B", "--skip", HALF, "--few", FEW)
+    young = ("--measured-on", f"{half},start", "--candidate", "gate by worth")
+    young += ("--batch-size", 4, "--steps", 200, "--lr", 2e-3)
+    young += ("--generated", 0, "--validations", 2)
+    yield run("scratch", "--start", "scratch", *young, "--only", SCRATCH)
+    yield run(
+        "plenty",
+        "--start",
+        half,
+        "--golden",
+        300,
+        "--sets",
+        "A,C",
+        "--only",
+        PLENTY,
+        "--seeds",
+        3,
+    )
+    yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)
