@@ -23,7 +23,8 @@ def places(rows, columns, start, parts, width):
             into = torch.zeros(1, parts, width)
             fold(entries, torch.ones(rows, columns), start, into, room)
             at = into[0].nonzero()
-            assert len(at) == 1 and float(into.sum()) == 3.0
+            assert len(at) == 1
+            assert float(into.sum()) == 3.0
             found[row, column] = tuple(at[0].tolist())
     return found
 
