@@ -263,24 +263,26 @@ def _pack(
         losses.append(found.losses.float().cpu().numpy())
         if found.norms is not None:
             norms.append(found.norms.double().cpu().numpy())
-    content = [
+    behind.put(
+        *(_store, probe, level, pack),
         gradients[0] if alone else np.concatenate(gradients),
         np.concatenate(losses),
         np.concatenate(norms) if norms else None,
-    ]
-    behind.put(_store, probe, level, pack, len(names), content)
+    )
 
 
 def _store(
     probe: Probe,
     level: int,
     pack: list[Draw],
-    versions: int,
-    content: list[np.ndarray | None],
+    gradients: np.ndarray,
+    losses: np.ndarray,
+    norms: np.ndarray | None,
 ) -> None:
     """Store the draws of a pack that are not there yet."""
+    versions = len(losses) // len(pack)
     for index, draw in enumerate(pack):
         if not probe.store.has_draw(level, *draw):
-            rows = slice(index * versions, (index + 1) * versions)
-            own = (None if part is None else part[rows] for part in content)
-            probe.store.put_draw(level, *draw, *own)
+            own = slice(index * versions, (index + 1) * versions)
+            square = None if norms is None else norms[own]
+            probe.store.put_draw(level, *draw, gradients[own], losses[own], square)
