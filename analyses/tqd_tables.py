@@ -228,6 +228,8 @@ def main() -> None:
     args = parser().parse_args()
     quiet_libraries()
     began = time.time()
+    if not args.worth.exists():
+        raise InputError(f"--worth {args.worth}: no such file; run similarity_worth.py")
     ckpt = start_checkpoint(args.start, args.work, args.trained)
     fingerprint = load_model(ckpt, "cpu").fingerprint
     sizes = {"golden": args.golden, "visual_degraded": args.visual}
@@ -250,7 +252,7 @@ def main() -> None:
     trials = args.work / f"trials-{mark[-12:]}"
     trials.mkdir(parents=True, exist_ok=True)
     main_place, *others = args.measured_on.split(",")
-    jobs = []
+    jobs, every = [], []
     for letter in args.sets.split(","):
         arms = arms_of(letter, schedules[main_place])
         for place in others if letter != "C" else ():
@@ -258,6 +260,7 @@ def main() -> None:
         if letter in args.ablations.split(","):
             own = schedules[main_place]
             arms += ablation_arms(manifests[letter], own, args.remeasure, letter)
+        every += arms
         some = chosen(arms, letter, args.only, args.skip)
         few = chosen(some, letter, args.few, "")[1:] if args.few else []
         jobs += [
@@ -265,6 +268,13 @@ def main() -> None:
             for arm in some
             for number in range(args.few_seeds if arm in few else args.seeds)
         ]
+    for part in filter(None, args.only.split(";")):
+        end = part.rpartition(":")[2].strip()
+        if not any(arm.name.endswith(end) for arm in every):
+            names = sorted({arm.name for arm in every})
+            raise InputError(
+                f"--only {part}: no sampler's name ends so; known: {names}"
+            )
     jobs.sort(key=lambda job: job[0])  # every arm of a seed before the next seed
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     kinds: dict[str, str] = {}
