@@ -57,12 +57,10 @@ class Setting:
         products, small = torch.zeros(CLIPS, CLIPS), {}
         for name, value in gradients.items():
             entries = self.sketch.entries(name, value)
-            if self.sketch.small(name):
-                small[name] = entries
-            else:
+            small |= {name: entries} if self.sketch.small(name) else {}
+            if name not in small:
                 self.sketch.count(name, entries, out)
-            flat = value.flatten(1)
-            products += flat @ flat.t()
+            products += value.flatten(1) @ value.flatten(1).t()
         self.sketch.count_small(small, out)
         return out, products.diagonal().sqrt(), products
 
