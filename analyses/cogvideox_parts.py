@@ -13,6 +13,7 @@ from diffusers import (
     CogVideoXDDIMScheduler,
     CogVideoXTransformer3DModel,
 )
+from tiny_parts import TEXT_SIZES
 from transformers import T5Config, T5EncoderModel
 
 TEXT_LENGTH = 24  # tokens; padding included, which CogVideoX attends to
@@ -52,21 +53,9 @@ def new_transformer() -> CogVideoXTransformer3DModel:
 
 
 def new_text_encoder(vocab_size: int) -> T5EncoderModel:
-    """Build the text encoder: two layers of width 64, as that of `tiny`."""
-    config = T5Config(
-        vocab_size=vocab_size,
-        d_model=64,
-        d_kv=16,
-        d_ff=128,
-        num_layers=2,
-        num_heads=4,
-        dropout_rate=0.0,
-        feed_forward_proj="gated-gelu",
-        pad_token_id=0,
-        eos_token_id=1,
-        decoder_start_token_id=0,
-    )
-    return T5EncoderModel(config)
+    """Build the text encoder, of the sizes of that of `tiny`."""
+    sizes = TEXT_SIZES | {"feed_forward_proj": "gated-gelu"}
+    return T5EncoderModel(T5Config(vocab_size=vocab_size, **sizes))
 
 
 def new_scheduler() -> CogVideoXDDIMScheduler:

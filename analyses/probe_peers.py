@@ -53,15 +53,10 @@ class Setting:
 
     def reduce(self, gradients: dict[str, torch.Tensor]) -> Answer:
         """Sketch whole gradients by name; norms and products from them."""
-        out = self.sketch.blank(CLIPS, torch.float32, "cpu")
-        products, small = torch.zeros(CLIPS, CLIPS), {}
-        for name, value in gradients.items():
-            entries = self.sketch.entries(name, value)
-            small |= {name: entries} if self.sketch.small(name) else {}
-            if name not in small:
-                self.sketch.count(name, entries, out)
+        products = torch.zeros(CLIPS, CLIPS)
+        for value in gradients.values():
             products += value.flatten(1) @ value.flatten(1).t()
-        self.sketch.count_small(small, out)
+        out = self.sketch.of_parts(gradients)
         return out, products.diagonal().sqrt(), products
 
     def one(self, values: dict[str, torch.Tensor], *clip: torch.Tensor) -> torch.Tensor:

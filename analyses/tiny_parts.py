@@ -10,6 +10,11 @@ from tqd_probe.clips import synthetic
 TRAIN_SEED = 1000  # clips the captions, and so the vocabulary, come from
 TEXT_LENGTH = 32
 Z = 62  # latent channels
+TEXT_SIZES = {  # of a text encoder of two layers of width 64
+    "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4,
+    "dropout_rate": 0.0, "pad_token_id": 0, "eos_token_id": 1,
+    "decoder_start_token_id": 0,
+}  # fmt: skip
 
 
 def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
@@ -67,17 +72,5 @@ def new_tokenizer() -> T5Tokenizer:
 
 
 def new_text_encoder(vocab_size: int) -> UMT5EncoderModel:
-    """Build the text encoder: two layers of width 64."""
-    config = UMT5Config(
-        vocab_size=vocab_size,
-        d_model=64,
-        d_kv=16,
-        d_ff=128,
-        num_layers=2,
-        num_heads=4,
-        dropout_rate=0.0,
-        pad_token_id=0,
-        eos_token_id=1,
-        decoder_start_token_id=0,
-    )
-    return UMT5EncoderModel(config)
+    """Build the text encoder."""
+    return UMT5EncoderModel(UMT5Config(vocab_size=vocab_size, **TEXT_SIZES))

@@ -93,6 +93,17 @@ def load_videos(seed: int, count: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([clip.read(SHAPE) for clip in clips]))
 
 
+def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
+    """Take one step at a learning rate, gradients clipped to norm 1."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    some = [p for group in optimizer.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(some, 1.0)
+    optimizer.step()
+
+
 def train_decoder(
     work: Path, vae: AutoencoderKLWan, latents: torch.Tensor, args
 ) -> None:
@@ -121,12 +132,7 @@ def train_decoder(
             x = x[:, :, 3:]
         error = vae.decode(z + 0.05 * scale * noise).sample - x
         loss = (error**2).mean() + 0.1 * (error**2 + 1e-3).sqrt().mean()
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * cosine(step, steps, 100, 0.02)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        descend(optimizer, loss, 2e-3 * cosine(step, steps, 100, 0.02))
         curve.append([step, float((error.detach() ** 2).mean())])
         if (step + 1) % 100 == 0 or step + 1 == steps:
             psnr = 10 * math.log10(4 / np.mean([e for _, e in curve[-100:]]))
@@ -263,13 +269,8 @@ def train_transformer(
         s = sigma[:, None, None, None, None]
         pred = model((1 - s) * x0 + s * eps, 1000 * sigma, text).sample
         loss = ((pred - (eps - x0)) ** 2).mean()
-        rate = trapezoid(step, args.zero_rate, warm, args.decay)
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * rate
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        rate = args.lr * trapezoid(step, args.zero_rate, warm, args.decay)
+        descend(optimizer, loss, rate)
         curve.append([step, float(loss.detach())])
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
             held_curves[str(step + 1)] = held_out_curve(

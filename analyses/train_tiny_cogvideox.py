@@ -37,6 +37,7 @@ from train_tiny import (
     LATENT_SCALE,
     LEVELS,
     cosine,
+    descend,
     encode_set,
     every_50,
     golden_clip,
@@ -156,12 +157,9 @@ def train_transformer(
         x, target = corrupted(x0, eps, t)
         error = model(x, encoder(some).last_hidden_state, t).sample - target
         loss = (error**2).mean()
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * trapezoid(step, args.zero_rate, WARM, args.decay)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        descend(
+            optimizer, loss, RATE * trapezoid(step, args.zero_rate, WARM, args.decay)
+        )
         curve.append([step, float(loss.detach())])
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
             with torch.no_grad():
@@ -204,12 +202,7 @@ def train_decoder(
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
         error = vae.decode(z + 0.05 / vae.config.scaling_factor * noise).sample - x
         loss = (error**2).mean() + 0.1 * (error**2 + 1e-3).sqrt().mean()
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * cosine(step, steps, 100, 0.02)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        descend(optimizer, loss, 2e-3 * cosine(step, steps, 100, 0.02))
         curve.append([step, float((error.detach() ** 2).mean())])
         if (step + 1) % 50 == 0 or step + 1 == steps:
             psnr = 10 * math.log10(4 / np.mean([e for _, e in curve[-50:]]))

@@ -1,6 +1,6 @@
 import pytest
 
-from tqd_probe.packs import packs
+from tqd_probe.packs import packs, staged
 
 
 def flat(some):
@@ -22,9 +22,8 @@ def test_a_draw_whose_versions_do_not_fit_is_alone(size):
 
 def test_stages_add_up_to_all_draws_once():
     stages = [(8, 1), (24, 1), (24, 2), (24, 3)]
-    seen, done = [], (0, 0)
-    for clips, draws in stages:
-        seen += flat(packs(clips, range(24, 29), draws, 5, 20, done))
-        done = clips, draws
+    laid = list(staged(stages, range(24, 29), 5, 20))
+    assert [len(flat(some)) for some in laid] == [13, 16, 29, 29]
+    seen = [draw for some in laid for draw in flat(some)]
     assert len(seen) == len(set(seen)) == 29 * 3
     assert set(seen) == set(flat(packs(24, range(24, 29), 3, 5, 20)))

@@ -26,13 +26,13 @@ from tqd_probe.files import write_json
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.memory import MemoryProbe
-from tqd_probe.packs import packs
+from tqd_probe.packs import packs, staged
 
 log = logging.getLogger("tqd_probe")
 SPARE = 0.8  # of the free memory may be planned for
 TRIALS = 3
-FULL_CPU = 15 * 10**9  # operations of a pass above which a longer one gains nothing
 MOST_DRAWS = 8  # in a pass
+FULL_CPU = 15 * 10**9  # operations of a pass above which a longer one gains nothing
 FULL_GPU = 2 * 10**12  # not measured: milliseconds of work, so that launches hide
 WORK = ("batch_size", "flops_per_clip_gradient")
 
@@ -132,14 +132,10 @@ def predicted(probe: Probe, levels: list[LevelGram]) -> dict[str, Any]:
     stages = looks(len(probe.encoded.ids), settings.draws, settings.adaptive)
     passes = 0
     for shape in shapes:
-        done = (0, 0)
-        for stage in stages[: stages.index(shape) + 1]:
-            for pack in packs(
-                *(stage[0], probe.unpaired_places, stage[1], versions, per_pass, done)
-            ):
-                paired = pack[0][0] < len(probe.encoded.ids)
-                passes += -(-versions // per_pass) if paired else 1
-            done = stage
+        reached = stages[: stages.index(shape) + 1]
+        for laid in staged(reached, probe.unpaired_places, versions, per_pass):
+            for pack in laid:
+                passes += -(-len(probe.versions(pack[0][0])) // per_pass)
     each = probe.work["flops_per_clip_gradient"]
     return {
         "clip_gradients": gradients,

@@ -162,18 +162,15 @@ def pack_losses(
         ``[draws * conditions]``, the versions of a draw side by side.
     """
     parts = [draw_batch(probe, *draw, sigma, conditions) for draw in pack]
-    if len(parts) == 1:
-        batch, eps, levels = parts[0]
-    else:
-        eps, levels = (torch.cat([part[i] for part in parts]) for i in (1, 2))  # type: ignore[misc]
-        batches = [part[0] for part in parts]
-        batch = Conditioned(
-            torch.cat([each.latents for each in batches]),
-            {
-                key: torch.cat([each.conditioning[key] for each in batches])
-                for key in batches[0].conditioning
-            },
-        )
+    batches, noise, sigmas = zip(*parts)
+    eps, levels = torch.cat(noise), torch.cat(sigmas)
+    batch = Conditioned(
+        torch.cat([each.latents for each in batches]),
+        {
+            key: torch.cat([each.conditioning[key] for each in batches])
+            for key in batches[0].conditioning
+        },
+    )
     return lambda: per_clip_loss(probe.model, batch, eps, levels)
 
 

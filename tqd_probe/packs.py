@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 Draw = tuple[int, int]  # clip, noise sample
+Stage = tuple[int, int]  # paired clips, noise samples of each
 
 
 def packs(
     clips: int, others: Iterable[int], draws: int, versions: int, size: int,
-    done: Draw = (0, 0),
+    done: Stage = (0, 0),
 ) -> Iterator[list[Draw]]:  # fmt: skip
     """Divide the draws of a noise level among passes.
 
@@ -42,3 +43,23 @@ def packs(
         many = max(1, size // each)
         for start in range(0, len(some), many):
             yield some[start : start + many]
+
+
+def staged(
+    stages: Iterable[Stage], others: Iterable[int], versions: int, size: int
+) -> Iterator[list[list[Draw]]]:
+    """Divide the draws of a noise level that is probed in stages.
+
+    Args:
+        stages: Paired clips and noise samples, rising.
+        others: Places of unpaired clips.
+        versions: Versions of a paired clip.
+        size: Versions that a pass holds.
+
+    Yields:
+        The passes of each stage; no draw twice.
+    """
+    done = (0, 0)
+    for clips, draws in stages:
+        yield list(packs(clips, others, draws, versions, size, done))
+        done = clips, draws

@@ -28,7 +28,7 @@ from tqd_probe.gradients.metric import kept_moments, metric_scale
 from tqd_probe.gradients.pilot import kept_energy, measured
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.encode import GOLDEN
-from tqd_probe.packs import Draw, packs
+from tqd_probe.packs import Draw, staged
 
 LEAST_COVERED = 0.99
 PILOT_CLIPS = 2  # at the first, the middle and the last level
@@ -192,28 +192,27 @@ def _all_levels(
             if store.has_level(level):
                 bar.update(each)
                 continue
-            done, begun = (0, 0), bar.n
-            for stage, (some, draws) in enumerate(stages):
-                for index, pack in enumerate(
-                    packs(some, others, draws, versions, size, done)
-                ):
+            begun = bar.n
+            laid = staged(stages, others, versions, size)
+            for stage, some in enumerate(laid):
+                for index, pack in enumerate(some):
                     if who.owns(index):
                         _pack(probe, engine, meter, behind, level, pack)
                     bar.update(len(pack))
                 behind.wait()
                 who.barrier()
-                done = some, draws
                 if stage + 1 < len(stages) and _settled(probe, level, stage, stages):
                     break
             bar.set_postfix_str("reducing")
+            reached, draws = stages[stage]
             if who.main:
                 store.finish_level(
-                    level, some, draws, probe.layout, probe.sketch, others
+                    level, reached, draws, probe.layout, probe.sketch, others
                 )
             bar.set_postfix_str("")
             bar.update(begun + each - bar.n)
             text = "level %d of %d (sigma %.4g) done: %d clips x %d draws"
-            log.info(text, level + 1, levels, sigma, some + len(others), draws)
+            log.info(text, level + 1, levels, sigma, reached + len(others), draws)
     who.barrier()
 
 

@@ -230,11 +230,10 @@ class Sketch:
             entries: What `entries` or `entries_of_factors` returned ``[B, n]``.
             into: Sketches ``[B, size]``, added to.
         """
-        found = self._folds.get(name)
-        if found is None or not _alike(found.signs, into):
-            lines = self.rows(name) or self.layout.shapes[name][0]
-            shape = lines, entries.shape[1] // lines
-            found = self._fold(name, shape, self._home[name], self.rows(name), into)
+        rows = self.rows(name)
+        lines = rows or self.layout.shapes[name][0]
+        shape = lines, entries.shape[1] // lines
+        found = self._fold(name, shape, self._home[name], rows, into)
         found.add(entries, into, self._room)
 
     def count_small(self, parts: dict[str, Tensor], into: Tensor) -> list[Tensor]:
@@ -258,9 +257,7 @@ class Sketch:
                 1,
             )
             label = f"small {list(self.layout.groups)[home]}"
-            found = self._folds.get(label)
-            if found is None or not _alike(found.signs, into):
-                found = self._fold(label, (1, rows.shape[1]), home, 0, into)
+            found = self._fold(label, (1, rows.shape[1]), home, 0, into)
             found.add(rows, into, self._room)
             squares[home] = torch.linalg.vector_norm(rows, dim=1).square()
         return squares
@@ -268,7 +265,10 @@ class Sketch:
     def _fold(
         self, label: str, shape: tuple[int, int], home: int, rows: int, like: Tensor
     ) -> Fold:
-        """Draw, from streams of its own, where something is added, and its signs."""
+        """Draw once, from streams of its own, where entries are added, and signs."""
+        found = self._folds.get(label)
+        if found is not None and _alike(found.signs, like):
+            return found
         start, width = self._starts[home], self._widths[home]
         blocks = -(-rows // SPLITS) or 1
         rng = stream(SEED, "sketch starts", label)
@@ -291,16 +291,27 @@ class Sketch:
         Returns:
             ``[B, size]``, in the type of the gradients.
         """
-        found = self.blank(len(gradients), gradients.dtype, gradients.device)
-        small = {}
+        parts = {}
         for name, (start, stop) in self.layout.parameters.items():
-            part = gradients[:, start:stop]
-            if self.small(name):
-                small[name] = part
-            else:
-                shape = self.layout.shapes[name]
-                entries = self.entries(name, part.reshape(-1, *shape))
-                self.count(name, entries, found)
+            shape = self.layout.shapes[name]
+            parts[name] = gradients[:, start:stop].reshape(-1, *shape)
+        return self.of_parts(parts)
+
+    def of_parts(self, gradients: dict[str, Tensor]) -> Tensor:
+        """Sketch gradients that lie apart, by parameter.
+
+        Args:
+            gradients: ``[B, *shape]`` by parameter, at least one.
+
+        Returns:
+            ``[B, size]``, in the type of the gradients.
+        """
+        like = next(iter(gradients.values()))
+        found = self.blank(len(like), like.dtype, like.device)
+        for name, value in gradients.items():
+            if not self.small(name):
+                self.count(name, self.entries(name, value), found)
+        small = {n: v.flatten(1) for n, v in gradients.items() if self.small(n)}
         self.count_small(small, found)
         return found
 
