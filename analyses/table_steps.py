@@ -15,6 +15,8 @@ SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, 
 SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
 SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
 PLENTY = "A:gate by worth, signal;A:mixture, joint"
+# Again with seeds of their own, named before they were run: bands at .95.
+AGAIN = "SANA-Video rule;bands .95;B:gate by worth, signal"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
 SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint"
 
@@ -67,5 +69,20 @@ def table_runs(
         PLENTY,
         "--seeds",
         3,
+    )
+    yield run(
+        "again",
+        "--start",
+        half,
+        "--sets",
+        "A,B",
+        "--only",
+        AGAIN,
+        "--candidate",
+        "bands .95",
+        "--first-seed",
+        5,
+        "--seeds",
+        15,
     )
     yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)

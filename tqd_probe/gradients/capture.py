@@ -224,10 +224,13 @@ class GradientCapture:
                 return None
             if not inputs:
                 raise GradientError(f"{label}: called without a positional input")
-            x, clips = inputs[0].detach(), self._clips[0]
-            if x.shape[0] % clips:
+            clips = self._clips[0]
+            # Taken out by `backward`: hooks live as long as the graph, and inputs must
+            # go as the pass goes back, as autograd's own do.
+            held = [inputs[0].detach()]
+            if held[0].shape[0] % clips:
                 raise GradientError(
-                    f"{label}: sees {x.shape[0]} rows for {clips} clips; expand what is"
+                    f"{label}: sees {held[0].shape[0]} rows for {clips} clips; expand what is"
                     " shared over the batch, or leave the layer out with --params"
                 )
             version = inputs[0]._version
@@ -237,6 +240,7 @@ class GradientCapture:
                 anchored = _Anchor.apply(anchor, output)
 
             def backward(grad: Tensor) -> None:
+                x = held.pop()
                 if x._version != version:
                     raise GradientError(
                         f"{label}: its input was changed in place after use; leave the"
