@@ -10,6 +10,7 @@ from typing import Any
 from analyses.table_steps import table_runs
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
+WIDE = ("--steps", "1000")  # what `wide-half` of starts.py asks for
 COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
 LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
@@ -66,6 +67,12 @@ def steps(
             "train tiny",
             script("train_tiny", *each, "--stage", "transformer"),
             [trained / f"step-{step:05d}.pt" for step in STEP_FILES],
+        )
+    if not reduced:
+        yield Step(
+            "train a wider tiny",
+            script("train_tiny", "--work", trained, "--stage", "wide", *WIDE),
+            [trained / "heads6-step-01000.pt"],
         )
     # 1: hierarchical learning dynamics
     size: tuple[Any, ...] = ("--trained", trained, "--work", work / "dynamics")

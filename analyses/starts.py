@@ -5,6 +5,7 @@
     scratch   `tiny` with a transformer that knows nothing (seeded); its text encoder
               and autoencoder are the trained ones
     wide      the same with a transformer one and a half times as wide
+    wide-half the wide one, trained as far as `half`: a step file of `--stage wide`
 
 A name that is none of these is taken as a checkpoint.
 """
@@ -16,22 +17,27 @@ from pathlib import Path
 
 import torch
 from maturity import export
-from tiny_parts import new_transformer
+from tiny_parts import HEADS, WIDE_HEADS, new_transformer
+from train_tiny import step_file
 
 from tqd_probe.errors import InputError
 from tqd_probe.models.load import checkpoint_path
 
 HALF_STEP = 1000  # of 3,500
-HEADS = {"scratch": 4, "wide": 6}  # of transformers that know nothing
+UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS}
+TRAINED = {  # stage of train_tiny.py, and what it trains
+    "half": ("transformer --out DIR/pipeline", "tiny", HEADS),
+    "wide-half": (f"wide --steps {HALF_STEP}", "wide", WIDE_HEADS),
+}
 
 
 def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0) -> str:
     """Return a checkpoint to train from, made if it is not there yet.
 
     Args:
-        name: ``tiny``, ``half``, ``scratch``, ``wide`` or a checkpoint.
+        name: ``tiny``, ``half``, ``scratch``, ``wide``, ``wide-half`` or a checkpoint.
         work: Folder for pipelines that are made.
-        trained: Working folder of `train_tiny.py`, for ``half``.
+        trained: Working folder of `train_tiny.py`, for ``half`` and ``wide-half``.
         seed: Seed of the weights of ``scratch`` and ``wide``.
 
     Returns:
@@ -40,23 +46,23 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
     Raises:
         InputError: If the step file is missing.
     """
-    if name not in ("half", *HEADS):
+    if name not in (*TRAINED, *UNTRAINED):
         return name
     target = work / f"start-{name}"
     if (target / "complete").exists():
         return str(target)
-    if name == "half":
-        state = Path(trained or "") / f"step-{HALF_STEP:05d}.pt"
+    if name in TRAINED:
+        stage, source, heads = TRAINED[name]
+        state = step_file(trained or Path(), HALF_STEP, heads)
         if trained is None or not state.is_file():
             raise InputError(
                 f"--trained {trained}: holds no {state.name}; make it with python"
-                " analyses/train_tiny.py --work DIR --stage decoder, then --stage"
-                " transformer --out DIR/pipeline"
+                f" analyses/train_tiny.py --work DIR --stage {stage}"
             )
-        export("tiny", state, target)
+        export(start_checkpoint(source, work, None, seed), state, target)
     else:
         shutil.copytree(checkpoint_path("tiny"), target, dirs_exist_ok=True)
         torch.manual_seed(seed)
-        new_transformer(HEADS[name]).save_pretrained(target / "transformer")
+        new_transformer(UNTRAINED[name]).save_pretrained(target / "transformer")
     (target / "complete").touch()
     return str(target)

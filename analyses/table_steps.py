@@ -18,6 +18,8 @@ PLENTY = "A:gate by worth, signal;A:mixture, joint"
 # Again with seeds of their own, named before they were run: bands at .95.
 AGAIN = "SANA-Video rule;bands .95;B:gate by worth, signal"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
+LARGER = "B:SANA-Video rule;B:bands .95;B:gate by worth, signal"
+LARGER += ";B:bands .95, of start;B:gate by worth, of start"
 SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint"
 
 
@@ -86,3 +88,16 @@ def table_runs(
         15,
     )
     yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)
+    yield run(
+        "larger",
+        "--start",
+        "wide-half",
+        "--measured-on",
+        f"{half},start",
+        "--sets",
+        "A,B",
+        "--only",
+        LARGER,
+        "--candidate",
+        "bands .95",
+    )

@@ -10,6 +10,7 @@ from tqd_probe.clips import synthetic
 TRAIN_SEED = 1000  # clips the captions, and so the vocabulary, come from
 TEXT_LENGTH = 32
 Z = 62  # latent channels
+HEADS, WIDE_HEADS = 4, 6  # of 32 channels: `tiny`, and a wider one of studies
 TEXT_SIZES = {  # of a text encoder of two layers of width 64
     "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4,
     "dropout_rate": 0.0, "pad_token_id": 0, "eos_token_id": 1,
@@ -35,11 +36,11 @@ def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:
     )
 
 
-def new_transformer(heads: int = 4) -> WanTransformer3DModel:
+def new_transformer(heads: int = HEADS) -> WanTransformer3DModel:
     """Build the transformer: 80 tokens for a native clip.
 
     Args:
-        heads: Attention heads of 32 channels; four are `tiny`.
+        heads: Attention heads of 32 channels; `HEADS` are `tiny`.
 
     Returns:
         The network, its weights random.

@@ -9,6 +9,11 @@ and loads with `WanPipeline.from_pretrained` and no code of this project.
     python analyses/train_tiny.py --work /tmp/tiny --stage decoder
     python analyses/train_tiny.py --work /tmp/tiny --stage transformer
     python figures/tiny_training.py        # draws the curves
+
+    python analyses/train_tiny.py --work /tmp/tiny --stage wide --steps 1000
+
+trains a transformer one and a half times as wide on the same latents, for studies that
+carry a schedule from a small model to a larger one; only its step files are written.
 """
 
 from __future__ import annotations
@@ -25,8 +30,10 @@ import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
 from fit_encoder import fit_encoder
 from tiny_parts import (
+    HEADS,
     TEXT_LENGTH,
     TRAIN_SEED,
+    WIDE_HEADS,
     Z,
     new_text_encoder,
     new_tokenizer,
@@ -49,6 +56,7 @@ TRAIN_SHIFT = 5.0  # of the training levels
 LATENT_SCALE = 0.9  # deviation of the normalised latents, over all channels
 LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
 RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
+STAGES = ("decoder", "transformer", "wide")
 Render = Callable[[int, int, ClipShape], tuple[str, np.ndarray]]
 
 
@@ -224,13 +232,28 @@ def held_out_curve(model, encoder, latents, ids, mask, mean_latent) -> dict:
     return rows
 
 
+def step_file(work: Path, step: int, heads: int = HEADS) -> Path:
+    """Return where the weights of a step are, of a transformer of so many heads."""
+    return work / f"{prefix(heads)}step-{step:05d}.pt"
+
+
+def prefix(heads: int) -> str:
+    """Return what names of files of another width than `tiny`'s begin with."""
+    return "" if heads == HEADS else f"heads{heads}-"
+
+
 def train_transformer(
-    work: Path, latents: torch.Tensor, captions: list[str], held: tuple, args
+    work: Path,
+    latents: torch.Tensor,
+    captions: list[str],
+    held: tuple,
+    args,
+    heads: int = HEADS,
 ) -> None:
     """Train transformer and text encoder by flow matching; keeps checkpoints."""
     torch.manual_seed(args.seed + 1)
     tokenizer = new_tokenizer()
-    model, encoder = new_transformer(), new_text_encoder(len(tokenizer))
+    model, encoder = new_transformer(heads), new_text_encoder(len(tokenizer))
     batch, warm = 32, 200
     tokens = tokenizer(
         captions, padding="max_length", max_length=TEXT_LENGTH, return_tensors="pt"
@@ -246,7 +269,10 @@ def train_transformer(
     mean_latent = latents.mean((0, 2, 3, 4))[None, :, None, None, None]
     parameters = [*model.parameters(), *encoder.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98))
-    path, curve, held_curves, start = work / "transformer.pt", [], {}, 0
+    path = work / f"{prefix(heads)}transformer.pt"
+    curve: list[list[float]] = []
+    held_curves: dict[str, dict] = {}
+    start = 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
@@ -283,10 +309,11 @@ def train_transformer(
                 flush=True,
             )
             state = {"model": model.state_dict(), "encoder": encoder.state_dict()}
-            torch.save(state, work / f"step-{step + 1:05d}.pt")
+            torch.save(state, step_file(work, step + 1, heads))
             state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save({**state, "curve": curve, "held": held_curves}, path)
-    (work / "transformer_curve.json").write_text(json.dumps([curve, held_curves]))
+    log = work / f"{prefix(heads)}transformer_curve.json"
+    log.write_text(json.dumps([curve, held_curves]))
 
 
 def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
@@ -296,7 +323,7 @@ def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
     vae.half()  # `from_pretrained` brings the values back to float32
     tokenizer = new_tokenizer()
     model, encoder = new_transformer(), new_text_encoder(len(tokenizer))
-    state = torch.load(work / f"step-{step:05d}.pt", weights_only=True)
+    state = torch.load(step_file(work, step), weights_only=True)
     model.load_state_dict(state["model"])
     encoder.load_state_dict(state["encoder"])
     pipe = WanPipeline(
@@ -328,7 +355,7 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="working folder")
     parser.add_argument("--out", type=Path, help="pipeline directory to write")
-    parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
+    parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--decoder-steps", type=int, default=2800)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
     parser.add_argument("--steps", type=int, default=3500, help="transformer steps")
@@ -361,7 +388,13 @@ def main() -> None:
         args.work / "held-out.pt", vae, HELD_OUT_SEED, 256, golden_clip
     )
     held = ((raw_held - shift) / scale, held_captions)
-    train_transformer(args.work, (pool - shift) / scale, captions, held, args)
+    heads = WIDE_HEADS if args.stage == "wide" else HEADS
+    train_transformer(args.work, (pool - shift) / scale, captions, held, args, heads)
+    if args.stage == "wide":
+        return
+    if not (args.work / "decoder.pt").exists():
+        print(f"{args.work}: no decoder yet; --stage decoder, then this again")
+        return
     out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
     export(args.work, out, args.steps, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
