@@ -139,7 +139,7 @@ def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
             found = [a for x, some in arms.items() for a in chosen(some, x, part, "")]
             assert len(found) > len(arms), part  # uniform always stays
     assert names == (["half", "scratch"] if reduced
-                     else ["half", "scratch", "plenty", "wide"])  # fmt: skip
+                     else ["half", "scratch", "plenty", "again", "wide", "larger"])  # fmt: skip
 
 
 def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():

@@ -224,15 +224,15 @@ class GradientCapture:
                 return None
             if not inputs:
                 raise GradientError(f"{label}: called without a positional input")
-            clips = self._clips[0]
+            rows, clips = len(inputs[0]), self._clips[0]
+            if rows % clips:
+                raise GradientError(
+                    f"{label}: sees {rows} rows for {clips} clips; expand what is"
+                    " shared over the batch, or leave the layer out with --params"
+                )
             # Taken out by `backward`: hooks live as long as the graph, and inputs must
             # go as the pass goes back, as autograd's own do.
             held = [inputs[0].detach()]
-            if held[0].shape[0] % clips:
-                raise GradientError(
-                    f"{label}: sees {held[0].shape[0]} rows for {clips} clips; expand what is"
-                    " shared over the batch, or leave the layer out with --params"
-                )
             version = inputs[0]._version
             anchored = output
             if not output.requires_grad:
