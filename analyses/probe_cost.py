@@ -1,6 +1,6 @@
 """What a clip-gradient costs, beside a plain forward and backward, and beside peers.
 
-python analyses/probe_cost.py [--parts widths,tiny,memory,growth,peers,error,passes]
+python analyses/probe_cost.py [--parts work,widths,rest,tiny,memory,growth,peers,...]
     [--peers-python PYTHON]     an environment with the peers (analyses/README.md)
 
 Everything is a ratio of repetitions taken in turn in one process; `analyses/results/
@@ -40,7 +40,8 @@ COUNTED = {  # width, blocks, feed-forward, text width, latents [F, h, w]
     "Wan 2.1 1.3B, 81 frames 480x832": (1536, 30, 8960, 4096, (21, 60, 104)),
     "Wan 2.1 14B, 81 frames 480x832": (5120, 40, 13824, 4096, (21, 60, 104)),
 }
-PARTS = ("work", "widths", "tiny", "memory", "growth", "peers", "error", "passes")
+PARTS = ("work", "widths", "rest", "tiny", "memory", "growth", "peers", "error")
+PARTS += ("passes",)
 
 
 def work(repetitions: int) -> dict[str, Any]:
@@ -101,6 +102,13 @@ def widths(repetitions: int) -> dict[str, Any]:
         }
         print(width, json.dumps(found[str(width)]["modes"]), flush=True)
     return found
+
+
+def rest(repetitions: int) -> dict[str, Any]:
+    """Time what a sketched pass spends beside the floor, kind by kind."""
+    import probe_rest
+
+    return probe_rest.study(repetitions, WIDTHS)
 
 
 def tiny_probe(folder: Path, **options: Any) -> Any:
