@@ -23,15 +23,15 @@ from synthetic_gradients import Truth, draw, paired, unpaired
 from tqdm import tqdm
 
 from tqd_probe.files import finite_or_none, write_json
-from tqd_probe.intervals import (
+from tqd_probe.rng import stream
+from tqd_probe.similarity import LevelStatistics, u_statistic
+from tqd_probe.statistics.intervals import (
     covariances,
     least_share,
     quantile,
     ratio_interval,
     symmetric,
 )
-from tqd_probe.rng import stream
-from tqd_probe.similarity import LevelStatistics, u_statistic
 
 RESULTS = Path(__file__).parent / "results" / "coverage.json"
 CONFIDENCE, RESAMPLES = 0.95, 2000

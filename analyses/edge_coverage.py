@@ -21,10 +21,10 @@ from synthetic_gradients import Truth, draw, paired
 from tqdm import tqdm
 
 from tqd_probe.bands import CosineCriterion, cosine_bands
-from tqd_probe.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.files import write_json
 from tqd_probe.rng import stream
 from tqd_probe.similarity import LevelStatistics
+from tqd_probe.statistics.edges import edge_intervals, possible_bands, sure_bands
 
 RESULTS = Path(__file__).parent / "results" / "edge_coverage.json"
 LEVELS = (np.arange(10) + 0.5) / 10

@@ -26,20 +26,20 @@ import numpy as np
 import torch
 import transformers
 
-from tqd_probe.api import probe
 from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.intervals import (
+from tqd_probe.models.load import checkpoint_path
+from tqd_probe.probing.api import probe
+from tqd_probe.probing.results import derive_schedule
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.statistics.intervals import (
     covariances,
     mean_interval,
     pair_mean,
     quantile,
     symmetric,
 )
-from tqd_probe.models.load import checkpoint_path
-from tqd_probe.results import derive_schedule
-from tqd_probe.settings import RunSettings
 
 RESULTS = Path(__file__).parent / "results" / "maturity.json"
 CONFIDENCE = 0.95

@@ -14,7 +14,7 @@ from tqd_probe.commandline import main_guard
 from tqd_probe.errors import InputError
 from tqd_probe.files import write_json
 from tqd_probe.plot import read_result
-from tqd_probe.results import derive_schedule
+from tqd_probe.probing.results import derive_schedule
 
 RESULTS = Path(__file__).parent / "results" / "metric_effect.json"
 

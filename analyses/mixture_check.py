@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from tqd_probe.files import write_json
 from tqd_probe.gradients.gram import LevelGram, reduce_level
-from tqd_probe.mixture import Problem, solve
-from tqd_probe.moments import joint_moments, level_moments
 from tqd_probe.rng import stream
-from tqd_probe.weights import MixtureOptions, measure_mixture
+from tqd_probe.statistics.mixture import Problem, solve
+from tqd_probe.statistics.moments import joint_moments, level_moments
+from tqd_probe.statistics.weights import MixtureOptions, measure_mixture
 
 RESULTS = Path(__file__).parent / "results" / "mixture_check.json"
 CLASSES = ["golden", "visual_degraded", "motion_degraded"]

@@ -28,9 +28,9 @@ from tqd_probe.models.load import load_model
 from tqd_probe.models.native import clip_shape
 from tqd_probe.noise import flow_corrupt
 from tqd_probe.plot import read_result
-from tqd_probe.results import derive_schedule
+from tqd_probe.probing.results import derive_schedule
+from tqd_probe.probing.settings import RunSettings
 from tqd_probe.rng import normal, stream
-from tqd_probe.settings import RunSettings
 
 RESULTS = Path(__file__).parent / "results" / "noise_classifier.json"
 MARGIN = 0.05

@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 from stability import half
 
-from tqd_probe.api import probe
 from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.files import read_json, write_json
-from tqd_probe.forecast import forecast
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.plan import PILOT_CLIPS
-from tqd_probe.settings import RunSettings
+from tqd_probe.probing.api import probe
+from tqd_probe.probing.plan import PILOT_CLIPS
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.subjects import subjects
 from tqd_probe.similarity import LevelStatistics
-from tqd_probe.subjects import subjects
+from tqd_probe.statistics.forecast import forecast
 
 RESULTS = Path(__file__).parent / "results" / "plan_check.json"
 CONFIDENCE, CLOSE = 0.95, 0.25

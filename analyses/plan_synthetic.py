@@ -18,10 +18,10 @@ import numpy as np
 from synthetic_gradients import Truth, draw, paired
 
 from tqd_probe.files import write_json
-from tqd_probe.forecast import forecast
-from tqd_probe.plan import PILOT_CLIPS
+from tqd_probe.probing.plan import PILOT_CLIPS
 from tqd_probe.rng import stream
 from tqd_probe.similarity import LevelStatistics
+from tqd_probe.statistics.forecast import forecast
 
 RESULTS = Path(__file__).parent / "results" / "plan_synthetic.json"
 CONFIDENCE = 0.95

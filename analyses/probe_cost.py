@@ -113,8 +113,8 @@ def rest(repetitions: int) -> dict[str, Any]:
 
 def tiny_probe(folder: Path, **options: Any) -> Any:
     """Prepare a probe of the shipped checkpoint."""
-    from tqd_probe import probing
-    from tqd_probe.settings import RunSettings
+    from tqd_probe.probing import run as probing
+    from tqd_probe.probing.settings import RunSettings
 
     settings = RunSettings(ckpt="tiny", out=folder, **options)
     return probing.prepare(settings, quiet=True)
@@ -126,12 +126,12 @@ def tiny(repetitions: int) -> dict[str, Any]:
     Per clip, beside two plain passes: of the five versions of one draw, and of all
     that our pass holds.
     """
-    from tqd_probe.cost import batch_size, plain_pass
-    from tqd_probe.draws import pack_losses, steady_torch
     from tqd_probe.gradients.capture import GradientCapture
     from tqd_probe.gradients.sinks import Sketched
-    from tqd_probe.packs import packs
-    from tqd_probe.passes import fitted_sketch
+    from tqd_probe.probing.cost import batch_size, plain_pass
+    from tqd_probe.probing.draws import pack_losses, steady_torch
+    from tqd_probe.probing.packs import packs
+    from tqd_probe.probing.passes import fitted_sketch
 
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(Path(place) / "run", num_clips=8)
@@ -219,7 +219,7 @@ def memory(repetitions: int) -> dict[str, Any]:
 
 def growth(repetitions: int) -> dict[str, Any]:
     """Time whole runs over a decade of clips and of levels, on `tiny`."""
-    from tqd_probe import probing
+    from tqd_probe.probing import run as probing
 
     found: dict[str, Any] = {"clips": {}, "levels": {}, "store_bytes": {}}
     runs = [("clips", n, 2) for n in (6, 12, 24, 60)]

@@ -18,7 +18,6 @@ import cost_models
 import numpy as np
 import torch
 
-from tqd_probe.draws import draw_batch
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import Layout
@@ -27,7 +26,8 @@ from tqd_probe.gradients.reference import double_precision
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 from tqd_probe.models.base import per_clip_loss
-from tqd_probe.passes import fitted_sketch
+from tqd_probe.probing.draws import draw_batch
+from tqd_probe.probing.passes import fitted_sketch
 
 SIZES = (1024, 4096, 16_384, DEFAULT_SIZE)
 SEEDS = 8

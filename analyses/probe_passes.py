@@ -40,10 +40,10 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
     """Capture the pool; products ``[L, C, N, R, C, N, R]`` from sketches."""
     from probe_cost import tiny_probe
 
-    from tqd_probe.cost import batch_size
-    from tqd_probe.draws import pack_losses, steady_torch
-    from tqd_probe.packs import packs
-    from tqd_probe.passes import fitted_sketch
+    from tqd_probe.probing.cost import batch_size
+    from tqd_probe.probing.draws import pack_losses, steady_torch
+    from tqd_probe.probing.packs import packs
+    from tqd_probe.probing.passes import fitted_sketch
 
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(

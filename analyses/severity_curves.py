@@ -15,14 +15,14 @@ from pathlib import Path
 
 from scipy.stats import spearmanr
 
-from tqd_probe.api import probe
 from tqd_probe.clips.source import open_clips
 from tqd_probe.files import write_json
 from tqd_probe.models.encode import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
 from tqd_probe.models.native import clip_shape
-from tqd_probe.settings import RunSettings
-from tqd_probe.severity import CLIPS, latent_distances
+from tqd_probe.probing.api import probe
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.severity import CLIPS, latent_distances
 
 RESULTS = Path(__file__).parent / "results" / "severity_curves.json"
 

@@ -6,7 +6,7 @@ Halves are the even and the odd clips of a run: of 48 clips each is a run of the
 of bands, and otherwise the bands' difference in length (the measure of the levels that
 only one has); once on all levels and once on those that both resolve, because a band
 ends at an unresolved level. The intervals of the edges "said so" where they meet:
-nothing that one run is sure of is excluded by the other (`tqd_probe.edges`).
+nothing that one run is sure of is excluded by the other (`tqd_probe.statistics.edges`).
 
     python analyses/stability.py --ckpt tiny --runs DIR
     python figures/stability.py
@@ -22,16 +22,16 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.api import probe
 from tqd_probe.bands import Band, CosineCriterion, cosine_bands
 from tqd_probe.clips.degradations import parse_degradations
-from tqd_probe.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.settings import RunSettings
+from tqd_probe.probing.api import probe
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.subjects import subjects
 from tqd_probe.similarity import LevelStatistics
-from tqd_probe.subjects import subjects
+from tqd_probe.statistics.edges import edge_intervals, possible_bands, sure_bands
 
 RESULTS = Path(__file__).parent / "results" / "stability.json"
 CLOSE = 0.07

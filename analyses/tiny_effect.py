@@ -20,14 +20,14 @@ from scipy.stats import spearmanr
 
 from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.intervals import (
+from tqd_probe.plot import read_result
+from tqd_probe.statistics.intervals import (
     covariances,
     mean_interval,
     pair_mean,
     quantile,
     symmetric,
 )
-from tqd_probe.plot import read_result
 
 RESULTS = Path(__file__).parent / "results" / "tiny_effect.json"
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from tqd_probe.noise import logsnr
-from tqd_probe.results import numbers
+from tqd_probe.probing.results import numbers
 from tqd_probe.schedule import BandSchedule
 
 CELLS = 50

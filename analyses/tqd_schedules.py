@@ -25,15 +25,15 @@ from tqd_cells import (
     worth_curve,
 )
 
-from tqd_probe import probing
 from tqd_probe.files import read_json, write_json
 from tqd_probe.models.load import load_model
-from tqd_probe.moments import joint_moments, level_moments
-from tqd_probe.probing import Probe
-from tqd_probe.results import derive_schedule, measure
-from tqd_probe.settings import RunSettings
-from tqd_probe.subjects import subjects
-from tqd_probe.weights import MixtureOptions, measure_mixture
+from tqd_probe.probing import run as probing
+from tqd_probe.probing.results import derive_schedule, measure
+from tqd_probe.probing.run import Probe
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.subjects import subjects
+from tqd_probe.statistics.moments import joint_moments, level_moments
+from tqd_probe.statistics.weights import MixtureOptions, measure_mixture
 
 FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
 MIXTURES = (("per-level", "per-level", 0.0), ("joint", "joint", 0.0),

@@ -28,10 +28,10 @@ from tqd_probe.commandline import main_guard
 from tqd_probe.errors import InputError
 from tqd_probe.files import read_json, write_json
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.intervals import covariances, mean_interval, quantile
 from tqd_probe.plot import read_result
-from tqd_probe.results import derive_schedule
+from tqd_probe.probing.results import derive_schedule
 from tqd_probe.rng import stream
+from tqd_probe.statistics.intervals import covariances, mean_interval, quantile
 
 RESULTS = Path(__file__).parent / "results" / "two_architectures.json"
 CONFIDENCE, DRAWS = 0.95, 4000

@@ -16,7 +16,7 @@ from tqd_probe import gradsim, plot
 from tqd_probe.clips.source import open_clips
 from tqd_probe.models.base import per_clip_loss
 from tqd_probe.models.load import load_model
-from tqd_probe.results import derive_schedule
+from tqd_probe.probing.results import derive_schedule
 from tqd_probe.rng import normal
 from tqd_probe.schedule import BandSchedule
 
@@ -374,7 +374,7 @@ def test_overwrite_touches_only_runs(pipeline, tmp_path, capsys):
 
 
 def test_one_process_per_run_directory(finished, pipeline, tmp_path, capsys):
-    from tqd_probe.rundir import take_lock
+    from tqd_probe.probing.rundir import take_lock
 
     out = copy_of(finished, tmp_path)
     lock = take_lock(out)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tqd_probe import adaptive, gradsim
+from tqd_probe import gradsim
 from tqd_probe.gradients.store import GradientStore
+from tqd_probe.probing import adaptive
 from tqd_probe.similarity import Similarity
 
 SMALL = "--num-clips 5 --levels 0.1,0.5,0.9 --degradations blur:4,freeze:5,identity:1"
@@ -257,7 +258,7 @@ def test_checkpointing_changes_nothing(exact, pipeline, tmp_path):
 
 def test_memory_decides_the_batch(exact, pipeline, tmp_path, monkeypatch, capsys):
     """Half the versions fit: two passes per draw, the same numbers."""
-    from tqd_probe import cost
+    from tqd_probe.probing import cost
 
     class Small(cost.MemoryProbe):
         factor = 3

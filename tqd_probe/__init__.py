@@ -13,9 +13,9 @@ from tqd_probe.version import __version__
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from tqd_probe.api import probe
     from tqd_probe.models.load import load_model
-    from tqd_probe.results import derive_schedule
+    from tqd_probe.probing.api import probe
+    from tqd_probe.probing.results import derive_schedule
     from tqd_probe.sampling import make_sampler
     from tqd_probe.schedule import BandSchedule
 
@@ -29,10 +29,10 @@ __all__ = [
 ]  # and the modules train and verify, which can be called
 _HOMES = {
     "BandSchedule": "tqd_probe.schedule",
-    "derive_schedule": "tqd_probe.results",
+    "derive_schedule": "tqd_probe.probing.results",
     "load_model": "tqd_probe.models.load",
     "make_sampler": "tqd_probe.sampling",
-    "probe": "tqd_probe.api",
+    "probe": "tqd_probe.probing.api",
 }
 
 

@@ -12,9 +12,9 @@ import sys
 from tqd_probe.clips.degradations import describe
 from tqd_probe.commandline import Options, Outcome, main_guard, parse
 from tqd_probe.files import write_json
+from tqd_probe.probing.rundir import write_log
+from tqd_probe.probing.settings import RunSettings
 from tqd_probe.processes import is_first, leave
-from tqd_probe.rundir import write_log
-from tqd_probe.settings import RunSettings
 
 PROGRAM = "python -m tqd_probe.gradsim"
 log = logging.getLogger("tqd_probe")
@@ -93,14 +93,18 @@ def run_once(argv: list[str]) -> int:
             from tqd_probe.libraries import quiet_libraries
 
             quiet_libraries()  # first: libraries speak while they are imported
-            from tqd_probe import probing
-            from tqd_probe.experts import probe_both
-            from tqd_probe.figures import draw_all
-            from tqd_probe.plan import plan
-            from tqd_probe.results import check_mixture, derive_schedule, measure
-            from tqd_probe.self_check import self_check
-            from tqd_probe.table import summary
-            from tqd_probe.usefulness import write_usefulness
+            from tqd_probe.plots.figures import draw_all
+            from tqd_probe.probing import run as probing
+            from tqd_probe.probing.experts import probe_both
+            from tqd_probe.probing.plan import plan
+            from tqd_probe.probing.results import (
+                check_mixture,
+                derive_schedule,
+                measure,
+            )
+            from tqd_probe.probing.self_check import self_check
+            from tqd_probe.probing.table import summary
+            from tqd_probe.statistics.usefulness import write_usefulness
 
             if settings.expert == "both":
                 outcome.code = probe_both(run_once, settings, argv)

@@ -35,7 +35,7 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If the file is missing or not a result of this version.
     """
-    from tqd_probe.results import FORMAT  # loads torch and diffusers
+    from tqd_probe.probing.results import FORMAT  # loads torch and diffusers
 
     result = read_json(path, "a gradsim result")
     known = isinstance(result, dict) and result.get("format") == FORMAT
@@ -77,7 +77,7 @@ def redraw(run_dir: Path) -> list[Path]:
     Raises:
         InputError: If a file is missing, damaged, or the two do not fit.
     """
-    from tqd_probe.figures import draw_all  # matplotlib takes a second to load
+    from tqd_probe.plots.figures import draw_all  # matplotlib takes a second to load
 
     result = read_result(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import norm
 
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.intervals import (
+from tqd_probe.statistics.intervals import (
     Interval,
     covariances,
     mean_interval,

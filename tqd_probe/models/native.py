@@ -14,7 +14,7 @@ from tqd_probe.files import read_json
 
 if TYPE_CHECKING:
     from tqd_probe.models.base import VideoModel
-    from tqd_probe.settings import ProbeSettings
+    from tqd_probe.probing.settings import ProbeSettings
 
 NATIVE_FILE = "native_clip.json"
 

@@ -2,7 +2,8 @@
 
 The bands belong to a checkpoint: as the model learns, they drift. The command that made
 the schedule is in its provenance; it is run again on the present (averaged) weights, by
-`tqd_probe.probing`, and how far bands, curves and the density of draws moved is logged.
+`tqd_probe.probing.run`, and how far bands, curves and the density of draws moved is
+logged.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tqd_probe.errors import InputError, TqdError
+from tqd_probe.probing.settings import RunSettings
 from tqd_probe.schedule import Band, BandSchedule, Curves
-from tqd_probe.settings import RunSettings
 from tqd_probe.training.draws import DrawStream
 from tqd_probe.training.hooks import StepResult
 from tqd_probe.training.lines import Lines
@@ -119,8 +120,8 @@ class Reprobe:
         trainer.replace_data(trainer.data)
 
     def _probe(self, trainer: Trainer) -> BandSchedule:
-        from tqd_probe import probing
-        from tqd_probe.results import derive_schedule, measure
+        from tqd_probe.probing import run as probing
+        from tqd_probe.probing.results import derive_schedule, measure
 
         place = self.out / f".probe-{trainer.step:08d}"
         shutil.rmtree(place, ignore_errors=True)

@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from tqd_probe.errors import InputError
 from tqd_probe.files import file_digest, write_json
 from tqd_probe.models.base import VideoModel
-from tqd_probe.rundir import write_log
+from tqd_probe.probing.rundir import write_log
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.training import build, rundir
 from tqd_probe.training.agreement import Agreement

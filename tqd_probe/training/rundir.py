@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from tqd_probe.errors import ConfigurationChanged, InputError
 from tqd_probe.files import read_json, write_json
-from tqd_probe.rundir import take_lock
+from tqd_probe.probing.rundir import take_lock
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 from tqd_probe.version import __version__
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tqd_probe.errors import InputError
 from tqd_probe.files import digest, file_digest, read_json, write_json
 from tqd_probe.models.load import load_model
-from tqd_probe.rundir import write_log
+from tqd_probe.probing.rundir import write_log
 from tqd_probe.training import rundir
 from tqd_probe.training.figures import write
 from tqd_probe.training.lines import read_lines

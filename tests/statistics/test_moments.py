@@ -1,0 +1,194 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tqd_probe.gradients.gram import reduce_level
+from tqd_probe.gradients.level_sketch import LevelSketch
+from tqd_probe.statistics.moments import cross_cosines, joint_moments, level_moments
+
+
+def gram_of(paired, unpaired=None):
+    """Gradients [conditions, clips, draws, P] and [M, draws, P] to a LevelGram."""
+    extra = None if unpaired is None else (lambda a, b: unpaired[..., a:b])
+    losses = np.ones((paired.shape[1], paired.shape[2], paired.shape[0]))
+    size = paired.shape[-1]
+    gram = reduce_level(
+        lambda a, b: paired[..., a:b], {"all": (0, size)}, losses, 7, extra
+    )
+    return gram.all_groups()
+
+
+CLASSES = {"golden": [0], "visual_degraded": [1, 2]}
+UNPAIRED = {"motion_degraded": [0, 1, 2, 3, 4]}
+
+
+@pytest.fixture
+def gradients():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(2, 3, 6, 2, 30)) + 0.5, rng.normal(size=(2, 5, 2, 30))
+
+
+def class_rows(paired, unpaired):
+    mean = paired.mean(2)
+    return [mean[0], mean[1:].mean(0), unpaired.mean(1)]
+
+
+def u(a, b, same):
+    products = a @ b.T
+    if not same:
+        return products.mean()
+    count = len(a)
+    return (products.sum() - np.trace(products)) / (count * (count - 1))
+
+
+def expected(rows):
+    shared = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool)
+    return np.array(
+        [
+            [u(a, b, shared[i, j]) for j, b in enumerate(rows)]
+            for i, a in enumerate(rows)
+        ]
+    )
+
+
+def test_products_equal_brute_force(gradients):
+    paired, unpaired = gradients[0][0], gradients[1][0]
+    moments = level_moments(gram_of(paired, unpaired), CLASSES, UNPAIRED)
+    rows = class_rows(paired, unpaired)
+    wanted = expected(rows)
+    assert moments.products() == pytest.approx((wanted + wanted.T) / 2)
+    own = [(row**2).sum(1).mean() for row in rows]
+    assert moments.variances() == pytest.approx(own - np.diag(wanted))
+
+
+def test_leaving_a_clip_out_equals_computing_without_it(gradients):
+    paired, unpaired = gradients[0][0], gradients[1][0]
+    moments = level_moments(gram_of(paired, unpaired), CLASSES, UNPAIRED)
+    products, variances = moments.without()
+    assert len(products) == 11
+    short = level_moments(
+        gram_of(np.delete(paired, 2, axis=1), unpaired), CLASSES, UNPAIRED
+    )
+    assert products[2] == pytest.approx(short.products())
+    assert variances[2] == pytest.approx(short.variances())
+    short = level_moments(
+        gram_of(paired, np.delete(unpaired, 3, axis=0)),
+        CLASSES,
+        {"motion_degraded": [0, 1, 2, 3]},
+    )
+    assert products[6 + 3] == pytest.approx(short.products())
+    assert variances[6 + 3] == pytest.approx(short.variances())
+
+
+def test_jackknife_changes_each_set_of_clips_alone(gradients):
+    paired, unpaired = gradients[0][0], gradients[1][0]
+    moments = level_moments(gram_of(paired, unpaired), CLASSES, UNPAIRED)
+    products, _ = moments.without()
+    moved, _ = moments.jackknife()
+    golden = products[:6, 0, 0]
+    variance = 5 / 6 * ((golden - golden.mean()) ** 2).sum()
+    assert (moved[:, 0, 0] ** 2).sum() == pytest.approx(variance)
+    assert moved[6:, 0, 0] == pytest.approx(np.zeros(5))
+
+
+def test_products_between_levels_equal_brute_force(gradients):
+    grams = [gram_of(p, m) for p, m in zip(*gradients)]
+    moments = joint_moments(grams, CLASSES, UNPAIRED)
+    rows = [class_rows(p, m) for p, m in zip(*gradients)]
+    found = moments.products()
+    assert found.shape == (6, 6)
+    shared = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool)
+    for i, j in np.ndindex(3, 3):
+        first, second = rows[0][i], rows[1][j]
+        both = u(first, second, shared[i, j])
+        assert found[i, 3 + j] == pytest.approx(both, rel=1e-5, abs=1e-6)
+    within = level_moments(grams[1], CLASSES, UNPAIRED).products()
+    assert found[3:, 3:] == pytest.approx(within)
+    cosines = cross_cosines(moments, 3)
+    assert cosines[0].diagonal() == pytest.approx([1, 1])
+    scale = np.sqrt(found[0, 0] * found[4, 4])
+    assert cosines[1][0, 1] == pytest.approx(found[0, 4] / scale)
+
+
+def sketched_gram(paired, unpaired, parts=8):
+    """The Gram matrices of gradients [conditions, clips, P] that are sketches."""
+    conditions, clips, size = paired.shape
+    sketch = LevelSketch(
+        {"a": (0, size // 2), "b": (size // 2, size)}, parts, paired, unpaired
+    )
+    draws = np.zeros((2, conditions, clips, 1, 1))
+    alone = np.zeros((2, len(unpaired), 1, 1))
+    for index, (start, stop) in enumerate(sketch.groups.values()):
+        draws[index, ..., 0, 0] = (paired[..., start:stop] ** 2).sum(-1)
+        alone[index, ..., 0, 0] = (unpaired[..., start:stop] ** 2).sum(-1)
+    losses = np.ones((clips, 1, conditions))
+    return sketch.gram(draws, losses, others_draws=alone).all_groups()
+
+
+@pytest.fixture
+def sketched_levels():
+    rng = np.random.default_rng(0)
+    paired, unpaired = rng.normal(size=(2, 3, 6, 32)), rng.normal(size=(2, 5, 32))
+    return [sketched_gram(a + 0.5, b + 0.5) for a, b in zip(paired, unpaired)]
+
+
+def test_parts_of_a_sketch_average_to_the_products(sketched_levels):
+    for moments in (
+        level_moments(sketched_levels[0], CLASSES, UNPAIRED),
+        joint_moments(sketched_levels, CLASSES, UNPAIRED),
+    ):
+        assert moments.splits.mean(0) == pytest.approx(moments.products())
+        own = np.diagonal(moments.same, axis1=1, axis2=2).sum(0)
+        squares = own / moments.member.sum(0)
+        assert moments.own_splits.mean(0) == pytest.approx(squares)
+
+
+def test_the_sketch_is_a_source_of_error_of_its_own(sketched_levels):
+    moments = level_moments(sketched_levels[0], CLASSES, UNPAIRED)
+    products, variances = moments.jackknife()
+    assert products.shape == (11 + 8, 3, 3)
+    stated = moments.splits.std(0, ddof=1) / np.sqrt(8)
+    assert np.sqrt((products[11:] ** 2).sum(0)) == pytest.approx(stated)
+    assert variances.shape == (11 + 8, 3)
+
+
+def test_whole_gradients_have_a_sketch_error_between_levels_alone(sketched_levels):
+    rng = np.random.default_rng(1)
+    whole = [
+        replace(
+            gram_of(rng.normal(size=(3, 6, 2, 30)), rng.normal(size=(5, 2, 30))),
+            folded=level.folded,
+            others_folded=level.others_folded,
+            sketch=level.sketch,
+        )
+        for level in sketched_levels
+    ]
+    moments = joint_moments(whole, CLASSES, UNPAIRED)
+    products, variances = (part[11:] for part in moments.jackknife())
+    assert len(products) == 8
+    for level in range(2):
+        block = slice(3 * level, 3 * level + 3)
+        assert np.abs(products[:, block, block]).max() < 1e-9
+    assert np.abs(products[:, :3, 3:]).min(0).max() > 1e-3
+    assert np.abs(variances).max() < 1e-9
+    assert moments.splits.mean(0) == pytest.approx(moments.products())
+
+
+def test_levels_may_have_fewer_clips(gradients):
+    """An adaptive run stops some levels after their first clips."""
+    paired, unpaired = gradients
+    grams = [gram_of(paired[0][:, :4], unpaired[0]), gram_of(paired[1], unpaired[1])]
+    moments = joint_moments(grams, CLASSES, UNPAIRED)
+    assert moments.member[:, 0].tolist() == [True] * 4 + [False] * 7
+    rows = [
+        class_rows(paired[0][:, :4], unpaired[0]),
+        class_rows(paired[1], unpaired[1]),
+    ]
+    found = moments.products()
+    first, second = rows[0][0], rows[1][1]
+    products = first @ second.T
+    wanted = (products.sum() - np.trace(products)) / (4 * 6 - 4)
+    assert found[0, 4] == pytest.approx(wanted, rel=1e-5)
+    within = level_moments(grams[0], CLASSES, UNPAIRED).products()
+    assert found[:3, :3] == pytest.approx(within)

@@ -1,0 +1,1 @@
+"""The probe: from a configuration to Gram matrices, results and a table."""

@@ -1,0 +1,118 @@
+"""Adaptive probing: levels at which every question is answered get no more draws.
+
+A level is looked at after its first 8 clips, after all clips, and after each further
+noise draw. It is settled when, for every class and degradation, the interval of the
+cosine lies on one side of ``--cos-min`` (and, above it, that of the norm ratio on one
+side of each end of ``--norm-range``). Looking often finds chance crossings: the
+intervals of a level that is looked at k times have confidence 1 - (1 - c) / k. Clips of
+imbalanced classes (unpaired) are all there at every look.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tqd_probe.clips.degradations import Degradation
+from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.probing.readers import read_range
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.subjects import subjects
+from tqd_probe.similarity import LEAST_CLIPS, LevelStatistics, Similarity
+
+FIRST_CLIPS = LEAST_CLIPS
+Look = tuple[int, int]
+
+
+def stopping_rule(settings: RunSettings) -> list[Any]:
+    """List the settings that decide which draws are made.
+
+    Args:
+        settings: The run's settings.
+
+    Returns:
+        JSON values; empty without ``--adaptive``, so that such runs may share
+        gradients whatever their criterion.
+    """
+    if not settings.adaptive:
+        return []
+    return [settings.cos_min, settings.norm_range, settings.level_confidence()]
+
+
+def looks(clips: int, draws: int, adaptive: bool) -> list[Look]:
+    """List how many clips and draws a level has at each look.
+
+    Args:
+        clips: Clips of the run.
+        draws: Noise draws per clip of the run.
+        adaptive: Whether levels may stop early.
+
+    Returns:
+        Rising pairs of clips and draws; the last is all.
+    """
+    if not adaptive:
+        return [(clips, draws)]
+    first = [(FIRST_CLIPS, 1)] if clips > FIRST_CLIPS else []
+    return [*first, *((clips, draw + 1) for draw in range(draws))]
+
+
+def settled(
+    gram: LevelGram,
+    degradations: tuple[Degradation, ...],
+    unpaired: dict[str, list[int]],
+    settings: RunSettings,
+    count: int,
+) -> bool:
+    """Say whether more draws could change which bands a level belongs to.
+
+    Args:
+        gram: Gram matrices of the level so far.
+        degradations: Degradations in order.
+        unpaired: Places among the unpaired clips by class.
+        settings: The run's settings.
+        count: Looks that the level may get in all.
+
+    Returns:
+        True if every class and degradation is clearly inside or outside.
+    """
+    statistics = LevelStatistics(
+        gram.all_groups(),
+        0,
+        confidence=1 - (1 - settings.level_confidence()) / count,
+    )
+    if not statistics.golden().resolved:
+        return False
+    wanted = read_range(settings.norm_range)
+    found = [
+        statistics.compare(pooled)
+        for name, pooled in subjects(degradations).items()
+        if name not in unpaired
+    ]
+    # A class of too few clips has no interval, however many draws there are.
+    found += [
+        statistics.compare_unpaired(rows)
+        for rows in unpaired.values()
+        if len(rows) >= LEAST_CLIPS
+    ]
+    return all(decided(each, settings.cos_min, wanted) for each in found)
+
+
+def decided(found: Similarity, cos_min: float, norms: tuple[float, float]) -> bool:
+    """Say whether intervals lie clear of every threshold that matters.
+
+    Args:
+        found: A comparison with golden.
+        cos_min: Threshold of the cosine.
+        norms: Range of the norm ratio.
+
+    Returns:
+        True if the comparison is clearly inside, or clearly outside.
+    """
+    if not np.isfinite([*found.cosine_ci, *found.norm_ratio_ci]).all():
+        return False
+    low, high = found.cosine_ci
+    least, most = found.norm_ratio_ci
+    outside = high < cos_min or most < norms[0] or least > norms[1]
+    inside = low >= cos_min and least >= norms[0] and most <= norms[1]
+    return outside or inside

@@ -1,0 +1,159 @@
+"""What a wanted precision costs: clips, draws and time, from a small pilot."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tqd_probe.errors import InputError
+from tqd_probe.probing import run as probing
+from tqd_probe.probing.opened import model_levels, open_model
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.subjects import subjects
+from tqd_probe.processes import Processes
+from tqd_probe.similarity import GoldenLevel, LevelStatistics
+from tqd_probe.statistics.forecast import Forecast, forecast
+
+PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 32, 2, 3
+DRAWS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What a pilot found.
+
+    Attributes:
+        sigmas: Levels of the pilot ``[L]``.
+        golden: Golden gradients per level.
+        forecasts: Forecasts by class or degradation, per level.
+        clips: Clips of the pilot.
+        versions: Versions per clip.
+        seconds: Time of one clip gradient in one process.
+    """
+
+    sigmas: np.ndarray
+    golden: list[GoldenLevel]
+    forecasts: list[dict[str, Forecast]]
+    clips: int
+    versions: int
+    seconds: float
+
+
+def run_pilot(settings: RunSettings) -> Pilot:
+    """Probe a few clips at a few levels, in a folder that is thrown away.
+
+    Args:
+        settings: The settings of the run that is planned.
+
+    Returns:
+        What the pilot found.
+
+    Raises:
+        InputError: If there are no degraded copies to plan with.
+    """
+    if not settings.parsed_degradations():
+        raise InputError("--plan: plans degraded copies; give --degradations")
+    who = Processes.joined(settings.device)
+    model = open_model(settings, who.device(settings.device))
+    sigmas = model_levels(settings, model)
+    between = (sigmas[0] + model.sigma_range[1]) / 2  # a pilot needs two levels
+    chosen = np.unique(
+        np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
+    )
+    with tempfile.TemporaryDirectory() as own:  # all processes use the first one's
+        folder = who.main_says(lambda: own)
+        assert folder is not None
+        pilot = settings.model_copy(
+            update={
+                "out": Path(folder) / "pilot",
+                "num_clips": min(settings.num_clips or PILOT_CLIPS, PILOT_CLIPS),
+                "draws": PILOT_DRAWS,
+                "adaptive": False,
+                "levels": ",".join(repr(float(sigmas[i])) for i in chosen)
+                if len(chosen) > 1
+                else f"{float(sigmas[0])!r},{float(between)!r}",
+            }
+        )
+        probe = probing.prepare(pilot)
+        try:
+            began = time.perf_counter()
+            probing.run(probe)
+            spent = time.perf_counter() - began
+            grams = [probe.level(i).all_groups() for i in range(len(probe.sigmas))]
+            who.barrier()
+        finally:
+            probe.store.release()
+    levels = [
+        LevelStatistics(gram, 0, confidence=settings.level_confidence())
+        for gram in grams
+    ]
+    names = subjects(probe.degradations)
+    clips, versions = len(probe.encoded.ids), len(probe.encoded.conditions)
+    passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired))
+    keep = range(len(chosen))
+    return Pilot(
+        probe.sigmas[: len(chosen)],
+        [levels[i].golden() for i in keep],
+        [{n: forecast(levels[i], rows) for n, rows in names.items()} for i in keep],
+        *(clips, versions, spent * who.world / passes),
+    )
+
+
+def plan(settings: RunSettings) -> str:
+    """Run a pilot and predict the cost of intervals of a wanted width.
+
+    Args:
+        settings: The settings of the run that is planned.
+
+    Returns:
+        A table: per level, clips needed for each number of draws so that the level is
+        resolved and every cosine's interval is as narrow as wanted, and minutes.
+    """
+    pilot = run_pilot(settings)
+    count, confidence = len(settings.sigmas()), settings.level_confidence()
+    lines = [
+        f"pilot: {pilot.clips} clips x {PILOT_DRAWS} draws,"
+        f" {pilot.seconds * 1000:.0f} ms per clip gradient, {pilot.versions} versions"
+        " per clip",
+        f"clips for cosine intervals of width {settings.plan_width:g} of every class"
+        f" and degradation (minutes for all {count} levels), by draws per clip",
+        "sigma   resolved  noise of draws  "
+        + "".join(f"{f'{r} draws':>18}" for r in DRAWS)
+        + f"{'widths':>18}",
+    ]
+    for sigma, golden, some in zip(pilot.sigmas, pilot.golden, pilot.forecasts):
+        cells, widths = "", "undefined"
+        for draws in DRAWS:
+            wanted = [
+                (each.clips_for(settings.plan_width, draws, confidence), each)
+                for each in some.values()
+            ]
+            if None in (number for number, _ in wanted):
+                cells += f"{'undefined':>18}"
+                continue
+            clips, hardest = max(
+                ((number or 0, each) for number, each in wanted), key=lambda x: x[0]
+            )
+            if draws == PILOT_DRAWS:
+                low, high = hardest.strays(clips, draws, confidence)
+                if np.isfinite([low, high]).all():
+                    widths = f"{low:.2g} to {high:.2g}"
+            passes = clips * draws * pilot.versions * count
+            minutes = passes * pilot.seconds / 60
+            cells += f"{f'{clips} ({minutes:.1f} min)':>18}"
+        between, within = max(golden.variance_clips, 0.0), golden.variance_draws
+        share = within / (between + within) if between + within > 0 else float("nan")
+        known = "yes" if golden.resolved else "no"
+        lines.append(f"{sigma:<8.3g}{known:<10}{share:>14.0%}  {cells}{widths:>18}")
+    lines.append(
+        "noise of draws: share of the variance of single gradients that more draws of"
+        " the same clips shrink; undefined: the pilot cannot tell, plan with more"
+        " clips\nwidths: where single runs with"
+        f" {PILOT_DRAWS} draws and that many clips come out, {confidence:.0%} of them,"
+        " for the class or degradation that needs most clips"
+    )
+    return "\n".join(lines)

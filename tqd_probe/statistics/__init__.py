@@ -1,0 +1,1 @@
+"""What can be said, and how surely: moments, intervals, edges, weights."""
