@@ -104,7 +104,7 @@ def run_once(argv: list[str]) -> int:
             )
             from tqd_probe.probing.self_check import self_check
             from tqd_probe.probing.table import summary
-            from tqd_probe.statistics.usefulness import write_usefulness
+            from tqd_probe.probing.usefulness import write_usefulness
 
             if settings.expert == "both":
                 outcome.code = probe_both(run_once, settings, argv)

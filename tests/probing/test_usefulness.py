@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from test_moments import gram_of
 
+from tqd_probe.probing.usefulness import level_usefulness, usefulness
 from tqd_probe.similarity import u_statistic
-from tqd_probe.statistics.usefulness import level_usefulness, usefulness
 
 
 def test_usefulness_equals_brute_force():
