@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -89,6 +91,34 @@ def test_gradient_checkpointing_changes_nothing(wan, wan_batch, wan_layout):
     wan.train()  # diffusers checkpoints only then
     again = capture(wan, wan_layout, wan_batch)
     assert torch.equal(plain, again)
+
+
+def test_a_compiled_network_gives_the_same(wan, wan_batch, wan_layout):
+    plain = capture(wan, wan_layout, wan_batch)
+    for block in wan.blocks:
+        block.compile(backend="eager")
+    assert torch.equal(capture(wan, wan_layout, wan_batch), plain)
+    assert all(block._compiled_call_impl is not None for block in wan.blocks)
+
+
+def test_inputs_are_let_go_as_the_pass_goes_back():
+    network = nn.Sequential(*(nn.Linear(64, 64) for _ in range(6)))
+    alive, x = [], torch.randn(3, 64)
+
+    class Counting(Whole):
+        def record(self, name, gradients):
+            alive.append(sum(ref() is not None for ref in inputs))
+            super().record(name, gradients)
+
+    inputs = []
+    for layer in network:
+        layer.register_forward_pre_hook(
+            lambda module, given: inputs.append(weakref.ref(given[0].untyped_storage()))
+        )
+    layout = layout_of(network)
+    engine = GradientCapture(network, layout, Counting(layout))
+    engine.per_clip(lambda: network(x).square().sum(1), 3)
+    assert alive == sorted(alive, reverse=True) and alive[0] - alive[-1] >= 4
 
 
 def test_covered_share_is_one(wan, wan_batch, wan_layout):

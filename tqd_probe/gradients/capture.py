@@ -5,7 +5,7 @@ Hooks keep each layer's input and meet the gradient of its output; the layer's r
 sketches the gradient without forming it (`sinks.py`). Autograd itself then has no
 weight gradient left to compute, so capture costs no more than a plain backward does.
 Bare parameters are captured by `bare.py`. Fused attention and gradient checkpointing
-stay as they are. Products and sums are float32 (float64 for a float64 network).
+stay as they are; what `torch.compile` made of a network is set aside for the pass. Products and sums are float32 (float64 for a float64 network).
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ class GradientCapture:
         self._wide = torch.promote_types(first.dtype, torch.float32)
         self.sink.start(clips, self._wide, first.device)
         self._clips[0] = clips
-        with self._attached(), torch.enable_grad():
+        # A compiled network runs as it was written: graphs have no place for hooks.
+        plain = torch.compiler.set_stance("force_eager")
+        with plain, self._attached(), torch.enable_grad():
             values = losses()
             if values.shape != (clips,):
                 raise GradientError(
