@@ -5,7 +5,8 @@ Hooks keep each layer's input and meet the gradient of its output; the layer's r
 sketches the gradient without forming it (`sinks.py`). Autograd itself then has no
 weight gradient left to compute, so capture costs no more than a plain backward does.
 Bare parameters are captured by `bare.py`. Fused attention and gradient checkpointing
-stay as they are; what `torch.compile` made of a network is set aside for the pass. Products and sums are float32 (float64 for a float64 network).
+stay as they are; what `torch.compile` made of a network is set aside for the pass.
+Products and sums are float32 (float64 for a float64 network).
 """
 
 from __future__ import annotations
