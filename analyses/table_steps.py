@@ -17,6 +17,7 @@ SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
 PLENTY = "A:gate by worth, signal;A:mixture, joint"
 # Again with seeds of their own, named before they were run: bands at .95.
 AGAIN = "SANA-Video rule;bands .95;B:gate by worth, signal"
+OFTEN = "bands .95;re-measured"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
 LARGER = "B:SANA-Video rule;B:bands .95;B:gate by worth, signal"
 LARGER += ";B:bands .95, of start;B:gate by worth, of start"
@@ -86,6 +87,24 @@ def table_runs(
         5,
         "--seeds",
         15,
+    )
+    # Bands from four times as many clips, once or again on the way.
+    yield run(
+        "often",
+        "--start",
+        half,
+        "--sets",
+        "B",
+        "--ablations",
+        "B",
+        "--only",
+        OFTEN,
+        "--candidate",
+        "bands .95",
+        "--probe-clips",
+        96,
+        "--generated",
+        0,
     )
     yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)
     yield run(

@@ -138,7 +138,7 @@ def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
         for part in ";".join(filter(None, (args.only, args.skip, args.few))).split(";"):
             found = [a for x, some in arms.items() for a in chosen(some, x, part, "")]
             assert len(found) > len(arms), part  # uniform always stays
-    full = ["half", "scratch", "plenty", "again", "wide", "larger"]
+    full = ["half", "scratch", "plenty", "again", "often", "wide", "larger"]
     assert names == (full[:2] if reduced else full)
 
 
