@@ -119,4 +119,6 @@ def table_runs(
         LARGER,
         "--candidate",
         "bands .95",
+        "--generated",
+        0,
     )
