@@ -72,6 +72,36 @@ def summary(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def differences(result: dict[str, Any]) -> str:
+    """Write what generated clips score against uniform on Set-A, in pairs over seeds.
+
+    Args:
+        result: What `tqd_rows.judge` found.
+
+    Returns:
+        Markdown, bold where an interval leaves out 0; empty if no clips were generated.
+    """
+    key = "generated_against_uniform_on_A"
+    rows = [row for row in result["rows"] if key in row]
+    if not rows:
+        return ""
+    names = [*SHOWN, "frechet_motion", "frechet_appearance"]
+    lines = _head(["set", "sampler", *(name.replace("_", " ") for name in names)])
+    for row in rows:
+        cells = [_bold(row[key][name]) for name in names]
+        lines.append(_line([f"Set-{row['set']}", row["sampler"], *cells]))
+    return "\n".join(lines)
+
+
+def _bold(one: dict[str, Any]) -> str:
+    """Return a mean and its interval, bold where it leaves out 0."""
+    if one["ci"] is None:
+        return f"{one['mean']:+.3f}"
+    low, high = one["ci"]
+    text = f"{one['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"**{text}**" if low > 0 or high < 0 else text
+
+
 def beside_paper(result: dict[str, Any], candidate: str) -> str:
     """Write what generated clips score, beside what the paper's did.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from tqd_judge import APPEARANCE, MOTION, SHOWN, frechet, over_seeds
-from tqd_markdown import PAPER, beside_paper, summary, table
+from tqd_markdown import PAPER, beside_paper, differences, summary, table
 
 from tqd_probe.training.verdict import difference
 
@@ -64,7 +64,15 @@ def judge(
             if "draws" in runs[0]:
                 row["class_share"] = _shares(runs)
             if "generated" in runs[0]:
-                row["generated"] = _generated(runs, golden)
+                made = _generated(runs, golden)
+                row["generated"] = {k: over_seeds(v) for k, v in made.items()}
+                base_runs = trials.get("A", {}).get("uniform", [])
+                if base_a is not None and (letter, name) != ("A", "uniform"):
+                    theirs = _generated(base_runs, golden)
+                    row["generated_against_uniform_on_A"] = {
+                        k: over_seeds([a - b for a, b in zip(v, theirs[k])])
+                        for k, v in made.items()
+                    }
     start = next(iter(losses))
     before = np.array([r["before"] for r in trials[start[0]][start[1]]])
     result = {
@@ -79,6 +87,7 @@ def judge(
     return result | {
         "table": table(result),
         "summary": summary(result),
+        "generated_differences": differences(result),
         "beside_paper": beside_paper(result, candidate),
     }
 
@@ -111,18 +120,19 @@ def _shares(runs: list[dict[str, Any]]) -> dict[str, float]:
 
 def _generated(
     runs: list[dict[str, Any]], golden: list[dict[str, float]]
-) -> dict[str, Any]:
-    """Summarise generated clips over seeds."""
+) -> dict[str, list[float]]:
+    """Return a number per seed of each statistic of generated clips.
+
+    Captions and noise are the same for every sampler, so that a seed's differ in pairs.
+    """
     found = {
-        name: over_seeds(
-            [float(np.mean([c[name] for c in run["generated"]])) for run in runs]
-        )
+        name: [float(np.mean([c[name] for c in run["generated"]])) for run in runs]
         for name in SHOWN
     }
     for label, names in (("motion", MOTION), ("appearance", APPEARANCE)):
-        found[f"frechet_{label}"] = over_seeds(
-            [frechet(run["generated"], golden, names) for run in runs]
-        )
+        found[f"frechet_{label}"] = [
+            frechet(run["generated"], golden, names) for run in runs
+        ]
     return found
 
 
