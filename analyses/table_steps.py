@@ -103,10 +103,14 @@ def table_runs(
         "bands .95",
         "--probe-clips",
         96,
+        "--seeds",
+        3,
         "--generated",
         0,
     )
-    yield run("wide", "--start", "wide", *young, "--sets", "B", "--only", WIDE)
+    yield run(
+        "wide", "--start", "wide", *young, "--seeds", 3, "--sets", "B", "--only", WIDE
+    )
     yield run(
         "larger",
         "--start",
