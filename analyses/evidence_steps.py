@@ -11,11 +11,14 @@ from analyses.table_steps import table_runs
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
 WIDE = ("--steps", "1000")  # what `wide-half` of starts.py asks for
-# Three seeds of 24 steps for 40 pairs: half an hour from each start.
-WORTH = ("--degradations", "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,"
-         "shuffle:3", "--levels", "0.1,0.3,0.5,0.7,0.9", "--probe-clips", "24",
-         "--held-out", "24", "--train-clips", "48", "--steps", "24", "--look", "6",
-         "--seeds", "3")  # fmt: skip
+WORTH = ("--levels", "0.1,0.3,0.5,0.7,0.9", "--degradations")
+# 40 pairs, three seeds of 24 steps: half an hour or more from each start; and fewer.
+WORTH_SHOWN = (*WORTH, "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,"
+               "shuffle:3", "--probe-clips", 24, "--held-out", 24, "--train-clips", 48,
+               "--steps", 24, "--look", 6, "--seeds", 3)  # fmt: skip
+WORTH_REDUCED = (*WORTH, "blur:3,noise:3,freeze:5,slow:4", "--probe-clips", 16,
+                 "--held-out", 16, "--train-clips", 32, "--steps", 16, "--look", 4,
+                 "--seeds", 2)  # fmt: skip
 COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
 LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
@@ -62,7 +65,7 @@ def steps(
     if trained is None and not reduced:
         trained = work / "train_tiny"
         copy = work / "tiny"
-        each = ("--work", trained, "--out", copy)
+        each = ("--work", trained)
         yield Step(
             "train the decoder of tiny",
             script("train_tiny", *each, "--stage", "decoder"),
@@ -70,14 +73,14 @@ def steps(
         )
         yield Step(
             "train tiny",
-            script("train_tiny", *each, "--stage", "transformer"),
+            script("train_tiny", *each, "--stage", "transformer", "--out", copy),
             [trained / f"step-{step:05d}.pt" for step in STEP_FILES],
         )
     if not reduced:
         yield Step(
-            "train a wider tiny",
+            "train a wider tiny for the tables",
             script("train_tiny", "--work", trained, "--stage", "wide", *WIDE),
-            [trained / "heads6-step-01000.pt"],
+            [trained / f"heads6-step-{int(WIDE[1]):05d}.pt"],
         )
     # 1: hierarchical learning dynamics
     size: tuple[Any, ...] = ("--trained", trained, "--work", work / "dynamics")
@@ -122,20 +125,8 @@ def steps(
     given = ("--trained", trained) if trained is not None else ()
     half = "half" if trained is not None else "tiny"
     for start in (half,) if reduced else ("half", "tiny"):
-        size = ("--start", start, *given, "--work", work / "worth", *WORTH)
-        if reduced:
-            size += ("--degradations", "blur:3,noise:3,freeze:5,slow:4")
-            size += (
-                "--probe-clips",
-                16,
-                "--held-out",
-                16,
-                "--train-clips",
-                32,
-                "--steps",
-                16,
-            )
-            size += ("--look", 4, "--seeds", 2)
+        size = ("--start", start, *given, "--work", work / "worth")
+        size += WORTH_REDUCED if reduced else WORTH_SHOWN
         yield Step(
             f"worth of similarity, from {start}",
             script("similarity_worth", *size),

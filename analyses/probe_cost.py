@@ -113,11 +113,11 @@ def rest(repetitions: int) -> dict[str, Any]:
 
 def tiny_probe(folder: Path, **options: Any) -> Any:
     """Prepare a probe of the shipped checkpoint."""
-    from tqd_probe.probing import run as probing
+    from tqd_probe.probing.prepare import prepare
     from tqd_probe.probing.settings import RunSettings
 
     settings = RunSettings(ckpt="tiny", out=folder, **options)
-    return probing.prepare(settings, quiet=True)
+    return prepare(settings, quiet=True)
 
 
 def tiny(repetitions: int) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def memory(repetitions: int) -> dict[str, Any]:
 
 def growth(repetitions: int) -> dict[str, Any]:
     """Time whole runs over a decade of clips and of levels, on `tiny`."""
-    from tqd_probe.probing import run as probing
+    from tqd_probe.probing.passes import run
 
     found: dict[str, Any] = {"clips": {}, "levels": {}, "store_bytes": {}}
     runs = [("clips", n, 2) for n in (6, 12, 24, 60)]
@@ -234,7 +234,7 @@ def growth(repetitions: int) -> dict[str, Any]:
                 sketch=str(DEFAULT_SIZE),
             )
             began = time.perf_counter()
-            probing.run(probe, quiet=True)
+            run(probe, quiet=True)
             spent = time.perf_counter() - began
             size = sum(f.stat().st_size for f in (probe.out / "gradients").rglob("*.*"))
             probe.store.release()

@@ -1,10 +1,16 @@
 """Where the time of a sketched pass goes that the floor does not take.
 
 The floor is a forward pass and the backward pass of activations. Beside it a sketched
-pass projects and folds; forms small layers and those that a pilot asks for; reduces
-the gradients of norms, convolutions and bare parameters; and touches fresh memory.
-Each kind is timed inside the passes; page faults are counted, since on a virtual
-machine one can cost tens of microseconds.
+pass spends, kind by kind:
+
+    rows of layers    projections of large layers, and folding their rows
+    layers formed     gradients that are small, or that a pilot asks for, and folding
+    copies            output gradients and inputs that do not lie in order
+    other rules       norms, convolutions, embeddings, layers that are not factored
+    vectors           biases, norms and modulation, folded
+
+and what hooks themselves and fresh memory cost, which is not timed: page faults are
+counted, since on a virtual machine one can cost tens of microseconds.
 """
 
 from __future__ import annotations
@@ -78,14 +84,13 @@ class TimedCapture(GradientCapture):
     clock: Clock
 
     def _hook(self, rule: Any, factors: Any, own: dict[str, str]) -> Any:
-        """Time the rules: linear layers by their factors, others by what they form."""
+        """Time the rules, and the factors of linear layers."""
 
         def timed(action: Any, kind: str) -> Any:
             return lambda *given: self.clock.timed(kind, action, *given)
 
-        kind = "norms, convolutions"
         return super()._hook(
-            timed(rule, kind),
+            timed(rule, "other rules"),
             None if factors is None else timed(factors, "copies"),
             own,
         )
@@ -127,8 +132,12 @@ def study(repetitions: int, widths: dict[int, tuple[int, int]]) -> dict[str, Any
             "floor": counted("floor", task.floor),
             "sketched": counted("sketched", task.capturing(engine)),
         }
+        for action in modes.values():  # so that no first touch is counted
+            action()
+        engine.clock.spent.clear()
+        faults.clear()
         timed = cost_models.interleaved(modes, repetitions)
-        passes = repetitions + 1  # one to warm up
+        passes = repetitions + 1  # `interleaved` warms up, too
         plain = timed["plain"]["seconds"]
         found[str(width)] = {
             "ratio": {mode: value["ratio"] for mode, value in timed.items()},

@@ -70,7 +70,8 @@ def main() -> None:
     parser.add_argument(
         "--trained",
         type=Path,
-        help="finished --work of train_tiny.py: not trained again",
+        help="finished --work of train_tiny.py: not trained again (a full run trains"
+        " the wider network of the tables there)",
     )
     parser.add_argument("--only", default="", help="part of the names of steps to run")
     parser.add_argument("--list", action="store_true", help="name the steps and end")

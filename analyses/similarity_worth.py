@@ -47,8 +47,12 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--start", default="tiny", help="tiny, half, scratch or a path")
-    made.add_argument("--trained", type=Path, help="--work of train_tiny.py, for half")
+    made.add_argument(
+        "--start", default="tiny", help="tiny, half, wide-half, scratch, wide or a path"
+    )
+    made.add_argument(
+        "--trained", type=Path, help="--work of train_tiny.py, for half and wide-half"
+    )
     made.add_argument(
         "--degradations",
         default="blur:2,blur:4,noise:3,downscale:4,compress:4,freeze:3,freeze:5,slow:4,"

@@ -26,7 +26,7 @@ from tqd_probe.models.load import checkpoint_path
 HALF_STEP = 1000  # of 3,500
 UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS}
 TRAINED = {  # stage of train_tiny.py, and what it trains
-    "half": ("transformer --out DIR/pipeline", "tiny", HEADS),
+    "half": ("transformer", "tiny", HEADS),
     "wide-half": (f"wide --steps {HALF_STEP}", "wide", WIDE_HEADS),
 }
 

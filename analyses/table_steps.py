@@ -9,7 +9,7 @@ from typing import Any
 # What each run leaves out or keeps: scouting trials showed the others far behind or
 # alike, and this way the runs fit a night.
 HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
-HALF += ";C:logit-normal"
+HALF += ";C:logit-normal;bands .98"
 FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer seeds
 SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
 SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
@@ -17,7 +17,7 @@ SCRATCH += ";B:gate by worth, of start;B:mixture, joint, of start"
 PLENTY = "A:gate by worth, signal;A:mixture, joint"
 # Again with seeds of their own, named before they were run: bands at .95.
 AGAIN = "SANA-Video rule;bands .95;B:gate by worth, signal"
-OFTEN = "bands .95;re-measured"
+OFTEN = "bands .95;bands .98;re-measured"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
 LARGER = "B:SANA-Video rule;B:bands .95;B:gate by worth, signal"
 LARGER += ";B:bands .95, of start;B:gate by worth, of start"
@@ -60,69 +60,17 @@ def table_runs(
     young += ("--batch-size", 4, "--steps", 200, "--lr", 2e-3)
     young += ("--generated", 0, "--validations", 2)
     yield run("scratch", "--start", "scratch", *young, "--only", SCRATCH)
-    yield run(
-        "plenty",
-        "--start",
-        half,
-        "--golden",
-        300,
-        "--sets",
-        "A,C",
-        "--only",
-        PLENTY,
-        "--seeds",
-        3,
-    )
-    yield run(
-        "again",
-        "--start",
-        half,
-        "--sets",
-        "A,B",
-        "--only",
-        AGAIN,
-        "--candidate",
-        "bands .95",
-        "--first-seed",
-        5,
-        "--seeds",
-        15,
-    )
+    size: tuple[Any, ...] = ("--golden", 300, "--sets", "A,C", "--only", PLENTY)
+    yield run("plenty", "--start", half, *size, "--seeds", 3)
+    known = ("--candidate", "bands .95")
+    size = ("--sets", "A,B", "--only", AGAIN, "--first-seed", 5, "--seeds", 15)
+    yield run("again", "--start", half, *size, *known)
     # Bands from four times as many clips, once or again on the way.
+    size = ("--sets", "B", "--ablations", "B", "--only", OFTEN, "--probe-clips", 96)
     yield run(
-        "often",
-        "--start",
-        half,
-        "--sets",
-        "B",
-        "--ablations",
-        "B",
-        "--only",
-        OFTEN,
-        "--candidate",
-        "bands .95",
-        "--probe-clips",
-        96,
-        "--seeds",
-        3,
-        "--generated",
-        0,
-    )
-    yield run(
-        "wide", "--start", "wide", *young, "--seeds", 3, "--sets", "B", "--only", WIDE
-    )
-    yield run(
-        "larger",
-        "--start",
-        "wide-half",
-        "--measured-on",
-        f"{half},start",
-        "--sets",
-        "A,B",
-        "--only",
-        LARGER,
-        "--candidate",
-        "bands .95",
-        "--generated",
-        0,
-    )
+        "often", "--start", half, *size, *known, "--seeds", 3, "--generated", 0
+    )  # fmt: skip
+    size = ("--sets", "B", "--only", WIDE, "--seeds", 3)
+    yield run("wide", "--start", "wide", *young, *size)
+    size = ("--measured-on", f"{half},start", "--sets", "A,B", "--only", LARGER)
+    yield run("larger", "--start", "wide-half", *size, *known, "--generated", 0)

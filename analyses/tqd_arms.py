@@ -167,7 +167,7 @@ def arms_of(letter: str, schedules: dict[str, Path]) -> list[Arm]:
 
 
 def band_arms(schedules: dict[str, Path]) -> list[Arm]:
-    """List bands at the default bar, and at the one that `similarity_worth` asks for.
+    """List bands at the default bar, and at two that `similarity_worth` asks for.
 
     Args:
         schedules: Files by name.
@@ -177,7 +177,7 @@ def band_arms(schedules: dict[str, Path]) -> list[Arm]:
     """
     return [
         Arm(name, "measured", {"sampler": "bands", "schedule": schedules[name]})
-        for name in ("bands .90", "bands .95")
+        for name in ("bands .90", "bands .95", "bands .98")
     ]
 
 

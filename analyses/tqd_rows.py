@@ -39,6 +39,9 @@ def judge(
             if all("after" in run for run in runs):
                 losses[letter, name] = np.array([run["after"] for run in runs])
     base_a = losses.get(("A", "uniform"))
+    made_a = None
+    if base_a is not None and "generated" in trials["A"]["uniform"][0]:
+        made_a = _generated(trials["A"]["uniform"], golden)
     rows = []
     for letter, arms in trials.items():
         for name, runs in arms.items():
@@ -66,11 +69,9 @@ def judge(
             if "generated" in runs[0]:
                 made = _generated(runs, golden)
                 row["generated"] = {k: over_seeds(v) for k, v in made.items()}
-                base_runs = trials.get("A", {}).get("uniform", [])
-                if base_a is not None and (letter, name) != ("A", "uniform"):
-                    theirs = _generated(base_runs, golden)
+                if made_a is not None and (letter, name) != ("A", "uniform"):
                     row["generated_against_uniform_on_A"] = {
-                        k: over_seeds([a - b for a, b in zip(v, theirs[k])])
+                        k: over_seeds(_gap(np.array(v), np.array(made_a[k])).tolist())
                         for k, v in made.items()
                     }
     start = next(iter(losses))
@@ -82,6 +83,7 @@ def judge(
         "start_bucket_loss": before.mean((0, 1)).tolist(),
         "rows": rows,
         "goals": _goals(losses, kinds, base_a, candidate),
+        "carried": _carried(losses),
         "paper": PAPER,
     }
     return result | {
@@ -133,6 +135,20 @@ def _generated(
         found[f"frechet_{label}"] = [
             frechet(run["generated"], golden, names) for run in runs
         ]
+    return found
+
+
+def _carried(losses: dict[tuple[str, str], np.ndarray]) -> dict[str, Any]:
+    """Compare schedules of the first checkpoint with the same of another, in pairs.
+
+    Below 0: the first one's train better.
+    """
+    found: dict[str, Any] = {}
+    for (letter, name), theirs in losses.items():
+        own, of, _ = name.rpartition(", of ")
+        if of and (letter, own) in losses:
+            gap = _gap(losses[letter, own], theirs)
+            found.setdefault(letter, {})[f"{own} against {name}"] = _difference(gap)
     return found
 
 

@@ -27,9 +27,10 @@ from tqd_cells import (
 
 from tqd_probe.files import read_json, write_json
 from tqd_probe.models.load import load_model
-from tqd_probe.probing import run as probing
+from tqd_probe.probing.draws import Probe
+from tqd_probe.probing.passes import run
+from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.results import derive_schedule, measure
-from tqd_probe.probing.run import Probe
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.probing.subjects import subjects
 from tqd_probe.statistics.moments import joint_moments, level_moments
@@ -38,6 +39,7 @@ from tqd_probe.statistics.weights import MixtureOptions, measure_mixture
 FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
 MIXTURES = (("per-level", "per-level", 0.0), ("joint", "joint", 0.0),
             ("joint, floor", "joint", 0.2))  # fmt: skip
+BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}
 OFFSETS = {"golden": 0.0, "visual_degraded": 1.1, "motion_degraded": -1.1}
 
 
@@ -64,15 +66,15 @@ def measure_schedules(
     """
     settings = RunSettings(ckpt=ckpt, out=work / "probe", **options)
     curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
-    probe = probing.prepare(settings, quiet=True)
+    probe = prepare(settings, quiet=True)
     try:
-        probing.run(probe, quiet=True)
+        run(probe, quiet=True)
         flags = {"ckpt": ckpt, "out": work / "probe"} | options
         argv = [f"--{k.replace('_', '-')}={value}" for k, value in flags.items()]
         result = measure(probe, ["gradsim", *argv])
         write_json(work / "gradsim.json", result)
         made = {}
-        for name, bar in (("bands .90", 0.9), ("bands .95", 0.95)):
+        for name, bar in BARS.items():
             stated = {"criterion": result["criterion"] | {"cos_min": bar}}
             command = ["gradsim", *argv, f"--cos-min={bar}"]
             stated["provenance"] = result["provenance"] | {"argv": command}

@@ -57,9 +57,11 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument(
-        "--start", default="half", help="tiny, half, scratch, wide or a path"
+        "--start", default="half", help="tiny, half, wide-half, scratch, wide or a path"
     )
-    made.add_argument("--trained", type=Path, help="--work of train_tiny.py, for half")
+    made.add_argument(
+        "--trained", type=Path, help="--work of train_tiny.py, for half and wide-half"
+    )
     made.add_argument("--sets", default="A,B,C")
     made.add_argument(
         "--skip",

@@ -7,7 +7,7 @@ the transformer those of `tiny_pool.py`. The result is written with `save_pretra
 and loads with `WanPipeline.from_pretrained` and no code of this project.
 
     python analyses/train_tiny.py --work /tmp/tiny --stage decoder
-    python analyses/train_tiny.py --work /tmp/tiny --stage transformer
+    python analyses/train_tiny.py --work /tmp/tiny --stage transformer --out OUT
     python figures/tiny_training.py        # draws the curves
 
     python analyses/train_tiny.py --work /tmp/tiny --stage wide --steps 1000
@@ -354,7 +354,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="working folder")
-    parser.add_argument("--out", type=Path, help="pipeline directory to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="pipeline directory to write, which the decoder is needed for; without it"
+        " there are step files alone. tqd_probe/models/tiny is what is shipped",
+    )
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--decoder-steps", type=int, default=2800)
     parser.add_argument("--clips", type=int, default=4096, help="training clips")
@@ -368,6 +373,8 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.out and args.stage != "transformer":
+        parser.error(f"--out {args.out}: --stage {args.stage} writes no pipeline")
     args.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     vae = new_vae([0.0] * Z, [1.0] * Z).eval()
@@ -390,19 +397,19 @@ def main() -> None:
     held = ((raw_held - shift) / scale, held_captions)
     heads = WIDE_HEADS if args.stage == "wide" else HEADS
     train_transformer(args.work, (pool - shift) / scale, captions, held, args, heads)
-    if args.stage == "wide":
+    out = args.out
+    if out is None:
         return
     if not (args.work / "decoder.pt").exists():
-        print(f"{args.work}: no decoder yet; --stage decoder, then this again")
-        return
-    out = args.out or Path(__file__).parents[1] / "tqd_probe" / "models" / "tiny"
+        parser.error(f"--work {args.work}: no decoder yet; --stage decoder trains it")
     export(args.work, out, args.steps, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
     vae_curve = torch.load(args.work / "decoder.pt", weights_only=True)["curve"]
     sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
              for p in out.iterdir() if p.is_dir()}  # fmt: skip
     result = {
-        "command": "python analyses/train_tiny.py --work WORK --stage transformer",
+        "command": "python analyses/train_tiny.py --work WORK --stage transformer"
+        " --out OUT",
         "seed": args.seed,
         "exported_step": args.steps,
         "decoder_mse_every_50_steps": every_50(vae_curve, 6),

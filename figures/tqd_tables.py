@@ -28,7 +28,7 @@ figure, panels = plt.subplots(
     squeeze=False,
     sharex="row",
 )
-for line, result in enumerate(results):
+for line, (path, result) in enumerate(zip(paths, results)):
     for axes, letter in zip(panels[line], "ABC"):
         rows = [r for r in result["rows"] if r["set"] == letter]
         if not rows:
@@ -54,7 +54,8 @@ for line, result in enumerate(results):
         axes.set_xlabel("golden loss minus uniform's on Set-A")
         axes.locator_params(axis="x", nbins=4)
     panels[line][0].set_ylabel(
-        f"from {result['start']}: {result['steps']} steps,\n{result['seeds']} seeds"
+        f"{path.stem.removeprefix('tqd_tables_')}\n(from {result['start']},"
+        f" {result['steps']} steps, {result['seeds']} seeds)"
     )
 handles = [
     plt.Line2D([], [], color=colour, marker="o", label=kind)

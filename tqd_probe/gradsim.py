@@ -94,9 +94,10 @@ def run_once(argv: list[str]) -> int:
 
             quiet_libraries()  # first: libraries speak while they are imported
             from tqd_probe.plots.figures import draw_all
-            from tqd_probe.probing import run as probing
             from tqd_probe.probing.experts import probe_both
+            from tqd_probe.probing.passes import run
             from tqd_probe.probing.plan import plan
+            from tqd_probe.probing.prepare import prepare
             from tqd_probe.probing.results import (
                 check_mixture,
                 derive_schedule,
@@ -114,7 +115,7 @@ def run_once(argv: list[str]) -> int:
                 if is_first():
                     print(text)
                 return outcome.code
-            probe = probing.prepare(settings)
+            probe = prepare(settings)
             check_mixture(probe)
             first = probe.processes.main
             handler = write_log(probe.out) if first else None
@@ -132,7 +133,7 @@ def run_once(argv: list[str]) -> int:
                 )
                 log.info(line)
                 print(line, file=sys.stderr)
-            probing.run(probe)
+            run(probe)
             if not first:  # the first process has all that the others captured
                 return outcome.code
             result = measure(probe, ["gradsim", *recorded(argv)])

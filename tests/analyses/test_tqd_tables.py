@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from tqd_probe.errors import InputError
+from tqd_probe.models.load import load_model
 from tqd_probe.sampling import make_sampler
 from tqd_probe.sampling_base import ClipPool
 from tqd_probe.schedule import Curves
@@ -259,3 +262,59 @@ def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
     worth.write_text("{")
     with pytest.raises(InputError, match=str(worth)):
         tqd_tables.main()
+
+
+def test_generated_clips_and_carried_schedules_are_compared_in_pairs():
+    from tqd_rows import judge
+
+    rng = np.random.default_rng(5)
+    seeds, clips, buckets = 4, 6, 3
+    shared = 0.3 * rng.standard_normal(seeds)
+
+    def clip(flow):
+        names = ("turning", "detail", "noise", "contrast", "red", "green", "blue",
+                 "smoothness", "motion", "visual")  # fmt: skip
+        return {"flow": flow} | {name: float(rng.random()) for name in names}
+
+    def runs(shift, flow):
+        return [{"before": np.ones((clips, buckets)).tolist(),
+                 "after": np.full((clips, buckets), 1 + shift + seed / 2).tolist(),
+                 "draws": {"golden": [1]},
+                 "generated": [clip(flow + seed) for _ in range(3)]}
+                for seed in shared]  # fmt: skip
+
+    trials = {
+        "A": {"uniform": runs(0, 1.0)},
+        "B": {"uniform": runs(0.1, 1.0), "bands": runs(-0.2, 1.5),
+              "bands, of start": runs(-0.15, 1.25)},
+    }  # fmt: skip
+    kinds = {"uniform": "baseline", "bands": "measured", "bands, of start": "measured"}
+    found = judge(trials, kinds, [clip(1.0) for _ in range(4)], "bands")
+    rows = {(row["set"], row["sampler"]): row for row in found["rows"]}
+    gap = rows["B", "bands"]["generated_against_uniform_on_A"]["flow"]
+    # Seeds differ by far more than samplers do, and cancel.
+    assert gap["mean"] == pytest.approx(0.5)
+    assert gap["ci"] == pytest.approx([0.5, 0.5])
+    assert "generated_against_uniform_on_A" not in rows["A", "uniform"]
+    assert "**+0.500 [+0.500, +0.500]**" in found["generated_differences"]
+    carried = found["carried"]["B"]["bands against bands, of start"]
+    assert carried["mean"] == pytest.approx(-0.05)
+    assert carried["high"] < 0
+
+
+def test_a_wider_network_starts_from_its_own_step_file(tmp_path):
+    from starts import HALF_STEP, start_checkpoint
+    from tiny_parts import WIDE_HEADS, new_text_encoder, new_tokenizer, new_transformer
+    from train_tiny import step_file
+
+    with pytest.raises(InputError, match=r"heads6-step-01000.pt.*--stage wide"):
+        start_checkpoint("wide-half", tmp_path, tmp_path)
+    torch.manual_seed(7)
+    network = new_transformer(WIDE_HEADS)
+    encoder = new_text_encoder(len(new_tokenizer()))
+    state = {"model": network.state_dict(), "encoder": encoder.state_dict()}
+    torch.save(state, step_file(tmp_path, HALF_STEP, WIDE_HEADS))
+    found = load_model(start_checkpoint("wide-half", tmp_path / "work", tmp_path))
+    name = "blocks.4.ffn.net.2.weight"
+    assert found.network.state_dict()[name].shape == (192, 576)
+    assert torch.equal(found.network.state_dict()[name], network.state_dict()[name])

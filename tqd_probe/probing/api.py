@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tqd_probe.probing import run as probing
+from tqd_probe.probing.passes import run
+from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.results import measure
 from tqd_probe.probing.settings import RunSettings
 
@@ -20,9 +21,9 @@ def probe(settings: RunSettings | None = None, **options: Any) -> dict[str, Any]
         The content of ``gradsim.json``, which `derive_schedule` takes.
     """
     settings = settings or RunSettings(**options)
-    prepared = probing.prepare(settings, quiet=True)
+    prepared = prepare(settings, quiet=True)
     try:
-        probing.run(prepared, quiet=True)
+        run(prepared, quiet=True)
         return measure(prepared, ["probe"])
     finally:
         prepared.store.release()

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe.errors import InputError
-from tqd_probe.probing import run as probing
 from tqd_probe.probing.opened import model_levels, open_model
+from tqd_probe.probing.passes import run
+from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.probing.subjects import subjects
 from tqd_probe.processes import Processes
@@ -78,10 +79,10 @@ def run_pilot(settings: RunSettings) -> Pilot:
                 else f"{float(sigmas[0])!r},{float(between)!r}",
             }
         )
-        probe = probing.prepare(pilot)
+        probe = prepare(pilot)
         try:
             began = time.perf_counter()
-            probing.run(probe)
+            run(probe)
             spent = time.perf_counter() - began
             grams = [probe.level(i).all_groups() for i in range(len(probe.sigmas))]
             who.barrier()

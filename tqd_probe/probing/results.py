@@ -19,8 +19,8 @@ from tqd_probe.clips.degradations import CONTROL
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.noise import logsnr
 from tqd_probe.probing.cost import predicted
+from tqd_probe.probing.draws import Probe
 from tqd_probe.probing.readers import read_pool, read_range
-from tqd_probe.probing.run import Probe
 from tqd_probe.probing.subjects import subjects
 from tqd_probe.schedule import BandSchedule
 from tqd_probe.similarity import LevelStatistics

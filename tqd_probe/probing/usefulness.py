@@ -19,7 +19,7 @@ import numpy as np
 
 from tqd_probe.files import staged
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.run import Probe
+from tqd_probe.probing.draws import Probe
 from tqd_probe.similarity import u_statistic
 
 COLUMNS = ("clip", "class", "version", "sigma", "usefulness", "error", "shrunk")

@@ -2,7 +2,7 @@
 
 The bands belong to a checkpoint: as the model learns, they drift. The command that made
 the schedule is in its provenance; it is run again on the present (averaged) weights, by
-`tqd_probe.probing.run`, and how far bands, curves and the density of draws moved is
+`tqd_probe.probing`, and how far bands, curves and the density of draws moved is
 logged.
 """
 
@@ -120,7 +120,8 @@ class Reprobe:
         trainer.replace_data(trainer.data)
 
     def _probe(self, trainer: Trainer) -> BandSchedule:
-        from tqd_probe.probing import run as probing
+        from tqd_probe.probing.passes import run
+        from tqd_probe.probing.prepare import prepare
         from tqd_probe.probing.results import derive_schedule, measure
 
         place = self.out / f".probe-{trainer.step:08d}"
@@ -142,9 +143,9 @@ class Reprobe:
             if "lora" in RunSettings.model_fields:  # it is part of the saved weights
                 settings = settings.model_copy(update={"lora": None})
             with _alone():
-                probe = probing.prepare(settings, quiet=True)
+                probe = prepare(settings, quiet=True)
                 try:
-                    probing.run(probe, quiet=True)
+                    run(probe, quiet=True)
                     result = measure(probe, list(self.schedule.provenance.argv))
                 finally:
                     probe.store.release()

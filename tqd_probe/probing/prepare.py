@@ -1,6 +1,6 @@
-"""The probe: from clips and a checkpoint to what statistics need per noise level.
+"""Before the first pass: clips encoded, sketch and layout chosen, directory claimed.
 
-`prepare` opens everything; `run` (`passes.py`) captures gradients.
+What `prepare` returns, `passes.run` captures gradients with.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ from tqd_probe.models.encode import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.memory import set_checkpointing
 from tqd_probe.models.native import clip_shape
 from tqd_probe.probing.adaptive import stopping_rule
-from tqd_probe.probing.draws import Probe, draw_batch, draw_losses
+from tqd_probe.probing.draws import Probe
 from tqd_probe.probing.opened import model_levels, open_model
-from tqd_probe.probing.passes import run
 from tqd_probe.probing.rundir import describe, run_directory, shared_claim
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.probing.severity import match_severities
 from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 from tqd_probe.processes import Processes
 
-__all__ = ["Probe", "draw_batch", "draw_losses", "prepare", "run"]
 DEFAULT_CLIPS = 24
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
 GRAM_VERSION = 6  # raise when what is kept of a level changes
