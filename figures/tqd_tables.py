@@ -22,40 +22,45 @@ tallest = [
 figure, panels = plt.subplots(
     len(paths),
     3,
-    figsize=(13, sum(1.2 + 0.2 * rows for rows in tallest)),
-    height_ratios=[1.2 + 0.2 * rows for rows in tallest],
+    figsize=(13, sum(1.4 + 0.2 * rows for rows in tallest)),
+    height_ratios=[1.4 + 0.2 * rows for rows in tallest],
     layout="constrained",
     squeeze=False,
     sharex="row",
 )
 for line, (path, result) in enumerate(zip(paths, results)):
+    on_a = any(r["set"] == "A" for r in result["rows"])
+    shown = []
     for axes, letter in zip(panels[line], "ABC"):
         rows = [r for r in result["rows"] if r["set"] == letter]
         if not rows:
             axes.set_axis_off()
             continue
-        base = next((r["loss"] for r in result["rows"] if r["sampler"] == "uniform"
-                     and r["set"] == "A"), None)  # fmt: skip
+        shown.append(axes)
+        base = next(r["loss"] for r in result["rows"] if r["sampler"] == "uniform"
+                    and r["set"] == ("A" if on_a else letter))  # fmt: skip
         for place, row in enumerate(reversed(rows)):
             if "refused" in row:
                 axes.text(0, place, "cannot train", fontsize=8, va="center")
                 continue
-            gap = row.get("against_uniform_on_A")
+            gap = row.get("against_uniform_on_A" if on_a else "against_uniform")
             colour = COLOURS[row["kind"]]
-            mean = row["loss"] - base if base is not None else row["loss"]
-            axes.plot(mean, place, "o", color=colour)
+            axes.plot(row["loss"] - base, place, "o", color=colour)
             if gap:
                 axes.plot([gap["low"], gap["high"]], [place] * 2, color=colour)
         names = [row["sampler"] for row in reversed(rows)]
         axes.set_yticks(range(len(rows)), names, fontsize=8)
         axes.axvline(0, color="0.6", linewidth=0.8)
         clips = ", ".join(f"{n} {k}" for k, n in result["sets"][letter].items())
-        axes.set_title(f"Set-{letter}: {clips}", fontsize=9)
-        axes.set_xlabel("golden loss minus uniform's on Set-A")
+        axes.set_title(f"Set-{letter}: {clips}", fontsize=8)
+        axes.set_xlabel(
+            f"golden loss minus uniform's on {'Set-A' if on_a else 'this set'}"
+        )
         axes.locator_params(axis="x", nbins=4)
-    panels[line][0].set_ylabel(
-        f"{path.stem.removeprefix('tqd_tables_')}\n(from {result['start']},"
-        f" {result['steps']} steps, {result['seeds']} seeds)"
+    shown[0].set_ylabel(
+        f"{path.stem.removeprefix('tqd_tables_')}\nfrom {result['start']}\n"
+        f"{result['steps']} steps\n{result['seeds']} seeds",
+        fontsize=9,
     )
 handles = [
     plt.Line2D([], [], color=colour, marker="o", label=kind)
