@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_moments import gram_of
+from grams import gram_of
 
 from tqd_probe.probing.usefulness import level_usefulness, usefulness
 from tqd_probe.similarity import u_statistic

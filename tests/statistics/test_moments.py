@@ -2,22 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from grams import gram_of
 
-from tqd_probe.gradients.gram import reduce_level
 from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.statistics.moments import cross_cosines, joint_moments, level_moments
-
-
-def gram_of(paired, unpaired=None):
-    """Gradients [conditions, clips, draws, P] and [M, draws, P] to a LevelGram."""
-    extra = None if unpaired is None else (lambda a, b: unpaired[..., a:b])
-    losses = np.ones((paired.shape[1], paired.shape[2], paired.shape[0]))
-    size = paired.shape[-1]
-    gram = reduce_level(
-        lambda a, b: paired[..., a:b], {"all": (0, size)}, losses, 7, extra
-    )
-    return gram.all_groups()
-
 
 CLASSES = {"golden": [0], "visual_degraded": [1, 2]}
 UNPAIRED = {"motion_degraded": [0, 1, 2, 3, 4]}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from grams import gram_of
 from scipy.stats import norm
-from test_moments import gram_of
 
 from tqd_probe.errors import InputError
 from tqd_probe.mixture_schema import Mixture

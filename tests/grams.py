@@ -1,0 +1,16 @@
+"""Gram matrices of gradients that a test makes up."""
+
+import numpy as np
+
+from tqd_probe.gradients.gram import reduce_level
+
+
+def gram_of(paired, unpaired=None):
+    """Gradients [conditions, clips, draws, P] and [M, draws, P] to a LevelGram."""
+    extra = None if unpaired is None else (lambda a, b: unpaired[..., a:b])
+    losses = np.ones((paired.shape[1], paired.shape[2], paired.shape[0]))
+    size = paired.shape[-1]
+    gram = reduce_level(
+        lambda a, b: paired[..., a:b], {"all": (0, size)}, losses, 7, extra
+    )
+    return gram.all_groups()
