@@ -10,7 +10,7 @@ from typing import Any
 from analyses.table_steps import table_runs
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
-WIDE = ("--steps", "1000")  # what `wide-half` of starts.py asks for
+WIDE_STEP = 1000  # of the wider network, which `wide-half` of starts.py asks for
 WORTH = ("--levels", "0.1,0.3,0.5,0.7,0.9", "--degradations")
 # 40 pairs, three seeds of 24 steps: half an hour or more from each start; and fewer.
 WORTH_SHOWN = (*WORTH, "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,"
@@ -79,8 +79,11 @@ def steps(
     if not reduced:
         yield Step(
             "train a wider tiny for the tables",
-            script("train_tiny", "--work", trained, "--stage", "wide", *WIDE),
-            [trained / f"heads6-step-{int(WIDE[1]):05d}.pt"],
+            script(
+                *("train_tiny", "--work", trained, "--stage", "wide"),
+                *("--steps", WIDE_STEP),
+            ),
+            [trained / f"heads6-step-{WIDE_STEP:05d}.pt"],
         )
     # 1: hierarchical learning dynamics
     size: tuple[Any, ...] = ("--trained", trained, "--work", work / "dynamics")

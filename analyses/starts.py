@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from maturity import export
 from tiny_parts import HEADS, WIDE_HEADS, new_transformer
-from train_tiny import step_file
+from tiny_shared import step_file
 
 from tqd_probe.errors import InputError
 from tqd_probe.models.load import checkpoint_path

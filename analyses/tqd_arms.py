@@ -20,6 +20,7 @@ SETS = {
     "C": ("golden",),
 }
 CLASSES = SETS["A"]
+BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}  # .90 is the default
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def band_arms(schedules: dict[str, Path]) -> list[Arm]:
     """
     return [
         Arm(name, "measured", {"sampler": "bands", "schedule": schedules[name]})
-        for name in ("bands .90", "bands .95", "bands .98")
+        for name in BARS
     ]
 
 

@@ -88,18 +88,9 @@ def differences(result: dict[str, Any]) -> str:
     names = [*SHOWN, "frechet_motion", "frechet_appearance"]
     lines = _head(["set", "sampler", *(name.replace("_", " ") for name in names)])
     for row in rows:
-        cells = [_bold(row[key][name]) for name in names]
+        cells = [_known(row[key][name]) for name in names]
         lines.append(_line([f"Set-{row['set']}", row["sampler"], *cells]))
     return "\n".join(lines)
-
-
-def _bold(one: dict[str, Any]) -> str:
-    """Return a mean and its interval, bold where it leaves out 0."""
-    if one["ci"] is None:
-        return f"{one['mean']:+.3f}"
-    low, high = one["ci"]
-    text = f"{one['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"**{text}**" if low > 0 or high < 0 else text
 
 
 def beside_paper(result: dict[str, Any], candidate: str) -> str:
@@ -160,8 +151,18 @@ def _thousandths(row: dict[str, Any], key: str) -> str:
     one = row.get(key)
     if one is None:
         return ""
-    low, high = (1000 * one[end] for end in ("low", "high"))
-    text = f"{1000 * one['mean']:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return _bold(*(1000 * one[end] for end in ("mean", "low", "high")), digits=1)
+
+
+def _known(one: dict[str, Any]) -> str:
+    """Return a difference over seeds, bold where its interval leaves out 0."""
+    if one["ci"] is None:
+        return f"{one['mean']:+.3f}"
+    return _bold(one["mean"], *one["ci"], digits=3)
+
+
+def _bold(mean: float, low: float, high: float, digits: int) -> str:
+    text = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
     return f"**{text}**" if low > 0 or high < 0 else text
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 from scipy.stats import norm
-from tqd_arms import CLASSES, SETS
+from tqd_arms import BARS, CLASSES, SETS
 from tqd_cells import (
     CELLS,
     CENTRES,
@@ -39,7 +39,6 @@ from tqd_probe.statistics.weights import MixtureOptions, measure_mixture
 FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
 MIXTURES = (("per-level", "per-level", 0.0), ("joint", "joint", 0.0),
             ("joint, floor", "joint", 0.2))  # fmt: skip
-BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}
 OFFSETS = {"golden": 0.0, "visual_degraded": 1.1, "motion_degraded": -1.1}
 
 

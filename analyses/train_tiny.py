@@ -22,7 +22,6 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,45 +40,30 @@ from tiny_parts import (
     new_vae,
 )
 from tiny_pool import pool_clip
-from tqdm import tqdm
+from tiny_shared import (
+    HELD_OUT_SEED,
+    LATENT_SCALE,
+    LEVELS,
+    cosine,
+    descend,
+    encode_set,
+    every_50,
+    golden_clip,
+    load_videos,
+    prefix,
+    step_file,
+    to_model,
+    trapezoid,
+)
 from transformers import UMT5EncoderModel
 
-from tqd_probe.clips import synthetic
-from tqd_probe.clips.shape import ClipShape
 from tqd_probe.files import write_json
 from tqd_probe.noise import shift_sigma
 from tqd_probe.rng import stream
 
-SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
-HELD_OUT_SEED = 2000
 TRAIN_SHIFT = 5.0  # of the training levels
-LATENT_SCALE = 0.9  # deviation of the normalised latents, over all channels
-LEVELS = [round(0.05 + 0.1 * i, 2) for i in range(10)]
 RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
 STAGES = ("decoder", "transformer", "wide")
-Render = Callable[[int, int, ClipShape], tuple[str, np.ndarray]]
-
-
-def to_model(video: np.ndarray) -> torch.Tensor:
-    """Bring uint8 ``[T, H, W, 3]`` to float ``[3, T, H, W]`` in [-1, 1]."""
-    return torch.from_numpy(video).permute(3, 0, 1, 2).float() / 127.5 - 1
-
-
-def trapezoid(step: int, zero: int, warm: int, decay: int) -> float:
-    """Return the learning-rate factor: linear warm-up, constant, linear to zero.
-
-    At a constant rate the weights walk about, and the gradient of any clip is largely
-    the way back; the decay leaves what the data themselves ask for.
-    """
-    return min(1, (step + 1) / warm) * min(1, (zero - step) / decay)
-
-
-def cosine(step: int, steps: int, warm: int, floor: float) -> float:
-    """Return the learning-rate factor: linear warm-up, then half a cosine."""
-    if step < warm:
-        return (step + 1) / warm
-    done = (step - warm) / max(1, steps - warm)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def normalisation(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,23 +77,6 @@ def normalisation(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     mean = raw.mean((0, 2, 3, 4))
     std = raw.var((0, 2, 3, 4)).mean().sqrt() / LATENT_SCALE
     return mean, std.expand_as(mean).clone()
-
-
-def load_videos(seed: int, count: int) -> torch.Tensor:
-    """Render the golden clips of a seed; uint8 ``[count, T, H, W, 3]``."""
-    clips = (synthetic.synthetic_clip(i, seed) for i in range(count))
-    return torch.from_numpy(np.stack([clip.read(SHAPE) for clip in clips]))
-
-
-def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
-    """Take one step at a learning rate, gradients clipped to norm 1."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()
-    some = [p for group in optimizer.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(some, 1.0)
-    optimizer.step()
 
 
 def train_decoder(
@@ -150,36 +117,11 @@ def train_decoder(
             torch.save({**state, "step": step + 1, "curve": curve}, path)
 
 
-def golden_clip(index: int, seed: int, shape: ClipShape) -> tuple[str, np.ndarray]:
-    """Render a golden clip; returns its caption and its video."""
-    clip = synthetic.synthetic_clip(index, seed)
-    return clip.caption, clip.read(shape)
-
-
 def round_to_half(vae: AutoencoderKLWan) -> None:
     """Give the weights the values they have in the file, which holds half precision."""
     with torch.no_grad():
         for parameter in vae.parameters():
             parameter.copy_(parameter.half())
-
-
-@torch.no_grad()
-def encode_set(
-    path: Path, vae: AutoencoderKLWan, seed: int, count: int, render: Render
-) -> tuple[torch.Tensor, list[str]]:
-    """Encode the clips of a seed; returns latents and captions."""
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        return state["latents"], state["captions"]
-    latents, captions = [], []
-    for first in tqdm(range(0, count, 8), desc=path.stem):
-        clips = [render(first + i, seed, SHAPE) for i in range(8)]
-        x = torch.stack([to_model(video) for _, video in clips])
-        latents.append(vae.encode(x).latent_dist.mode())
-        captions += [caption for caption, _ in clips]
-    result = torch.cat(latents)[:count]
-    torch.save({"latents": result, "captions": captions[:count]}, path)
-    return result, captions[:count]
 
 
 def noise_levels(rng: np.random.Generator, batch: int) -> np.ndarray:
@@ -230,16 +172,6 @@ def held_out_curve(model, encoder, latents, ids, mask, mean_latent) -> dict:
         rows["mean"].append(float((centred_t**2).mean()))
         rows["linear"].append(float(((slope * centred_x - centred_t) ** 2).mean()))
     return rows
-
-
-def step_file(work: Path, step: int, heads: int = HEADS) -> Path:
-    """Return where the weights of a step are, of a transformer of so many heads."""
-    return work / f"{prefix(heads)}step-{step:05d}.pt"
-
-
-def prefix(heads: int) -> str:
-    """Return what names of files of another width than `tiny`'s begin with."""
-    return "" if heads == HEADS else f"heads{heads}-"
 
 
 def train_transformer(
@@ -338,14 +270,6 @@ def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
     pipe.save_pretrained(out, safe_serialization=True)
     native = {"num_frames": 17, "height": 64, "width": 64, "fps": 16}
     write_json(out / "native_clip.json", native)
-
-
-def every_50(curve: list[list[float]], digits: int) -> list[float]:
-    """Average a curve of ``[step, value]`` over stretches of 50 steps."""
-    means = [
-        np.mean([v for _, v in curve[i : i + 50]]) for i in range(0, len(curve), 50)
-    ]
-    return [round(float(mean), digits) for mean in means]
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from fit_encoder_cogvideox import fit_encoder
 from tiny_parts import TRAIN_SEED, new_tokenizer
 from tiny_pool import pool_clip
-from train_tiny import (
+from tiny_shared import (
     HELD_OUT_SEED,
     LATENT_SCALE,
     LEVELS,

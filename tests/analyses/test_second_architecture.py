@@ -17,7 +17,7 @@ def fitted():
     """An autoencoder fitted to twelve golden clips, and these clips."""
     from cogvideox_parts import new_vae
     from fit_encoder_cogvideox import fit_encoder
-    from train_tiny import SHAPE, to_model
+    from tiny_shared import SHAPE, to_model
 
     torch.manual_seed(0)
     videos = np.stack([synthetic_clip(i, 1).read(SHAPE) for i in range(12)])

@@ -305,7 +305,7 @@ def test_generated_clips_and_carried_schedules_are_compared_in_pairs():
 def test_a_wider_network_starts_from_its_own_step_file(tmp_path):
     from starts import HALF_STEP, start_checkpoint
     from tiny_parts import WIDE_HEADS, new_text_encoder, new_tokenizer, new_transformer
-    from train_tiny import step_file
+    from tiny_shared import step_file
 
     with pytest.raises(InputError, match=r"heads6-step-01000.pt.*--stage wide"):
         start_checkpoint("wide-half", tmp_path, tmp_path)
