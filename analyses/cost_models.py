@@ -119,8 +119,19 @@ class Task:
         self.x.requires_grad_(False)
         self.x.grad = None
 
+    def compile(self) -> None:
+        """Compile the network's blocks, as a training would."""
+        blocks = self.network.blocks
+        assert isinstance(blocks, torch.nn.ModuleList)
+        for block in blocks:
+            block.compile()
+
     def engine(
-        self, size: int | None, exact_norms: bool = False, pilot: bool = True
+        self,
+        size: int | None,
+        exact_norms: bool = False,
+        pilot: bool = True,
+        compiled: bool = False,
     ) -> GradientCapture:
         """Make the capture engine; no size keeps whole gradients.
 
@@ -128,6 +139,7 @@ class Task:
             size: Numbers of the sketch, divided as a pilot pass on these clips says.
             exact_norms: Form every layer's gradient.
             pilot: Let a pilot divide numbers and rows, as a probe does.
+            compiled: Compile the network's blocks.
 
         Returns:
             The engine.
@@ -139,7 +151,8 @@ class Task:
         if pilot and self.x.device.type != "meta":
             energy = measured(self.network, layout, [(self.losses, self.clips)])
         sketch = Sketch(layout, size, energy)
-        return GradientCapture(self.network, layout, Sketched(sketch, exact_norms))
+        sink = Sketched(sketch, exact_norms)
+        return GradientCapture(self.network, layout, sink, compiled)
 
     def capturing(self, engine: GradientCapture) -> Callable[[], Any]:
         """Return a pass of an engine."""

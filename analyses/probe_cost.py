@@ -85,8 +85,13 @@ def widths(repetitions: int) -> dict[str, Any]:
     for width, (layers, clips) in WIDTHS.items():
         network = cost_models.wan(width, layers)
         task = cost_models.Task(network, clips)
+        other = cost_models.Task(cost_models.wan(width, layers), clips)
+        other.compile()
+        compiled = task.engine(DEFAULT_SIZE, compiled=True)
         modes = {
             "plain": task.plain,
+            "plain_compiled": other.plain,
+            "sketched_compiled": task.capturing(compiled),
             "floor": task.floor,
             "sketched": task.capturing(task.engine(DEFAULT_SIZE)),
             "sketched_no_pilot": task.capturing(task.engine(DEFAULT_SIZE, pilot=False)),

@@ -256,6 +256,23 @@ def test_checkpointing_changes_nothing(exact, pipeline, tmp_path):
     assert numbers(result(out)) == numbers(result(exact))
 
 
+def test_compiled_blocks_change_nothing(exact, pipeline, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tqd_probe.gradients.compiled.BACKEND", "aot_eager")
+    out = tmp_path / "compiled"
+    assert gradsim.main(arguments(pipeline, out, "--compile on")) == 0
+    a, b = result(out)["subjects"]["blur:4"], result(exact)["subjects"]["blur:4"]
+    assert a["cosine_naive"] == pytest.approx(b["cosine_naive"], rel=1e-4)
+    torch.compiler.reset()
+    monkeypatch.setattr("tqd_probe.gradients.compiled.BACKEND", _no_compiler)
+    more = arguments(pipeline, tmp_path / "none", "--compile on --levels 0.3")
+    assert gradsim.main(more) == 2
+    assert "torch cannot compile the blocks" in capsys.readouterr().err
+
+
+def _no_compiler(graph, inputs):
+    raise RuntimeError("no compiler")
+
+
 def test_memory_decides_the_batch(exact, pipeline, tmp_path, monkeypatch, capsys):
     """Half the versions fit: two passes per draw, the same numbers."""
     from tqd_probe.probing import cost

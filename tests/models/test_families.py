@@ -6,7 +6,7 @@ from pipelines import PIPELINES, first_frames
 
 import tqd_probe.models.hunyuan_video15 as hunyuan_video15
 from tqd_probe.errors import InputError
-from tqd_probe.gradients import reference
+from tqd_probe.gradients import compiled, reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import make_layout
 from tqd_probe.models.base import Conditioned, per_clip_loss
@@ -81,6 +81,21 @@ def test_all_of_the_gradient_is_captured_with_checkpointing_too(family):
     finally:
         model.network.disable_gradient_checkpointing()
     torch.testing.assert_close(again, plain, rtol=1e-5, atol=1e-7)
+
+
+def test_compiled_blocks_give_the_same(family, monkeypatch):
+    monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
+    _, model, batch, eps, sigma = family
+    layout = make_layout(model.network, model.modules())
+
+    def losses():
+        return per_clip_loss(model, batch, eps, sigma)
+
+    plain, _ = GradientCapture(model.network, layout).per_clip(losses, 2)
+    engine = GradientCapture(model.network, layout, compiled=True)
+    for _ in range(2):
+        again, _ = engine.per_clip(losses, 2)
+        assert float((again - plain).norm() / plain.norm()) < 1e-5
 
 
 def test_groups_cover_every_parameter_once_in_order(family):

@@ -5,8 +5,9 @@ Hooks keep each layer's input and meet the gradient of its output; the layer's r
 sketches the gradient without forming it (`sinks.py`). Autograd itself then has no
 weight gradient left to compute, so capture costs no more than a plain backward does.
 Bare parameters are captured by `bare.py`. Fused attention and gradient checkpointing
-stay as they are; what `torch.compile` made of a network is set aside for the pass.
-Products and sums are float32 (float64 for a float64 network).
+stay as they are. What `torch.compile` made of a network is set aside for the pass; the
+engine can compile the blocks itself (`compiled.py`). Products and sums are float32
+(float64 for a float64 network).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.distributed.tensor import DTensor
 
 from tqd_probe.errors import GradientError
 from tqd_probe.gradients.bare import BareParameter
+from tqd_probe.gradients.compiled import CompiledBlocks, check_alike
 from tqd_probe.gradients.layers import Factors, Rule, factors_of, rule_of
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sinks import Captured, Sink, Whole
@@ -49,7 +51,11 @@ class GradientCapture:
     """
 
     def __init__(
-        self, network: nn.Module, layout: Layout, sink: Sink | None = None
+        self,
+        network: nn.Module,
+        layout: Layout,
+        sink: Sink | None = None,
+        compiled: bool = False,
     ) -> None:
         """Plan the capture.
 
@@ -57,14 +63,19 @@ class GradientCapture:
             network: The network.
             layout: The parameters to capture and their order.
             sink: What becomes of the gradients; whole ones are kept by default.
+            compiled: Compile the network's blocks for the passes. The first pass runs
+                both forms and compares their gradients.
 
         Raises:
-            GradientError: If the network mixes clips (batch norm), or its parameters
-                are sharded over processes (FSDP).
+            GradientError: If the network mixes clips (batch norm), its parameters are
+                sharded over processes (FSDP), or there is nothing to compile.
         """
         self.network, self.layout = network, layout
         self.sink: Sink = Whole(layout) if sink is None else sink
+        self._compiled = CompiledBlocks(network) if compiled else None
         self._clips = [0]
+        self._calls = 0  # of hooks in the last pass
+        self._calls_as_written: int | None = None
         self._wide = torch.float32
         names: dict[int, str] = {}
         for name, parameter in network.named_parameters():
@@ -123,21 +134,66 @@ class GradientCapture:
             Gradients or sketches, norms, losses and products.
 
         Raises:
-            GradientError: As `per_clip`.
+            GradientError: As `per_clip`; and if compiled blocks give other gradients.
         """
+        if self._compiled is None:
+            return self._pass(losses, clips, None)
+        if self._calls_as_written is None:
+            return self._first_compiled(losses, clips)
+        return self._checked(losses, clips, self._compiled)
+
+    def _first_compiled(self, losses: Losses, clips: int) -> Captured:
+        """Run the network as written and compiled, and compare."""
+        written = self._pass(losses, clips, None).gradients
+        self._calls_as_written = self._calls
+        weights = next(self.network.parameters()).dtype
+        assert self._compiled is not None
+        try:
+            found = self._checked(losses, clips, self._compiled)
+            check_alike(found.gradients, written, weights)
+        except GradientError:
+            # A bare parameter can be used in a way that allows no spreading, as Wan's
+            # table where it meets a timestep per token: compile less.
+            self._compiled = CompiledBlocks(self.network, parts=True)
+            found = self._checked(losses, clips, self._compiled)
+            check_alike(found.gradients, written, weights)
+        return found
+
+    def _checked(self, losses: Losses, clips: int, form: CompiledBlocks) -> Captured:
+        """Run the compiled form, and see that every layer was met."""
+        found = self._pass(losses, clips, form)
+        if self._calls != self._calls_as_written:
+            raise GradientError(
+                f"--compile on: {self._calls} of {self._calls_as_written} layers were"
+                " captured; use --compile off"
+            )
+        return found
+
+    def _pass(
+        self, losses: Losses, clips: int, compiled: CompiledBlocks | None
+    ) -> Captured:
+        """Run one batch forward and backward, in one of the network's forms."""
         first = next(self.network.parameters())
         self._wide = torch.promote_types(first.dtype, torch.float32)
         self.sink.start(clips, self._wide, first.device)
-        self._clips[0] = clips
-        # A compiled network runs as it was written: graphs have no place for hooks.
-        plain = torch.compiler.set_stance("force_eager")
-        with plain, self._attached(), torch.enable_grad():
+        self._clips[0], self._calls = clips, 0
+        # What others compiled runs as it was written: graphs have no place for hooks.
+        form = (
+            torch.compiler.set_stance("force_eager")
+            if compiled is None
+            else compiled.running()
+        )
+        with form, self._attached(compiled) as spread, torch.enable_grad():
             values = losses()
             if values.shape != (clips,):
                 raise GradientError(
                     f"losses have shape {tuple(values.shape)}, expected ({clips},)"
                 )
             values.sum().backward()
+        for name, leaf in spread.items():
+            if leaf.grad is not None:
+                shape = self.layout.shapes[name]
+                self.sink.record(name, leaf.grad.to(self._wide).view(clips, *shape))
         return self.sink.finish(values.detach())
 
     def covered_share(self, losses: Losses, clips: int) -> float:
@@ -179,8 +235,9 @@ class GradientCapture:
         return float(1 - (captured - flat).square().sum() / norm)
 
     @contextmanager
-    def _attached(self) -> Iterator[None]:
-        """Hook the layers and replace the bare parameters for one pass."""
+    def _attached(self, compiled: CompiledBlocks | None) -> Iterator[dict[str, Tensor]]:
+        """Hook the layers and replace the bare parameters; those spread, by name."""
+        spread: dict[str, Tensor] = {}
         needed = [(p, p.requires_grad) for p in self.network.parameters()]
         handles, replaced = [], []
         try:
@@ -188,18 +245,26 @@ class GradientCapture:
                 parameter.requires_grad_(False)
             for module, rule, own in self._layers:
                 hook = self._hook(rule, factors_of(module), own)
+                if compiled is not None:
+                    hook = torch.compiler.disable(hook)
                 handles.append(module.register_forward_hook(hook))
             for module, key, name in self._bare:
                 original = module._parameters[key]
                 assert original is not None
                 replaced.append((module, key, original))
+                leaf = None
+                if compiled is not None:
+                    leaf = compiled.spread(module, original, self._clips[0])
+                if leaf is not None:
+                    module._parameters[key] = spread[name] = leaf
+                    continue
                 module._parameters[key] = BareParameter.wrap(
                     original.data,
                     original.data,
                     (),
                     (self._recorder(name), self._clips, name),
                 )
-            yield
+            yield spread
         finally:
             for handle in handles:
                 handle.remove()
@@ -225,6 +290,7 @@ class GradientCapture:
         def forward(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Any:
             if not torch.is_grad_enabled():  # the first pass of a checkpointed block
                 return None
+            self._calls += 1
             if not inputs:
                 raise GradientError(f"{label}: called without a positional input")
             rows, clips = len(inputs[0]), self._clips[0]

@@ -96,12 +96,15 @@ class Probe:
         paired = clip < len(self.encoded.ids)
         return self.encoded.conditions if paired else [GOLDEN]
 
-    def engine(self, plain: bool = False, ring: int = 0) -> GradientCapture:
+    def engine(
+        self, plain: bool = False, ring: int = 0, compiled: bool = False
+    ) -> GradientCapture:
         """Make the capture engine of this probe.
 
         Args:
             plain: Leave gradients as they are, whatever the run's metric.
             ring: Buffers for whole gradients, used in turn (`sinks.Whole`).
+            compiled: Compile the network's blocks.
 
         Returns:
             An engine that keeps whole gradients or sketches, as the run does.
@@ -110,7 +113,7 @@ class Probe:
         sink: Sink = Whole(self.layout, scale, ring)
         if self.sketched:
             sink = Sketched(self.sketch, self.settings.exact_norms, scale=scale)
-        return GradientCapture(self.model.network, self.layout, sink)
+        return GradientCapture(self.model.network, self.layout, sink, compiled)
 
     def level(self, index: int) -> LevelGram:
         """Return the Gram matrices of a finished level.

@@ -107,7 +107,9 @@ def run(probe: Probe, quiet: bool = False) -> None:
         if settings.metric == "adam":
             probe.scale = _metric(probe)
         probe.sketch = fitted_sketch(probe)
-        engine = probe.engine(ring=2)  # one is captured into, one is written
+        compiled = settings.compile == "on"
+        # Of two buffers one is captured into and one is written.
+        engine = probe.engine(ring=2, compiled=compiled)
         work = who.main_says(
             lambda: store.note("work", WORK, lambda: batch_size(probe))
         )

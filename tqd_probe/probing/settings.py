@@ -336,6 +336,12 @@ class RunSettings(ProbeSettings):
         " backward pass; much less memory, about a third more time; auto turns it on"
         " when those of a pass would not fit the free memory",
     )
+    compile: Literal["off", "on"] = Field(
+        default="off",
+        description="compile the network's blocks with torch.compile; the first pass"
+        " takes up to a minute, and compares gradients with those of the network as it"
+        " is written",
+    )
     overwrite: bool = Field(
         default=False,
         description="replace a run of another configuration (gradients that still fit"
