@@ -1,7 +1,8 @@
 """Clip-gradients to a schedule: ours against naive, on `tiny`.
 
 Part of `probe_cost.py`. A pool of clips x draws is captured once, with shared noise for
-all versions of a clip. Both ways are then run on random parts of the pool:
+all versions of a clip. Both ways are then run on random parts of the pool, at most half
+of it, so that no part is judged by little more than itself:
 
 - *ours*: versions share noise, U-statistics; fixed (the same clips and draws at every
   level), or adaptive (levels that are clear stop);
@@ -28,10 +29,10 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.rng import stream
 from tqd_probe.similarity import LevelStatistics
 
-CLIPS, DRAWS, LEVELS = 192, 2, 10
+CLIPS, DRAWS, LEVELS = 1024, 2, 10
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 REPEATS, NEAR, SHARE = 40, 0.05, 0.9
-SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)  # clips
+SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # clips
 CRITERION = CosineCriterion(0.9, (1e-6, 1e6), 0.95)
 LOOKS = (8, 16, 32)  # clips at which the adaptive way looks
 
@@ -94,8 +95,13 @@ def right(found: list[float] | None, wanted: list[float]) -> bool:
 
 def paired(level: np.ndarray, clips: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Products of clip means over shared draws ``[C, n, C, n]``."""
-    some = level[:, clips][:, :, draws][:, :, :, :, clips][:, :, :, :, :, draws]
-    return some.mean((2, 5))
+    versions = np.arange(len(level))
+    total = 0.0
+    for first in draws:
+        for second in draws:
+            part = level[:, :, first][:, :, :, :, second]
+            total = total + part[np.ix_(versions, clips, versions, clips)]
+    return total / len(draws) ** 2
 
 
 def statistics_of(products: np.ndarray, confidence: float = 0.95) -> LevelStatistics:
@@ -124,8 +130,8 @@ def naive_cosine(
     golden, degraded = (0, draws), (s, other)
 
     def product(a: Any, b: Any) -> float:
-        block = level[a[0]][clips][:, a[1]][:, :, b[0]][:, :, clips][:, :, :, b[1]]
-        return float(block.mean())
+        block = level[a[0], :, a[1][0], b[0], :, b[1][0]]
+        return float(block[np.ix_(clips, clips)].mean())
 
     gd = product(golden, degraded)
     return gd / np.sqrt(product(golden, golden) * product(degraded, degraded))

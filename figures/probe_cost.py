@@ -26,7 +26,8 @@ def costs(axes: plt.Axes, results: dict) -> None:
     axes.axhline(1, color="0.4", linewidth=0.8)
     axes.set_xticks(range(len(widths)), widths)
     axes.set(xlabel="width of the Wan blocks", ylabel="processor time / plain pass")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 1.3)
+    axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
 
 
 def errors(axes: plt.Axes, results: dict) -> None:
@@ -46,7 +47,8 @@ def errors(axes: plt.Axes, results: dict) -> None:
             )
     axes.axhline(0.005, color="0.4", linewidth=0.8, linestyle="--")
     axes.set(xlabel="numbers kept per gradient", ylabel="error of cosines (RMS)")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(top=0.2)
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
 
 
 def growth(axes: plt.Axes, results: dict) -> None:
