@@ -257,11 +257,12 @@ def test_checkpointing_changes_nothing(exact, pipeline, tmp_path):
 
 
 def test_compiled_blocks_change_nothing(exact, pipeline, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tqd_probe.gradients.compiled.BACKEND", "aot_eager")
+    monkeypatch.setattr("tqd_probe.gradients.compiled.BACKEND", "eager")
     out = tmp_path / "compiled"
-    assert gradsim.main(arguments(pipeline, out, "--compile on")) == 0
+    more = arguments(pipeline, out, "--compile on --levels 0.5")
+    assert gradsim.main(more) == 0
     a, b = result(out)["subjects"]["blur:4"], result(exact)["subjects"]["blur:4"]
-    assert a["cosine_naive"] == pytest.approx(b["cosine_naive"], rel=1e-4)
+    assert a["cosine_naive"] == pytest.approx(b["cosine_naive"][1:2], rel=1e-4)
     torch.compiler.reset()
     monkeypatch.setattr("tqd_probe.gradients.compiled.BACKEND", _no_compiler)
     more = arguments(pipeline, tmp_path / "none", "--compile on --levels 0.3")

@@ -20,8 +20,8 @@ def fresh():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Graphs are traced and differentiated, but no code is generated."""
-    monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
+    """Graphs are traced and run as they are: no code is generated."""
+    monkeypatch.setattr(compiled, "BACKEND", "eager")
 
 
 def run(engine, network, batch):
@@ -48,7 +48,7 @@ def test_generated_code_gives_the_same_in_every_pass(wan, wan_batch, wan_layout)
 def test_another_number_of_clips_gives_the_same(wan, wan_batch, wan_layout, quick):
     plain = run(GradientCapture(wan, wan_layout), wan, wan_batch)
     engine = GradientCapture(wan, wan_layout, compiled=True)
-    for count in (8, 5, 8):
+    for count in (8, 5):
         found = run(engine, wan, [part[:count] for part in wan_batch])
         assert relative(found, plain[:count]) < 1e-5
 
