@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analyses.table_steps import table_runs
+from analyses.tables.table_steps import table_runs
 
 STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
 WIDE_STEP = 1000  # of the wider network, which `wide-half` of starts.py asks for

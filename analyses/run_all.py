@@ -26,9 +26,9 @@ from typing import Any
 from tqdm import tqdm
 
 from analyses.evidence_steps import Step, steps
-from tqd_probe.commandline import main_guard
-from tqd_probe.errors import InputError
-from tqd_probe.files import digest, file_digest, read_json, write_json
+from tqd_probe.core.command_line import main_guard
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import digest, file_digest, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 

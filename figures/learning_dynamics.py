@@ -12,7 +12,7 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "learning_dynamics.json").read_text()
+    (HERE.parent / "analyses" / "tiny" / "results" / "learning_dynamics.json").read_text()
 )
 table, steps, levels = result["error_share"], result["steps"], result["levels"]
 sns.set_theme(context="notebook", style="white", font_scale=0.85)

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 NAME = "the tiny CogVideoX" if SUFFIX else "tiny"
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / f"maturity{SUFFIX}.json").read_text()
+    (HERE.parent / "analyses" / "tiny" / "results" / f"maturity{SUFFIX}.json").read_text()
 )
 rows, levels = result["rows"], result["levels"]
 moved = {

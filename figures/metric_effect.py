@@ -12,7 +12,7 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "metric_effect.json").read_text()
+    (HERE.parent / "analyses" / "intervals" / "results" / "metric_effect.json").read_text()
 )
 levels, found = result["levels"], result["degradations"]
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)

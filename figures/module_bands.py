@@ -17,7 +17,7 @@ import seaborn as sns
 HERE = Path(__file__).parent
 SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / f"module_bands{SUFFIX}.json").read_text()
+    (HERE.parent / "analyses" / "tiny" / "results" / f"module_bands{SUFFIX}.json").read_text()
 )
 levels, parts = result["levels"], result["parts"]
 names = list(next(iter(parts.values()))["degradations"])

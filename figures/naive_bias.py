@@ -12,7 +12,7 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 rows = json.loads(
-    (HERE.parent / "analyses" / "results" / "naive_bias.json").read_text()
+    (HERE.parent / "analyses" / "intervals" / "results" / "naive_bias.json").read_text()
 )["rows"]
 sns.set_theme(context="notebook", style="ticks", font_scale=0.9)
 figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "analyses" / "results" / "probe_cost.json"
+RESULTS = HERE.parent / "analyses" / "cost" / "results" / "probe_cost.json"
 
 
 def costs(axes: plt.Axes, results: dict) -> None:

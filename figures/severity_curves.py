@@ -17,7 +17,7 @@ import seaborn as sns
 HERE = Path(__file__).parent
 SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / f"severity_curves{SUFFIX}.json").read_text()
+    (HERE.parent / "analyses" / "tiny" / "results" / f"severity_curves{SUFFIX}.json").read_text()
 )
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 levels = [i for i, known in enumerate(result["resolved"]) if known]

@@ -13,7 +13,7 @@ import seaborn as sns
 HERE = Path(__file__).parent
 WANTED = "share of golden gain"
 LIMITS = (-1.6, 1.6)  # farther points are drawn at the edge
-paths = sorted((HERE.parent / "analyses" / "results").glob("similarity_worth_*.json"))
+paths = sorted((HERE.parent / "analyses" / "worth" / "results").glob("similarity_worth_*.json"))
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 figure, panels = plt.subplots(
     len(paths), 3, figsize=(13.5, 4.3 * len(paths)), layout="constrained",

@@ -12,7 +12,7 @@ import seaborn as sns
 HERE = Path(__file__).parent
 TITLES = {"visual_degraded": "visual, pooled", "motion_degraded": "motion, pooled"}
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "stability.json").read_text()
+    (HERE.parent / "analyses" / "intervals" / "results" / "stability.json").read_text()
 )
 found = {(row["subject"], row["compared"]): row for row in result["rows"]}
 single = [name for name in result["bands"] if ":" in name]

@@ -12,7 +12,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-RESULTS = Path(__file__).parents[1] / "analyses" / "results" / "train_tiny.json"
+RESULTS = Path(__file__).parents[1] / "analyses" / "tiny" / "results" / "train_tiny.json"
 
 
 def main() -> None:

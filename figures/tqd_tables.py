@@ -12,7 +12,7 @@ import seaborn as sns
 HERE = Path(__file__).parent
 COLOURS = {"baseline": "0.3", "hand-set": "#0072B2", "measured": "#D55E00",
            "ablation": "#009E73"}  # fmt: skip
-paths = sorted((HERE.parent / "analyses" / "results").glob("tqd_tables_*.json"))
+paths = sorted((HERE.parent / "analyses" / "tables" / "results").glob("tqd_tables_*.json"))
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 results = [json.loads(path.read_text()) for path in paths]
 tallest = [

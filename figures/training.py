@@ -17,10 +17,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from tqd_probe.training.figures import COLOURS
+from tqd_probe.plots.training_figures import COLOURS
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "analyses" / "results" / "end_to_end.json"
+RESULTS = HERE.parent / "analyses" / "tables" / "results" / "end_to_end.json"
 
 
 def density(runs: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "results" / "two_architectures.json").read_text()
+    (HERE.parent / "analyses" / "tiny" / "results" / "two_architectures.json").read_text()
 )
 models = result["models"]
 names = list(next(iter(models.values()))["degradations"])

@@ -162,7 +162,7 @@ def folder_of_clips(tmp_path_factory):
 @pytest.fixture(scope="session")
 def schedule():
     """A valid schedule: visual bands at the top, motion in two places, a mixture."""
-    from tqd_probe.schedule import BandSchedule
+    from tqd_probe.schedules.band_schedule import BandSchedule
 
     def curves(bands, alpha, beta):
         return {

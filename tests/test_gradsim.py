@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from tqd_probe import gradsim, plot
 from tqd_probe.clips.source import open_clips
+from tqd_probe.core.rng import normal
 from tqd_probe.models.base import per_clip_loss
 from tqd_probe.models.load import load_model
-from tqd_probe.probing.results import derive_schedule
-from tqd_probe.rng import normal
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.probing.measure import derive_schedule
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 SMALL = "--num-clips 5 --levels 0.1,0.5,0.9 --degradations blur:4,freeze:5,identity:1"
 
@@ -374,7 +374,7 @@ def test_overwrite_touches_only_runs(pipeline, tmp_path, capsys):
 
 
 def test_one_process_per_run_directory(finished, pipeline, tmp_path, capsys):
-    from tqd_probe.probing.rundir import take_lock
+    from tqd_probe.probing.run_directory import take_lock
 
     out = copy_of(finished, tmp_path)
     lock = take_lock(out)

@@ -14,7 +14,7 @@ import torch
 from tqd_probe import gradsim
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.probing import adaptive
-from tqd_probe.similarity import Similarity
+from tqd_probe.statistics.similarity import Similarity
 
 SMALL = "--num-clips 5 --levels 0.1,0.5,0.9 --degradations blur:4,freeze:5,identity:1"
 
@@ -216,7 +216,7 @@ def test_two_processes_equal_one(sketched, pipeline, tmp_path, extra):
     assert len(a) == len(b) > 100
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
     for path in (sketched / "gradients").glob("*.safetensors"):
-        from tqd_probe.tensors import read_tensors
+        from tqd_probe.core.tensor_files import read_tensors
 
         place = json.loads((sketched / "gradients" / "store.json").read_text())
         level = int(path.stem[-2:])

@@ -11,7 +11,7 @@ from tqd_probe import gradsim
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 OPTIONS = (
     "--levels 0.3,0.8 --draws 2 --degradations blur:4,freeze:5 --mq-min 0.5"

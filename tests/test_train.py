@@ -5,7 +5,7 @@ import pytest
 from training_runs import argv, fails, options, stream_of
 
 from tqd_probe import train as command
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 
 def test_bad_clips_go_to_quarantine_up_to_a_cap(pipeline, manifest, tmp_path, capsys):
@@ -73,6 +73,6 @@ def test_bad_options(pipeline, manifest, tmp_path, capsys, changed, shown):
 def test_unknown_options_are_refused(capsys):
     fails(capsys, ["--ckpt", "x", "--learning-rate", "1"], "--learning-rate")
     with pytest.raises(InputError, match="none is kept"):
-        from tqd_probe.sampling import ClipPool, make_sampler
+        from tqd_probe.sampling.samplers import ClipPool, make_sampler
 
         make_sampler("beta", kappa_max=8).check(ClipPool.of(["golden"], [0.0], [0.0]))

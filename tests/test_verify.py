@@ -8,8 +8,8 @@ from tqd_probe import verify as command
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
+from tqd_probe.core.rng import stream
 from tqd_probe.models.load import load_model
-from tqd_probe.rng import stream
 
 
 @pytest.fixture(scope="module")

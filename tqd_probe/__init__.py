@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tqd_probe.version import __version__
+from tqd_probe.core.version import __version__
 
 # Threads that spin while they wait slow torch down tenfold on a busy machine. Read by
 # OpenMP when torch is loaded, so it must be said first; a value of the user's stays.
@@ -15,9 +15,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from tqd_probe.models.load import load_model
     from tqd_probe.probing.api import probe
-    from tqd_probe.probing.results import derive_schedule
-    from tqd_probe.sampling import make_sampler
-    from tqd_probe.schedule import BandSchedule
+    from tqd_probe.probing.measure import derive_schedule
+    from tqd_probe.sampling.samplers import make_sampler
+    from tqd_probe.schedules.band_schedule import BandSchedule
 
 __all__ = [
     "BandSchedule",
@@ -28,10 +28,10 @@ __all__ = [
     "probe",
 ]  # and the modules train and verify, which can be called
 _HOMES = {
-    "BandSchedule": "tqd_probe.schedule",
-    "derive_schedule": "tqd_probe.probing.results",
+    "BandSchedule": "tqd_probe.schedules.band_schedule",
+    "derive_schedule": "tqd_probe.probing.measure",
     "load_model": "tqd_probe.models.load",
-    "make_sampler": "tqd_probe.sampling",
+    "make_sampler": "tqd_probe.sampling.samplers",
     "probe": "tqd_probe.probing.api",
 }
 

@@ -10,11 +10,11 @@ import logging
 import sys
 
 from tqd_probe.clips.degradations import describe
-from tqd_probe.commandline import Options, Outcome, main_guard, parse
-from tqd_probe.files import write_json
-from tqd_probe.probing.rundir import write_log
+from tqd_probe.core.command_line import Options, Outcome, main_guard, parse
+from tqd_probe.core.files import write_json
+from tqd_probe.core.processes import is_first, leave
+from tqd_probe.probing.run_directory import write_log
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.processes import is_first, leave
 
 PROGRAM = "python -m tqd_probe.gradsim"
 log = logging.getLogger("tqd_probe")
@@ -90,22 +90,22 @@ def run_once(argv: list[str]) -> int:
         with main_guard() as outcome:
             settings = parse(GradsimOptions, argv, PROGRAM)
             # Loading torch and diffusers takes seconds: only for valid options.
-            from tqd_probe.libraries import quiet_libraries
+            from tqd_probe.core.libraries import quiet_libraries
 
             quiet_libraries()  # first: libraries speak while they are imported
-            from tqd_probe.plots.figures import draw_all
+            from tqd_probe.plots.probe_figures import draw_all
+            from tqd_probe.probing.clip_usefulness import write_usefulness
             from tqd_probe.probing.experts import probe_both
-            from tqd_probe.probing.passes import run
-            from tqd_probe.probing.plan import plan
-            from tqd_probe.probing.prepare import prepare
-            from tqd_probe.probing.results import (
+            from tqd_probe.probing.measure import (
                 check_mixture,
                 derive_schedule,
                 measure,
             )
+            from tqd_probe.probing.passes import run
+            from tqd_probe.probing.plan import plan
+            from tqd_probe.probing.prepare import prepare
             from tqd_probe.probing.self_check import self_check
-            from tqd_probe.probing.table import summary
-            from tqd_probe.probing.usefulness import write_usefulness
+            from tqd_probe.probing.summary import summary
 
             if settings.expert == "both":
                 outcome.code = probe_both(run_once, settings, argv)

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from tqd_probe.commandline import Options, main_guard, parse
-from tqd_probe.errors import InputError
-from tqd_probe.files import read_json
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import read_json
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 
 class PlotOptions(Options):
@@ -35,7 +35,7 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If the file is missing or not a result of this version.
     """
-    from tqd_probe.probing.results import FORMAT  # loads torch and diffusers
+    from tqd_probe.probing.measure import FORMAT  # loads torch and diffusers
 
     result = read_json(path, "a gradsim result")
     known = isinstance(result, dict) and result.get("format") == FORMAT
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     with main_guard() as outcome:
         options = parse(PlotOptions, argv, "python -m tqd_probe.plot")
-        from tqd_probe.libraries import quiet_libraries
+        from tqd_probe.core.libraries import quiet_libraries
 
         quiet_libraries()  # first: libraries speak while they are imported
         for path in redraw(options.run_dir):
@@ -77,7 +77,9 @@ def redraw(run_dir: Path) -> list[Path]:
     Raises:
         InputError: If a file is missing, damaged, or the two do not fit.
     """
-    from tqd_probe.plots.figures import draw_all  # matplotlib takes a second to load
+    from tqd_probe.plots.probe_figures import (
+        draw_all,  # matplotlib takes a second to load
+    )
 
     result = read_result(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 
-from tqd_probe.clips.score_run import quarantine_path, score
-from tqd_probe.clips.score_settings import ScoreSettings
-from tqd_probe.clips.scores.output import summary_path
-from tqd_probe.clips.scores.report import report
-from tqd_probe.commandline import Options, main_guard, parse
+from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.scoring.output import summary_path
+from tqd_probe.scoring.run import quarantine_path, score
+from tqd_probe.scoring.settings import ScoreSettings
+from tqd_probe.scoring.summary import report
 
 PROGRAM = "python -m tqd_probe.score"
 

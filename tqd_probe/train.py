@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from tqd_probe.commandline import Options, main_guard, parse
+from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.training.settings import TrainRunSettings
 
 PROGRAM = "python -m tqd_probe.train"
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     with main_guard() as outcome:
         settings = parse(TrainOptions, argv, PROGRAM)
         # Loading torch and diffusers takes seconds: only for valid options.
-        from tqd_probe.libraries import quiet_libraries
+        from tqd_probe.core.libraries import quiet_libraries
 
         quiet_libraries()  # first: libraries speak while they are imported
         from tqd_probe.training.run import train

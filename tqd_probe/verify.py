@@ -10,8 +10,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from tqd_probe.commandline import Options, main_guard, parse
-from tqd_probe.training.trial_settings import TrialRunSettings
+from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.verification.settings import TrialRunSettings
 
 PROGRAM = "python -m tqd_probe.verify"
 
@@ -38,11 +38,11 @@ def main(argv: list[str] | None = None) -> int:
     with main_guard() as outcome:
         settings = parse(VerifyOptions, argv, PROGRAM)
         # Loading torch and diffusers takes seconds: only for valid options.
-        from tqd_probe.libraries import quiet_libraries
+        from tqd_probe.core.libraries import quiet_libraries
 
         quiet_libraries()  # first: libraries speak while they are imported
-        from tqd_probe.training.report import page
-        from tqd_probe.training.trials import Stopped, verify
+        from tqd_probe.verification.report import page
+        from tqd_probe.verification.trials import Stopped, verify
 
         try:
             result = verify(settings)
@@ -60,8 +60,8 @@ class _Callable(ModuleType):
     """Lets ``from tqd_probe import verify`` be the function and the command at once."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """Run trials (`tqd_probe.training.trials.verify`)."""
-        from tqd_probe.training.trials import verify
+        """Run trials (`tqd_probe.verification.trials.verify`)."""
+        from tqd_probe.verification.trials import verify
 
         return verify(*args, **options)
 

@@ -12,13 +12,13 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from analyses.run_all import Step, run
-from tqd_probe.sampling import make_sampler
-from tqd_probe.sampling_base import ClipPool
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 
 def test_frechet_distance_of_gaussians_is_the_known_one():
-    from tqd_judge import frechet
+    from analyses.tables.tqd_judge import frechet
 
     rng = np.random.default_rng(0)
     golden = [{"a": x, "b": y} for x, y in rng.standard_normal((4000, 2))]
@@ -29,7 +29,7 @@ def test_frechet_distance_of_gaussians_is_the_known_one():
 
 
 def test_cosine_of_gradients_is_free_of_noise_bias():
-    from worth_statistics import cosine_of
+    from analyses.worth.worth_statistics import cosine_of
 
     rng = torch.Generator().manual_seed(1)
     mean = torch.randn(400, generator=rng)
@@ -43,7 +43,7 @@ def test_cosine_of_gradients_is_free_of_noise_bias():
 
 
 def test_worth_is_one_where_cosine_orders_the_gains():
-    from worth_statistics import summarise
+    from analyses.worth.worth_statistics import summarise
 
     levels, names = [0.2, 0.8], ["blur:1", "blur:3", "blur:5"]
     rng = np.random.default_rng(2)
@@ -86,7 +86,7 @@ def test_worth_is_one_where_cosine_orders_the_gains():
 
 
 def test_sana_rule_draws_logit_normals_moved_by_its_offsets(tmp_path):
-    from tqd_schedules import sana_schedule
+    from analyses.tables.tqd_schedules import sana_schedule
 
     path = tmp_path / "sana.json"
     counts = {"golden": 20, "visual_degraded": 50, "motion_degraded": 30}
@@ -101,7 +101,7 @@ def test_sana_rule_draws_logit_normals_moved_by_its_offsets(tmp_path):
 
 
 def test_ablation_scores_leave_one_part_of_the_sampler(tmp_path):
-    from tqd_arms import ablation_arms
+    from analyses.tables.tqd_arms import ablation_arms
 
     path = tmp_path / "set_a.csv"
     path.write_text(
@@ -120,7 +120,7 @@ def test_ablation_scores_leave_one_part_of_the_sampler(tmp_path):
 
 
 def test_saved_passes_count_from_where_the_baseline_is_reached():
-    from tqd_rows import cost
+    from analyses.tables.tqd_rows import cost
 
     def run(*losses):
         return {"curve": [[10 * i, x] for i, x in enumerate(losses)]}

@@ -15,9 +15,9 @@ from tqd_probe.models.load import load_model
 @pytest.fixture(scope="module")
 def fitted():
     """An autoencoder fitted to twelve golden clips, and these clips."""
-    from cogvideox_parts import new_vae
-    from fit_encoder_cogvideox import fit_encoder
-    from tiny_shared import SHAPE, to_model
+    from analyses.tiny.cogvideox_parts import new_vae
+    from analyses.tiny.fit_encoder_cogvideox import fit_encoder
+    from analyses.tiny.tiny_shared import SHAPE, to_model
 
     torch.manual_seed(0)
     videos = np.stack([synthetic_clip(i, 1).read(SHAPE) for i in range(12)])
@@ -59,8 +59,8 @@ def test_fitted_encoder_keeps_what_principal_components_keep(fitted):
 
 
 def test_training_target_is_that_of_the_scheduler():
-    from cogvideox_parts import new_scheduler
-    from train_tiny_cogvideox import corrupted, nearest_timestep
+    from analyses.tiny.cogvideox_parts import new_scheduler
+    from analyses.tiny.train_tiny_cogvideox import corrupted, nearest_timestep
 
     rng = torch.Generator().manual_seed(1)
     x0, eps = (torch.randn(4, 5, 16, 2, 2, generator=rng) for _ in range(2))
@@ -110,7 +110,7 @@ def test_trained_folder_is_a_model_whose_latents_it_was_trained_on(trained):
     assert result["sigma_of_training_timesteps"]["0.5"] == pytest.approx(
         float(np.quantile(model.levels, 0.5)), abs=1e-3
     )
-    from tiny_pool import pool_clip
+    from analyses.tiny.tiny_pool import pool_clip
 
     caption, video = pool_clip(3, 1000, model.native)
     one = model.encode(video, caption)
@@ -126,7 +126,7 @@ def test_trained_folder_is_a_model_whose_latents_it_was_trained_on(trained):
 
 
 def test_step_file_goes_into_a_copy_of_the_pipeline(trained, tmp_path):
-    from maturity import export
+    from analyses.tiny.maturity import export
 
     work, out, _ = trained
     copy = export(str(out), work / "step-00001.pt", tmp_path / "copy")
@@ -139,7 +139,7 @@ def test_step_file_goes_into_a_copy_of_the_pipeline(trained, tmp_path):
 
 
 def curve(cosine, size, seed):
-    from two_architectures import Curve
+    from analyses.tiny.two_architectures import Curve
 
     rng = np.random.default_rng(seed)
     kernels = rng.standard_normal((len(cosine), 20, 20)) * size
@@ -149,7 +149,7 @@ def curve(cosine, size, seed):
 
 
 def test_what_clips_share_cancels_between_architectures():
-    from two_architectures import gap, stated
+    from analyses.tiny.two_architectures import gap, stated
 
     one = curve([0.5, 0.6, 0.7, 0.8, 0.9], 1.0, 1)
     other = curve([0.4, 0.6, 0.7, 0.8, 0.9], 1.0, 1)
@@ -164,7 +164,7 @@ def test_what_clips_share_cancels_between_architectures():
 
 
 def test_rank_correlation_is_sure_where_levels_part():
-    from two_architectures import rank_correlation
+    from analyses.tiny.two_architectures import rank_correlation
 
     sure = rank_correlation(curve([0.1, 0.3, 0.5, 0.7, 0.9], 0.01, 3), "a")
     assert sure == {"value": pytest.approx(1), "ci": pytest.approx([1, 1])}
@@ -177,7 +177,7 @@ def test_rank_correlation_is_sure_where_levels_part():
 def test_runs_of_other_clips_are_not_compared(tmp_path, monkeypatch, capsys):
     import two_architectures as script
 
-    from tqd_probe.commandline import main_guard
+    from tqd_probe.core.command_line import main_guard
 
     runs = iter([({"draws": 2, "seed": 1}, {}, {}), ({"draws": 2, "seed": 2}, {}, {})])
     monkeypatch.setattr(script, "read_run", lambda path: next(runs))

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
-from tqd_probe.sampling import make_sampler
-from tqd_probe.sampling_base import ClipPool
-from tqd_probe.schedule import Curves
+from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.schedules.band_schedule import Curves
 
 MODEL = {"family": "wan", "source": "x", "fingerprint": "sha256:0", "expert": None,
          "parameters": "all", "prediction": "flow_velocity"}  # fmt: skip
 
 
 def test_gate_trains_less_where_nothing_is_accepted_and_a_floor_keeps_some():
-    from tqd_cells import CELLS, CENTRES, cells_schedule, gate_mass
+    from analyses.tables.tqd_cells import CELLS, CENTRES, cells_schedule, gate_mass
 
     low = (CENTRES < 0.5).astype(float)
     counts = {"golden": 10, "visual_degraded": 30, "motion_degraded": 0}
@@ -45,7 +45,7 @@ def test_gate_trains_less_where_nothing_is_accepted_and_a_floor_keeps_some():
 
 
 def test_cells_in_bands_are_those_between_their_edges():
-    from tqd_cells import CELLS, CENTRES, cells_schedule, in_bands
+    from analyses.tables.tqd_cells import CELLS, CENTRES, cells_schedule, in_bands
 
     schedule = cells_schedule(MODEL, {"golden": 1}, np.ones((CELLS, 1)), "even")
     bands = {"a": [(0.0, 0.2), (0.7, 1.0)], "b": []}
@@ -56,7 +56,7 @@ def test_cells_in_bands_are_those_between_their_edges():
 
 
 def test_worth_rises_with_the_cosine_and_skips_unusable_pairs():
-    from tqd_cells import CENTRES, by_worth, worth_curve
+    from analyses.tables.tqd_cells import CENTRES, by_worth, worth_curve
 
     def point(cosine, share, used=True):
         return {"predicted": {"cosine": cosine}, "used": used,
@@ -84,7 +84,7 @@ def test_worth_rises_with_the_cosine_and_skips_unusable_pairs():
 
 
 def test_signal_is_relative_to_the_strongest_level_and_never_below_a_quarter():
-    from tqd_cells import CENTRES, by_signal
+    from analyses.tables.tqd_cells import CENTRES, by_signal
 
     found = by_signal(
         {"noise": {"levels": [0.01, 0.99]}, "golden": {"signal": [4.0, -1.0]}}
@@ -95,7 +95,7 @@ def test_signal_is_relative_to_the_strongest_level_and_never_below_a_quarter():
 
 
 def test_arms_are_picked_by_ends_of_names_and_uniform_stays():
-    from tqd_arms import Arm, chosen
+    from analyses.tables.tqd_arms import Arm, chosen
 
     arms = [Arm(name, "measured") for name in ("uniform", "Beta, kappa_max 4", "bands")]
     names = [arm.name for arm in chosen(arms, "A", "", "A:kappa_max 4;B:bands")]
@@ -107,7 +107,7 @@ def test_arms_are_picked_by_ends_of_names_and_uniform_stays():
 
 
 def test_schedules_of_another_checkpoint_are_named_for_it():
-    from tqd_arms import other_arms
+    from analyses.tables.tqd_arms import other_arms
 
     files = defaultdict(lambda: Path("x.json"))
     arms = other_arms("B", files, "half")
@@ -120,9 +120,9 @@ def test_schedules_of_another_checkpoint_are_named_for_it():
 
 @pytest.mark.parametrize("reduced", [False, True])
 def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
-    from table_steps import table_runs
-    from tqd_arms import ablation_arms, arms_of, chosen, other_arms
-    from tqd_tables import parser
+    from analyses.tables.table_steps import table_runs
+    from analyses.tables.tqd_arms import ablation_arms, arms_of, chosen, other_arms
+    from analyses.tables.tqd_tables import parser
 
     manifest = tmp_path / "set.csv"
     manifest.write_text("video,caption,mq,vq,class,source\na.mp4,x,0.9,0.3,a,s\n")
@@ -146,7 +146,7 @@ def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
 
 
 def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
-    from tqd_rows import judge
+    from analyses.tables.tqd_rows import judge
 
     rng = np.random.default_rng(3)
     seeds, clips, buckets = 5, 8, 3
@@ -174,7 +174,7 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
     assert known["mean"] == pytest.approx(-0.05, abs=0.01)
     gap = np.array([r["after"] for r in trials["B"]["gate"]])
     gap = (gap - np.array([r["after"] for r in trials["B"]["Beta"]])).mean(2)
-    from tqd_probe.training.verdict import difference
+    from tqd_probe.verification.verdict import difference
 
     assert known["low"] == pytest.approx(difference(gap, 0.05 / 2).low)
     assert goals["candidate on B against uniform on A"]["high"] < 0
@@ -189,7 +189,7 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
 
 
 def test_samplers_with_fewer_seeds_are_paired_by_them_and_not_chosen_from():
-    from tqd_rows import judge
+    from analyses.tables.tqd_rows import judge
 
     def runs(*losses):
         return [{"before": [[1.0]] * 2, "after": [[x], [x + 0.1]]} for x in losses]
@@ -208,7 +208,7 @@ def test_samplers_with_fewer_seeds_are_paired_by_them_and_not_chosen_from():
 
 
 def test_severity_of_a_set_bounds_its_clips(tmp_path):
-    from tqd_arms import make_sets
+    from analyses.tables.tqd_arms import make_sets
 
     sets = make_sets(tmp_path / "clips", 2, 3, 3, 5)
     with open(sets["A"], newline="") as handle:
@@ -223,8 +223,7 @@ def test_severity_of_a_set_bounds_its_clips(tmp_path):
 
 
 def test_wide_start_is_wider_and_loads(tmp_path):
-    from starts import start_checkpoint
-
+    from analyses.worth.starts import start_checkpoint
     from tqd_probe.models.load import load_model
 
     narrow = load_model("tiny", "cpu").network
@@ -235,9 +234,8 @@ def test_wide_start_is_wider_and_loads(tmp_path):
 
 
 def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
-    import tqd_tables
-
-    from tqd_probe.errors import InputError
+    from analyses.tables import tqd_tables
+    from tqd_probe.core.errors import InputError
 
     worth = tmp_path / "worth.json"
     point = {"predicted": {"cosine": 0.9}, "used": True,
@@ -265,7 +263,7 @@ def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
 
 
 def test_generated_clips_and_carried_schedules_are_compared_in_pairs():
-    from tqd_rows import judge
+    from analyses.tables.tqd_rows import judge
 
     rng = np.random.default_rng(5)
     seeds, clips, buckets = 4, 6, 3
@@ -303,9 +301,14 @@ def test_generated_clips_and_carried_schedules_are_compared_in_pairs():
 
 
 def test_a_wider_network_starts_from_its_own_step_file(tmp_path):
-    from starts import HALF_STEP, start_checkpoint
-    from tiny_parts import WIDE_HEADS, new_text_encoder, new_tokenizer, new_transformer
-    from tiny_shared import step_file
+    from analyses.tiny.tiny_parts import (
+        WIDE_HEADS,
+        new_text_encoder,
+        new_tokenizer,
+        new_transformer,
+    )
+    from analyses.tiny.tiny_shared import step_file
+    from analyses.worth.starts import HALF_STEP, start_checkpoint
 
     with pytest.raises(InputError, match=r"heads6-step-01000.pt.*--stage wide"):
         start_checkpoint("wide-half", tmp_path, tmp_path)

@@ -13,7 +13,7 @@ from tqd_probe.clips.degradations import (
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VideoClip, write_video
-from tqd_probe.errors import BadClip, InputError
+from tqd_probe.core.errors import BadClip, InputError
 
 SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
 EVERY = [

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from tqd_probe.clips.aliases import column_key
+from tqd_probe.clips.column_names import column_key
 from tqd_probe.clips.manifest import CLASSES, read_manifest
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 HEADER = "video,caption,mq,vq,class,source\n"
 

@@ -4,7 +4,7 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.source import open_clips
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import tracemalloc
 import pytest
 
 from tqd_probe.clips.tables import iterate_table, read_columns, read_table
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
@@ -31,7 +31,7 @@ def test_a_large_table_is_read_in_small_memory(tmp_path, suffix):
 
 
 def test_json_list_across_chunks_keeps_places_and_text(tmp_path, monkeypatch):
-    from tqd_probe.clips import jsonrows
+    from tqd_probe.clips import json_rows as jsonrows
 
     rows = [{"v": f"{n}", "t": 'a "b" [c] {d} \\ \n é 😀', "n": n} for n in range(40)]
     path = tmp_path / "t.json"

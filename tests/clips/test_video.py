@@ -6,12 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from tqd_probe.clips.framing import fit, frame_numbers, stride
+from tqd_probe.clips.frame_selection import fit, frame_numbers, stride
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VideoClip, write_video
-from tqd_probe.errors import BadClip, ClipTooSmall, InputError
-from tqd_probe.files import file_digest
+from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
+from tqd_probe.core.files import file_digest
 
 SOURCE = ClipShape(frames=40, height=96, width=128, fps=30)
 WANTED = ClipShape(frames=17, height=64, width=64, fps=16)

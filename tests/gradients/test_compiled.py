@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients import compiled
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import make_layout

@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.gradients.metric import estimate_moments, metric_scale, second_moments
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from tqd_probe.errors import GradientError, InputError
+from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients.pilot import kept_energy, measured
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tqd_probe.errors import ConfigurationChanged, InputError
+from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.gradients.gram import reduce_level
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import SPLITS, Sketch

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
 
 COG = ["cogvideox", "cogvideox_rotary", "cogvideox_15"]
@@ -272,7 +272,9 @@ def test_clips_of_many_pixels_are_encoded_in_tiles(encoded, name, monkeypatch):
     video = synthetic_clip(0, 1).read(model.native)
     whole = model.encode_video(video)
     assert not model.load_encoders().vae.use_tiling
-    monkeypatch.setattr("tqd_probe.models.encoders.WHOLE_PIXELS", video.size // 3 - 1)
+    monkeypatch.setattr(
+        "tqd_probe.models.pipeline_encoders.WHOLE_PIXELS", video.size // 3 - 1
+    )
     tiled = model.encode_video(video)
     assert model.load_encoders().vae.use_tiling
     assert tiled.shape == whole.shape

@@ -7,7 +7,7 @@ from pipelines import PIPELINES
 
 from tqd_probe.gradsim import main
 from tqd_probe.models.load import load_model
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 FEW = [
     *("--levels", "2", "--draws", "1", "--num-clips", "4", "--degradations", "blur:3"),

@@ -4,8 +4,8 @@ import pytest
 import torch
 from pipelines import PIPELINES, first_frames
 
-import tqd_probe.models.hunyuan_video15 as hunyuan_video15
-from tqd_probe.errors import InputError
+import tqd_probe.models.families.hunyuan_video15 as hunyuan_video15
+from tqd_probe.core.errors import InputError
 from tqd_probe.gradients import compiled, reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import make_layout

@@ -3,7 +3,7 @@ import shutil
 import huggingface_hub.constants as constants
 import pytest
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.models import hub
 from tqd_probe.models.load import load_model
 

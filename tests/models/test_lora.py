@@ -8,7 +8,7 @@ from diffusers import WanPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
 from tqd_probe.models.lora import FILE, METADATA, add_lora, has_lora
 

@@ -7,9 +7,9 @@ from diffusers import WanPipeline
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.core.rng import normal
 from tqd_probe.models.base import collate, per_clip_loss
 from tqd_probe.models.load import TINY, load_model
-from tqd_probe.rng import normal
 
 
 def test_it_is_complete_and_under_ten_megabytes():

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.training.checkpoint import CheckpointStore, fault_of
 
 

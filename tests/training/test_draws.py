@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from tqd_probe.errors import InputError
-from tqd_probe.sampling import make_sampler
-from tqd_probe.sampling_base import ClipPool
-from tqd_probe.training.density import (
+from tqd_probe.core.errors import InputError
+from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.training.draws import DrawStream
+from tqd_probe.training.level_density import (
     bucket_of,
     realised_density,
     table_of,
     warnings_of,
 )
-from tqd_probe.training.draws import DrawStream
 
 
 def ks(values, truth):

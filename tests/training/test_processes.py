@@ -29,8 +29,8 @@ from training_runs import (
 )
 
 from tqd_probe import gradsim
-from tqd_probe.errors import InputError
-from tqd_probe.training import processes
+from tqd_probe.core.errors import InputError
+from tqd_probe.training import accelerator as processes
 from tqd_probe.training.run import train
 
 FSDP = {

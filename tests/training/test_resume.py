@@ -6,7 +6,7 @@ import pytest
 from training_runs import STEPS, argv, fails, in_child, options, parts, send_at
 
 from tqd_probe import train as command
-from tqd_probe.errors import TqdError
+from tqd_probe.core.errors import TqdError
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.run import train
 

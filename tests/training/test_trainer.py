@@ -13,8 +13,8 @@ from tqd_probe.training.checkpoint import CheckpointStore
 
 def test_the_loop_is_plain_training(straight, pipeline, manifest):
     """Three steps of the run against a loop written out with torch alone."""
+    from tqd_probe.core.rng import normal
     from tqd_probe.models.base import collate, per_clip_loss
-    from tqd_probe.rng import normal
 
     model = load_model(str(pipeline))
     videos = {}

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from tqd_probe import train
 from tqd_probe.clips.source import open_clips
+from tqd_probe.core.rng import normal
 from tqd_probe.models.base import collate, per_clip_loss
 from tqd_probe.models.load import load_model
-from tqd_probe.rng import normal
 from tqd_probe.training.checkpoint import CheckpointStore
 
 FAMILIES = ["cogvideox", "hunyuan_video", "ltx", "wan_image", "wan_image_tokens"]
@@ -116,7 +116,7 @@ def test_image_to_video_is_trained_with_each_clips_own_first_frame(
 def test_image_to_video_samples_start_from_clips(checkpoint, folder_of_clips, tmp_path):
     from tqd_probe.clips.shape import ClipShape
     from tqd_probe.clips.video import VideoClip
-    from tqd_probe.errors import InputError
+    from tqd_probe.core.errors import InputError
 
     ckpt = checkpoint("wan_image_tokens")
     more = {"sample_every": 1, "sample_steps": 2, "steps": 1, "full": True}

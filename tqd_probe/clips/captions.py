@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 
 def caption_path(video: Path) -> Path:

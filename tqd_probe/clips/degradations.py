@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tqd_probe.clips import motion, visual
-from tqd_probe.clips.base import Clip
+from tqd_probe.clips import motion_degradations as motion
+from tqd_probe.clips import visual_degradations as visual
+from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.errors import InputError
-from tqd_probe.rng import stream
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.rng import stream
 
 VISUAL, MOTION, CONTROL = "visual_degraded", "motion_degraded", "control"
 

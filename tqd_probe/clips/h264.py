@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 
 def encode(

@@ -1,7 +1,7 @@
 """Manifests: tables that name clips with their captions, scores and classes.
 
 CSV, JSON (a list of objects), JSONL or Parquet. Columns `video, caption, mq, vq, class,
-source`; the first name found of those in `tqd_probe.clips.aliases` stands in for a
+source`; the first name found of those in `tqd_probe.clips.column_names` stands in for a
 missing `video`, `mq` or `vq`. Scores must be in [0, 1]: `tqd_probe.score --from` makes
 such a manifest of a published table. Where there is no caption column, captions
 are in text files of the same name beside the videos. Other columns are kept, unread.
@@ -16,10 +16,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tqd_probe.clips.aliases import ALIASES, find_column
 from tqd_probe.clips.captions import caption_path, read_caption
+from tqd_probe.clips.column_names import ALIASES, find_column
 from tqd_probe.clips.tables import Rows, read_table
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 CLASSES = ("golden", "visual_degraded", "motion_degraded", "both_degraded")
 

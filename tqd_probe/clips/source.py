@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqd_probe.clips.base import Clip
 from tqd_probe.clips.captions import read_caption
+from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.manifest import ManifestRow, read_manifest
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VIDEO_SUFFIXES, VideoClip
-from tqd_probe.errors import BadClip, InputError
+from tqd_probe.core.errors import BadClip, InputError
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.rng import stream
+from tqd_probe.core.rng import stream
 
 COLOURS = {
     "red": (0.86, 0.16, 0.14),

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from tqd_probe.clips import jsonrows
-from tqd_probe.errors import InputError
+from tqd_probe.clips import json_rows as jsonrows
+from tqd_probe.core.errors import InputError
 
 Row = tuple[str, dict[str, Any]]
 Rows = list[Row]

@@ -1,7 +1,7 @@
 """Video files: decoded to the shape a model wants, and written.
 
-How frames and pixels are chosen is said in `tqd_probe.clips.framing`. FFmpeg's own
-log stays off (PyAV's default): what goes wrong is said once, in the error.
+How frames and pixels are chosen is said in `tqd_probe.clips.frame_selection`. FFmpeg's
+own log stays off (PyAV's default): what goes wrong is said once, in the error.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from tqd_probe.clips import h264
-from tqd_probe.clips.framing import fit, frame_numbers
+from tqd_probe.clips.frame_selection import fit, frame_numbers
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.errors import BadClip, ClipTooSmall, InputError
-from tqd_probe.files import file_digest, staged
+from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
+from tqd_probe.core.files import file_digest, staged
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
 
 Record = Callable[[Tensor], None]
 _SIGNS = {"add": (1.0, 1.0), "sub": (1.0, -1.0), "rsub": (-1.0, 1.0)}

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients.bare import BareParameter
 from tqd_probe.gradients.compiled import CompiledBlocks, check_alike
 from tqd_probe.gradients.layers import Factors, Rule, factors_of, rule_of

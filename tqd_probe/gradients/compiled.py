@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients.layers import rule_of
 
 ALIKE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of a gradient, else:

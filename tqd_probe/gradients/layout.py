@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import digest
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import digest
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import file_digest
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import file_digest
+from tqd_probe.core.tensor_files import read_tensors, write_tensors
 from tqd_probe.gradients.layout import Layout
-from tqd_probe.tensors import read_tensors, write_tensors
 
 EPSILON = 1e-8  # Adam's own default
 SAMPLES = 64  # pairs of clip and level that second moments are estimated from

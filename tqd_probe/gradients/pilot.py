@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tqd_probe.errors import GradientError, InputError
-from tqd_probe.files import read_json, write_json
+from tqd_probe.core.errors import GradientError, InputError
+from tqd_probe.core.files import read_json, write_json
 from tqd_probe.gradients.capture import GradientCapture, Losses
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sinks import Captured

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from tqd_probe.core.tensor_files import Tensors
 from tqd_probe.gradients.gram import LevelGram, reduce_level
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.gradients.sketch import SPLITS, Sketch
-from tqd_probe.tensors import Tensors
 
 BLOCK = 1 << 24  # gradient entries held in memory at once, in float64: 128 MiB
 

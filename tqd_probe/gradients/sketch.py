@@ -16,8 +16,8 @@ the gradient is (`pilot.py` measures it): ``sum_g (|a_g| |b_g|)^2 / m_g`` is lea
 ``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934), which makes the sum over all
 groups as exact as one sketch of the whole gradient would be.
 
-`analyses/sketch_choice.py` compares time and error with other sketches. The numbers of
-a group fall into `SPLITS` parts that are sketches by themselves; how these disagree
+`analyses/cost/sketch_choice.py` compares time and error with other sketches. The
+numbers of a group fall into `SPLITS` parts that are sketches by themselves; how these disagree
 tells the sketch's own error.
 """
 
@@ -32,10 +32,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.rng import stream
 from tqd_probe.gradients.fold import Fold, Room, prime
 from tqd_probe.gradients.layout import Layout
-from tqd_probe.rng import stream
 
 SEED = 0
 SPLITS = 16

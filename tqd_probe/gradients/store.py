@@ -19,14 +19,14 @@ from typing import IO
 
 import numpy as np
 
-from tqd_probe.errors import ConfigurationChanged, InputError
-from tqd_probe.files import read_json, write_json
+from tqd_probe.core.errors import ConfigurationChanged, InputError
+from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.tensor_files import Tensors, read_tensors, write_tensors
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.gradients.shards import Shards, gram_of, reduce_shards
 from tqd_probe.gradients.sketch import Sketch
-from tqd_probe.tensors import Tensors, read_tensors, write_tensors
 
 
 class GradientStore:

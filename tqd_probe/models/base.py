@@ -1,8 +1,8 @@
 """What a video diffusion model must offer to be probed: the `VideoModel` protocol.
 
 A family is one file that implements this protocol for its diffusers pipeline and one
-line in `load.FAMILIES`. Everything above speaks `sigma` (see `tqd_probe.noise`); how
-a family names its timesteps and what it predicts stays inside its file.
+line in `load.FAMILIES`. Everything above speaks `sigma` (see `tqd_probe.core.noise`);
+how a family names its timesteps and what it predicts stays inside its file.
 """
 
 from __future__ import annotations

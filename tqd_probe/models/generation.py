@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 
 
 class Generation:

@@ -13,8 +13,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import read_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import read_json
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 NOTES = ("*.json", "*.txt", "*.model", "*.jinja")  # configurations and tokenizers

@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import read_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import read_json
 from tqd_probe.models import hub
 from tqd_probe.models.base import VideoModel
-from tqd_probe.models.cogvideox import CogVideoXModel
-from tqd_probe.models.hunyuan_video import HunyuanVideoModel
-from tqd_probe.models.hunyuan_video15 import HunyuanVideo15Model
+from tqd_probe.models.families.cogvideox import CogVideoXModel
+from tqd_probe.models.families.hunyuan_video import HunyuanVideoModel
+from tqd_probe.models.families.hunyuan_video15 import HunyuanVideo15Model
+from tqd_probe.models.families.ltx import LTXModel
+from tqd_probe.models.families.wan import WanModel
+from tqd_probe.models.families.wan_i2v import WanImageModel
 from tqd_probe.models.lora import find_file
-from tqd_probe.models.ltx import LTXModel
 from tqd_probe.models.opening import Opening
-from tqd_probe.models.wan import WanModel
-from tqd_probe.models.wan_i2v import WanImageModel
 
 TINY = Path(__file__).parent / "tiny"
 FAMILIES: dict[str, Callable[[Opening], VideoModel]] = {

@@ -20,10 +20,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import staged
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import staged
+from tqd_probe.core.rng import stream
 from tqd_probe.models.weights import read_header
-from tqd_probe.rng import stream
 
 ADAPTER = "default"
 FILE = "pytorch_lora_weights.safetensors"

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.errors import InputError
-from tqd_probe.files import digest, file_digest
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import digest, file_digest
+from tqd_probe.core.noise import flow_corrupt, flow_target
 from tqd_probe.models import lora, save
-from tqd_probe.models.encoders import Encoders
 from tqd_probe.models.generation import Generation
-from tqd_probe.models.groups import Grouping
-from tqd_probe.models.native import native_shape
+from tqd_probe.models.module_groups import Grouping
+from tqd_probe.models.native_clip import native_shape
 from tqd_probe.models.opening import Opening
+from tqd_probe.models.pipeline_encoders import Encoders
 from tqd_probe.models.weights import fingerprint, load_component, read_config
-from tqd_probe.noise import flow_corrupt, flow_target
 
 
 class PipelineModel(Encoders, Generation):

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import read_json, write_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import read_json, write_json
 from tqd_probe.models.lora import has_lora, merged_state
 
 PROVENANCE = "tqd_probe.json"

@@ -8,8 +8,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import digest, read_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import digest, read_json
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tqd_probe.files import staged
+from tqd_probe.core.files import staged
 from tqd_probe.plots.heatmap import (
     AXIS,
     COSINE,
@@ -20,8 +20,8 @@ from tqd_probe.plots.heatmap import (
     draw_cells,
     levels_of,
 )
-from tqd_probe.probing.results import numbers
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.probing.measure import numbers
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 
 def experts_heatmap(

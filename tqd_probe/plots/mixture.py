@@ -9,8 +9,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from tqd_probe.bands import Band, cell_edges
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.schedules.bands import Band, cell_edges
 
 NAMES = {
     "golden": "golden",

@@ -16,10 +16,10 @@ import numpy as np
 
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.readers import read_range
+from tqd_probe.probing.comparisons import subjects
+from tqd_probe.probing.option_parsing import read_range
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.probing.subjects import subjects
-from tqd_probe.similarity import LEAST_CLIPS, LevelStatistics, Similarity
+from tqd_probe.statistics.similarity import LEAST_CLIPS, LevelStatistics, Similarity
 
 FIRST_CLIPS = LEAST_CLIPS
 Look = tuple[int, int]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tqd_probe.probing.measure import measure
 from tqd_probe.probing.passes import run
 from tqd_probe.probing.prepare import prepare
-from tqd_probe.probing.results import measure
 from tqd_probe.probing.settings import RunSettings
 
 

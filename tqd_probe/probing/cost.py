@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import write_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import write_json
+from tqd_probe.core.memory import MemoryProbe
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.memory import MemoryProbe
 from tqd_probe.probing.adaptive import looks
 from tqd_probe.probing.draws import Probe, draw_losses, pack_losses
-from tqd_probe.probing.packs import packs, staged
+from tqd_probe.probing.micro_batches import packs, staged
 
 log = logging.getLogger("tqd_probe")
 SPARE = 0.8  # of the free memory may be planned for

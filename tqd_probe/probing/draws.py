@@ -13,7 +13,9 @@ import torch
 
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
+from tqd_probe.core.processes import Processes
+from tqd_probe.core.rng import normal
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.layout import Layout
@@ -21,10 +23,8 @@ from tqd_probe.gradients.sinks import Sink, Sketched, Whole
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import Conditioned, VideoModel, per_clip_loss
-from tqd_probe.models.encode import GOLDEN, EncodedClips
+from tqd_probe.models.clip_encoder import GOLDEN, EncodedClips
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.processes import Processes
-from tqd_probe.rng import normal
 
 ONE_THREAD_BELOW = 10_000_000  # parameters
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tqd_probe.files import read_json
-from tqd_probe.probing.rundir import run_directory
+from tqd_probe.core.files import read_json
+from tqd_probe.core.processes import is_first
+from tqd_probe.probing.run_directory import run_directory
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.processes import is_first
-from tqd_probe.schedule import BandSchedule
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 EXPERTS = ("high", "low")
 

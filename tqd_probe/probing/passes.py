@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.metric import kept_moments, metric_scale
 from tqd_probe.gradients.pilot import kept_energy, measured
 from tqd_probe.gradients.sketch import Sketch
-from tqd_probe.models.encode import GOLDEN
+from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.probing.adaptive import looks, settled
 from tqd_probe.probing.cost import WORK, CostMeter, batch_size
 from tqd_probe.probing.draws import (
@@ -28,7 +28,7 @@ from tqd_probe.probing.draws import (
     pack_losses,
     steady_torch,
 )
-from tqd_probe.probing.packs import Draw, staged
+from tqd_probe.probing.micro_batches import Draw, staged
 
 LEAST_COVERED = 0.99
 PILOT_CLIPS = 2  # at the first, the middle and the last level

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tqd_probe.errors import InputError
-from tqd_probe.probing.opened import model_levels, open_model
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.processes import Processes
+from tqd_probe.probing.checkpoint import model_levels, open_model
+from tqd_probe.probing.comparisons import subjects
 from tqd_probe.probing.passes import run
 from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.probing.subjects import subjects
-from tqd_probe.processes import Processes
-from tqd_probe.similarity import GoldenLevel, LevelStatistics
 from tqd_probe.statistics.forecast import Forecast, forecast
+from tqd_probe.statistics.similarity import GoldenLevel, LevelStatistics
 
 PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 32, 2, 3
 DRAWS = (1, 2, 4)

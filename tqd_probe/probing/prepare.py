@@ -11,25 +11,25 @@ from contextlib import suppress
 import torch
 from tqdm import tqdm
 
-from tqd_probe.clips.base import Clip
+from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.degradations import Degradation, check_frames
 from tqd_probe.clips.source import open_clips, refuse_copies
-from tqd_probe.errors import BadClip, InputError
-from tqd_probe.files import digest
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.files import digest
+from tqd_probe.core.processes import Processes
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.metric import metric_scale, second_moments
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, SPLITS, Sketch
-from tqd_probe.models.encode import ClipEncoder, default_cache, encode_clips
-from tqd_probe.models.memory import set_checkpointing
-from tqd_probe.models.native import clip_shape
+from tqd_probe.models.activation_memory import set_checkpointing
+from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
+from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.probing.adaptive import stopping_rule
+from tqd_probe.probing.checkpoint import model_levels, open_model
 from tqd_probe.probing.draws import Probe
-from tqd_probe.probing.opened import model_levels, open_model
-from tqd_probe.probing.rundir import describe, run_directory, shared_claim
+from tqd_probe.probing.matched_severity import match_severities
+from tqd_probe.probing.run_directory import describe, run_directory, shared_claim
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.probing.severity import match_severities
 from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
-from tqd_probe.processes import Processes
 
 DEFAULT_CLIPS = 24
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tqd_probe.errors import GradientError
+from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.models.base import Conditioned, per_clip_loss

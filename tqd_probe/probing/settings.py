@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tqd_probe.clips.degradations import Degradation, parse_degradations
-from tqd_probe.errors import InputError
-from tqd_probe.noise import shift_sigma, unshift_sigma
-from tqd_probe.probing.readers import read_levels, read_pool, read_range
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.noise import shift_sigma, unshift_sigma
+from tqd_probe.probing.option_parsing import read_levels, read_pool, read_range
 
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from tqd_probe.clips.base import Clip
-from tqd_probe.errors import InputError
-from tqd_probe.models.encode import ClipEncoder, EncodedClips, encode_clips
+from tqd_probe.clips.clip import Clip
+from tqd_probe.core.errors import InputError
+from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, encode_clips
 
 LEAST_UNPAIRED = 4
 log = logging.getLogger("tqd_probe")

@@ -9,7 +9,7 @@ z2 quadratic.
 
 A pilot is small, and so its forecast strays; the runs it forecasts stray about their
 own median as well. Leaving out the pilot's clips one by one tells how much (a jackknife
-of the logarithm of the width); `analyses/plan_synthetic.py` counts.
+of the logarithm of the width); `analyses/intervals/plan_synthetic.py` counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tqd_probe.similarity import LEAST_CLIPS, LevelStatistics, split_variance
 from tqd_probe.statistics.intervals import (
     covariances,
     least_share,
@@ -29,6 +28,7 @@ from tqd_probe.statistics.intervals import (
     symmetric,
 )
 from tqd_probe.statistics.mixture import positive_part
+from tqd_probe.statistics.similarity import LEAST_CLIPS, LevelStatistics, split_variance
 
 MOST_CLIPS = 1_000_000
 

@@ -7,7 +7,7 @@ times. The terms of second order that they count too often are known (Hoeffding,
 so they are taken off; what remains is unbiased whatever the signal, but uncertain
 itself, so a share of the jackknife's is its lower limit. Ratios get Fieller's interval
 (1954), which knows that the denominator is measured too. What was tried instead and how
-often each covers the truth: `analyses/coverage.py`.
+often each covers the truth: `analyses/intervals/coverage.py`.
 
 All functions take leading batch dimensions.
 """
@@ -25,7 +25,7 @@ def least_share(clips: int) -> float:
 
     The truth is between half of the jackknife's and all of it, but an unbiased estimate
     that strays low closes the interval. Of the shares tried, four fifths for every
-    number of clips among them, this one covers best (`analyses/coverage.py`).
+    number of clips among them, this one covers best (`analyses/intervals/coverage.py`).
 
     Args:
         clips: Number of clips N.

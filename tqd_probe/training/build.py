@@ -14,14 +14,14 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.errors import InputError
-from tqd_probe.files import digest, write_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import digest, write_json
 from tqd_probe.models.base import VideoModel
-from tqd_probe.models.encode import ClipEncoder, default_cache
+from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
-from tqd_probe.sampling import TimestepSampler, kappa_from, make_sampler
-from tqd_probe.schedule import BandSchedule
-from tqd_probe.training import pool as pools
+from tqd_probe.sampling.samplers import TimestepSampler, kappa_from, make_sampler
+from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.training import clip_pool as pools
 from tqd_probe.training.draws import DrawStream
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -286,7 +286,7 @@ def prompts_of(
     Raises:
         InputError: If prompts are given to an image-to-video model.
     """
-    from tqd_probe.training.samples import read_prompts
+    from tqd_probe.training.callbacks.sample_videos import read_prompts
 
     if settings.prompts is not None:
         if model.takes_images:

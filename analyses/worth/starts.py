@@ -1,0 +1,68 @@
+"""The checkpoints that studies of training start from.
+
+    tiny      the shipped checkpoint
+    half      `tiny` at an earlier step of its training: a step file of `train_tiny.py`
+    scratch   `tiny` with a transformer that knows nothing (seeded); its text encoder
+              and autoencoder are the trained ones
+    wide      the same with a transformer one and a half times as wide
+    wide-half the wide one, trained as far as `half`: a step file of `--stage wide`
+
+A name that is none of these is taken as a checkpoint.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from analyses.tiny.maturity import export
+from analyses.tiny.tiny_parts import HEADS, WIDE_HEADS, new_transformer
+from analyses.tiny.tiny_shared import step_file
+from tqd_probe.core.errors import InputError
+from tqd_probe.models.load import checkpoint_path
+
+HALF_STEP = 1000  # of 3,500
+UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS}
+TRAINED = {  # stage of train_tiny.py, and what it trains
+    "half": ("transformer", "tiny", HEADS),
+    "wide-half": (f"wide --steps {HALF_STEP}", "wide", WIDE_HEADS),
+}
+
+
+def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0) -> str:
+    """Return a checkpoint to train from, made if it is not there yet.
+
+    Args:
+        name: ``tiny``, ``half``, ``scratch``, ``wide``, ``wide-half`` or a checkpoint.
+        work: Folder for pipelines that are made.
+        trained: Working folder of `train_tiny.py`, for ``half`` and ``wide-half``.
+        seed: Seed of the weights of ``scratch`` and ``wide``.
+
+    Returns:
+        A checkpoint for ``--ckpt``.
+
+    Raises:
+        InputError: If the step file is missing.
+    """
+    if name not in (*TRAINED, *UNTRAINED):
+        return name
+    target = work / f"start-{name}"
+    if (target / "complete").exists():
+        return str(target)
+    if name in TRAINED:
+        stage, source, heads = TRAINED[name]
+        state = step_file(trained or Path(), HALF_STEP, heads)
+        if trained is None or not state.is_file():
+            raise InputError(
+                f"--trained {trained}: holds no {state.name}; make it with python"
+                f" analyses/tiny/train_tiny.py --work DIR --stage {stage}"
+            )
+        export(start_checkpoint(source, work, None, seed), state, target)
+    else:
+        shutil.copytree(checkpoint_path("tiny"), target, dirs_exist_ok=True)
+        torch.manual_seed(seed)
+        new_transformer(UNTRAINED[name]).save_pretrained(target / "transformer")
+    (target / "complete").touch()
+    return str(target)

@@ -1,0 +1,193 @@
+import csv
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tqd_probe.clips.manifest import read_manifest
+from tqd_probe.core.errors import InputError
+from tqd_probe.scoring.classes import parse_threshold
+from tqd_probe.scoring.output import Judgement
+from tqd_probe.scoring.published.convert import convert
+
+
+def run(path, out, normalise="quantile", mq="0.5", vq="0.5", **options):
+    how = Judgement(normalise, parse_threshold(mq), parse_threshold(vq))
+    summary, bad = convert(path, out, how, options.pop("columns", {}), **options)
+    with open(out, encoding="utf-8", newline="") as handle:
+        return summary, list(csv.DictReader(handle)), bad
+
+
+def videoalign(tmp_path, mq, vq):
+    path = tmp_path / "out_single.csv"
+    lines = ["path,prompt,reward_VQ,reward_MQ"]
+    lines += [f"{n}.mp4,p,{b},{a}" for n, (a, b) in enumerate(zip(mq, vq))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_rows_numbers_and_classes(tmp_path):
+    path = videoalign(tmp_path, [1, 2, 3, 4], [4, 1, 3, 2])
+    summary, rows, _ = run(path, tmp_path / "o.csv")
+    assert list(rows[0])[:7] == [
+        *("video", "mq", "vq", "mq_raw", "vq_raw", "components", "class")
+    ]
+    assert [float(row["mq"]) for row in rows] == [0.125, 0.375, 0.625, 0.875]
+    assert [float(row["vq"]) for row in rows] == [0.875, 0.125, 0.625, 0.375]
+    assert [float(row["mq_raw"]) for row in rows] == [1, 2, 3, 4]
+    assert [row["class"] for row in rows] == [
+        *("motion_degraded", "both_degraded", "golden", "visual_degraded")
+    ]
+    assert summary["classes"] == dict.fromkeys(summary["classes"], 1)
+    assert summary["normalisation"] == "quantile"
+    assert summary["columns"]["mq"]["raw_quartiles"] == [1, 1.75, 2.5, 3.25, 4]
+    written = json.loads((tmp_path / "o.summary.json").read_text())
+    assert written["published_as"] == "videoalign"
+
+
+def test_quantile_thresholds_choose_a_share(tmp_path):
+    rng = np.random.default_rng(0)
+    path = videoalign(tmp_path, rng.normal(size=100), rng.normal(size=100))
+    summary, rows, _ = run(path, tmp_path / "o.csv", mq="q0.8", vq="0")
+    assert summary["classes"]["golden"] == 20
+    assert summary["classes"]["motion_degraded"] == 80
+    assert (
+        sum(float(row["mq"]) >= summary["columns"]["mq"]["threshold"] for row in rows)
+        == 20
+    )
+
+
+def test_videoalign_scale_is_recorded(tmp_path):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=50), rng.normal(size=50)
+    summary, _, _ = run(videoalign(tmp_path, a, b), tmp_path / "o.csv")
+    assert (summary["scale"], summary["scale_from"]) == ("normalised", "medians")
+    raw = videoalign(tmp_path, 1.1646 + 1.3811 * a, 3.6757 + 2.2476 * b)
+    summary, rows, _ = run(raw, tmp_path / "p.csv")
+    assert summary["scale"] == "raw"
+    assert float(rows[0]["vq_raw"]) == pytest.approx(3.6757 + 2.2476 * b[0])
+    summary, _, _ = run(raw, tmp_path / "q.csv", scale="normalised")
+    assert (summary["scale"], summary["scale_from"]) == ("normalised", "option")
+    plain = tmp_path / "plain.csv"
+    plain.write_text("video,mq,vq\na,1,1\nb,2,2\n")
+    with pytest.raises(InputError, match="belongs to VideoAlign"):
+        run(plain, tmp_path / "r.csv", scale="raw")
+
+
+def test_dover_scale_is_recorded_and_needs_no_motion(tmp_path):
+    path = tmp_path / "zero_shot_res_sensehdr.txt"
+    path.write_text("a.mp4,51.2, 62.1,57.0\nb.mp4,1.0, 22.0,3.0\n")
+    summary, rows, _ = run(path, tmp_path / "o.csv")
+    assert summary["scale"] == "0 to 100"
+    assert [row["class"] for row in rows] == ["", ""]
+    assert (rows[0]["mq"], rows[0]["vq"], summary["unclassified"]) == ("", "0.75", 2)
+
+
+def test_the_result_is_a_manifest(tmp_path):
+    path = tmp_path / "openvid.csv"
+    path.write_text(
+        "video,caption,aesthetic score,motion score,temporal consistency score\n"
+        'a.mp4,"A cat,\nasleep",5,1,0.9\nb.mp4,dog,4,2,0.9\n'
+    )
+    out = tmp_path / "deep" / "scores.csv"
+    run(path, out, videos=tmp_path / "videos")
+    one, two = read_manifest(out)
+    assert one.video == tmp_path / "videos" / "a.mp4"
+    assert (one.caption, one.mq, one.vq) == ("A cat,\nasleep", 0.25, 0.75)
+    assert (one.class_, two.class_) == ("motion_degraded", "visual_degraded")
+
+
+def test_captions_beside_the_videos_complete_a_manifest(tmp_path):
+    (tmp_path / "s.csv").write_text("video,mq,vq\na.mp4,1,2\nb.mp4,2,1\n")
+    run(tmp_path / "s.csv", tmp_path / "o.csv")
+    with pytest.raises(InputError, match="'caption' is missing"):
+        read_manifest(tmp_path / "o.csv")
+    (tmp_path / "a.txt").write_text("A cat")
+    with pytest.raises(InputError, match=r"b\.txt: caption: no such file"):
+        read_manifest(tmp_path / "o.csv")
+    (tmp_path / "b.txt").write_text("A dog")
+    assert [row.caption for row in read_manifest(tmp_path / "o.csv")] == [
+        "A cat",
+        "A dog",
+    ]
+
+
+def test_duplicates_name_both_places(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("video,mq,vq\na.mp4,1,1\nb.mp4,2,2\na.mp4,3,3\n")
+    with pytest.raises(InputError, match=r"line 4: a\.mp4 is already in line 2"):
+        run(path, tmp_path / "o.csv")
+    assert not list(tmp_path.glob("*o.*"))
+
+
+def test_bad_rows_are_left_out_and_told(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("video,mq,vq\na.mp4,1,1\nb.mp4,nan,2\nc.mp4,3,3\n")
+    with pytest.raises(InputError, match="line 3: mq: 'nan'"):
+        run(path, tmp_path / "o.csv")
+    assert not (tmp_path / "o.csv").exists()
+    _, rows, bad = run(path, tmp_path / "o.csv", max_bad=1)
+    assert [row["video"] for row in rows] == ["a.mp4", "c.mp4"]
+    assert len(bad) == 1
+    assert "line 3" in bad[0]
+
+
+def test_a_table_without_any_score(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("video,mq,vq\na.mp4,,\nb.mp4,,\n")
+    with pytest.raises(InputError, match="no clip has a score"):
+        run(path, tmp_path / "o.csv")
+    path.write_text(
+        "videoID,matching_score,desirable_filtering\nv,[0.5],['desirable']\n"
+    )
+    summary, rows, _ = run(path, tmp_path / "o.csv")
+    assert (summary["unclassified"], rows[0]["class"]) == (1, "")
+    assert json.loads(rows[0]["components"])["desirable_filtering"] == "desirable"
+
+
+def test_jsonl_output(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("video,mq,vq,ta\na.mp4,1,1,0.5\nb.mp4,,2,\n")
+    how = Judgement("quantile", parse_threshold("0.5"), parse_threshold("0.5"))
+    convert(path, tmp_path / "o.jsonl", how, {})
+    one, two = (json.loads(x) for x in (tmp_path / "o.jsonl").read_text().splitlines())
+    assert one["components"] == {"ta": 0.5}
+    assert (two["mq"], two["class"]) == (None, "")
+
+
+def test_faults_of_the_output(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("video,mq,vq\na.mp4,1,1\n")
+    with pytest.raises(InputError, match="is the file that is read"):
+        run(path, path)
+    with pytest.raises(InputError, match="suffix"):
+        run(path, tmp_path / "o.xlsx")
+    with pytest.raises(InputError, match="no such file"):
+        run(tmp_path / "absent.csv", tmp_path / "o.csv")
+
+
+def test_memory_stays_small_on_a_long_file(tmp_path):
+    path, count = tmp_path / "koala.csv", 6_000
+    caption = "a man walks, slowly; " * 100
+    with open(path, "w") as handle:
+        handle.write("videoID,caption,clarity_score,motion_score,")
+        handle.write("video_training_suitability_score\n")
+        for n in range(count):
+            handle.write(f'v{n},"{caption}",{n / count},{(n * 7919) % count},0\n')
+    size = path.stat().st_size
+    assert size > 12e6
+    tracemalloc.start()
+    summary, _ = convert(
+        path,
+        tmp_path / "o.csv",
+        Judgement("quantile", parse_threshold("0.5"), parse_threshold("0.5")),
+        {},
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert summary["clips"] == count
+    assert sum(summary["classes"].values()) == count
+    # 24 bytes per clip, the sorted copies of two columns, and a constant.
+    assert peak < 120 * count + 3e6  # blocks hold their captions
+    assert peak < size / 2.4

@@ -1,0 +1,1 @@
+"""Ground floor: errors, files, random streams, noise, processes, command lines."""

@@ -1,0 +1,165 @@
+"""Files that are whole or absent: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tqd_probe.core.errors import InputError
+
+
+@contextmanager
+def staged(path: Path, sync: bool = True) -> Iterator[Path]:
+    """Give a temporary path that becomes `path` when the block ends well.
+
+    Args:
+        path: Final place; its folder is made when it is missing.
+        sync: Also force the bytes to the disk, against a power failure; not needed
+            against a killed process.
+
+    Yields:
+        The path to write to. It is removed when the block raises.
+
+    Raises:
+        InputError: If the folder cannot be written to.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if sync:
+            with open(part, "rb") as handle:
+                os.fsync(handle.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{path}: cannot be written ({reason}); free the disk or choose another"
+            " folder"
+        ) from error
+    finally:
+        with suppress(OSError):  # the folder may not exist either
+            part.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole, with stable bytes for equal values.
+
+    Args:
+        path: Where to write.
+        value: What to write; dictionaries keep their order.
+
+    Raises:
+        ValueError: If a number is not finite: JSON has no NaN and neither have we.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    with staged(path) as part:
+        part.write_text(_compact_lists(text) + "\n", encoding="utf-8")
+
+
+def _compact_lists(text: str) -> str:
+    """Put lists of plain values on one line, so that curves can be read."""
+    lines, out = text.split("\n"), []
+    index = 0
+    while index < len(lines):
+        line = lines[index]
+        if line.endswith("["):
+            end = index + 1
+            while end < len(lines) and not any(c in lines[end] for c in "[]{}"):
+                end += 1
+            if end < len(lines) and lines[end].strip() in {"]", "],"}:
+                inner = " ".join(part.strip() for part in lines[index + 1 : end])
+                out.append(line + inner + lines[end].strip())
+                index = end + 1
+                continue
+        out.append(line)
+        index += 1
+    return "\n".join(out)
+
+
+def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        what: What the file should be, for the message.
+        allow_nan: Let NaN and infinities through, to be refused with their path.
+
+    Returns:
+        The parsed value.
+
+    Raises:
+        InputError: If the file is missing, unreadable, not JSON or holds NaN.
+    """
+
+    def refuse(name: str) -> float:
+        raise InputError(f"{path}: {name} is not a number JSON allows; write finite")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{path}: key {name!r} stands twice; keep one")
+        return dict(pairs)
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(
+            text,
+            parse_constant=float if allow_nan else refuse,
+            object_pairs_hook=once,
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected {what}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: line {error.lineno} is not JSON ({error.msg}); expected {what}"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}); expected {what}"
+        ) from error
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value, independent of key order.
+
+    Args:
+        value: Anything `json.dumps` takes.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a float for JSON, None (JSON null) when it is undefined.
+
+    Args:
+        value: Any float.
+
+    Returns:
+        The value, or None for NaN and infinities.
+    """
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,72 @@
+"""Files of one JSON object per line that a resumed run continues where it should."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tqd_probe.core.files import staged
+
+
+class Lines:
+    """Appends rows, each with a ``step``."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; it is opened when the first row is written.
+
+        Args:
+            path: The file.
+        """
+        self.path = path
+        self._handle: Any = None
+
+    def cut(self, step: int) -> None:
+        """Drop rows after a step, and a last line that a killed process left torn.
+
+        Args:
+            step: Steps that are done.
+        """
+        self.close()
+        if not self.path.exists():
+            return
+        kept = [row for row in read_lines(self.path) if row["step"] <= step]
+        with staged(self.path) as part:
+            part.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row.
+
+        Args:
+            row: JSON values; ``step`` says after which step.
+        """
+        if self._handle is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+        self._handle.write(json.dumps(row, allow_nan=False) + "\n")
+        self._handle.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read the whole rows of a file.
+
+    Args:
+        path: The file; may not exist.
+
+    Returns:
+        Its rows, without a torn one.
+    """
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("step"), int):
+                rows.append(row)
+    return rows

@@ -1,0 +1,266 @@
+"""Clips to latents and text embeddings, each computed once and kept in a cache.
+
+The cache is content-addressed: a file's name is a hash of the encoder weights, the
+clip's pixels or caption, its shape and the degradation. Nothing in it can be stale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.degradations import Degradation
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.files import digest
+from tqd_probe.core.tensor_files import read_tensors, write_tensors
+from tqd_probe.models.base import Conditioned, VideoModel
+
+VERSION = 1  # raise when encoding or a degradation changes its meaning
+GOLDEN = "golden"
+
+
+def default_cache() -> Path:
+    """Return the cache folder: `TQD_PROBE_CACHE`, or one in the user's cache.
+
+    Returns:
+        The folder; it may not exist yet.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    return Path(os.environ.get("TQD_PROBE_CACHE", str(Path(base) / "tqd_probe")))
+
+
+@dataclass
+class EncodedClips:
+    """Encoded versions of the usable clips.
+
+    Attributes:
+        ids: Clip ids, in order.
+        conditions: ``golden`` and the degradations, as ``blur:3``.
+        latents: Latents by condition, one tensor ``[clips, ...]`` each.
+        conditioning: Text embeddings and the like, ``[clips, ...]`` by name.
+        quarantine: Reason by clip id for clips that could not be used.
+        images: What the network takes of the clip itself (`encode_images`), by
+            condition and name, ``[clips, ...]``; empty for text-to-video.
+    """
+
+    ids: list[str]
+    conditions: list[str]
+    latents: dict[str, torch.Tensor]
+    conditioning: dict[str, torch.Tensor]
+    quarantine: dict[str, str] = field(default_factory=dict)
+    images: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+
+    def batch(self, clip: int, conditions: list[str]) -> Conditioned:
+        """Return several versions of one clip as a batch.
+
+        Args:
+            clip: Place of the clip in `ids`.
+            conditions: Which versions.
+
+        Returns:
+            A batch ``[len(conditions), ...]`` with the caption repeated.
+        """
+        latents = torch.stack([self.latents[name][clip] for name in conditions])
+        count = len(conditions)
+        text = {
+            name: value[clip].expand(count, *value[clip].shape).contiguous()
+            for name, value in self.conditioning.items()
+        }
+        parts = [self.images.get(name, {}) for name in conditions]
+        own = {key: torch.stack([p[key][clip] for p in parts]) for key in parts[0]}
+        return Conditioned(latents, {**text, **own})
+
+
+class ClipEncoder:
+    """Encodes clips with a model's encoders, through the cache."""
+
+    def __init__(
+        self, model: VideoModel, shape: ClipShape, seed: int, cache: Path
+    ) -> None:
+        """Prepare to encode.
+
+        Args:
+            model: The model whose encoders are used.
+            shape: Clip shape, already checked by `model.check_shape`.
+            seed: Run seed, which decides random degradations.
+            cache: Cache folder.
+        """
+        self.model, self.shape, self.seed, self.cache = model, shape, seed, cache
+
+    def latents(self, clip: Clip, degradation: Degradation | None) -> torch.Tensor:
+        """Encode one version of a clip.
+
+        Args:
+            clip: The clip.
+            degradation: What to do to its pixels first; None for the golden clip.
+
+        Returns:
+            Latents of the clip, float32 on the CPU.
+
+        Raises:
+            BadClip: If the clip cannot be decoded or gives latents with NaN.
+        """
+
+        def make() -> dict[str, torch.Tensor]:
+            video = self._video(clip, degradation)
+            return {"latents": self.model.encode_video(video)}
+
+        key = self._key("latents", clip, degradation)
+        found = self._cached("latents", key, make)["latents"]
+        if not bool(torch.isfinite(found).all()):
+            raise BadClip(
+                f"{clip.id}: its latents are not finite; leave the clip out, or check"
+                " the checkpoint's vae if all clips fail"
+            )
+        return found
+
+    def images(
+        self, clip: Clip, degradation: Degradation | None
+    ) -> dict[str, torch.Tensor]:
+        """Encode what the network takes of a version of a clip beside its latents.
+
+        Args:
+            clip: The clip.
+            degradation: What to do to its pixels first; None for the golden clip.
+
+        Returns:
+            Conditioning of one clip, on the CPU; empty for text-to-video.
+        """
+        if not self.model.takes_images:
+            return {}
+        key = self._key("images", clip, degradation)
+        return self._cached(
+            "images",
+            key,
+            lambda: self.model.encode_images(self._video(clip, degradation)),
+        )
+
+    def conditioning(
+        self, clip: Clip, degradation: Degradation | None
+    ) -> dict[str, torch.Tensor]:
+        """Encode everything the network takes beside noisy latents.
+
+        Args:
+            clip: The clip.
+            degradation: What to do to its pixels first; None for the golden clip.
+
+        Returns:
+            Caption and, for image-to-video, the first frame of this version.
+        """
+        return {**self.caption(clip), **self.images(clip, degradation)}
+
+    def _key(self, kind: str, clip: Clip, degradation: Degradation | None) -> str:
+        """Name what encoding a version of a clip gives."""
+        return digest(
+            [
+                *(kind, VERSION, self.model.encoder_fingerprint, clip.identity()),
+                *(str(self.shape), str(degradation or GOLDEN), self.seed, clip.id),
+            ]
+        )
+
+    def caption(self, clip: Clip) -> dict[str, torch.Tensor]:
+        """Encode the caption of a clip.
+
+        Args:
+            clip: The clip.
+
+        Returns:
+            Conditioning of one clip, on the CPU.
+
+        Raises:
+            InputError: If the embeddings are not finite.
+        """
+        key = digest(["text", VERSION, self.model.encoder_fingerprint, clip.caption])
+        found = self._cached(
+            "text", key, lambda: self.model.encode_caption(clip.caption)
+        )
+        if not all(bool(torch.isfinite(value).all()) for value in found.values()):
+            raise InputError(
+                f"--ckpt {self.model.source}: text_encoder: gives embeddings that are"
+                " not finite; mend the checkpoint"
+            )
+        return found
+
+    def _video(self, clip: Clip, degradation: Degradation | None) -> np.ndarray:
+        if degradation is None:
+            return clip.read(self.shape)
+        return degradation.apply(clip, self.shape, self.seed)
+
+    def _cached(
+        self, kind: str, key: str, make: Callable[[], dict[str, torch.Tensor]]
+    ) -> dict[str, torch.Tensor]:
+        path = self.cache / kind / key[:2] / f"{key}.safetensors"
+        if path.exists():
+            known = read_tensors(path, f"{kind} {key}")
+            if known is None:
+                raise InputError(
+                    f"{path}: damaged cache entry; delete it and start again"
+                )
+            return {name: torch.from_numpy(part) for name, part in known.items()}
+        value = make()
+        arrays = {name: part.numpy() for name, part in value.items()}
+        write_tensors(path, arrays, f"{kind} {key}", sync=True)
+        return value
+
+
+def encode_clips(
+    encoder: ClipEncoder,
+    clips: list[Clip],
+    degradations: tuple[Degradation, ...],
+    *,
+    max_bad: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> EncodedClips:
+    """Encode clips, golden and degraded, and their captions.
+
+    Args:
+        encoder: The encoder.
+        clips: Golden clips.
+        degradations: Degraded versions to make of each.
+        max_bad: Clips that may fail; one more stops the run.
+        progress: Called with the number of versions done.
+
+    Returns:
+        The encoded clips, with the reasons of those left out.
+
+    Raises:
+        BadClip: If more than `max_bad` clips cannot be used; names the last one.
+    """
+    conditions = [GOLDEN, *(str(each) for each in degradations)]
+    rows: list[dict[str, torch.Tensor]] = []
+    texts: list[dict[str, torch.Tensor]] = []
+    seen: list[dict[str, dict[str, torch.Tensor]]] = []
+    ids: list[str] = []
+    quarantine: dict[str, str] = {}
+    for clip in clips:
+        try:
+            row, own = {}, {}
+            for name, degradation in zip(conditions, (None, *degradations)):
+                row[name] = encoder.latents(clip, degradation)
+                own[name] = encoder.images(clip, degradation)
+            texts.append(encoder.caption(clip))
+            rows.append(row)
+            seen.append(own)
+            ids.append(clip.id)
+        except BadClip as error:
+            quarantine[clip.id] = str(error)
+            if len(quarantine) > max_bad:
+                more = f" ({len(quarantine)} bad clips, --max-bad {max_bad})"
+                raise BadClip(f"{error}{more if max_bad else ''}") from error
+        progress(len(conditions))
+    if not rows:
+        return EncodedClips([], conditions, {}, {}, quarantine)
+    latents = {name: torch.stack([row[name] for row in rows]) for name in conditions}
+    text = {name: torch.stack([t[name] for t in texts]) for name in texts[0]}
+    images = {
+        name: {key: torch.stack([own[name][key] for own in seen]) for key in parts}
+        for name, parts in seen[0].items()
+    }
+    return EncodedClips(ids, conditions, latents, text, quarantine, images)

@@ -1,0 +1,168 @@
+"""Encoding with a pipeline's own autoencoder and text encoders, then letting go."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, PreTrainedModel
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.models.base import Conditioned
+from tqd_probe.models.weights import load_component
+
+# Pixels of a clip above which the autoencoder works in overlapping tiles: more than
+# the native clips of Wan 2.1 at 480p. Blending changes latents a little, so the rule
+# depends on the clip's shape alone.
+WHOLE_PIXELS = 81 * 480 * 832
+
+
+class Encoders:
+    """The encoding half of an adapter.
+
+    Attributes:
+        pipeline_class: The diffusers pipeline.
+        encoders: Classes of the components that encode, by name, the VAE first.
+        tokenizers: Names of the tokenizers.
+        takes_images: Whether the network also takes something of the clip itself.
+    """
+
+    pipeline_class: ClassVar[Any]
+    encoders: dict[str, Any]
+    tokenizers: tuple[str, ...] = ("tokenizer",)
+    takes_images: bool = False
+    path: Path
+    device: torch.device
+    dtype: torch.dtype
+    _encoders: Any = None
+
+    def bare_pipeline(self, **components: Any) -> Any:
+        """Build the family's pipeline from some of its components.
+
+        Args:
+            **components: Components by name; the others are None.
+
+        Returns:
+            The pipeline; only what needs no other component works.
+        """
+        signature = inspect.signature(self.pipeline_class.__init__).parameters
+        missing = {
+            name: None
+            for name, parameter in signature.items()
+            if name != "self" and parameter.default is inspect.Parameter.empty
+        }
+        return self.pipeline_class(**{**missing, **components})
+
+    def load_encoders(self) -> Any:
+        """Load what encodes clips and captions, unless it is loaded.
+
+        Returns:
+            The family's pipeline without network and scheduler, on the device.
+
+        Raises:
+            InputError: If a component cannot be loaded.
+        """
+        if self._encoders is None:
+            parts: dict[str, Any] = {}
+            for name, cls in self.encoders.items():
+                of_transformers = issubclass(cls, PreTrainedModel)
+                dtype = self.dtype if of_transformers else torch.float32
+                key = "dtype" if of_transformers else "torch_dtype"
+                parts[name] = load_component(cls, self.path / name, **{key: dtype})
+            for name in self.tokenizers:
+                parts[name] = self._load_tokenizer(name)
+            pipe = self.bare_pipeline(**parts)
+            self._encoders = pipe.to(self.device)
+        return self._encoders
+
+    def _load_tokenizer(self, name: str) -> Any:
+        try:
+            return AutoTokenizer.from_pretrained(
+                self.path / name, local_files_only=True
+            )
+        except Exception as error:  # libraries raise whatever they meet
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{self.path / name}: cannot be loaded ({reason}); copy the component"
+                " again"
+            ) from error
+
+    def release_encoders(self) -> None:
+        """Drop the autoencoder and the text encoder from memory."""
+        self._encoders = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def encode_pixels(self, video: np.ndarray) -> torch.Tensor:
+        """Encode a clip: the posterior's mode, not normalised yet.
+
+        Args:
+            video: uint8 RGB ``[T, H, W, 3]``.
+
+        Returns:
+            Latents ``[1, C, F, h, w]`` on the device.
+        """
+        vae = self.load_encoders().vae
+        if video.size // 3 > WHOLE_PIXELS:
+            vae.enable_tiling()
+        else:
+            vae.disable_tiling()
+        pixels = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        return vae.encode(pixels.to(self.device)).latent_dist.mode()
+
+    @torch.no_grad()
+    def encode_video(self, video: np.ndarray) -> torch.Tensor:
+        """Encode a clip to normalised latents.
+
+        Here the posterior's mode times the autoencoder's scaling factor, as most
+        families have it; the others say otherwise.
+
+        Args:
+            video: uint8 RGB ``[T, H, W, 3]``.
+
+        Returns:
+            float32 latents of one clip, on the CPU.
+        """
+        scale = self.load_encoders().vae.config.scaling_factor
+        return (self.encode_pixels(video)[0] * scale).float().cpu()
+
+    def encode_caption(self, caption: str) -> dict[str, torch.Tensor]:
+        """Encode a caption as the pipeline's own call does.
+
+        Args:
+            caption: The caption; may be empty.
+
+        Returns:
+            Conditioning of one clip, on the CPU.
+
+        Raises:
+            NotImplementedError: If the family does not say how.
+        """
+        raise NotImplementedError
+
+    def encode_images(self, video: np.ndarray) -> dict[str, torch.Tensor]:
+        """Encode what the network takes of the clip itself, such as its first frame.
+
+        Args:
+            video: uint8 RGB ``[T, H, W, 3]``.
+
+        Returns:
+            Conditioning of one clip, on the CPU; empty for text-to-video.
+        """
+        return {}
+
+    def encode(self, video: np.ndarray, caption: str) -> Conditioned:
+        """Encode a clip and its caption.
+
+        Args:
+            video: uint8 RGB ``[T, H, W, 3]``.
+            caption: The caption.
+
+        Returns:
+            Latents and conditioning of one clip.
+        """
+        conditioning = {**self.encode_caption(caption), **self.encode_images(video)}
+        return Conditioned(self.encode_video(video), conditioning)

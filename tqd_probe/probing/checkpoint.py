@@ -1,0 +1,52 @@
+"""The checkpoint of a run, and the noise levels at which it is probed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.models.base import VideoModel
+from tqd_probe.models.load import load_model
+from tqd_probe.probing.settings import RunSettings
+
+
+def open_model(settings: RunSettings, device: str | None = None) -> VideoModel:
+    """Open the checkpoint of a run.
+
+    Args:
+        settings: The run's settings.
+        device: Of this process, if not the one in the settings.
+
+    Returns:
+        The model.
+    """
+    return load_model(
+        settings.ckpt,
+        device or settings.device,
+        settings.dtype,
+        lora=settings.lora,
+        expert=settings.expert,
+        fuse_lora=settings.fuse_lora,
+    )
+
+
+def model_levels(settings: RunSettings, model: VideoModel) -> np.ndarray:
+    """Lay the noise levels of a run inside the model's range, on levels it has.
+
+    Args:
+        settings: The run's settings.
+        model: The checkpoint.
+
+    Returns:
+        Levels, rising ``[L]``.
+
+    Raises:
+        InputError: If a level is outside the range, or two fall on one timestep.
+    """
+    sigmas = model.nearest_levels(settings.sigmas(*model.sigma_range))
+    if (np.diff(sigmas) <= 0).any():
+        raise InputError(
+            f"--levels {settings.levels}: two levels fall on one timestep of this"
+            " model; give fewer"
+        )
+    return sigmas

@@ -1,0 +1,83 @@
+"""Severities matched across axes by how far they move a clip in the latents.
+
+Otherwise "visual against motion" may be "small against large edit".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from tqdm import tqdm
+
+from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.degradations import CONTROL, EFFECTS, Degradation
+from tqd_probe.core.errors import InputError
+from tqd_probe.models.clip_encoder import ClipEncoder
+
+CLIPS = 8  # distances differ little between clips
+
+
+def latent_distances(encoder: ClipEncoder, clips: list[Clip], name: str) -> list[float]:
+    """Measure how far each severity of a degradation moves clips.
+
+    Args:
+        encoder: The encoder; results are cached.
+        clips: Clips to average over.
+        name: Name of the degradation.
+
+    Returns:
+        Root mean squared change of the latents, in their units, by severity from 1.
+    """
+    found = []
+    for severity in range(1, len(EFFECTS[name].amounts) + 1):
+        squares = []
+        for clip in clips:
+            moved = encoder.latents(clip, Degradation(name, severity))
+            gap = moved - encoder.latents(clip, None)
+            squares.append(float((gap.double() ** 2).mean()))
+        found.append(float(np.sqrt(np.mean(squares))))
+    return found
+
+
+def match_severities(
+    encoder: ClipEncoder,
+    clips: list[Clip],
+    degradations: tuple[Degradation, ...],
+    reference: str,
+    quiet: bool = False,
+) -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
+    """Give every degradation the severity nearest to a reference by latent distance.
+
+    Args:
+        encoder: The encoder.
+        clips: Golden clips; the first `CLIPS` are measured.
+        degradations: The degradations asked for; severities are replaced.
+        reference: Such as ``blur:3``.
+        quiet: Show no progress bar.
+
+    Returns:
+        The matched degradations, and all distances by name, the reference's included.
+
+    Raises:
+        InputError: If the reference does not change the clips.
+    """
+    name, _, severity = reference.partition(":")
+    some = clips[:CLIPS]
+    names = dict.fromkeys([name.strip(), *(each.name for each in degradations)])
+    bar = tqdm(names, desc="severities", unit="degradation", disable=quiet)
+    distances = {each: latent_distances(encoder, some, each) for each in bar}
+    goal = distances[name.strip()][int(severity) - 1]
+    if goal <= 0:
+        raise InputError(
+            f"--match-severity {reference}: leaves these clips as they are; choose a"
+            " degradation that changes them"
+        )
+    matched = []
+    for each in degradations:
+        values = np.array(distances[each.name])
+        # Nearest in ratio; a severity that changes nothing is infinitely far.
+        with np.errstate(divide="ignore"):
+            gaps = np.abs(np.log(values / goal))
+        control = each.kind == CONTROL or not np.isfinite(gaps).any()
+        best = each.severity if control else int(gaps.argmin()) + 1
+        matched.append(Degradation(each.name, best))
+    return tuple(dict.fromkeys(matched)), distances

@@ -1,0 +1,1 @@
+"""Timestep samplers: at which noise level each clip is trained."""

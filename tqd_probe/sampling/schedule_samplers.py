@@ -1,0 +1,214 @@
+"""Samplers that follow a band schedule: its bands, or its mixture of classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.noise import shift_sigma, unshift_sigma
+from tqd_probe.sampling.base import (
+    EDGE,
+    Array,
+    BaseDensity,
+    CellDensity,
+    ClipPool,
+    TimestepSampler,
+)
+from tqd_probe.schedules.band_schedule import BandSchedule, Mixture
+
+GRID = 4097  # places at which a mixture's distribution function is tabled
+
+
+class BandSampler(TimestepSampler):
+    """``bands``: the base density restricted to the bands of the clip's class."""
+
+    name = "bands"
+
+    def __init__(
+        self, base: BaseDensity, schedule: BandSchedule, **options: Any
+    ) -> None:
+        """Read the bands; golden clips have all levels."""
+        super().__init__(base, **options)
+        self.bands: dict[str, list[tuple[float, float]]] = {"golden": [(0.0, 1.0)]}
+        for name, curves in schedule.classes.items():
+            self.bands[name] = list(curves.bands)
+
+    def check(self, clips: ClipPool) -> None:
+        """Refuse classes the schedule does not know, and pools without any band."""
+        _known(clips, list(self.bands), self.name)
+        if not (self.keep(clips) * self.mass(clips) > 0).any():
+            raise InputError(
+                "--sampler bands: no class of the clips has a band in the levels"
+                " trained; lower --cos-min in the probe, or use --sampler mixture"
+            )
+
+    def keep(self, clips: ClipPool) -> Array:
+        """Return 1 for classes with bands, 0 for those without."""
+        has = [bool(self.bands.get(name)) for name in clips.classes]
+        return np.array(has, dtype=float)
+
+    def _each(self, clips: ClipPool) -> list[tuple[Array, Array, Array]]:
+        """Rows of each class with the base's distribution at its band edges."""
+        found = []
+        for name in sorted(set(clips.classes)):
+            edges = np.array(self.bands[name]).reshape(-1, 2)
+            rows = np.flatnonzero(clips.classes == name)
+            if len(edges):
+                found.append((rows, self.base.cdf(edges), edges))
+        return found
+
+    def _cdf(self, sigma: Array, clips: ClipPool) -> Array:
+        out = np.zeros(len(clips))
+        for rows, edges, _ in self._each(clips):
+            at = self.base.cdf(sigma[rows])[:, None]
+            width = edges[:, 1] - edges[:, 0]
+            out[rows] = np.clip(at - edges[:, 0], 0, width).sum(1) / width.sum()
+        return out
+
+    def _quantile(self, p: Array, clips: ClipPool) -> Array:
+        out = np.full(len(clips), np.nan)
+        for rows, edges, places in self._each(clips):
+            width = edges[:, 1] - edges[:, 0]
+            ends = np.cumsum(width)
+            target = np.clip(p[rows], 0, 1) * ends[-1]
+            band = np.minimum(np.searchsorted(ends, target), len(ends) - 1)
+            inside = target - (ends[band] - width[band])
+            level = self.base.quantile(edges[band, 0] + inside)
+            out[rows] = np.clip(level, places[band, 0], places[band, 1])
+        return out
+
+    def _pdf(self, sigma: Array, clips: ClipPool) -> Array:
+        out = np.zeros(len(clips))
+        for rows, edges, places in self._each(clips):
+            at = sigma[rows][:, None]
+            inside = ((at >= places[:, 0]) & (at <= places[:, 1])).any(1)
+            total = (edges[:, 1] - edges[:, 0]).sum()
+            out[rows] = inside * self.base.pdf(sigma[rows]) / total
+        return out
+
+
+class MixtureSampler(TimestepSampler):
+    """``mixture``: a level from the base density, then a class by the schedule.
+
+    The base density of sigma is preserved exactly; at each level classes have the
+    shares of ``mixture.weights``, linear between measured levels. A schedule of joint
+    form also says how much each level is trained: its cell, which ends half way to the
+    next level, gets the share of ``mixture.level_density``.
+    """
+
+    name = "mixture"
+
+    def __init__(self, base: BaseDensity, schedule: BandSchedule, **options: Any):
+        """Read the mixture; raises `InputError` where the schedule has none."""
+        if schedule.mixture is None:
+            raise InputError(
+                "--schedule: mixture: is null; make the schedule with tqd_probe.gradsim"
+                " --criterion mixture --pool ..."
+            )
+        self.mixture: Mixture = schedule.mixture
+        self.levels = np.array(schedule.noise.levels)
+        whole: BaseDensity | CellDensity = base
+        if self.mixture.form == "joint" and self.mixture.level_density:
+            span = options.get("sigma_range", (0.0, 1.0))
+            edges, shares = _cells(
+                self.levels, self.mixture.level_density, schedule.noise.shift, span
+            )
+            whole = CellDensity(base, edges, shares)
+        super().__init__(whole, order="level", **options)
+        weights = np.array(self.mixture.weights, dtype=float)
+        self.weights = dict(zip(self.mixture.classes, weights.T))
+        p = np.linspace(0, 1, GRID)
+        places = np.clip(self.base.quantile(p), EDGE, 1 - EDGE)
+        self._tables: dict[str, tuple[Array, Array, float]] = {}
+        for name in self.weights:
+            share = self.weight(name, places)
+            steps = (share[1:] + share[:-1]) / 2 / (GRID - 1)
+            total = np.concatenate([[0.0], np.cumsum(steps)])
+            self._tables[name] = (p, total / max(total[-1], 1e-300), float(total[-1]))
+
+    def weight(self, name: str, sigma: Array) -> Array:
+        """Return the share of a class at levels, same shape.
+
+        Args:
+            name: A class of the mixture.
+            sigma: Levels.
+
+        Returns:
+            Shares in [0, 1]; over classes they sum to 1.
+        """
+        return np.interp(sigma, self.levels, self.weights[name])
+
+    def check(self, clips: ClipPool) -> None:
+        """Refuse pools that lack a class the mixture draws, or have unknown ones."""
+        _known(clips, list(self.weights), self.name)
+        present = set(clips.classes)
+        for name, weights in self.weights.items():
+            if name not in present and weights.max() > 0:
+                raise InputError(
+                    f"--clips: no clip of class {name!r}, which the schedule's mixture"
+                    " draws; add clips, or measure with the --pool of these clips"
+                )
+
+    def keep(self, clips: ClipPool) -> Array:
+        """Return 1 for classes that are drawn at some level, else 0."""
+        return np.array([float(self._tables[c][2] > 0) for c in clips.classes])
+
+    def affinity(self, sigma: float, groups: ClipPool, sizes: Array) -> Array:
+        """Return the classes' shares at the level, however many clips they have."""
+        place = np.array(sigma)
+        return np.array([float(self.weight(c, place)) for c in groups.classes])
+
+    def _cdf(self, sigma: Array, clips: ClipPool) -> Array:
+        at, out = self.base.cdf(sigma), np.empty(len(clips))
+        for name in sorted(set(clips.classes)):
+            rows = clips.classes == name
+            out[rows] = np.interp(at[rows], *self._tables[name][:2])
+        return out
+
+    def _quantile(self, p: Array, clips: ClipPool) -> Array:
+        out = np.empty(len(clips))
+        for name in sorted(set(clips.classes)):
+            rows, (grid, table, _) = clips.classes == name, self._tables[name]
+            out[rows] = self.base.quantile(np.interp(p[rows], table, grid))
+        return out
+
+    def _pdf(self, sigma: Array, clips: ClipPool) -> Array:
+        out, base = np.zeros(len(clips)), self.base.pdf(sigma)
+        for name in sorted(set(clips.classes)):
+            rows, total = clips.classes == name, self._tables[name][2]
+            if total > 0:
+                out[rows] = base[rows] * self.weight(name, sigma[rows]) / total
+        return out
+
+
+def _known(clips: ClipPool, names: list[str], sampler: str) -> None:
+    """Refuse clips of classes that the schedule has not measured."""
+    unknown = sorted(set(clips.classes) - set(names))
+    if unknown:
+        raise InputError(
+            f"--sampler {sampler}: class {unknown[0]!r}: not in the schedule, which has"
+            f" {', '.join(names)}; measure degradations of that kind, or leave its"
+            f" {int((clips.classes == unknown[0]).sum())} clips out"
+        )
+
+
+def _cells(
+    levels: Array, density: list[float], shift: float, span: tuple[float, float]
+) -> tuple[Array, Array]:
+    """Return the edges of the levels' cells from 0 to 1, and the cells' shares.
+
+    The outermost cells end where the network's range does, if the schedule was measured
+    inside it; beyond it nothing is drawn.
+    """
+    if levels[0] < span[0] or levels[-1] > span[1]:
+        span = (0.0, 1.0)
+    u, ends = unshift_sigma(levels, shift), unshift_sigma(np.array(span), shift)
+    between = np.concatenate([ends[:1], (u[1:] + u[:-1]) / 2, ends[1:]])
+    shares = np.array(density, dtype=float)
+    if ends[0] > 0:
+        between, shares = np.append(0.0, between), np.append(0.0, shares)
+    if ends[1] < 1:
+        between, shares = np.append(between, 1.0), np.append(shares, 0.0)
+    return shift_sigma(between, shift), shares

@@ -1,0 +1,1 @@
+"""The band schedule: bands, their edges, fits, mixture weights, its JSON."""

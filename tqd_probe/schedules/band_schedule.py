@@ -1,0 +1,334 @@
+"""The band schedule: what was measured, as JSON that other tools can trust.
+
+Format ``tqd-band-schedule`` version 1. Unknown keys, other versions, NaN, lists of
+the wrong length, levels or bands out of order are refused with the JSON path of the
+fault. Values that are undefined (an unresolved level) are ``null``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import read_json, write_json
+from tqd_probe.schedules.mixture_schema import BetaFit, Mixture, OffsetFit, Strict
+
+Level = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Interval = tuple[Number, Number]
+Band = tuple[Level, Level]
+SLACK = 1e-9  # edges that were rounded on their way
+
+CLASSES = ("visual_degraded", "motion_degraded", "both_degraded")
+
+
+class Provenance(Strict):
+    """Where a schedule comes from."""
+
+    tool_version: str = Field(description="Version of tqd_probe.")
+    argv: list[str] = Field(description="The command that made it.")
+    seed: int = Field(ge=0, lt=2**63, description="Run seed.")
+
+
+class Model(Strict):
+    """The checkpoint a schedule was measured on."""
+
+    family: str = Field(description="Model family.")
+    source: str = Field(description="Checkpoint as it was given.")
+    fingerprint: str = Field(
+        pattern=r"^sha256:\S+$", description="Hash of the network's weights."
+    )
+    expert: str | None = Field(description="Expert, for families with several.")
+    parameters: str = Field(description="'all', 'lora', or the expression probed.")
+    prediction: str = Field(description="What the network predicts.")
+
+
+class Noise(Strict):
+    """The noise axis."""
+
+    axis: Literal["sigma"] = Field(description="Noise variable of levels and bands.")
+    shift: float = Field(gt=0, description="Timestep shift the levels were laid by.")
+    levels: list[Level] = Field(min_length=1, description="Levels measured, rising.")
+    logsnr: list[Number] = Field(description="Log signal-to-noise ratio per level.")
+
+    @field_validator("levels")
+    @classmethod
+    def _rising(cls, levels: list[float]) -> list[float]:
+        if any(b <= a for a, b in pairwise(levels)):
+            raise ValueError("levels must rise")
+        return levels
+
+
+class Criterion(Strict):
+    """When a level belongs to a band."""
+
+    name: Literal["cosine", "mixture"] = Field(description="Name of the criterion.")
+    cos_min: float = Field(ge=-1, le=1, description="Least lower bound of the cosine.")
+    norm_range: Interval = Field(description="Range of the norm ratio.")
+    confidence: float = Field(gt=0, lt=1, description="Of all intervals.")
+    family_wise: bool = Field(
+        default=False, description="Whether it holds for all levels together."
+    )
+    metric: Literal["raw", "adam"] = Field(
+        default="raw", description="Metric of all gradients: plain, or Adam's."
+    )
+
+    @field_validator("norm_range")
+    @classmethod
+    def _positive(cls, value: Interval) -> Interval:
+        if not 0 < value[0] < value[1]:
+            raise ValueError("needs 0 < low < high")
+        return value
+
+
+class Golden(Strict):
+    """What golden gradients are like."""
+
+    clips: int = Field(ge=2, description="Golden clips.")
+    draws: int = Field(ge=1, description="Noise draws per clip and level.")
+    snr: list[Number | None] = Field(description="Signal over per-clip variance.")
+    resolved: list[bool] = Field(description="Whether bands may rest on the level.")
+    loss: list[Number] | None = Field(
+        default=None, description="Mean training loss: how far the model has learned."
+    )
+    ceiling: list[Number | None] | None = Field(
+        default=None, description="Noise ceiling of the plain cosine."
+    )
+
+
+class Curves(Strict):
+    """Similarity of a class or a degradation with golden, per level."""
+
+    degradations: dict[str, int] = Field(description="Severity by degradation.")
+    clips: int = Field(ge=2, description="Clips compared.")
+    paired: bool = Field(
+        default=True, description="Copies of golden clips, or clips of their own."
+    )
+    cosine: list[Number | None] = Field(description="Debiased cosine.")
+    cosine_ci: list[Interval | None] = Field(description="Its intervals.")
+    cosine_naive: list[Number | None] = Field(description="Cosine of mean gradients.")
+    norm_ratio: list[Number | None] = Field(description="Debiased norm ratio.")
+    norm_ratio_ci: list[Interval | None] = Field(description="Its intervals.")
+    bias2: list[Number] = Field(description="Debiased squared distance.")
+    bias2_ci: list[Interval | None] | None = Field(
+        default=None, description="Its intervals."
+    )
+    bands: list[Band] = Field(description="Intervals of sigma, disjoint and rising.")
+    edges_ci: list[tuple[Band, Band]] | None = Field(
+        default=None, description="Intervals of the lower and upper edge of each band."
+    )
+    possible: list[Band] | None = Field(
+        default=None,
+        description="Intervals of sigma that the cosine's intervals do not exclude.",
+    )
+    beta: BetaFit | None = Field(description="Fit; null without bands.")
+    logit_offset: OffsetFit | None = Field(description="Fit; null without bands.")
+
+    @field_validator("cosine_ci", "norm_ratio_ci", "bias2_ci")
+    @classmethod
+    def _ordered(
+        cls, pairs: list[Interval | None] | None
+    ) -> list[Interval | None] | None:
+        if pairs and any(pair is not None and pair[0] > pair[1] for pair in pairs):
+            raise ValueError("each interval must go from its lower to its upper bound")
+        return pairs
+
+    @field_validator("bands", "possible")
+    @classmethod
+    def _disjoint(cls, bands: list[Band] | None) -> list[Band] | None:
+        edges = [edge for band in bands or [] for edge in band]
+        if any(b <= a for a, b in bands or []):
+            raise ValueError("each band must rise from its lower to its upper end")
+        if any(b < a for a, b in pairwise(edges)):
+            raise ValueError("bands must be sorted and must not overlap")
+        return bands
+
+    @model_validator(mode="after")
+    def _edges_fit(self) -> Curves:
+        for low, high in self.bands if self.possible is not None else []:
+            if not any(
+                a - SLACK <= low and high <= b + SLACK for a, b in self.possible or []
+            ):
+                raise ValueError(f"possible: excludes the band {low:g} to {high:g}")
+        if self.edges_ci is None:
+            return self
+        if len(self.edges_ci) != len(self.bands):
+            raise ValueError(
+                f"edges_ci: {len(self.edges_ci)} pairs of intervals for"
+                f" {len(self.bands)} bands"
+            )
+        for number, (band, pair) in enumerate(zip(self.bands, self.edges_ci)):
+            for side, (edge, (low, high)) in enumerate(zip(band, pair)):
+                if not low - SLACK <= edge <= high + SLACK:
+                    raise ValueError(
+                        f"edges_ci.{number}.{side}: [{low:g}, {high:g}] does not hold"
+                        f" the edge {edge:g}"
+                    )
+        return self
+
+
+class BandSchedule(Strict):
+    """A band schedule; see the README for the meaning of every field."""
+
+    format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
+    version: int = Field(ge=1, le=1, description="Version of the format.")
+    provenance: Provenance
+    model: Model
+    noise: Noise
+    criterion: Criterion
+    golden: Golden
+    classes: dict[str, Curves] = Field(description="Curves and bands by class.")
+    degradations_detail: dict[str, Curves] = Field(
+        default_factory=dict, description="The same by degradation, as 'blur:3'."
+    )
+    mixture: Mixture | None = Field(default=None, description="Mixture weights.")
+    cross_level: dict[str, list[list[Number | None]]] | None = Field(
+        default=None,
+        description="Cosine of golden at one level (rows) with a class at another.",
+    )
+    severities: dict[str, list[Number]] | None = Field(
+        default=None,
+        description="Latent distance to golden by severity (--match-severity).",
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _known(cls, classes: dict[str, Curves]) -> dict[str, Curves]:
+        for name in classes:
+            if name not in CLASSES:
+                raise ValueError(f"{name} is not a class; known: {', '.join(CLASSES)}")
+        return classes
+
+    @model_validator(mode="after")
+    def _lengths(self) -> BandSchedule:
+        count = len(self.noise.levels)
+        lists: dict[str, list[Any]] = {
+            "noise.logsnr": self.noise.logsnr,
+            "golden.snr": self.golden.snr,
+            "golden.resolved": self.golden.resolved,
+        }
+        for where in ("classes", "degradations_detail"):
+            entries: dict[str, Curves] = getattr(self, where)
+            for name, curves in entries.items():
+                for key in _PER_LEVEL:
+                    lists[f"{where}.{name}.{key}"] = getattr(curves, key)
+                if curves.bias2_ci is not None:
+                    lists[f"{where}.{name}.bias2_ci"] = curves.bias2_ci
+        for key in ("loss", "ceiling"):
+            if getattr(self.golden, key) is not None:
+                lists[f"golden.{key}"] = getattr(self.golden, key)
+        if self.mixture is not None:
+            lists["mixture.weights"] = self.mixture.weights
+        for name, table in (self.cross_level or {}).items():
+            lists[f"cross_level.{name}"] = table
+            for row, values in enumerate(table):
+                lists[f"cross_level.{name}.{row}"] = values
+        for path, values in lists.items():
+            if len(values) != count:
+                raise ValueError(
+                    f"{path}: {len(values)} values for {count} noise.levels"
+                )
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the schedule.
+
+        Args:
+            path: The JSON file.
+        """
+        # What a schedule did not state stays unstated: it reads as its default.
+        write_json(Path(path), self.model_dump(mode="json", exclude_unset=True))
+
+    @classmethod
+    def load(cls, path: str | Path) -> BandSchedule:
+        """Read and check a schedule.
+
+        Args:
+            path: The JSON file.
+
+        Returns:
+            The schedule.
+
+        Raises:
+            InputError: With the JSON path of the first fault.
+        """
+        value = read_json(Path(path), "a band schedule", allow_nan=True)
+        try:
+            return cls.model_validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            if where:
+                inner = re.match(r"[\w.]+: ", message)  # a path within the place
+                message = f"{where}{'.' if inner else ': '}{message}"
+            raise InputError(
+                f"{path}: {message}; mend the file or measure it again with"
+                " tqd_probe.gradsim"
+            ) from None
+
+    def check_model(self, fingerprint: str, allow_mismatch: bool = False) -> None:
+        """Refuse a schedule that was measured on other weights.
+
+        Args:
+            fingerprint: Fingerprint of the checkpoint to be trained.
+            allow_mismatch: Accept any checkpoint.
+
+        Raises:
+            InputError: If the fingerprints differ.
+        """
+        if fingerprint != self.model.fingerprint and not allow_mismatch:
+            raise InputError(
+                f"schedule of {self.model.source}: measured on other weights"
+                f" ({self.model.fingerprint[:19]}, not {fingerprint[:19]}); measure it"
+                " on this checkpoint, or give --allow-model-mismatch"
+            )
+
+    def density(self, name: str, sigma: np.ndarray) -> np.ndarray:
+        """Return the density of sigma for a class: uniform on its bands.
+
+        Args:
+            name: A class; ``golden`` is uniform on [0, 1].
+            sigma: Places in [0, 1].
+
+        Returns:
+            Density at each place; 0 everywhere for a class without bands.
+
+        Raises:
+            InputError: If the schedule does not know the class.
+        """
+        if name == "golden":
+            return np.ones_like(sigma, dtype=float)
+        if name not in self.classes:
+            raise InputError(
+                f"class {name!r}: not in the schedule; it has"
+                f" {', '.join(['golden', *self.classes])}"
+            )
+        bands = self.classes[name].bands
+        total = sum(b - a for a, b in bands)
+        inside = np.zeros_like(sigma, dtype=float)
+        for a, b in bands:
+            inside += (sigma >= a) & (sigma <= b)
+        return np.minimum(inside, 1) / total if total else inside
+
+
+_PER_LEVEL = (
+    "cosine",
+    "cosine_ci",
+    "cosine_naive",
+    "norm_ratio",
+    "norm_ratio_ci",
+    "bias2",
+)

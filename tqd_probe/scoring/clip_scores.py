@@ -1,0 +1,168 @@
+"""Score clips without weights: what is scored, and the score of one clip."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tqd_probe.clips.captions import caption_path, read_caption
+from tqd_probe.clips.frame_stream import FrameStream
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.files import staged
+from tqd_probe.scoring import proxies as quality
+from tqd_probe.scoring.scene_cuts import CUT_RULE, find_cuts, split_scenes
+
+SYNTHETIC_SHAPE = ClipShape(17, 64, 64, 16)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to be scored.
+
+    Attributes:
+        video: Path of the file, or ``synthetic:INDEX``.
+        caption: What a viewer sees, where the source's table says it.
+        source: Where it comes from, where the source's table says it.
+    """
+
+    video: str
+    caption: str | None = None
+    source: str | None = None
+
+    def stamp(self) -> str:
+        """Return what tells whether the file has changed: its size and time."""
+        try:
+            state = os.stat(self.video)
+        except OSError:
+            return ""
+        return f"{state.st_size}-{state.st_mtime_ns}"
+
+    def prompt(self) -> str:
+        """Return the caption, from the table or from the text file beside the video.
+
+        Returns:
+            The caption.
+
+        Raises:
+            BadClip: If there is none.
+        """
+        if self.caption:
+            return self.caption
+        try:
+            return read_caption(Path(self.video))
+        except InputError as error:
+            raise BadClip(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How clips are read for scoring.
+
+    Attributes:
+        fps: Rate at which frames are judged, per second.
+        frames: Frames judged at most, from the first on.
+        cuts: What becomes of a clip across a scene cut: ``refuse``, ``split`` into
+            files of one scene each, or ``keep`` as it is.
+        scenes: Folder of the scenes that were split.
+        min_scene: Shortest scene kept by a split, in seconds.
+        seed: Seed of synthetic clips.
+    """
+
+    fps: float = 16.0
+    frames: int = 81
+    cuts: Literal["refuse", "split", "keep"] = "refuse"
+    scenes: str = "scenes"
+    min_scene: float = 1.0
+    seed: int = 0
+
+    def describe(self) -> dict[str, Any]:
+        """Return what decides a score: the reading and the proxies, but no place."""
+        reading = asdict(self)
+        del reading["scenes"]
+        return {**reading, "cut_rule": list(CUT_RULE), **quality.describe()}
+
+
+def score_clip(task: Task, reading: Reading) -> dict[str, Any]:
+    """Score one clip.
+
+    Args:
+        task: The clip.
+        reading: How it is read.
+
+    Returns:
+        ``mq`` and ``vq``, the proxies in [0, 1], and ``components``; or ``bad``, the
+        reason why there are none; or ``scenes``, a list of such results with the
+        ``video`` of each, for a clip that was split.
+    """
+    try:
+        if reading.cuts == "split" and not task.video.startswith("synthetic:"):
+            files = split_scenes(
+                Path(task.video), Path(reading.scenes), reading.min_scene
+            )
+            if files != [Path(task.video)]:
+                return {"scenes": _scenes(task, files, reading)}
+        return _scores(_measure(task, reading))
+    except BadClip as error:
+        return {"bad": str(error)}
+
+
+def _scores(parts: dict[str, float]) -> dict[str, Any]:
+    """Return proxies and components."""
+    return {
+        "mq": quality.motion_proxy(parts),
+        "vq": quality.visual_proxy(parts),
+        "components": parts,
+    }
+
+
+def _scenes(task: Task, files: list[Path], reading: Reading) -> list[dict[str, Any]]:
+    """Score the scenes of a clip; each gets the caption of the whole."""
+    found = []
+    try:
+        caption = task.prompt()
+    except BadClip:  # none is needed for scoring
+        caption = ""
+    for file in files:
+        if caption and not caption_path(file).exists():
+            with staged(caption_path(file)) as part:
+                part.write_text(caption + "\n", encoding="utf-8")
+        scene = replace(reading, cuts="keep")
+        found.append(
+            {"video": str(file), **score_clip(Task(str(file), caption), scene)}
+        )
+    return found
+
+
+def _measure(task: Task, reading: Reading) -> dict[str, float]:
+    """Return the components of a clip.
+
+    Raises:
+        BadClip: If it cannot be read, is too short or crosses a cut.
+    """
+    kind, _, index = task.video.partition(":")
+    if kind == "synthetic":
+        from tqd_probe.clips.synthetic import synthetic_clip  # loads torch
+
+        video = synthetic_clip(int(index), reading.seed).read(SYNTHETIC_SHAPE)
+        return quality.measure(video, len(video), SYNTHETIC_SHAPE.fps)
+    with FrameStream(Path(task.video), reading.fps, reading.frames) as stream:
+        meter = quality.QualityMeter(stream.expected)
+        try:
+            for image in stream:
+                meter.add(image)
+            parts = meter.components(stream.fps)
+        except BadClip as error:
+            text = str(error)
+            named = text if text.startswith(task.video) else f"{task.video}: {text}"
+            raise BadClip(named) from None
+        cuts = find_cuts(meter.changes) if reading.cuts == "refuse" else []
+        if cuts:
+            seconds = ", ".join(f"{cut / stream.fps:.2f}" for cut in cuts[:5])
+            raise BadClip(
+                f"{task.video}: scenes: cut at {seconds} s; --cuts split cuts it there,"
+                " --cuts keep scores it as it is"
+            )
+        return parts

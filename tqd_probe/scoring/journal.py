@@ -1,0 +1,229 @@
+"""The journal of a scoring run: one line per clip, as soon as it is scored.
+
+A run that was killed goes on after its last whole line. A clip whose file has changed
+since is scored again. Only places of lines are held in memory, so that millions of
+clips fit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqd_probe.core.errors import ConfigurationChanged, InputError
+from tqd_probe.scoring.clip_scores import Task
+from tqd_probe.scoring.score_row import Scored
+
+FORMAT = "tqd-score-journal"
+
+
+class Journal:
+    """Results of a scoring run on disk; locked while it is open.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, scoring: dict[str, Any], overwrite: bool = False):
+        """Open or begin a journal.
+
+        Args:
+            path: The file.
+            scoring: What decides the scores; another one is refused.
+            overwrite: Begin anew where the journal is of other settings.
+
+        Raises:
+            ConfigurationChanged: If the journal was written with other settings.
+            InputError: If it cannot be written or another process has it.
+        """
+        self.path = path
+        self._places: dict[str, tuple[int, str]] = {}
+        header = {"format": FORMAT, "version": 1, "scoring": scoring}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a+b")  # noqa: SIM115 - open until closed
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise InputError(
+                f"{path}: another process is scoring into it; wait for it, or use"
+                " another --out"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); choose another --out"
+            ) from error
+        try:
+            self._load(header, overwrite)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Journal:
+        """Return the journal."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and give up the lock."""
+        self._file.close()
+
+    def has(self, task: Task) -> bool:
+        """Say whether a clip was scored, or found bad, as its file is now.
+
+        Args:
+            task: The clip.
+
+        Returns:
+            False for a clip that is new or whose file has changed.
+        """
+        place = self._places.get(task.video)
+        return place is not None and place[1] == task.stamp()
+
+    def add(self, task: Task, result: dict[str, Any]) -> None:
+        """Write the result of a clip.
+
+        Args:
+            task: The clip.
+            result: What `score_clip` gives.
+        """
+        stamp = task.stamp()
+        line = json.dumps({"video": task.video, "stamp": stamp, **result})
+        self._places[task.video] = (self._append(line), stamp)
+
+    def rows(self, tasks: Iterable[Task], folder: Path) -> Iterator[Scored]:
+        """Read the scores of clips in the order of the source.
+
+        Args:
+            tasks: The clips.
+            folder: Where relative names start: that of the output.
+
+        Yields:
+            One clip at a time; bad ones are passed over.
+        """
+        for task in tasks:
+            for found in self._parts(task):
+                if "bad" not in found:
+                    yield Scored(
+                        video=shown(found.get("video", task.video), folder),
+                        mq=found["mq"],
+                        vq=found["vq"],
+                        components=found["components"],
+                        caption=task.caption,
+                        source=task.source,
+                    )
+
+    def bad(self, tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:
+        """Read what could not be scored.
+
+        Args:
+            tasks: The clips.
+
+        Yields:
+            Video and reason.
+        """
+        for task in tasks:
+            for found in self._parts(task):
+                if "bad" in found:
+                    yield found.get("video", task.video), found["bad"]
+
+    def result(self, task: Task) -> dict[str, Any]:
+        """Read the result of one clip.
+
+        Args:
+            task: A clip that was scored.
+
+        Returns:
+            What `score_clip` gave.
+        """
+        self._file.seek(self._places[task.video][0])
+        return dict(json.loads(self._file.readline()))
+
+    def _parts(self, task: Task) -> list[dict[str, Any]]:
+        """Return the results of a clip, or of its scenes."""
+        found = self.result(task)
+        return list(found["scenes"]) if "scenes" in found else [found]
+
+    def _load(self, header: dict[str, Any], overwrite: bool) -> None:
+        """Find the lines that are there; cut off one that was torn by a kill.
+
+        Raises:
+            ConfigurationChanged: If the header differs.
+            InputError: If the file is something else.
+        """
+        self._file.seek(0)
+        first = self._file.readline()
+        known = _parsed(first)
+        if first and (known is None or known.get("format") != FORMAT) and not overwrite:
+            raise InputError(
+                f"{self.path}: is not a scoring journal; move it away or use another"
+                " --out"
+            )
+        if first and known != header:
+            if not overwrite:
+                raise ConfigurationChanged(
+                    f"{self.path}: scored with other settings"
+                    f" ({_difference(known or {}, header)}); use another --out, or"
+                    " --overwrite"
+                )
+            first = b""
+        if not first:
+            self._file.truncate(0)
+            self._append(json.dumps(header))
+            return
+        place = self._file.tell()
+        for line in self._file:
+            entry = _parsed(line)
+            if entry is None or not line.endswith(b"\n"):
+                break
+            self._places[entry["video"]] = (place, entry["stamp"])
+            place += len(line)
+        self._file.truncate(place)
+
+    def _append(self, line: str) -> int:
+        """Write a line at once; return where it starts."""
+        self._file.seek(0, os.SEEK_END)
+        place = self._file.tell()
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        return place
+
+
+def shown(video: str, folder: Path) -> str:
+    """Return how an output names a video.
+
+    Args:
+        video: Path of the video, or a synthetic clip's name.
+        folder: Folder of the output.
+
+    Returns:
+        The path from that folder on, as a manifest there needs it.
+    """
+    if video.startswith("synthetic:"):
+        return video
+    return os.path.relpath(video, folder)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return a line's object, None where it is torn."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _difference(known: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Say which settings differ."""
+    old, new = known.get("scoring", {}), wanted["scoring"]
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return "; ".join(
+        f"{name} was {old.get(name)}, now {new.get(name)}" for name in names[:3]
+    )

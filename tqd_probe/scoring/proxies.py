@@ -1,0 +1,188 @@
+"""Motion and visual quality without weights: proxies, called what they are.
+
+    motion = amount x smoothness x (1 - duplicates)
+    visual = sharpness x cleanness x evenness x contrast
+
+Every factor lies in [0, 1] and is a fixed function of one measured component, so both
+products do too. No single proxy would do: amounts of motion reward shuffled and shaken
+clips, smoothness rewards still ones, and measures of sharpness reward noise
+(`analyses/scoring/score_proxies.py` measures what these do and where they fail). They
+say what is in the pixels; whether a hand has six fingers is beyond them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tqd_probe.core.errors import BadClip
+from tqd_probe.scoring.motion import MotionMeter
+from tqd_probe.scoring.visual import frame_components
+
+MIN_FRAMES = 4  # a change of motion needs three, its mean some more
+MIN_SIDE = 16  # pixels
+VISUAL_FRAMES = 9  # frames judged for visual quality, evenly spaced
+DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Where each factor is one half (sharpness: with its width).
+
+    Chosen by `analyses/scoring/score_proxies.py` on real clips.
+
+    Attributes:
+        flow: Amount of motion, shorter sides per second.
+        turning: Relative change of flow between pairs of frames.
+        steepness: Exponent of the fall of smoothness.
+        detail: Octaves of detail.
+        width: Octaves over which sharpness rises.
+        noise: Deviation of noise, levels of 255.
+        blocks: Excess of steps on the codec's grid.
+        contrast: Deviation of luma, levels of 255.
+    """
+
+    flow: float = 0.4
+    turning: float = 0.6
+    steepness: float = 6.0
+    detail: float = -3.0
+    width: float = 2.0
+    noise: float = 8.0
+    blocks: float = 1.0
+    contrast: float = 5.0
+
+
+CONSTANTS = Constants()
+
+
+class QualityMeter:
+    """Takes the frames of one clip, one by one; holds none but the last two."""
+
+    def __init__(self, frames: int) -> None:
+        """Start a clip.
+
+        Args:
+            frames: How many frames will come at most: visual quality is judged on
+                `VISUAL_FRAMES` of them, evenly spaced.
+        """
+        step = max(1, math.ceil(frames / VISUAL_FRAMES))
+        self._step = step
+        self._motion = MotionMeter()
+        self._visual: list[dict[str, float]] = []
+        self._count = 0
+
+    def add(self, image: np.ndarray) -> None:
+        """Take the next frame.
+
+        Args:
+            image: RGB, uint8 ``[height, width, 3]``.
+
+        Raises:
+            BadClip: If it is too small for optical flow.
+        """
+        height, width = image.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            raise BadClip(
+                f"size: {height} x {width} pixels, {MIN_SIDE} needed along each side to"
+                " judge a clip; give a larger video"
+            )
+        luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        self._motion.add(luma)
+        if self._count % self._step == 0:
+            self._visual.append(frame_components(luma))
+        self._count += 1
+
+    @property
+    def changes(self) -> list[float]:
+        """Mean absolute change of luma per pair of frames, levels of 255."""
+        return self._motion.changes
+
+    def components(self, fps: float) -> dict[str, float]:
+        """Return everything measured.
+
+        Args:
+            fps: Rate of the frames taken, per second.
+
+        Returns:
+            ``flow``, ``turning``, ``duplicates`` (see `MotionMeter`) and the means over
+            frames of ``detail``, ``noise``, ``blocks``, ``contrast`` (see
+            `frame_components`).
+
+        Raises:
+            BadClip: If there were fewer than `MIN_FRAMES` frames.
+        """
+        if self._count < MIN_FRAMES:
+            raise BadClip(
+                f"frames: {self._count} at the rate of scoring, {MIN_FRAMES} needed to"
+                " judge motion; give a longer clip or a higher --fps"
+            )
+        found = self._motion.components(fps)
+        for name in self._visual[0]:
+            found[name] = float(np.mean([frame[name] for frame in self._visual]))
+        return {name: round(value, 6) for name, value in found.items()}
+
+
+def measure(frames: Iterable[np.ndarray], count: int, fps: float) -> dict[str, float]:
+    """Measure a clip.
+
+    Args:
+        frames: RGB frames, uint8 ``[height, width, 3]``.
+        count: How many there are at most.
+        fps: Their rate per second.
+
+    Returns:
+        The components by name.
+
+    Raises:
+        BadClip: If there are too few frames.
+    """
+    meter = QualityMeter(count)
+    for frame in frames:
+        meter.add(frame)
+    return meter.components(fps)
+
+
+def motion_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
+    """Judge motion: how much, how smooth, how many frames are new.
+
+    Args:
+        parts: Components as `measure` gives them.
+        at: The constants.
+
+    Returns:
+        A number in [0, 1].
+    """
+    amount = parts["flow"] / (parts["flow"] + at.flow)
+    smoothness = 1 / (1 + (parts["turning"] / at.turning) ** at.steepness)
+    return round(amount * smoothness * (1 - parts["duplicates"]), DECIMALS)
+
+
+def visual_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
+    """Judge frames: sharp, free of noise and blocks, not pale.
+
+    Args:
+        parts: Components as `measure` gives them.
+        at: The constants.
+
+    Returns:
+        A number in [0, 1].
+    """
+    sharpness = 1 / (1 + math.exp((at.detail - parts["detail"]) / at.width))
+    cleanness = 1 / (1 + parts["noise"] / at.noise)
+    evenness = 1 / (1 + parts["blocks"] / at.blocks)
+    contrast = parts["contrast"] / (parts["contrast"] + at.contrast)
+    return round(sharpness * cleanness * evenness * contrast, DECIMALS)
+
+
+def describe() -> dict[str, Any]:
+    """Return what decides a score, for fingerprints and results.
+
+    Returns:
+        The version of the components and all constants.
+    """
+    return {"proxies": 1, "visual_frames": VISUAL_FRAMES, **asdict(CONSTANTS)}

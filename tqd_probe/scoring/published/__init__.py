@@ -1,0 +1,1 @@
+"""Published score files: their formats, read and converted."""

@@ -1,0 +1,194 @@
+"""Score a collection of clips from start to end: resume, run, write."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.files import staged
+from tqd_probe.scoring import videoalign
+from tqd_probe.scoring.clip_scores import Task
+from tqd_probe.scoring.journal import Journal
+from tqd_probe.scoring.local import local
+from tqd_probe.scoring.output import check_out, write_scores
+from tqd_probe.scoring.published.convert import convert
+from tqd_probe.scoring.ray_data import on_ray
+from tqd_probe.scoring.settings import ScoreSettings
+from tqd_probe.scoring.sources import list_tasks
+
+PROXIES = "weight-free proxies, not a model's scores"
+
+
+def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
+    """Score clips, or convert published scores, and write the table.
+
+    Args:
+        settings: The settings.
+        quiet: No progress bar.
+
+    Returns:
+        The summary that is also written beside the table, with the paths written.
+
+    Raises:
+        InputError: If an input is at fault; nothing half-written is left.
+    """
+    check_out(settings.out)
+    if settings.from_ is not None:
+        summary, bad = convert(
+            settings.from_,
+            settings.out,
+            settings.judgement(),
+            {
+                "video": settings.video_column,
+                "mq": settings.mq_column,
+                "vq": settings.vq_column,
+            },
+            settings.scale,
+            settings.videos,
+            settings.max_bad or 0,
+            quiet,
+        )
+        count = write_quarantine(settings.out, (("", reason) for reason in bad))
+    else:
+        tasks = list_tasks(str(settings.clips), settings.num_clips)
+        with Journal(
+            settings.out.with_suffix(".journal.jsonl"),
+            _scoring(settings),
+            settings.overwrite,
+        ) as journal:
+            _run(settings, tasks, journal, quiet)
+            count = write_quarantine(settings.out, journal.bad(tasks))
+            summary = _write(settings, tasks, journal)
+    summary["quarantined"] = count
+    return summary
+
+
+def _scoring(settings: ScoreSettings) -> dict[str, Any]:
+    """Return what decides the scores of clips."""
+    if settings.scorer == "videoalign":
+        return videoalign.describe(settings.weights or Path())
+    return {"scorer": PROXIES, **settings.reading().describe()}
+
+
+def _run(
+    settings: ScoreSettings, tasks: Sequence[Task], journal: Journal, quiet: bool
+) -> None:
+    """Score what the journal does not hold yet.
+
+    Raises:
+        BadClip: If more clips are bad than may be.
+    """
+    todo = [task for task in tasks if not journal.has(task)]
+    bad = 0
+    if settings.max_bad is not None:
+        waiting = {task.video for task in todo}
+        done = [task for task in tasks if task.video not in waiting]
+        bad = sum(1 for _ in journal.bad(done))
+    bar = tqdm(
+        total=len(tasks), initial=len(tasks) - len(todo), unit="clip", disable=quiet
+    )
+    with bar:
+        for task, result in _results(settings, todo):
+            journal.add(task, result)
+            bar.update()
+            if "bad" in result:
+                bad += 1
+                bar.set_postfix(bad=bad)
+                if settings.max_bad is not None and bad > settings.max_bad:
+                    raise BadClip(
+                        f"{result['bad']} ({bad} bad clips, --max-bad"
+                        f" {settings.max_bad})"
+                    )
+
+
+def _results(
+    settings: ScoreSettings, todo: Sequence[Task]
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Score clips by the scorer and engine chosen."""
+    if not todo:
+        return
+    if settings.scorer == "videoalign":
+        model = videoalign.VideoAlign(
+            settings.weights or Path(), settings.videoalign_code, settings.device
+        )
+        yield from model.score(todo, settings.batch_size)
+    elif settings.engine == "ray":
+        workers = settings.workers if "workers" in settings.model_fields_set else None
+        yield from on_ray(
+            todo,
+            settings.reading(),
+            workers,
+            settings.ray_address,
+            settings.shard_size,
+        )
+    else:
+        yield from local(todo, settings.reading(), settings.workers)
+
+
+def _write(
+    settings: ScoreSettings, tasks: Sequence[Task], journal: Journal
+) -> dict[str, Any]:
+    """Write the table out of the journal.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputError: If no clip could be scored.
+    """
+    folder = settings.out.parent
+    rows: Callable[[], Iterator[Any]] = lambda: journal.rows(tasks, folder)  # noqa: E731
+    if next(rows(), None) is None:
+        _, reason = next(journal.bad(tasks))
+        raise InputError(
+            f"--clips {settings.clips}: none of {len(tasks)} clips could be scored; the"
+            f" first: {reason}"
+        )
+    about: dict[str, Any] = {
+        "clips_from": settings.clips,
+        "scoring": _scoring(settings),
+    }
+    return write_scores(
+        rows, settings.out, settings.judgement(), f"--clips {settings.clips}", about
+    )
+
+
+def quarantine_path(out: Path) -> Path:
+    """Return the file that lists what was left out.
+
+    Args:
+        out: The score table.
+
+    Returns:
+        ``scores.quarantine.csv`` beside ``scores.csv``.
+    """
+    return out.with_suffix(".quarantine.csv")
+
+
+def write_quarantine(out: Path, left_out: Iterator[tuple[str, str]]) -> int:
+    """List what was left out; an old list is removed when nothing is.
+
+    Args:
+        out: The score table.
+        left_out: Video and reason of each.
+
+    Returns:
+        How many there are.
+    """
+    path, count = quarantine_path(out), 0
+    with staged(path) as part, open(part, "w", encoding="utf-8", newline="") as handle:
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(("video", "reason"))
+        for entry in left_out:
+            table.writerow(entry)
+            count += 1
+    if not count:
+        with suppress(OSError):
+            path.unlink()
+    return count

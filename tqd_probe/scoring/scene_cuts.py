@@ -1,0 +1,109 @@
+"""Scene cuts: where a clip shows one thing and, from the next frame on, another.
+
+A pair of frames is a cut when its mean change of luma is large and stands alone: above
+8 levels of 255 and above three times the largest change of the two pairs before and the
+two after, on frames of 96 pixels. An object that passes close to the camera changes as
+much, but over several frames. Why no library does this here is measured in
+`analyses/scoring/scene_cuts.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from tqd_probe.clips.frame_stream import FrameStream
+from tqd_probe.clips.video import write_video
+from tqd_probe.core.errors import BadClip
+from tqd_probe.scoring.motion import MotionMeter
+
+LEAST = 8.0  # levels of 255
+TIMES = 3.0  # the largest change nearby
+NEAR = 2  # pairs on each side
+CUT_RULE = (LEAST, TIMES, NEAR)
+
+
+def find_cuts(changes: Sequence[float]) -> list[int]:
+    """Return the frames that begin a new scene.
+
+    Args:
+        changes: Mean absolute change of luma per pair of frames, as `MotionMeter` keeps
+            it, ``[frames - 1]``.
+
+    Returns:
+        Frame numbers, rising; empty for a clip of one scene.
+    """
+    cuts = []
+    for index, change in enumerate(changes):
+        begin = max(0, index - NEAR)
+        near = [*changes[begin:index], *changes[index + 1 : index + 1 + NEAR]]
+        if change > max(LEAST, TIMES * max(near, default=0.0)):
+            cuts.append(index + 1)
+    return cuts
+
+
+def split_scenes(path: Path, folder: Path, seconds: float) -> list[Path]:
+    """Write every scene of a video into a file of its own, near-lossless.
+
+    The file is read twice: for the cuts, then for the scenes, of which one at a time is
+    in memory. Odd sizes lose one row or column, which H.264 cannot hold.
+
+    Args:
+        path: The video.
+        folder: Where scenes go, as ``NAME-scene000.mp4``; scenes that are there
+            already are not written again.
+        seconds: Scenes shorter than this are left out.
+
+    Returns:
+        The scenes in their order; the video itself when it has no cut.
+
+    Raises:
+        BadClip: If the video cannot be decoded.
+    """
+    meter = MotionMeter(flow=False)
+    count = 0
+    with FrameStream(path) as stream:
+        fps = stream.fps
+        for image in stream:
+            meter.add_image(image)
+            count += 1
+    cuts = find_cuts(meter.changes)
+    if not cuts:
+        return [path]
+    bounds = [0, *cuts, count]
+    least = max(2, math.ceil(seconds * fps))
+    kept = [(begin, end) for begin, end in pairwise(bounds) if end - begin >= least]
+    if not kept:
+        raise BadClip(
+            f"{path}: scenes: {len(bounds) - 1} scenes, none of {seconds:g} s or more;"
+            " lower --min-scene or leave the file out"
+        )
+    names = [folder / f"{path.stem}-scene{index:03d}.mp4" for index in range(len(kept))]
+    if not all(name.exists() for name in names):
+        _write(path, names, kept, fps)
+    return names
+
+
+def _write(
+    path: Path, names: list[Path], kept: list[tuple[int, int]], fps: float
+) -> None:
+    """Write the scenes; one at a time is in memory."""
+    wanted = iter(zip(names, kept))
+    name, (begin, end) = next(wanted)
+    scene: list[np.ndarray] = []
+    with FrameStream(path) as stream:
+        for number, image in enumerate(stream):
+            if number >= begin:
+                height, width = image.shape[:2]
+                scene.append(image[: height // 2 * 2, : width // 2 * 2])
+            if number + 1 == end:
+                write_video(name, np.stack(scene), fps)
+                scene = []
+                following = next(wanted, None)
+                if following is None:
+                    return
+                name, (begin, end) = following

@@ -1,0 +1,105 @@
+"""The two score columns of a table of any length: 24 bytes per clip, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.scoring.score_row import Scored
+
+
+@dataclass
+class ScoreColumns:
+    """Both scores of all clips, in their order.
+
+    Attributes:
+        mq: Motion scores; NaN where there is none.
+        vq: Visual scores; NaN where there is none.
+        names: A 64-bit hash of each clip's name, to find names that stand twice.
+    """
+
+    mq: array = field(default_factory=lambda: array("d"))
+    vq: array = field(default_factory=lambda: array("d"))
+    names: array = field(default_factory=lambda: array("Q"))
+
+    def present(self, column: str) -> np.ndarray:
+        """Return the scores that are there.
+
+        Args:
+            column: ``mq`` or ``vq``.
+
+        Returns:
+            float64 ``[n]`` without NaN.
+        """
+        values = np.frombuffer(getattr(self, column), np.float64)
+        return values[~np.isnan(values)]
+
+    def both(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores of clips that have both.
+
+        Returns:
+            Motion and visual scores, float64 ``[n]`` each.
+        """
+        mq = np.frombuffer(self.mq, np.float64)
+        vq = np.frombuffer(self.vq, np.float64)
+        there = ~(np.isnan(mq) | np.isnan(vq))
+        return mq[there], vq[there]
+
+
+def collect(rows: Iterable[Scored]) -> ScoreColumns:
+    """Keep the scores of a stream of clips.
+
+    Args:
+        rows: The clips.
+
+    Returns:
+        Their scores.
+    """
+    columns = ScoreColumns()
+    for row in rows:
+        columns.mq.append(math.nan if row.mq is None else row.mq)
+        columns.vq.append(math.nan if row.vq is None else row.vq)
+        columns.names.append(_hash(row.video))
+    return columns
+
+
+def refuse_twice(
+    columns: ScoreColumns, again: Callable[[], Iterator[Scored]], where: str
+) -> None:
+    """Refuse a table in which a clip stands twice.
+
+    Args:
+        columns: The scores as collected.
+        again: Reads the same rows once more, to say which.
+        where: The file, for the message.
+
+    Raises:
+        InputError: If two rows have one name.
+    """
+    hashes, counts = np.unique(
+        np.frombuffer(columns.names, np.uint64), return_counts=True
+    )
+    suspects = set(hashes[counts > 1].tolist())
+    if not suspects:
+        return
+    seen: dict[str, str] = {}
+    for row in again():
+        if _hash(row.video) not in suspects:
+            continue
+        if row.video in seen:
+            raise InputError(
+                f"{where}: {row.place}: {row.video} is already in {seen[row.video]};"
+                " keep one of the two"
+            )
+        seen[row.video] = row.place
+
+
+def _hash(name: str) -> int:
+    """Return 64 bits that tell names apart."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,188 @@
+"""What a run reports: losses by level and class, density so far, times, memory.
+
+``metrics.jsonl`` has what depends on the configuration alone: a resumed run writes the
+bytes that an uninterrupted one would. ``timing.jsonl`` has what depends on the machine.
+Both also go to the tracker (TensorBoard, trackio, W&B) through accelerate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tqd_probe.core.jsonl import Lines
+from tqd_probe.training.callbacks.base import StepResult
+from tqd_probe.training.level_density import BUCKETS, bucket_of
+
+if TYPE_CHECKING:
+    from tqd_probe.training.trainer import Trainer
+
+
+class Telemetry:
+    """Writes metrics and times, moves the progress bar."""
+
+    name = "telemetry"
+
+    def __init__(self, out: Path, classes: list[str], quiet: bool = False) -> None:
+        """Name what is reported.
+
+        Args:
+            out: The run directory.
+            classes: Class of every clip of the pool.
+            quiet: Show no progress bar.
+        """
+        self.classes = np.array(classes, dtype=object)
+        self.metrics = Lines(out / "metrics.jsonl")
+        self.timing = Lines(out / "timing.jsonl")
+        self.draws = Lines(out / "draws.jsonl")
+        self.names = sorted(set(classes), key=lambda name: (name != "golden", name))
+        self.counts = {name: [0] * BUCKETS for name in self.names}
+        self.sums = {name: [0.0] * BUCKETS for name in self.names}  # of this window
+        self.seen = {name: [0] * BUCKETS for name in self.names}
+        self._times: list[tuple[float, float]] = []
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def begin(self, trainer: Trainer) -> None:
+        """Cut files to the step resumed at; open the progress bar."""
+        if not trainer.accelerator.is_main_process:
+            return
+        for lines in (self.metrics, self.timing, self.draws):
+            lines.cut(trainer.step)
+        self._bar = tqdm(
+            total=trainer.settings.steps,
+            initial=trainer.step,
+            desc="train",
+            unit="step",
+            disable=self._quiet,
+            smoothing=0.05,
+        )
+
+    def after(self, trainer: Trainer, result: StepResult) -> None:
+        """Report a step."""
+        if not trainer.accelerator.is_main_process:
+            return
+        settings = trainer.settings
+        first = (result.step - 1) * settings.batch_size
+        losses = result.losses.tolist()
+        draws = [trainer.data.stream.draw(first + i) for i in range(len(losses))]
+        buckets = bucket_of(np.array([draw.sigma for draw in draws])).tolist()
+        for draw, bucket, loss in zip(draws, buckets, losses):
+            name = self.classes[draw.clip]
+            self.counts[name][bucket] += 1
+            self.seen[name][bucket] += 1
+            self.sums[name][bucket] += loss
+            if settings.record_draws:
+                self._record(trainer, draw.index, loss)
+        row: dict[str, Any] = {
+            "step": result.step,
+            "loss": float(np.mean(losses)),
+            "grad_norm": result.grad_norm,
+            "lr": result.lr,
+        }
+        self._times.append((result.seconds, result.wait))
+        if result.step % settings.log_every == 0 or result.step == settings.steps:
+            row |= self._window()
+            self._time_row(trainer, row)
+        self.metrics.write(row)
+        self._bar.update()
+        self._bar.set_postfix_str(f"loss {row['loss']:.4f}", refresh=False)
+        if result.step == settings.steps or trainer.stopped_by:
+            self.close()
+
+    def state(self) -> dict[str, Any]:
+        """Return counts and the losses since the last report."""
+        return {"counts": self.counts, "sums": self.sums, "seen": self.seen}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up counts and losses."""
+        self.counts, self.sums = state["counts"], state["sums"]
+        self.seen = state["seen"]
+
+    def close(self) -> None:
+        """Close the files and the bar."""
+        for lines in (self.metrics, self.timing, self.draws):
+            lines.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _window(self) -> dict[str, Any]:
+        """Mean losses since the last report, and the density so far."""
+        sums = np.array([self.sums[name] for name in self.names])
+        seen = np.array([self.seen[name] for name in self.names])
+        report = {
+            "loss_by_bucket": _means(sums.sum(0), seen.sum(0)),
+            "loss_by_class": dict(zip(self.names, _means(sums.sum(1), seen.sum(1)))),
+            "loss_by_class_and_bucket": {
+                name: _means(sums[i], seen[i]) for i, name in enumerate(self.names)
+            },
+            "density": {name: list(self.counts[name]) for name in self.names},
+        }
+        for name in self.names:
+            self.sums[name], self.seen[name] = [0.0] * BUCKETS, [0] * BUCKETS
+        return report
+
+    def _time_row(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        """Write times and memory; send everything to the tracker."""
+        seconds = sum(spent for spent, _ in self._times)
+        count = len(self._times)
+        timing = {
+            "step": row["step"],
+            "seconds_per_step": seconds / count,
+            "clips_per_second": count * trainer.settings.batch_size / seconds,
+            "data_wait_share": sum(wait for _, wait in self._times) / seconds,
+            "memory_gb": memory_gb(trainer.accelerator.device),
+            "processes": trainer.accelerator.num_processes,
+        }
+        self._times = []
+        self.timing.write(timing)
+        flat = {f"train/{k}": row[k] for k in ("loss", "grad_norm", "lr")}
+        for bucket, loss in enumerate(row["loss_by_bucket"]):
+            if loss is not None:
+                flat[f"loss_by_sigma/{bucket / BUCKETS:.1f}"] = loss
+        for name, loss in row["loss_by_class"].items():
+            if loss is not None:
+                flat[f"loss_by_class/{name}"] = loss
+        flat |= {f"time/{k}": v for k, v in timing.items() if k != "step"}
+        trainer.accelerator.log(flat, step=row["step"])
+
+    def _record(self, trainer: Trainer, index: int, loss: float) -> None:
+        """Write one sample as the network saw it."""
+        batch = trainer.data.samples(range(index, index + 1))
+        noise = batch.eps.numpy().tobytes()
+        self.draws.write(
+            {
+                "step": index // trainer.settings.batch_size + 1,
+                "sample": index,
+                "clip": trainer.data.pool.clips[batch.draws[0].clip].clip.id,
+                "sigma": batch.draws[0].sigma,
+                "text_dropped": trainer.data.drops(index),
+                "noise": hashlib.sha256(noise).hexdigest()[:16],
+                "loss": loss,
+            }
+        )
+
+
+def _means(sums: np.ndarray, counts: np.ndarray) -> list[float | None]:
+    """Divide, with None where nothing was counted."""
+    return [float(s / n) if n else None for s, n in zip(sums, counts)]
+
+
+def memory_gb(device: torch.device) -> float:
+    """Return the most memory used so far.
+
+    Args:
+        device: The network's device.
+
+    Returns:
+        Peak memory of the GPU, or of the process on a CPU, in GB.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

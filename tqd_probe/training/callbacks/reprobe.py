@@ -1,0 +1,246 @@
+"""Measure the schedule again on the model as it now is, and go on with that.
+
+The bands belong to a checkpoint: as the model learns, they drift. The command that made
+the schedule is in its provenance; it is run again on the present (averaged) weights, by
+`tqd_probe.probing`, and how far bands, curves and the density of draws moved is
+logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tqd_probe.core.errors import InputError, TqdError
+from tqd_probe.core.jsonl import Lines
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
+from tqd_probe.training.callbacks.base import StepResult
+from tqd_probe.training.draws import DrawStream
+
+if TYPE_CHECKING:
+    from tqd_probe.training.trainer import Trainer
+
+log = logging.getLogger("tqd_probe")
+
+
+def probe_settings(schedule: BandSchedule) -> RunSettings:
+    """Recover the probe's settings from the command in a schedule's provenance.
+
+    Args:
+        schedule: The schedule.
+
+    Returns:
+        The settings of that command.
+
+    Raises:
+        InputError: If the provenance names no gradsim command.
+    """
+    from tqd_probe.core.command_line import parse
+    from tqd_probe.gradsim import GradsimOptions
+
+    argv = schedule.provenance.argv
+    if not argv or argv[0] != "gradsim":
+        raise InputError(
+            "--reprobe-every: the schedule's provenance.argv is no gradsim command;"
+            " measure the schedule with python -m tqd_probe.gradsim"
+        )
+    parsed = parse(GradsimOptions, argv[1:], "provenance.argv of the schedule")
+    fields = set(RunSettings.model_fields)
+    return RunSettings.model_validate(parsed.model_dump(include=fields))
+
+
+class Reprobe:
+    """Measures again every so many steps; the schedule in use is its state."""
+
+    name = "reprobe"
+
+    def __init__(
+        self,
+        schedule: BandSchedule,
+        every: int,
+        save: Callable[[Path], object],
+        stream_of: Callable[[BandSchedule], DrawStream],
+        out: Path,
+    ) -> None:
+        """Set what is measured.
+
+        Args:
+            schedule: The schedule training starts with.
+            every: Steps between measurements.
+            save: Writes the present weights as a pipeline directory.
+            stream_of: Builds the draws that follow a schedule.
+            out: The run directory.
+        """
+        self.schedule, self.every, self.save = schedule, every, save
+        self.stream_of, self.out = stream_of, out
+        self.lines = Lines(out / "reprobe.jsonl")
+        self.settings = probe_settings(schedule)
+
+    def begin(self, trainer: Trainer) -> None:
+        """Follow the schedule that was in use when the run was saved."""
+        if trainer.accelerator.is_main_process:
+            self.lines.cut(trainer.step)
+        trainer.data.stream = self.stream_of(self.schedule)
+
+    def after(self, trainer: Trainer, result: StepResult) -> None:
+        """Measure if it is time to; not at the very end."""
+        last = result.step == trainer.settings.steps
+        if result.step % self.every == 0 and not last and not trainer.stopped_by:
+            self.measure(trainer)
+
+    def measure(self, trainer: Trainer) -> None:
+        """Measure in the main process; every process goes on with the result.
+
+        Args:
+            trainer: The training.
+        """
+        path = self.out / "schedules" / f"step-{trainer.step:08d}.json"
+        if trainer.accelerator.is_main_process:
+            found = self._probe(trainer)
+            found.save(path)
+        trainer.accelerator.wait_for_everyone()
+        found = BandSchedule.load(path)
+        try:
+            stream = self.stream_of(found)
+        except TqdError as error:  # no band is left for these clips
+            log.warning("step %d: schedule not followed: %s", trainer.step, error)
+            self._report(trainer, found, f"kept the former schedule: {error}")
+            return
+        self._report(trainer, found, None, stream)
+        self.schedule = found
+        trainer.data.stream = stream
+        trainer.replace_data(trainer.data)
+
+    def _probe(self, trainer: Trainer) -> BandSchedule:
+        from tqd_probe.probing.measure import derive_schedule, measure
+        from tqd_probe.probing.passes import run
+        from tqd_probe.probing.prepare import prepare
+
+        place = self.out / f".probe-{trainer.step:08d}"
+        shutil.rmtree(place, ignore_errors=True)
+        try:
+            with trainer.averaged():
+                self.save(place / "model")
+            device = trainer.accelerator.device
+            settings = self.settings.model_copy(
+                update={
+                    "ckpt": str(place / "model"),
+                    "out": place / "run",
+                    "device": str(device),
+                    "cache": trainer.data.pool.encoder.cache,
+                    "plan": False,
+                    "self_check": False,
+                }
+            )
+            if "lora" in RunSettings.model_fields:  # it is part of the saved weights
+                settings = settings.model_copy(update={"lora": None})
+            with _alone():
+                probe = prepare(settings, quiet=True)
+                try:
+                    run(probe, quiet=True)
+                    result = measure(probe, list(self.schedule.provenance.argv))
+                finally:
+                    probe.store.release()
+            result["model"]["source"] = f"{trainer.settings.ckpt} step {trainer.step}"
+            return derive_schedule(result)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _report(
+        self,
+        trainer: Trainer,
+        found: BandSchedule,
+        note: str | None,
+        stream: DrawStream | None = None,
+    ) -> None:
+        if not trainer.accelerator.is_main_process:
+            return
+        row: dict[str, Any] = {"step": trainer.step, "note": note, "classes": {}}
+        for name, curves in found.classes.items():
+            old = self.schedule.classes.get(name)
+            row["classes"][name] = drift(old, curves) if old else None
+        if stream is not None:
+            row["draws_moved"] = moved(trainer.data.stream, stream)
+        self.lines.write(row)
+        shares = ", ".join(
+            f"{name} bands moved {one['bands_moved']:.2f}"
+            for name, one in row["classes"].items()
+            if one is not None
+        )
+        log.info("step %d: schedule measured again (%s)", trainer.step, shares)
+
+    def state(self) -> dict[str, Any]:
+        """Return the schedule in use."""
+        return {"schedule": self.schedule.model_dump(mode="json")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up the schedule in use."""
+        self.schedule = BandSchedule.model_validate(state["schedule"])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let a probe count one process, where this is the first of several that wait."""
+    before = os.environ.get("WORLD_SIZE")
+    os.environ["WORLD_SIZE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["WORLD_SIZE"]
+        else:
+            os.environ["WORLD_SIZE"] = before
+
+
+def drift(old: Curves, new: Curves) -> dict[str, Any]:
+    """Say how far a class moved.
+
+    Args:
+        old: Its curves before.
+        new: Its curves now.
+
+    Returns:
+        Bands before and now; ``bands_moved``, the measure of levels in one but not
+        in both; the mean absolute change of the cosine where both are defined.
+    """
+    grid = (np.arange(2000) + 0.5) / 2000
+    inside = [_inside(curves.bands, grid) for curves in (old, new)]
+    pairs = [(a, b) for a, b in zip(old.cosine, new.cosine) if None not in (a, b)]
+    gaps = [abs(float(b) - float(a)) for a, b in pairs]  # type: ignore[arg-type]
+    return {
+        "bands_before": old.bands,
+        "bands": new.bands,
+        "bands_moved": float((inside[0] != inside[1]).mean()),
+        "cosine_moved": float(np.mean(gaps)) if gaps else None,
+    }
+
+
+def moved(old: DrawStream, new: DrawStream) -> float:
+    """Return the total variation distance of two densities of (class, sigma).
+
+    Args:
+        old: Draws before.
+        new: Draws now, of the same clips.
+
+    Returns:
+        0 for the same density, 1 for disjoint ones.
+    """
+    grid = (np.arange(400) + 0.5) / 400
+    a, b = old.class_density(grid), new.class_density(grid)
+    return float(sum(np.abs(a[name] - b[name]).mean() for name in a) / 2)
+
+
+def _inside(bands: list[Band], grid: np.ndarray) -> np.ndarray:
+    """Mark the places inside bands."""
+    found = np.zeros(len(grid), dtype=bool)
+    for low, high in bands:
+        found |= (grid >= low) & (grid <= high)
+    return found

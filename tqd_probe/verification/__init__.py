@@ -1,0 +1,1 @@
+"""Short paired trials of samplers: does a schedule help here?"""
