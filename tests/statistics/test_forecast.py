@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_similarity import problem, statistics_of
+from known_gradients import problem, statistics_of
 
 from tqd_probe.statistics.forecast import forecast
 

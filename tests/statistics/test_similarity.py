@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from known_gradients import gram_of, problem, statistics_of
 
-from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.statistics.similarity import (
     LevelStatistics,
     clips_to_resolve,
@@ -13,36 +13,10 @@ from tqd_probe.statistics.similarity import (
 )
 
 
-def gram_of(gradients):
-    """Gradients [conditions, clips, draws, P] to a one-group LevelGram."""
-    mean = gradients.mean(2)
-    products = np.einsum("cip,djp->cidj", mean, mean)[None]
-    draws = np.einsum("cirp,cisp->cirs", gradients, gradients)[None]
-    losses = np.ones((gradients.shape[1], gradients.shape[2], gradients.shape[0]))
-    return LevelGram(("all",), products, draws, losses)
-
-
-def statistics_of(gradients, confidence=0.95):
-    return LevelStatistics(gram_of(gradients), 0, confidence=confidence)
-
-
 def brute(a, b):
     """Mean of <a_i, b_j> over i != j, by loops."""
     pairs = itertools.permutations(range(len(a)), 2)
     return float(np.mean([a[i] @ b[j] for i, j in pairs]))
-
-
-def problem(cosine, ratio, clips, noise, draws=2, size=60, seed=1, shared=1.0):
-    """Gaussian gradients with a known cosine and norm ratio of the means."""
-    rng = np.random.default_rng(seed)
-    golden = np.zeros(size)
-    golden[0] = 1
-    other = np.zeros(size)
-    other[:2] = ratio * cosine, ratio * np.sqrt(1 - cosine**2)
-    # Content noise is shared by the versions of a clip.
-    content = shared * rng.normal(0, noise, (clips, 1, size))
-    own = [rng.normal(0, noise, (clips, draws, size)) for _ in range(2)]
-    return np.stack([golden + content + own[0], other + content + own[1]])
 
 
 def test_u_statistic_equals_brute_force():

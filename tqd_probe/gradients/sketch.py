@@ -17,8 +17,8 @@ the gradient is (`pilot.py` measures it): ``sum_g (|a_g| |b_g|)^2 / m_g`` is lea
 groups as exact as one sketch of the whole gradient would be.
 
 `analyses/cost/sketch_choice.py` compares time and error with other sketches. The
-numbers of a group fall into `SPLITS` parts that are sketches by themselves; how these disagree
-tells the sketch's own error.
+numbers of a group fall into `SPLITS` parts that are sketches by themselves; how these
+disagree tells the sketch's own error.
 """
 
 from __future__ import annotations
