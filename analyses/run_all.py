@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from analyses.evidence_steps import Step, steps
+from analyses.steps import Step, steps
 from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument(
         "--trained",
         type=Path,
-        help="finished --work of train_tiny.py: not trained again (a full run trains"
+        help="finished --work of train.py: not trained again (a full run trains"
         " the wider network of the tables there)",
     )
     parser.add_argument("--only", default="", help="part of the names of steps to run")
@@ -91,9 +91,11 @@ def main() -> None:
     if args.reduced:
         for folder in ("analyses", "figures"):
             shutil.copytree(
-                ROOT / folder, place / folder, dirs_exist_ok=True,
+                ROOT / folder,
+                place / folder,
+                dirs_exist_ok=True,
                 ignore=shutil.ignore_patterns("results", "*.png", "__pycache__"),
-            )  # fmt: skip
+            )
         (place / "analyses" / "results").mkdir(exist_ok=True)
     raise SystemExit(run(chosen, place, work))
 
@@ -131,9 +133,12 @@ def run(chosen: list[Step], place: Path, work: Path) -> int:
             began = time.monotonic()
             with open(log, "w", encoding="utf-8") as handle:
                 status = subprocess.run(
-                    [sys.executable, *step.command], env=environment, cwd=ROOT,
-                    stdout=handle, stderr=subprocess.STDOUT,
-                ).returncode  # fmt: skip
+                    [sys.executable, *step.command],
+                    env=environment,
+                    cwd=ROOT,
+                    stdout=handle,
+                    stderr=subprocess.STDOUT,
+                ).returncode
             seconds = time.monotonic() - began
             missing = [str(path) for path in step.makes if not path.exists()]
             if status or missing:

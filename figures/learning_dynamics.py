@@ -12,7 +12,9 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "tiny" / "results" / "learning_dynamics.json").read_text()
+    (
+        HERE.parent / "analyses" / "tiny" / "results" / "learning_dynamics.json"
+    ).read_text()
 )
 table, steps, levels = result["error_share"], result["steps"], result["levels"]
 sns.set_theme(context="notebook", style="white", font_scale=0.85)
@@ -30,11 +32,19 @@ TITLES = {
 for axes, (name, title) in zip(panels.flat, TITLES.items()):
     values = np.array(table[name]["value"]).T[::-1]
     sns.heatmap(
-        values, ax=axes, vmin=0, vmax=1, cmap="mako", annot=True, fmt=".2f",
-        annot_kws={"fontsize": 7}, cbar=axes in panels[:, -1],
-        xticklabels=steps, yticklabels=[f"{s:g}" for s in levels[::-1]],
+        values,
+        ax=axes,
+        vmin=0,
+        vmax=1,
+        cmap="mako",
+        annot=True,
+        fmt=".2f",
+        annot_kws={"fontsize": 7},
+        cbar=axes in panels[:, -1],
+        xticklabels=steps,
+        yticklabels=[f"{s:g}" for s in levels[::-1]],
         cbar_kws={"label": "share of error left (1: nothing learned)"},
-    )  # fmt: skip
+    )
     axes.set_title(f"{name}: {title}", fontsize=10)
 for axes in panels[-1]:
     axes.set_xlabel("training step")

@@ -19,7 +19,9 @@ HERE = Path(__file__).parent
 SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 NAME = "the tiny CogVideoX" if SUFFIX else "tiny"
 result = json.loads(
-    (HERE.parent / "analyses" / "tiny" / "results" / f"maturity{SUFFIX}.json").read_text()
+    (
+        HERE.parent / "analyses" / "tiny" / "results" / f"maturity{SUFFIX}.json"
+    ).read_text()
 )
 rows, levels = result["rows"], result["levels"]
 moved = {
@@ -47,21 +49,33 @@ for index, (level, colour) in enumerate(
             step, cosine, low, high = np.array(known).T
             places = step + 40 * (index - len(levels) / 2)
             axes.errorbar(
-                places, cosine, np.maximum([cosine - low, high - cosine], 0),
-                color=colour, fmt="o", markersize=4, elinewidth=1, alpha=0.8,
-            )  # fmt: skip
+                places,
+                cosine,
+                np.maximum([cosine - low, high - cosine], 0),
+                color=colour,
+                fmt="o",
+                markersize=4,
+                elinewidth=1,
+                alpha=0.8,
+            )
             for at in range(len(step) - 1):
                 sure = moved.get((step[at], step[at + 1], index, name), False)
                 axes.plot(
-                    places[at : at + 2], cosine[at : at + 2], color=colour,
-                    linestyle="-" if sure else ":", linewidth=2.2 if sure else 1,
-                )  # fmt: skip
+                    places[at : at + 2],
+                    cosine[at : at + 2],
+                    color=colour,
+                    linestyle="-" if sure else ":",
+                    linewidth=2.2 if sure else 1,
+                )
 panels[0].set_yscale("log")
 panels[0].set_title("signal-to-noise of one golden clip", fontsize=10)
 figure.legend(
-    *panels[0].get_legend_handles_labels(), title="σ", loc="outside right center",
-    fontsize=8, frameon=False,
-)  # fmt: skip
+    *panels[0].get_legend_handles_labels(),
+    title="σ",
+    loc="outside right center",
+    fontsize=8,
+    frameon=False,
+)
 for axes, name in zip(panels[1:], names):
     axes.set_title(f"cosine of {name}", fontsize=10)
     axes.set_ylim(-0.8, 1.15)

@@ -12,14 +12,20 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "intervals" / "results" / "metric_effect.json").read_text()
+    (
+        HERE.parent / "analyses" / "intervals" / "results" / "metric_effect.json"
+    ).read_text()
 )
 levels, found = result["levels"], result["degradations"]
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 figure, panels = plt.subplots(
-    2, len(found), figsize=(2.7 * len(found), 5.4), sharex=True, sharey="row",
+    2,
+    len(found),
+    figsize=(2.7 * len(found), 5.4),
+    sharex=True,
+    sharey="row",
     layout="constrained",
-)  # fmt: skip
+)
 for column, (name, entry) in enumerate(found.items()):
     for metric, colour in (("raw", "#0072B2"), ("adam", "#D55E00")):
         for row, key in enumerate(("cosine", "norm_ratio")):

@@ -17,7 +17,9 @@ import seaborn as sns
 HERE = Path(__file__).parent
 SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 result = json.loads(
-    (HERE.parent / "analyses" / "tiny" / "results" / f"module_bands{SUFFIX}.json").read_text()
+    (
+        HERE.parent / "analyses" / "tiny" / "results" / f"module_bands{SUFFIX}.json"
+    ).read_text()
 )
 levels, parts = result["levels"], result["parts"]
 names = list(next(iter(parts.values()))["degradations"])
@@ -36,9 +38,13 @@ for axes, name in zip(panels, names):
         ]
         if known:
             axes.plot(
-                *zip(*known), "o-", color=colour, markersize=3.5, linewidth=1.3,
+                *zip(*known),
+                "o-",
+                color=colour,
+                markersize=3.5,
+                linewidth=1.3,
                 label=part.replace("_", " "),
-            )  # fmt: skip
+            )
     axes.axhline(0.9, color="0.6", linewidth=0.8, linestyle=":")
     axes.set_title(name, fontsize=10)
     axes.set_xlabel("σ")
@@ -46,8 +52,11 @@ for axes, name in zip(panels, names):
 panels[0].set_ylim(-0.75, 1.15)
 panels[0].set_ylabel("debiased gradient cosine")
 figure.legend(
-    *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6,
-    fontsize=8, frameon=False,
-)  # fmt: skip
+    *panels[0].get_legend_handles_labels(),
+    loc="outside lower center",
+    ncols=6,
+    fontsize=8,
+    frameon=False,
+)
 sns.despine(figure)
 figure.savefig(HERE / f"module_bands{SUFFIX}.png", dpi=150)

@@ -12,7 +12,9 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "tiny" / "results" / "noise_classifier.json").read_text()
+    (
+        HERE.parent / "analyses" / "tiny" / "results" / "noise_classifier.json"
+    ).read_text()
 )
 levels, found = result["levels"], result["degradations"]
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
@@ -25,9 +27,13 @@ for axes, (name, entry) in zip(panels, found.items()):
         levels, cosine, "o-", color="#0072B2", markersize=4, label="gradient cosine"
     )
     axes.plot(
-        levels, entry["accuracy"], "s-", color="#D55E00", markersize=4,
+        levels,
+        entry["accuracy"],
+        "s-",
+        color="#D55E00",
+        markersize=4,
         label="accuracy of a classifier, golden against degraded",
-    )  # fmt: skip
+    )
     for low, high in entry["bands"]:
         axes.axvspan(low, high, color="#0072B2", alpha=0.12, linewidth=0)
     axes.axvline(entry["sigma_min"], color="#D55E00", linestyle="--", linewidth=1)
@@ -37,8 +43,11 @@ for axes, (name, entry) in zip(panels, found.items()):
     axes.set_xlim(0, 1)
 panels[0].set_ylim(-0.1, 1.15)
 figure.legend(
-    *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
-    fontsize=9, frameon=False,
-)  # fmt: skip
+    *panels[0].get_legend_handles_labels(),
+    loc="outside lower center",
+    ncols=2,
+    fontsize=9,
+    frameon=False,
+)
 sns.despine(figure)
 figure.savefig(HERE / "noise_classifier.png", dpi=150)

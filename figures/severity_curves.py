@@ -17,14 +17,20 @@ import seaborn as sns
 HERE = Path(__file__).parent
 SUFFIX = "".join(f"_{name}" for name in sys.argv[1:2])
 result = json.loads(
-    (HERE.parent / "analyses" / "tiny" / "results" / f"severity_curves{SUFFIX}.json").read_text()
+    (
+        HERE.parent / "analyses" / "tiny" / "results" / f"severity_curves{SUFFIX}.json"
+    ).read_text()
 )
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 levels = [i for i, known in enumerate(result["resolved"]) if known]
 figure, panels = plt.subplots(
-    2, max(len(levels), 1), figsize=(1 + 3.2 * len(levels), 6),
-    sharey=True, squeeze=False, layout="constrained",
-)  # fmt: skip
+    2,
+    max(len(levels), 1),
+    figsize=(1 + 3.2 * len(levels), 6),
+    sharey=True,
+    squeeze=False,
+    layout="constrained",
+)
 names = [name for name in result["latent_distance"] if name != "reverse"]
 for column, level in enumerate(levels):
     for colour, name in zip(sns.color_palette("colorblind"), names):

@@ -13,12 +13,18 @@ import seaborn as sns
 HERE = Path(__file__).parent
 WANTED = "share of golden gain"
 LIMITS = (-1.6, 1.6)  # farther points are drawn at the edge
-paths = sorted((HERE.parent / "analyses" / "worth" / "results").glob("similarity_worth_*.json"))
+paths = sorted(
+    (HERE.parent / "analyses" / "worth" / "results").glob("similarity_worth_*.json")
+)
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 figure, panels = plt.subplots(
-    len(paths), 3, figsize=(13.5, 4.3 * len(paths)), layout="constrained",
-    squeeze=False, width_ratios=(1.2, 1.2, 1),
-)  # fmt: skip
+    len(paths),
+    3,
+    figsize=(13.5, 4.3 * len(paths)),
+    layout="constrained",
+    squeeze=False,
+    width_ratios=(1.2, 1.2, 1),
+)
 for row, path in enumerate(paths):
     result = json.loads(path.read_text())
     points = [p for p in result["points"] if p["used"]]
@@ -33,10 +39,14 @@ for row, path in enumerate(paths):
             shown = float(np.clip(y, *LIMITS))
             style = {"color": colours[point["sigma"]], "markersize": 6}
             axes.errorbar(
-                -x if key != "cosine" else x, shown,
+                -x if key != "cosine" else x,
+                shown,
                 yerr=[[max(y - low, 0)], [max(high - y, 0)]] if shown == y else None,
-                fmt=marks[point["degradation"]], elinewidth=0.7, alpha=0.9, **style,
-            )  # fmt: skip
+                fmt=marks[point["degradation"]],
+                elinewidth=0.7,
+                alpha=0.9,
+                **style,
+            )
         found = result["correlations"][WANTED][key]
         low, high = found["degradations_ci"] or (np.nan, np.nan)
         axes.set_title(
@@ -69,8 +79,9 @@ for row, path in enumerate(paths):
         if one["spearman"] is None:
             continue
         for ends, width, shift in (
-            (one["degradations_ci"], 1.2, 0.12), (one["measured_ci"], 3.2, -0.12)
-        ):  # fmt: skip
+            (one["degradations_ci"], 1.2, 0.12),
+            (one["measured_ci"], 3.2, -0.12),
+        ):
             if ends:
                 bars.plot(ends, [place + shift] * 2, color="#0072B2", linewidth=width)
         bars.plot(one["spearman"], place, "o", color="#D55E00")

@@ -34,9 +34,13 @@ for axes, name in zip(panels, names):
         for interval in (edge for pair in run["edges"] for edge in pair):
             if interval[1] > interval[0]:
                 axes.plot(
-                    interval, [seed - 0.22] * 2, "|-", color="black", linewidth=1,
+                    interval,
+                    [seed - 0.22] * 2,
+                    "|-",
+                    color="black",
+                    linewidth=1,
                     markersize=5,
-                )  # fmt: skip
+                )
     axes.set_xlim(0, 1)
     axes.set_title(
         f"{TITLES.get(name, name)}\nwithin 0.07: seeds {whole['within_0.07']:.0%},"
@@ -54,7 +58,10 @@ handles.append(plt.Line2D([], [], color="black", marker="|"))
 figure.legend(
     handles,
     [f"bands of {result['clips']} clips", "of either half", "intervals of the edges"],
-    loc="outside lower center", ncols=3, fontsize=9, frameon=False,
-)  # fmt: skip
+    loc="outside lower center",
+    ncols=3,
+    fontsize=9,
+    frameon=False,
+)
 sns.despine(figure)
 figure.savefig(HERE / "stability.png", dpi=150)

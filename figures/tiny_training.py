@@ -1,6 +1,6 @@
 """Training curves of the `tiny` checkpoint and its held-out loss by noise level.
 
-python figures/tiny_training.py        # reads analyses/results/train_tiny.json
+python figures/tiny_training.py        # reads analyses/results/train.json
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-RESULTS = Path(__file__).parents[1] / "analyses" / "tiny" / "results" / "train_tiny.json"
+RESULTS = Path(__file__).parents[1] / "analyses" / "tiny" / "results" / "train.json"
 
 
 def main() -> None:

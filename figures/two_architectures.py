@@ -12,15 +12,21 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 result = json.loads(
-    (HERE.parent / "analyses" / "tiny" / "results" / "two_architectures.json").read_text()
+    (
+        HERE.parent / "analyses" / "tiny" / "results" / "two_architectures.json"
+    ).read_text()
 )
 models = result["models"]
 names = list(next(iter(models.values()))["degradations"])
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 figure, panels = plt.subplots(
-    1, len(names), figsize=(2.9 * len(names), 3.6), sharey=True, squeeze=False,
+    1,
+    len(names),
+    figsize=(2.9 * len(names), 3.6),
+    sharey=True,
+    squeeze=False,
     layout="constrained",
-)  # fmt: skip
+)
 for axes, name in zip(panels[0], names):
     for colour, (label, found) in zip(sns.color_palette("colorblind"), models.items()):
         row = found["degradations"][name]

@@ -22,14 +22,18 @@ from tqd_probe.models.activation_memory import activation_bytes
 OUT = Path(__file__).parent / "results" / "memory_per_clip.json"
 SMALL = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
 TI2V = {
-    "num_attention_heads": 24, "ffn_dim": 14336, "num_layers": 30, "in_channels": 48,
+    "num_attention_heads": 24,
+    "ffn_dim": 14336,
+    "num_layers": 30,
+    "in_channels": 48,
     "out_channels": 48,
-}  # fmt: skip
+}
 I2V = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
 COG5B = {
-    "num_attention_heads": 48, "num_layers": 42,
+    "num_attention_heads": 48,
+    "num_layers": 42,
     "use_rotary_positional_embeddings": True,
-}  # fmt: skip
+}
 # name: class, what differs from its defaults, native clip (frames, height, width),
 # compression and patch in time and space, text tokens
 MODELS: dict[str, tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...], int]] = {

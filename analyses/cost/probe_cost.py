@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from analyses.cost import cost_models
+from analyses.cost import models
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 RESULTS = Path(__file__).parent / "results" / "probe_cost.json"
@@ -54,8 +54,8 @@ def work(repetitions: int) -> dict[str, Any]:
     for name, (width, layers, feed, text, latent) in COUNTED.items():
         tokens = latent[0] * latent[1] * latent[2] // 4
         with torch.device("meta"):
-            network = cost_models.wan(width, layers, feed=feed, text=text)
-            task = cost_models.Task(network, 1, latent=latent, text=text)
+            network = models.wan(width, layers, feed=feed, text=text)
+            task = models.Task(network, 1, latent=latent, text=text)
         counts = {}
         for mode, action in {
             "plain": task.plain,
@@ -81,9 +81,9 @@ def widths(repetitions: int) -> dict[str, Any]:
     """Time sketched and exact capture at three widths."""
     found = {}
     for width, (layers, clips) in WIDTHS.items():
-        network = cost_models.wan(width, layers)
-        task = cost_models.Task(network, clips)
-        other = cost_models.Task(cost_models.wan(width, layers), clips)
+        network = models.wan(width, layers)
+        task = models.Task(network, clips)
+        other = models.Task(models.wan(width, layers), clips)
         other.compile()
         compiled = task.engine(DEFAULT_SIZE, compiled=True)
         modes = {
@@ -99,9 +99,9 @@ def widths(repetitions: int) -> dict[str, Any]:
         found[str(width)] = {
             "blocks": layers,
             "clips": clips,
-            "tokens": cost_models.TOKENS,
+            "tokens": models.TOKENS,
             "parameters": count,
-            "modes": cost_models.interleaved(modes, repetitions),
+            "modes": models.interleaved(modes, repetitions),
         }
         print(width, json.dumps(found[str(width)]["modes"]), flush=True)
     return found
@@ -109,9 +109,9 @@ def widths(repetitions: int) -> dict[str, Any]:
 
 def rest(repetitions: int) -> dict[str, Any]:
     """Time what a sketched pass spends beside the floor, kind by kind."""
-    from analyses.cost import probe_rest
+    from analyses.cost import time_breakdown
 
-    return probe_rest.study(repetitions, WIDTHS)
+    return time_breakdown.study(repetitions, WIDTHS)
 
 
 def tiny_probe(folder: Path, **options: Any) -> Any:
@@ -157,8 +157,8 @@ def tiny(repetitions: int) -> dict[str, Any]:
             "exact_one_draw": lambda: whole.per_clip(one, len(names)),
         }
         with steady_torch(probe):
-            found = cost_models.interleaved(modes, 3 * repetitions)
-            alone = cost_models.interleaved(modes, 3 * repetitions, "plain_one_draw")
+            found = models.interleaved(modes, 3 * repetitions)
+            alone = models.interleaved(modes, 3 * repetitions, "plain_one_draw")
         probe.store.release()
     for name, mode in alone.items():
         share = 1 if name.endswith("one_draw") else len(names) / count
@@ -172,7 +172,7 @@ import sys; sys.path[:0] = {paths!r}
 import cost_models, torch
 from tqd_probe.core.memory import MemoryProbe
 torch.set_num_threads({threads})
-task = cost_models.Task(cost_models.wan({width}, {layers}), {clips})
+task = models.Task(models.wan({width}, {layers}), {clips})
 task.floor()  # buffers that stay
 action = task.plain if {mode!r} == "plain" else task.capturing(
     task.engine({size}, {mode!r} == "exact_norms"))
@@ -208,7 +208,7 @@ def memory(repetitions: int) -> dict[str, Any]:
                 env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
             )
             used[mode] = int(done.stdout.split()[-1])
-        network = cost_models.wan(width, layers)
+        network = models.wan(width, layers)
         weights = 4 * sum(p.numel() for p in network.parameters())
         whole = {mode: weights + value for mode, value in used.items()}
         found[str(width)] = {
@@ -259,7 +259,7 @@ def growth(repetitions: int) -> dict[str, Any]:
 
 def peers(repetitions: int, python: str, only: str, limit: int) -> dict[str, Any]:
     """Run the peers, each in a process of its own, each beside us."""
-    script = Path(__file__).parent / "probe_peers.py"
+    script = Path(__file__).parent / "peers.py"
     listed = subprocess.run(
         [python, str(script), "--list"], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -307,7 +307,7 @@ def main() -> None:
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         if part == "peers" and options.only_peers:
             value = {**results.get(part, {}), **value}
-        results[part] = {"machine": cost_models.machine(), **value}
+        results[part] = {"machine": models.machine(), **value}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -29,7 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from torch import Tensor
 
-from analyses.cost import cost_models
+from analyses.cost import models
 
 RESULTS = Path(__file__).parent / "results" / "sketch_choice.json"
 TOKENS, CLIPS, SIDE = 1024, 2, 32
@@ -133,7 +132,7 @@ def errors(rank: float, draws: int) -> dict[str, float]:
 def main() -> None:
     torch.set_num_threads(1)
     value = {
-        "machine": cost_models.machine(),
+        "machine": models.machine(),
         "cost": {str(width): costs(width, 9) for width in (384, 768, 1536)},
         "error": {str(rank): errors(rank, 100) for rank in (1, 5, 256)},
     }

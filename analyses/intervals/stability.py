@@ -195,10 +195,14 @@ def main() -> None:
         every = [each for pair in halves for each in pair]
         rows += [
             row_of(name, "seeds", list(itertools.combinations(whole, 2)), whole),
-            row_of(name, "seeds, half the clips",
-                   list(itertools.combinations(firsts, 2)), firsts),
+            row_of(
+                name,
+                "seeds, half the clips",
+                list(itertools.combinations(firsts, 2)),
+                firsts,
+            ),
             row_of(name, "halves", halves, every),
-        ]  # fmt: skip
+        ]
         for row in rows[-3:]:
             print(row)
         bands[name] = [

@@ -15,7 +15,7 @@ motion): 1 is not learned, 0 perfect.
     python -m analyses.tiny.learning_dynamics --trained WORK --work DIR
     python figures/learning_dynamics.py
 
-WORK is the working folder of `train_tiny.py`.
+WORK is the working folder of `train.py`.
 """
 
 from __future__ import annotations
@@ -91,9 +91,12 @@ def measured_flow(video: np.ndarray) -> np.ndarray:
 
 
 def split_error(
-    predicted: np.ndarray, truth: np.ndarray, middle: np.ndarray, clip: SyntheticClip,
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    middle: np.ndarray,
+    clip: SyntheticClip,
     shape: ClipShape,
-) -> dict[str, tuple[float, float]]:  # fmt: skip
+) -> dict[str, tuple[float, float]]:
     """Split the error of a clip.
 
     Args:
@@ -220,7 +223,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--trained", type=Path, required=True, help="--work of train_tiny.py"
+        "--trained", type=Path, required=True, help="--work of train.py"
     )
     parser.add_argument("--steps", default="500,1000,1500,2000,2500,3000,3500")
     parser.add_argument(

@@ -1,16 +1,16 @@
 """Do bands move as a model learns? Probes of the training checkpoints of `tiny`.
 
-`train_tiny.py` writes `step-NNNNN.pt` (transformer and text encoder) into its working
+`train.py` writes `step-NNNNN.pt` (transformer and text encoder) into its working
 folder every 500 steps. Each is put into a copy of the shipped pipeline and probed with
 the same clips and noise, so that what the clips have in common cancels in a change of
 the cosine between two of them. A checkpoint's maturity is its golden signal-to-noise
 per level, beside the golden loss.
 
-    python -m analyses.tiny.train_tiny --work WORK --stage transformer --steps 4000 --out OUT
+    python -m analyses.tiny.train --work WORK --stage transformer --steps 4000 --out OUT
     python -m analyses.tiny.maturity --trained WORK --work DIR
     python figures/maturity.py
 
-The step files of `train_tiny_cogvideox.py` go with `--ckpt` and the pipeline it wrote.
+The step files of `train_cogvideox.py` go with `--ckpt` and the pipeline it wrote.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def export(source: str, state: Path, target: Path) -> Path:
 
     Args:
         source: The pipeline that lends the other components and the classes.
-        state: What `train_tiny.py`, or `train_tiny_cogvideox.py`, wrote at that step.
+        state: What `train.py`, or `train_cogvideox.py`, wrote at that step.
         target: Pipeline directory to write.
 
     Returns:

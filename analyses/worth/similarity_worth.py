@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from analyses.worth.correlations import cosine_of, summarise
 from analyses.worth.short_training import Bench
-from analyses.worth.starts import start_checkpoint
-from analyses.worth.worth_statistics import cosine_of, summarise
+from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json, write_json
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--start", default="tiny", help="tiny, half, wide-half, scratch, wide or a path"
     )
     made.add_argument(
-        "--trained", type=Path, help="--work of train_tiny.py, for half and wide-half"
+        "--trained", type=Path, help="--work of train.py, for half and wide-half"
     )
     made.add_argument(
         "--degradations",
@@ -153,9 +153,16 @@ def main() -> None:
     quiet_libraries()
     ckpt = start_checkpoint(args.start, args.work, args.trained)
     settings = TrainRunSettings(
-        ckpt=ckpt, clips="synthetic", full=True, steps=args.steps, warmup=2,
-        batch_size=args.batch_size, lr=args.lr, lr_schedule="constant", out=args.work,
-    )  # fmt: skip
+        ckpt=ckpt,
+        clips="synthetic",
+        full=True,
+        steps=args.steps,
+        warmup=2,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        lr_schedule="constant",
+        out=args.work,
+    )
     bench = Bench(settings, default_cache())
     options = {
         k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")

@@ -18,7 +18,7 @@ from tqd_probe.schedules.band_schedule import BandSchedule
 
 
 def test_frechet_distance_of_gaussians_is_the_known_one():
-    from analyses.tables.tqd_judge import frechet
+    from analyses.tables.generated_clips import frechet
 
     rng = np.random.default_rng(0)
     golden = [{"a": x, "b": y} for x, y in rng.standard_normal((4000, 2))]
@@ -29,7 +29,7 @@ def test_frechet_distance_of_gaussians_is_the_known_one():
 
 
 def test_cosine_of_gradients_is_free_of_noise_bias():
-    from analyses.worth.worth_statistics import cosine_of
+    from analyses.worth.correlations import cosine_of
 
     rng = torch.Generator().manual_seed(1)
     mean = torch.randn(400, generator=rng)
@@ -43,13 +43,19 @@ def test_cosine_of_gradients_is_free_of_noise_bias():
 
 
 def test_worth_is_one_where_cosine_orders_the_gains():
-    from analyses.worth.worth_statistics import summarise
+    from analyses.worth.correlations import summarise
 
     levels, names = [0.2, 0.8], ["blur:1", "blur:3", "blur:5"]
     rng = np.random.default_rng(2)
     before = 1 + 0.01 * rng.standard_normal((12, 2))
-    gain = {("blur:1", 0): 0.9, ("blur:3", 0): 0.3, ("blur:5", 0): -0.4,
-            ("blur:1", 1): 0.8, ("blur:3", 1): 0.6, ("blur:5", 1): 0.1}  # fmt: skip
+    gain = {
+        ("blur:1", 0): 0.9,
+        ("blur:3", 0): 0.3,
+        ("blur:5", 0): -0.4,
+        ("blur:1", 1): 0.8,
+        ("blur:3", 1): 0.6,
+        ("blur:5", 1): 0.1,
+    }
 
     def losses(share, level):
         lower = before.copy()
@@ -58,19 +64,29 @@ def test_worth_is_one_where_cosine_orders_the_gains():
 
     def trials(share, level):
         return [
-            {"look": losses(share / 2, level), "end": losses(share, level),
-             "cosine": {"cosine": share}}
+            {
+                "look": losses(share / 2, level),
+                "end": losses(share, level),
+                "cosine": {"cosine": share},
+            }
             for _ in range(3)
-        ]  # fmt: skip
+        ]
 
     rows = [
-        {"degradation": name, "sigma": levels[j],
-         "raw": {"cosine": share, "ci": [share - 0.01, share + 0.01],
-                 "first_order": share, "resolved": True},
-         "adam": {"cosine": share, "ci": [share - 0.01, share + 0.01]},
-         "latent_distance_over_noise": share}
+        {
+            "degradation": name,
+            "sigma": levels[j],
+            "raw": {
+                "cosine": share,
+                "ci": [share - 0.01, share + 0.01],
+                "first_order": share,
+                "resolved": True,
+            },
+            "adam": {"cosine": share, "ci": [share - 0.01, share + 0.01]},
+            "latent_distance_over_noise": share,
+        }
         for (name, j), share in gain.items()
-    ]  # fmt: skip
+    ]
     found = {f"{n} {levels[j]:g}": trials(s, j) for (n, j), s in gain.items()}
     found |= {f"golden {sigma:g}": trials(1.0, j) for j, sigma in enumerate(levels)}
     result = summarise(rows, before, found, levels, names)
@@ -86,7 +102,7 @@ def test_worth_is_one_where_cosine_orders_the_gains():
 
 
 def test_sana_rule_draws_logit_normals_moved_by_its_offsets(tmp_path):
-    from analyses.tables.tqd_schedules import sana_schedule
+    from analyses.tables.schedules import sana_schedule
 
     path = tmp_path / "sana.json"
     counts = {"golden": 20, "visual_degraded": 50, "motion_degraded": 30}
@@ -101,7 +117,7 @@ def test_sana_rule_draws_logit_normals_moved_by_its_offsets(tmp_path):
 
 
 def test_ablation_scores_leave_one_part_of_the_sampler(tmp_path):
-    from analyses.tables.tqd_arms import ablation_arms
+    from analyses.tables.samplers import ablation_arms
 
     path = tmp_path / "set_a.csv"
     path.write_text(
@@ -120,7 +136,7 @@ def test_ablation_scores_leave_one_part_of_the_sampler(tmp_path):
 
 
 def test_saved_passes_count_from_where_the_baseline_is_reached():
-    from analyses.tables.tqd_rows import cost
+    from analyses.tables.comparison import cost
 
     def run(*losses):
         return {"curve": [[10 * i, x] for i, x in enumerate(losses)]}

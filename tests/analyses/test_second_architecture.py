@@ -15,9 +15,9 @@ from tqd_probe.models.load import load_model
 @pytest.fixture(scope="module")
 def fitted():
     """An autoencoder fitted to twelve golden clips, and these clips."""
-    from analyses.tiny.cogvideox_parts import new_vae
     from analyses.tiny.fit_encoder_cogvideox import fit_encoder
-    from analyses.tiny.tiny_shared import SHAPE, to_model
+    from analyses.tiny.parts_cogvideox import new_vae
+    from analyses.tiny.training_tools import SHAPE, to_model
 
     torch.manual_seed(0)
     videos = np.stack([synthetic_clip(i, 1).read(SHAPE) for i in range(12)])
@@ -59,8 +59,8 @@ def test_fitted_encoder_keeps_what_principal_components_keep(fitted):
 
 
 def test_training_target_is_that_of_the_scheduler():
-    from analyses.tiny.cogvideox_parts import new_scheduler
-    from analyses.tiny.train_tiny_cogvideox import corrupted, nearest_timestep
+    from analyses.tiny.parts_cogvideox import new_scheduler
+    from analyses.tiny.train_cogvideox import corrupted, nearest_timestep
 
     rng = torch.Generator().manual_seed(1)
     x0, eps = (torch.randn(4, 5, 16, 2, 2, generator=rng) for _ in range(2))
@@ -84,16 +84,23 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script, "FIT_CLIPS", 8)
         for stage, steps in (
-            ("transformer", 1), ("transformer", 2), ("decoder", 1), ("decoder", 2),
-        ):  # fmt: skip
+            ("transformer", 1),
+            ("transformer", 2),
+            ("decoder", 1),
+            ("decoder", 2),
+        ):
             options = {
-                "--work": work, "--out": out, "--stage": stage, "--clips": 8,
+                "--work": work,
+                "--out": out,
+                "--stage": stage,
+                "--clips": 8,
                 "--held-out": 2,
                 "--steps": steps if stage == "transformer" else 2,
-                "--decoder-steps": steps, "--results": folder / "results.json",
-            }  # fmt: skip
+                "--decoder-steps": steps,
+                "--results": folder / "results.json",
+            }
             words = [str(part) for pair in options.items() for part in pair]
-            patch.setattr(sys, "argv", ["train_tiny_cogvideox.py", *words])
+            patch.setattr(sys, "argv", ["train_cogvideox.py", *words])
             script.main()
     return work, out, json.loads((folder / "results.json").read_text())
 
@@ -110,7 +117,7 @@ def test_trained_folder_is_a_model_whose_latents_it_was_trained_on(trained):
     assert result["sigma_of_training_timesteps"]["0.5"] == pytest.approx(
         float(np.quantile(model.levels, 0.5)), abs=1e-3
     )
-    from analyses.tiny.tiny_pool import pool_clip
+    from analyses.tiny.pool import pool_clip
 
     caption, video = pool_clip(3, 1000, model.native)
     one = model.encode(video, caption)

@@ -15,12 +15,18 @@ from tqd_probe.sampling.base import ClipPool
 from tqd_probe.sampling.samplers import make_sampler
 from tqd_probe.schedules.band_schedule import Curves
 
-MODEL = {"family": "wan", "source": "x", "fingerprint": "sha256:0", "expert": None,
-         "parameters": "all", "prediction": "flow_velocity"}  # fmt: skip
+MODEL = {
+    "family": "wan",
+    "source": "x",
+    "fingerprint": "sha256:0",
+    "expert": None,
+    "parameters": "all",
+    "prediction": "flow_velocity",
+}
 
 
 def test_gate_trains_less_where_nothing_is_accepted_and_a_floor_keeps_some():
-    from analyses.tables.tqd_cells import CELLS, CENTRES, cells_schedule, gate_mass
+    from analyses.tables.cell_schedules import CELLS, CENTRES, cells_schedule, gate_mass
 
     low = (CENTRES < 0.5).astype(float)
     counts = {"golden": 10, "visual_degraded": 30, "motion_degraded": 0}
@@ -45,7 +51,7 @@ def test_gate_trains_less_where_nothing_is_accepted_and_a_floor_keeps_some():
 
 
 def test_cells_in_bands_are_those_between_their_edges():
-    from analyses.tables.tqd_cells import CELLS, CENTRES, cells_schedule, in_bands
+    from analyses.tables.cell_schedules import CELLS, CENTRES, cells_schedule, in_bands
 
     schedule = cells_schedule(MODEL, {"golden": 1}, np.ones((CELLS, 1)), "even")
     bands = {"a": [(0.0, 0.2), (0.7, 1.0)], "b": []}
@@ -56,16 +62,24 @@ def test_cells_in_bands_are_those_between_their_edges():
 
 
 def test_worth_rises_with_the_cosine_and_skips_unusable_pairs():
-    from analyses.tables.tqd_cells import CENTRES, by_worth, worth_curve
+    from analyses.tables.cell_schedules import CENTRES, by_worth, worth_curve
 
     def point(cosine, share, used=True):
-        return {"predicted": {"cosine": cosine}, "used": used,
-                "achieved": {"share of golden gain": share}}  # fmt: skip
+        return {
+            "predicted": {"cosine": cosine},
+            "used": used,
+            "achieved": {"share of golden gain": share},
+        }
 
     worth = worth_curve(
-        [point(0.9, -0.4), point(0.92, 0.8), point(0.94, 0.2), point(0.98, 0.9),
-         point(0.99, -5.0, used=False)]
-    )  # fmt: skip
+        [
+            point(0.9, -0.4),
+            point(0.92, 0.8),
+            point(0.94, 0.2),
+            point(0.98, 0.9),
+            point(0.99, -5.0, used=False),
+        ]
+    )
     # Pool adjacent violators: 0.8 and 0.2 become 0.5 each; below 0 nothing is worth.
     assert worth(np.array([0.5, 0.9])) == pytest.approx([0, 0])
     assert worth(np.array([0.92, 0.93, 0.94])) == pytest.approx([0.5] * 3)
@@ -84,7 +98,7 @@ def test_worth_rises_with_the_cosine_and_skips_unusable_pairs():
 
 
 def test_signal_is_relative_to_the_strongest_level_and_never_below_a_quarter():
-    from analyses.tables.tqd_cells import CENTRES, by_signal
+    from analyses.tables.cell_schedules import CENTRES, by_signal
 
     found = by_signal(
         {"noise": {"levels": [0.01, 0.99]}, "golden": {"signal": [4.0, -1.0]}}
@@ -95,7 +109,7 @@ def test_signal_is_relative_to_the_strongest_level_and_never_below_a_quarter():
 
 
 def test_arms_are_picked_by_ends_of_names_and_uniform_stays():
-    from analyses.tables.tqd_arms import Arm, chosen
+    from analyses.tables.samplers import Arm, chosen
 
     arms = [Arm(name, "measured") for name in ("uniform", "Beta, kappa_max 4", "bands")]
     names = [arm.name for arm in chosen(arms, "A", "", "A:kappa_max 4;B:bands")]
@@ -107,22 +121,24 @@ def test_arms_are_picked_by_ends_of_names_and_uniform_stays():
 
 
 def test_schedules_of_another_checkpoint_are_named_for_it():
-    from analyses.tables.tqd_arms import other_arms
+    from analyses.tables.samplers import other_arms
 
     files = defaultdict(lambda: Path("x.json"))
     arms = other_arms("B", files, "half")
     assert [arm.name for arm in arms] == [
-        "bands .95, of half", "bands .95, floor, of half", "gate by worth, of half",
+        "bands .95, of half",
+        "bands .95, floor, of half",
+        "gate by worth, of half",
         "mixture, joint, of half",
-    ]  # fmt: skip
+    ]
     assert {arm.kind for arm in arms} == {"measured"}
 
 
 @pytest.mark.parametrize("reduced", [False, True])
 def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
-    from analyses.tables.table_steps import table_runs
-    from analyses.tables.tqd_arms import ablation_arms, arms_of, chosen, other_arms
-    from analyses.tables.tqd_tables import parser
+    from analyses.tables.compare_samplers import parser
+    from analyses.tables.runs import table_runs
+    from analyses.tables.samplers import ablation_arms, arms_of, chosen, other_arms
 
     manifest = tmp_path / "set.csv"
     manifest.write_text("video,caption,mq,vq,class,source\na.mp4,x,0.9,0.3,a,s\n")
@@ -146,25 +162,37 @@ def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
 
 
 def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
-    from analyses.tables.tqd_rows import judge
+    from analyses.tables.comparison import judge
 
     rng = np.random.default_rng(3)
     seeds, clips, buckets = 5, 8, 3
 
     def runs(shift):
         noise = 0.01 * rng.standard_normal((seeds, clips, buckets))
-        return [{"before": np.ones((clips, buckets)).tolist(),
-                 "after": (1 + shift + each).tolist(),
-                 "draws": {"golden": [1, 2], "visual_degraded": [3, 6]}}
-                for each in noise]  # fmt: skip
+        return [
+            {
+                "before": np.ones((clips, buckets)).tolist(),
+                "after": (1 + shift + each).tolist(),
+                "draws": {"golden": [1, 2], "visual_degraded": [3, 6]},
+            }
+            for each in noise
+        ]
 
-    kinds = {"uniform": "baseline", "Beta": "hand-set", "gate": "measured",
-             "bands": "measured"}  # fmt: skip
+    kinds = {
+        "uniform": "baseline",
+        "Beta": "hand-set",
+        "gate": "measured",
+        "bands": "measured",
+    }
     trials = {
         "A": {"uniform": runs(0.0)},
-        "B": {"uniform": runs(0.05), "Beta": runs(0.0), "gate": runs(-0.05),
-              "bands": runs(-0.1)},
-    }  # fmt: skip
+        "B": {
+            "uniform": runs(0.05),
+            "Beta": runs(0.0),
+            "gate": runs(-0.05),
+            "bands": runs(-0.1),
+        },
+    }
     found = judge(trials, kinds, [], "gate")
     goals = found["goals"]
     assert (goals["B"]["measured"], goals["B"]["hand-set"]) == ("bands", "Beta")
@@ -189,15 +217,19 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
 
 
 def test_samplers_with_fewer_seeds_are_paired_by_them_and_not_chosen_from():
-    from analyses.tables.tqd_rows import judge
+    from analyses.tables.comparison import judge
 
     def runs(*losses):
         return [{"before": [[1.0]] * 2, "after": [[x], [x + 0.1]]} for x in losses]
 
-    trials = {"B": {
-        "uniform": runs(1.0, 2.0, 3.0), "Beta": runs(0.9, 1.8, 3.0),
-        "gate": runs(1.0, 1.0, 1.0), "few": runs(0.5, 0.5),
-    }}  # fmt: skip
+    trials = {
+        "B": {
+            "uniform": runs(1.0, 2.0, 3.0),
+            "Beta": runs(0.9, 1.8, 3.0),
+            "gate": runs(1.0, 1.0, 1.0),
+            "few": runs(0.5, 0.5),
+        }
+    }
     kinds = dict(zip(trials["B"], ("baseline", "hand-set", "measured", "measured")))
     found = judge(trials, kinds, [], "gate")
     few = next(row for row in found["rows"] if row["sampler"] == "few")
@@ -208,7 +240,7 @@ def test_samplers_with_fewer_seeds_are_paired_by_them_and_not_chosen_from():
 
 
 def test_severity_of_a_set_bounds_its_clips(tmp_path):
-    from analyses.tables.tqd_arms import make_sets
+    from analyses.tables.samplers import make_sets
 
     sets = make_sets(tmp_path / "clips", 2, 3, 3, 5)
     with open(sets["A"], newline="") as handle:
@@ -218,12 +250,13 @@ def test_severity_of_a_set_bounds_its_clips(tmp_path):
     assert len(rows) == 8
     with open(sets["B"], newline="") as handle:
         assert {row["class"] for row in csv.DictReader(handle)} == {
-            "visual_degraded", "motion_degraded"
-        }  # fmt: skip
+            "visual_degraded",
+            "motion_degraded",
+        }
 
 
 def test_wide_start_is_wider_and_loads(tmp_path):
-    from analyses.worth.starts import start_checkpoint
+    from analyses.worth.start_checkpoints import start_checkpoint
     from tqd_probe.models.load import load_model
 
     narrow = load_model("tiny", "cpu").network
@@ -234,58 +267,111 @@ def test_wide_start_is_wider_and_loads(tmp_path):
 
 
 def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
-    from analyses.tables import tqd_tables
+    from analyses.tables import compare_samplers
     from tqd_probe.core.errors import InputError
 
     worth = tmp_path / "worth.json"
-    point = {"predicted": {"cosine": 0.9}, "used": True,
-             "achieved": {"share of golden gain": 0.5}}  # fmt: skip
+    point = {
+        "predicted": {"cosine": 0.9},
+        "used": True,
+        "achieved": {"share of golden gain": 0.5},
+    }
     worth.write_text(json.dumps({"points": [point]}))
     command = [
-        "tqd_tables.py", "--start", "tiny", "--sets", "B", "--only", "gate by worth",
-        "--golden", "2", "--visual", "2", "--motion", "2", "--steps", "2",
-        "--batch-size", "2", "--seeds", "1", "--held-out", "2", "--generated", "2",
-        "--sample-steps", "1", "--validations", "1", "--probe-clips", "4",
-        "--probe-draws", "1", "--probe-levels", "2", "--worth", str(worth),
-        "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out.json"),
-    ]  # fmt: skip
+        "compare_samplers.py",
+        "--start",
+        "tiny",
+        "--sets",
+        "B",
+        "--only",
+        "gate by worth",
+        "--golden",
+        "2",
+        "--visual",
+        "2",
+        "--motion",
+        "2",
+        "--steps",
+        "2",
+        "--batch-size",
+        "2",
+        "--seeds",
+        "1",
+        "--held-out",
+        "2",
+        "--generated",
+        "2",
+        "--sample-steps",
+        "1",
+        "--validations",
+        "1",
+        "--probe-clips",
+        "4",
+        "--probe-draws",
+        "1",
+        "--probe-levels",
+        "2",
+        "--worth",
+        str(worth),
+        "--work",
+        str(tmp_path / "work"),
+        "--out",
+        str(tmp_path / "out.json"),
+    ]
     monkeypatch.setattr("sys.argv", command)
-    tqd_tables.main()
+    compare_samplers.main()
     first = json.loads((tmp_path / "out.json").read_text())
     assert [row["sampler"] for row in first["rows"]] == ["uniform", "gate by worth"]
     assert "Set-B" in capsys.readouterr().out
-    monkeypatch.setattr(tqd_tables, "train", None)  # nothing is trained twice
-    tqd_tables.main()
+    monkeypatch.setattr(compare_samplers, "train", None)  # nothing is trained twice
+    compare_samplers.main()
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == first["rows"]
     worth.write_text("{")
     with pytest.raises(InputError, match=str(worth)):
-        tqd_tables.main()
+        compare_samplers.main()
 
 
 def test_generated_clips_and_carried_schedules_are_compared_in_pairs():
-    from analyses.tables.tqd_rows import judge
+    from analyses.tables.comparison import judge
 
     rng = np.random.default_rng(5)
     seeds, clips, buckets = 4, 6, 3
     shared = 0.3 * rng.standard_normal(seeds)
 
     def clip(flow):
-        names = ("turning", "detail", "noise", "contrast", "red", "green", "blue",
-                 "smoothness", "motion", "visual")  # fmt: skip
+        names = (
+            "turning",
+            "detail",
+            "noise",
+            "contrast",
+            "red",
+            "green",
+            "blue",
+            "smoothness",
+            "motion",
+            "visual",
+        )
         return {"flow": flow} | {name: float(rng.random()) for name in names}
 
     def runs(shift, flow):
-        return [{"before": np.ones((clips, buckets)).tolist(),
-                 "after": np.full((clips, buckets), 1 + shift + seed / 2).tolist(),
-                 "draws": {"golden": [1]},
-                 "generated": [clip(flow + seed) for _ in range(3)]}
-                for seed in shared]  # fmt: skip
+        return [
+            {
+                "before": np.ones((clips, buckets)).tolist(),
+                "after": np.full((clips, buckets), 1 + shift + seed / 2).tolist(),
+                "draws": {"golden": [1]},
+                "generated": [clip(flow + seed) for _ in range(3)],
+            }
+            for seed in shared
+        ]
 
     trials = {
         "A": {"uniform": runs(0, 1.0)},
-        "B": {"uniform": runs(0.1, 1.0), "bands": runs(-0.2, 1.5),
-              "bands, of start": runs(-0.15, 1.25)},
-    }  # fmt: skip
+        "B": {
+            "uniform": runs(0.1, 1.0),
+            "bands": runs(-0.2, 1.5),
+            "bands, of start": runs(-0.15, 1.25),
+        },
+    }
     kinds = {"uniform": "baseline", "bands": "measured", "bands, of start": "measured"}
     found = judge(trials, kinds, [clip(1.0) for _ in range(4)], "bands")
     rows = {(row["set"], row["sampler"]): row for row in found["rows"]}
@@ -301,14 +387,14 @@ def test_generated_clips_and_carried_schedules_are_compared_in_pairs():
 
 
 def test_a_wider_network_starts_from_its_own_step_file(tmp_path):
-    from analyses.tiny.tiny_parts import (
+    from analyses.tiny.parts import (
         WIDE_HEADS,
         new_text_encoder,
         new_tokenizer,
         new_transformer,
     )
-    from analyses.tiny.tiny_shared import step_file
-    from analyses.worth.starts import HALF_STEP, start_checkpoint
+    from analyses.tiny.training_tools import step_file
+    from analyses.worth.start_checkpoints import HALF_STEP, start_checkpoint
 
     with pytest.raises(InputError, match=r"heads6-step-01000.pt.*--stage wide"):
         start_checkpoint("wide-half", tmp_path, tmp_path)

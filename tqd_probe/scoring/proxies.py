@@ -6,7 +6,7 @@
 Every factor lies in [0, 1] and is a fixed function of one measured component, so both
 products do too. No single proxy would do: amounts of motion reward shuffled and shaken
 clips, smoothness rewards still ones, and measures of sharpness reward noise
-(`analyses/scoring/score_proxies.py` measures what these do and where they fail). They
+(`analyses/scoring/proxies.py` measures what these do and where they fail). They
 say what is in the pixels; whether a hand has six fingers is beyond them.
 """
 
@@ -34,7 +34,7 @@ DECIMALS = 4
 class Constants:
     """Where each factor is one half (sharpness: with its width).
 
-    Chosen by `analyses/scoring/score_proxies.py` on real clips.
+    Chosen by `analyses/scoring/proxies.py` on real clips.
 
     Attributes:
         flow: Amount of motion, shorter sides per second.

@@ -41,28 +41,40 @@ def cells_schedule(
     total = mass.sum(1, keepdims=True)
     pooled = np.array(list(counts.values()), float) / sum(counts.values())
     weights = np.divide(mass, total, where=total > 0, out=np.tile(pooled, (CELLS, 1)))
-    return BandSchedule.model_validate({
-        "format": "tqd-band-schedule",
-        "version": 1,
-        "provenance": {"tool_version": "0", "argv": [says], "seed": 0},
-        "model": model,
-        "noise": {
-            "axis": "sigma", "shift": 1.0, "levels": CENTRES.tolist(),
-            "logsnr": logsnr(CENTRES).tolist(),
-        },
-        "criterion": {
-            "name": "mixture", "cos_min": 0.9, "norm_range": [0.5, 2.0],
-            "confidence": 0.95,
-        },
-        "golden": {
-            "clips": 2, "draws": 1, "snr": nothing, "resolved": [False] * CELLS,
-        },
-        "classes": {},
-        "mixture": {
-            "classes": list(counts), "pool": counts, "weights": weights.tolist(),
-            "form": "joint", "level_density": (total[:, 0] / total.sum()).tolist(),
-        },
-    })  # fmt: skip
+    return BandSchedule.model_validate(
+        {
+            "format": "tqd-band-schedule",
+            "version": 1,
+            "provenance": {"tool_version": "0", "argv": [says], "seed": 0},
+            "model": model,
+            "noise": {
+                "axis": "sigma",
+                "shift": 1.0,
+                "levels": CENTRES.tolist(),
+                "logsnr": logsnr(CENTRES).tolist(),
+            },
+            "criterion": {
+                "name": "mixture",
+                "cos_min": 0.9,
+                "norm_range": [0.5, 2.0],
+                "confidence": 0.95,
+            },
+            "golden": {
+                "clips": 2,
+                "draws": 1,
+                "snr": nothing,
+                "resolved": [False] * CELLS,
+            },
+            "classes": {},
+            "mixture": {
+                "classes": list(counts),
+                "pool": counts,
+                "weights": weights.tolist(),
+                "form": "joint",
+                "level_density": (total[:, 0] / total.sum()).tolist(),
+            },
+        }
+    )
 
 
 def gate_mass(

@@ -1,14 +1,14 @@
 """Train a tiny CogVideoX the way `tiny` was trained: a second architecture.
 
-The same clips, pool, captions, optimiser and rate as `train_tiny.py`, in fewer steps;
+The same clips, pool, captions, optimiser and rate as `train.py`, in fewer steps;
 its own are v-prediction, the noise schedule of CogVideoX-2B with zero terminal SNR
 (timesteps drawn uniformly), text and video in one attention, and an autoencoder whose
 encoder is fitted in closed form (`fit_encoder_cogvideox.py`). The transformer needs no
 decoder and neither does a probe; generating clips does. Both stages resume. The result
 is a `CogVideoXPipeline` folder for `--ckpt`; it is not shipped.
 
-    python -m analyses.tiny.train_tiny_cogvideox --work WORK --out OUT --stage decoder
-    python -m analyses.tiny.train_tiny_cogvideox --work WORK --out OUT --stage transformer
+    python -m analyses.tiny.train_cogvideox --work WORK --out OUT --stage decoder
+    python -m analyses.tiny.train_cogvideox --work WORK --out OUT --stage transformer
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
-from analyses.tiny.cogvideox_parts import (
+from analyses.tiny.fit_encoder_cogvideox import fit_encoder
+from analyses.tiny.parts import TRAIN_SEED, new_tokenizer
+from analyses.tiny.parts_cogvideox import (
     TEXT_LENGTH,
     new_scheduler,
     new_text_encoder,
     new_transformer,
     new_vae,
 )
-from analyses.tiny.fit_encoder_cogvideox import fit_encoder
-from analyses.tiny.tiny_parts import TRAIN_SEED, new_tokenizer
-from analyses.tiny.tiny_pool import pool_clip
-from analyses.tiny.tiny_shared import (
+from analyses.tiny.pool import pool_clip
+from analyses.tiny.training_tools import (
     HELD_OUT_SEED,
     LATENT_SCALE,
     LEVELS,
@@ -49,7 +49,7 @@ from analyses.tiny.tiny_shared import (
 from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
 
-RESULTS = Path(__file__).parent / "results" / "train_tiny_cogvideox.json"
+RESULTS = Path(__file__).parent / "results" / "train_cogvideox.json"
 FIT_CLIPS = 160  # that the encoder is fitted to and the scale is measured on
 BATCH, WARM, RATE = 32, 200, 1.5e-3  # as tiny
 
@@ -57,7 +57,7 @@ BATCH, WARM, RATE = 32, 200, 1.5e-3  # as tiny
 def fitted_vae() -> AutoencoderKLCogVideoX:
     """Build the autoencoder with its encoder fitted and its latents' scale measured.
 
-    One scale for all channels, which are principal components, as in `train_tiny.py`.
+    One scale for all channels, which are principal components, as in `train.py`.
     """
     torch.manual_seed(0)
     vae = new_vae().eval()
@@ -108,9 +108,10 @@ def held_out_curve(model, text: torch.Tensor, latents: torch.Tensor) -> dict:
         x, target = corrupted(latents, eps, t)
         error = [
             model(a, c, b).sample - v
-            for a, b, c, v in zip(x.split(32), t.split(32), text.split(32),
-                                  target.split(32))
-        ]  # fmt: skip
+            for a, b, c, v in zip(
+                x.split(32), t.split(32), text.split(32), target.split(32)
+            )
+        ]
         slope = (x * target).sum() / (x**2).sum()
         rows["model"].append(float((torch.cat(error) ** 2).mean()))
         rows["mean"].append(float((target - target.mean(0)).pow(2).mean()))
@@ -337,7 +338,7 @@ def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
     sigma = noise / (noise + signal)
     network = new_transformer()
     result = {
-        "command": f"python -m analyses.tiny.train_tiny_cogvideox --work WORK --out OUT"
+        "command": f"python -m analyses.tiny.train_cogvideox --work WORK --out OUT"
         f" --stage transformer --steps {args.steps} --zero-rate {args.zero_rate}"
         f" --decay {args.decay} --clips {args.clips}",
         "seed": args.seed,

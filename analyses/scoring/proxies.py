@@ -6,7 +6,7 @@ of the proxies are chosen on the *other* sources by a small grid, and judged on 
 score is the share of pairs in which the copy scores below its original (ties count one
 half): 1 is wanted on the axis that was degraded, 0.5 on the other one.
 
-    python -m analyses.scoring.score_proxies --work /tmp/proxies   # resumes
+    python -m analyses.scoring.proxies --work /tmp/proxies   # resumes
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tqd_probe.scoring.proxies import (
     visual_proxy,
 )
 
-RESULTS = Path(__file__).parent / "results" / "score_proxies.json"
+RESULTS = Path(__file__).parent / "results" / "proxies.json"
 EVERY = {"trailer_bbb": 4, "bigbuckbunny": 3, "world": 3, "b": 3}  # clips kept
 SIZE = 128  # pixels: the smallest video has 144 rows, and shaking needs a margin
 SEVERITIES = (1, 3, 5)
@@ -233,7 +233,7 @@ def main() -> None:
     write_json(
         args.out,
         {
-            "command": "python -m analyses.scoring.score_proxies --work DIR",
+            "command": "python -m analyses.scoring.proxies --work DIR",
             "clips": {s: sum(row["source"] == s for row in rows) for s in sources},
             "held_out": table,
             "held_out_by_source": {

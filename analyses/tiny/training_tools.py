@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from tqdm import tqdm
 
-from analyses.tiny.tiny_parts import HEADS
+from analyses.tiny.parts import HEADS
 from tqd_probe.clips import synthetic
 from tqd_probe.clips.shape import ClipShape
 

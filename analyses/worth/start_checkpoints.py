@@ -1,7 +1,7 @@
 """The checkpoints that studies of training start from.
 
     tiny      the shipped checkpoint
-    half      `tiny` at an earlier step of its training: a step file of `train_tiny.py`
+    half      `tiny` at an earlier step of its training: a step file of `train.py`
     scratch   `tiny` with a transformer that knows nothing (seeded); its text encoder
               and autoencoder are the trained ones
     wide      the same with a transformer one and a half times as wide
@@ -18,14 +18,14 @@ from pathlib import Path
 import torch
 
 from analyses.tiny.maturity import export
-from analyses.tiny.tiny_parts import HEADS, WIDE_HEADS, new_transformer
-from analyses.tiny.tiny_shared import step_file
+from analyses.tiny.parts import HEADS, WIDE_HEADS, new_transformer
+from analyses.tiny.training_tools import step_file
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import checkpoint_path
 
 HALF_STEP = 1000  # of 3,500
 UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS}
-TRAINED = {  # stage of train_tiny.py, and what it trains
+TRAINED = {  # stage of train.py, and what it trains
     "half": ("transformer", "tiny", HEADS),
     "wide-half": (f"wide --steps {HALF_STEP}", "wide", WIDE_HEADS),
 }
@@ -37,7 +37,7 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
     Args:
         name: ``tiny``, ``half``, ``scratch``, ``wide``, ``wide-half`` or a checkpoint.
         work: Folder for pipelines that are made.
-        trained: Working folder of `train_tiny.py`, for ``half`` and ``wide-half``.
+        trained: Working folder of `train.py`, for ``half`` and ``wide-half``.
         seed: Seed of the weights of ``scratch`` and ``wide``.
 
     Returns:
@@ -57,7 +57,7 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
         if trained is None or not state.is_file():
             raise InputError(
                 f"--trained {trained}: holds no {state.name}; make it with python"
-                f" analyses/tiny/train_tiny.py --work DIR --stage {stage}"
+                f" analyses/tiny/train.py --work DIR --stage {stage}"
             )
         export(start_checkpoint(source, work, None, seed), state, target)
     else:

@@ -6,7 +6,7 @@ degradation: Spearman's correlation of the debiased cosine with sigma, and the c
 averaged over the resolved levels of a third with its interval over clips.
 
     python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
-    python -m analyses.tiny.tiny_effect runs/tiny          # writes results/tiny_effect.json
+    python -m analyses.tiny.cosine_trend runs/tiny          # writes results/cosine_trend.json
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqd_probe.statistics.intervals import (
     symmetric,
 )
 
-RESULTS = Path(__file__).parent / "results" / "tiny_effect.json"
+RESULTS = Path(__file__).parent / "results" / "cosine_trend.json"
 
 
 def third(store: GradientStore, levels: list[int], condition: int) -> dict:
@@ -103,7 +103,7 @@ def main() -> None:
     write_json(
         args.out,
         {
-            "command": "python -m analyses.tiny.tiny_effect RUN",
+            "command": "python -m analyses.tiny.cosine_trend RUN",
             "run": " ".join(result["provenance"]["argv"]),
             "levels": sigmas,
             "curves": {n: result["subjects"][n]["cosine"] for n in names},

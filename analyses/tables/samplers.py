@@ -1,4 +1,4 @@
-"""What `tqd_tables.py` compares: sets of clips, and ways to train on them.
+"""What `compare_samplers.py` compares: sets of clips, and ways to train on them.
 
 Set-A is everything, Set-B the imbalanced clips, Set-C the golden ones (fewer), as in
 the paper.
@@ -107,7 +107,8 @@ def ablation_arms(
     bands = {"sampler": "bands", "schedule": schedules["bands .95"]}
     arms = [
         Arm(
-            "adaptive timestep alone", "ablation",
+            "adaptive timestep alone",
+            "ablation",
             beta | {"clips": str(files["timestep"])},
         ),
         Arm(
@@ -116,10 +117,11 @@ def ablation_arms(
         Arm("Beta, kappa_max 8, level first", "ablation", beta | {"order": "level"}),
         Arm("bands .95, level first", "ablation", bands | {"order": "level"}),
         Arm(
-            "signal alone", "ablation",
+            "signal alone",
+            "ablation",
             {"sampler": "mixture", "schedule": schedules[f"signal {letter}"]},
         ),
-    ]  # fmt: skip
+    ]
     if remeasure:
         again = bands | {"reprobe_every": remeasure}
         arms.append(Arm("bands .95, re-measured", "ablation", again))

@@ -12,10 +12,16 @@ TEXT_LENGTH = 32
 Z = 62  # latent channels
 HEADS, WIDE_HEADS = 4, 6  # of 32 channels: `tiny`, and a wider one of studies
 TEXT_SIZES = {  # of a text encoder of two layers of width 64
-    "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4,
-    "dropout_rate": 0.0, "pad_token_id": 0, "eos_token_id": 1,
+    "d_model": 64,
+    "d_kv": 16,
+    "d_ff": 128,
+    "num_layers": 2,
+    "num_heads": 4,
+    "dropout_rate": 0.0,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
     "decoder_start_token_id": 0,
-}  # fmt: skip
+}
 
 
 def new_vae(mean: list[float], std: list[float]) -> AutoencoderKLWan:

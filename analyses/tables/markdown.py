@@ -1,10 +1,10 @@
-"""The tables of `tqd_tables.py` as Markdown: whole, short, and beside the paper's."""
+"""The tables of `compare_samplers.py` as Markdown: whole, short, and beside the paper's."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from analyses.tables.tqd_judge import SHOWN
+from analyses.tables.generated_clips import SHOWN
 
 # Wan 1.3B in the paper (arXiv 2603.25527, from notes on it): baseline, then TQD.
 PAPER = {
@@ -36,8 +36,9 @@ def table(result: dict[str, Any]) -> str:
             lines.append(_line([*cells, "cannot train"]))
             continue
         cells.append(f"{row['loss']:.4f}")
-        cells += [_shown(row.get(key)) for key in
-                  ("against_uniform", "against_uniform_on_A")]  # fmt: skip
+        cells += [
+            _shown(row.get(key)) for key in ("against_uniform", "against_uniform_on_A")
+        ]
         if made:
             got = row["generated"]
             keys = [*SHOWN, "frechet_motion", "frechet_appearance"]
@@ -122,10 +123,13 @@ def beside_paper(result: dict[str, Any], candidate: str) -> str:
             continue
         cells = [f"{a:.4f}, {b:.4f}" for a, b in paper.values()]
         for key in ("flow", "motion", "visual"):
-            some = [rows.get((letter, name), {}).get("generated")
-                    for name in ("uniform", PAPER_SAMPLER, candidate)]  # fmt: skip
-            cells.append(", ".join("-" if s is None else _over_seeds(s[key])
-                                   for s in some))  # fmt: skip
+            some = [
+                rows.get((letter, name), {}).get("generated")
+                for name in ("uniform", PAPER_SAMPLER, candidate)
+            ]
+            cells.append(
+                ", ".join("-" if s is None else _over_seeds(s[key]) for s in some)
+            )
         lines.append(_line([f"Set-{letter}", *cells]))
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Schedules that `tqd_tables.py` trains by: measured ones, and the SANA-Video rule.
+"""Schedules that `compare_samplers.py` trains by: measured ones, and the SANA-Video rule.
 
 The SANA-Video rule adds 1.1 to the logit of the level for clips that are good in motion
 only, and takes 1.1 away for those good in appearance only (arXiv 2607.21553); it is
@@ -14,8 +14,7 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import norm
 
-from analyses.tables.tqd_arms import BARS, CLASSES, SETS
-from analyses.tables.tqd_cells import (
+from analyses.tables.cell_schedules import (
     CELLS,
     CENTRES,
     by_signal,
@@ -25,6 +24,7 @@ from analyses.tables.tqd_cells import (
     in_bands,
     worth_curve,
 )
+from analyses.tables.samplers import BARS, CLASSES, SETS
 from tqd_probe.core.files import read_json, write_json
 from tqd_probe.models.load import load_model
 from tqd_probe.probing.comparisons import subjects
@@ -37,8 +37,11 @@ from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
 from tqd_probe.statistics.moments import joint_moments, level_moments
 
 FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
-MIXTURES = (("per-level", "per-level", 0.0), ("joint", "joint", 0.0),
-            ("joint, floor", "joint", 0.2))  # fmt: skip
+MIXTURES = (
+    ("per-level", "per-level", 0.0),
+    ("joint", "joint", 0.0),
+    ("joint, floor", "joint", 0.2),
+)
 OFFSETS = {"golden": 0.0, "visual_degraded": 1.1, "motion_degraded": -1.1}
 
 
@@ -164,12 +167,17 @@ def sana_schedule(ckpt: str, path: Path, counts: dict[str, int]) -> float:
     mass = np.diff(at, axis=0) * (clips / clips.sum())
     schedule = cells_schedule(
         {
-            "family": model.family, "source": ckpt, "fingerprint": model.fingerprint,
-            "expert": None, "parameters": "all", "prediction": model.prediction,
+            "family": model.family,
+            "source": ckpt,
+            "fingerprint": model.fingerprint,
+            "expert": None,
+            "parameters": "all",
+            "prediction": model.prediction,
         },
         {name: counts.get(name, 0) for name in OFFSETS},
-        mass, "SANA-Video rule",
-    )  # fmt: skip
+        mass,
+        "SANA-Video rule",
+    )
     schedule.save(path)
     # What linear weights between levels make of each class, cell by cell.
     weights, density = mass / mass.sum(1, keepdims=True), mass.sum(1) / mass.sum()

@@ -158,9 +158,13 @@ class Pairs:
         first = [r["raw"]["first_order"] for r in self.similar]
         share = (before - look) / (before - best)
         values = (
-            cosine("raw"), cosine("adam"), np.array(first, float),
-            _known_mean(self.later, seeds), -np.array(far), share,
-        )  # fmt: skip
+            cosine("raw"),
+            cosine("adam"),
+            np.array(first, float),
+            _known_mean(self.later, seeds),
+            -np.array(far),
+            share,
+        )
         return dict(zip(PREDICTORS, values))
 
 

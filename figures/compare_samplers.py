@@ -10,9 +10,15 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 HERE = Path(__file__).parent
-COLOURS = {"baseline": "0.3", "hand-set": "#0072B2", "measured": "#D55E00",
-           "ablation": "#009E73"}  # fmt: skip
-paths = sorted((HERE.parent / "analyses" / "tables" / "results").glob("tqd_tables_*.json"))
+COLOURS = {
+    "baseline": "0.3",
+    "hand-set": "#0072B2",
+    "measured": "#D55E00",
+    "ablation": "#009E73",
+}
+paths = sorted(
+    (HERE.parent / "analyses" / "tables" / "results").glob("compare_samplers_*.json")
+)
 sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
 results = [json.loads(path.read_text()) for path in paths]
 tallest = [
@@ -37,8 +43,11 @@ for line, (path, result) in enumerate(zip(paths, results)):
             axes.set_axis_off()
             continue
         shown.append(axes)
-        base = next(r["loss"] for r in result["rows"] if r["sampler"] == "uniform"
-                    and r["set"] == ("A" if on_a else letter))  # fmt: skip
+        base = next(
+            r["loss"]
+            for r in result["rows"]
+            if r["sampler"] == "uniform" and r["set"] == ("A" if on_a else letter)
+        )
         for place, row in enumerate(reversed(rows)):
             if "refused" in row:
                 axes.text(0, place, "cannot train", fontsize=8, va="center")
@@ -58,7 +67,7 @@ for line, (path, result) in enumerate(zip(paths, results)):
         )
         axes.locator_params(axis="x", nbins=4)
     shown[0].set_ylabel(
-        f"{path.stem.removeprefix('tqd_tables_')}\nfrom {result['start']}\n"
+        f"{path.stem.removeprefix('compare_samplers_')}\nfrom {result['start']}\n"
         f"{result['steps']} steps\n{result['seeds']} seeds",
         fontsize=9,
     )
@@ -68,4 +77,4 @@ handles = [
 ]
 figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
 sns.despine(figure)
-figure.savefig(HERE / "tqd_tables.png", dpi=150)
+figure.savefig(HERE / "compare_samplers.png", dpi=150)

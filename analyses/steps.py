@@ -7,19 +7,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analyses.tables.table_steps import table_runs
+from analyses.tables.runs import table_runs
 
-STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train_tiny.py
-WIDE_STEP = 1000  # of the wider network, which `wide-half` of starts.py asks for
+STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train.py
+WIDE_STEP = (
+    1000  # of the wider network, which `wide-half` of start_checkpoints.py asks for
+)
 WORTH = ("--levels", "0.1,0.3,0.5,0.7,0.9", "--degradations")
 # 40 pairs, three seeds of 24 steps: half an hour or more from each start; and fewer.
-WORTH_SHOWN = (*WORTH, "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,"
-               "shuffle:3", "--probe-clips", 24, "--held-out", 24, "--train-clips", 48,
-               "--steps", 24, "--look", 6, "--seeds", 3)  # fmt: skip
-WORTH_REDUCED = (*WORTH, "blur:3,noise:3,freeze:5,slow:4", "--probe-clips", 16,
-                 "--held-out", 16, "--train-clips", 32, "--steps", 16, "--look", 4,
-                 "--seeds", 2)  # fmt: skip
-COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_tiny_cogvideox.py, those probed
+WORTH_SHOWN = (
+    *WORTH,
+    "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,shuffle:3",
+    "--probe-clips",
+    24,
+    "--held-out",
+    24,
+    "--train-clips",
+    48,
+    "--steps",
+    24,
+    "--look",
+    6,
+    "--seeds",
+    3,
+)
+WORTH_REDUCED = (
+    *WORTH,
+    "blur:3,noise:3,freeze:5,slow:4",
+    "--probe-clips",
+    16,
+    "--held-out",
+    16,
+    "--train-clips",
+    32,
+    "--steps",
+    16,
+    "--look",
+    4,
+    "--seeds",
+    2,
+)
+COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_cogvideox.py, those probed
 LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
 
@@ -47,7 +75,7 @@ def steps(
     Args:
         place: Folder that holds `analyses` and `figures`.
         work: Working folder.
-        trained: Working folder of `train_tiny.py`, if the model has been trained.
+        trained: Working folder of `train.py`, if the model has been trained.
         reduced: Small sizes.
 
     Yields:
@@ -139,8 +167,8 @@ def steps(
     # 3: TQD against baselines
     for name, size, made in table_runs(results, half, reduced):
         size += (*given, "--work", work / "tables")
-        yield Step(f"tables, {name}", script("tqd_tables", *size), [made])
-    yield draw("tqd_tables")
+        yield Step(f"tables, {name}", script("compare_samplers", *size), [made])
+    yield draw("compare_samplers")
 
 
 def _more_probes(place: Path, work: Path, run: Path) -> Iterator[Step]:
@@ -192,7 +220,7 @@ def _second_architecture(place: Path, work: Path) -> Iterator[Step]:
         made = figures / f"{'_'.join(filter(None, (name, suffix)))}.png"
         return Step(f"figure {name} {suffix}".strip(), command, [made])
 
-    train = [str(place / "analyses" / "train_tiny_cogvideox.py")]
+    train = [str(place / "analyses" / "train_cogvideox.py")]
     train += ["--work", str(trained), "--out", str(ckpt), "--stage"]
     yield Step(
         "train the decoder of the tiny CogVideoX",
@@ -202,7 +230,7 @@ def _second_architecture(place: Path, work: Path) -> Iterator[Step]:
     yield Step(
         "train the tiny CogVideoX",
         [*train, "transformer"],
-        [ckpt / "model_index.json", results / "train_tiny_cogvideox.json"],
+        [ckpt / "model_index.json", results / "train_cogvideox.json"],
     )
     run = work / "gradsim_cogvideox"
     probe = ["-m", "tqd_probe.gradsim", "--ckpt", str(ckpt), "--out", str(run)]

@@ -1,6 +1,6 @@
 """The training figures of the README, from `analyses/results/end_to_end.json`.
 
-python figures/training.py        # figures/train_{density,validation}.png
+python figures/end_to_end.py        # figures/train_{density,validation}.png
 """
 
 from __future__ import annotations
@@ -60,8 +60,16 @@ def validation(runs: list[dict[str, Any]]) -> None:
             bars = np.abs(np.array(one["bucket_change_ci"]).T - value)
             edges = np.array(run["sigma_edges"])
             at = (edges[1:] + edges[:-1]) / 2 + 0.008 * (number - len(mine) / 2)
-            place.errorbar(at, value, bars, marker="o", ms=3, lw=1.2, color=colour,
-                           label=run["sampler"])  # fmt: skip
+            place.errorbar(
+                at,
+                value,
+                bars,
+                marker="o",
+                ms=3,
+                lw=1.2,
+                color=colour,
+                label=run["sampler"],
+            )
         place.axhline(0, color="0.6", lw=0.8)
         title = {"lora": "LoRA", "full": "all weights"}[kind]
         steps = mine[0]["steps"]

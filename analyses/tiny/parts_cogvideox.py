@@ -1,6 +1,6 @@
 """The parts of the tiny CogVideoX, untrained: sizes and nothing else.
 
-Where they can be, they are those of `tiny` (`tiny_parts.py`): clips of 17 frames of
+Where they can be, they are those of `tiny` (`parts.py`): clips of 17 frames of
 64 x 64 become 80 tokens, the width is 128, captions are split by the same tokenizer.
 What is CogVideoX's own: eightfold compression in space with patches of two places, text
 and video in one attention, a T5 encoder, zero terminal signal-to-noise and v.
@@ -15,7 +15,7 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel
 
-from analyses.tiny.tiny_parts import TEXT_SIZES
+from analyses.tiny.parts import TEXT_SIZES
 
 TEXT_LENGTH = 24  # tokens; padding included, which CogVideoX attends to
 Z = 16  # latent channels, as published

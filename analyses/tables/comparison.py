@@ -8,8 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from analyses.tables.tqd_judge import APPEARANCE, MOTION, SHOWN, frechet, over_seeds
-from analyses.tables.tqd_markdown import (
+from analyses.tables.generated_clips import (
+    APPEARANCE,
+    MOTION,
+    SHOWN,
+    frechet,
+    over_seeds,
+)
+from analyses.tables.markdown import (
     PAPER,
     beside_paper,
     differences,

@@ -5,9 +5,9 @@ same seeds; all are judged on the same held-out golden clips, levels and noise (
 and by clips generated from their captions. A finished trial is one small file, so that
 a killed run goes on where it was.
 
-    python -m analyses.tables.tqd_tables --start half --trained WORK --work DIR
-    python -m analyses.tables.tqd_tables --start scratch --work DIR
-    python figures/tqd_tables.py
+    python -m analyses.tables.compare_samplers --start half --trained WORK --work DIR
+    python -m analyses.tables.compare_samplers --start scratch --work DIR
+    python figures/compare_samplers.py
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from analyses.tables.tqd_arms import (
+from analyses.tables.comparison import cost, judge
+from analyses.tables.generated_clips import statistics
+from analyses.tables.samplers import (
     SETS,
     Arm,
     ablation_arms,
@@ -33,10 +35,8 @@ from analyses.tables.tqd_arms import (
     make_sets,
     other_arms,
 )
-from analyses.tables.tqd_judge import statistics
-from analyses.tables.tqd_rows import cost, judge
-from analyses.tables.tqd_schedules import measure_schedules, sana_schedule
-from analyses.worth.starts import start_checkpoint
+from analyses.tables.schedules import measure_schedules, sana_schedule
+from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--start", default="half", help="tiny, half, wide-half, scratch, wide or a path"
     )
     made.add_argument(
-        "--trained", type=Path, help="--work of train_tiny.py, for half and wide-half"
+        "--trained", type=Path, help="--work of train.py, for half and wide-half"
     )
     made.add_argument("--sets", default="A,B,C")
     made.add_argument(
@@ -70,9 +70,10 @@ def parser() -> argparse.ArgumentParser:
         " 'A:normal' speaks of Set-A alone",
     )
     made.add_argument(
-        "--candidate", default="gate by worth, signal",
+        "--candidate",
+        default="gate by worth, signal",
         help="measured sampler that the goal is judged by, chosen before the trials",
-    )  # fmt: skip
+    )
     made.add_argument("--only", default="", help="samplers to keep, beside uniform")
     made.add_argument(
         "--measured-on",
@@ -112,9 +113,11 @@ def parser() -> argparse.ArgumentParser:
         "--ablations", default="", help="sets on which parts of TQD are also tried: A"
     )
     made.add_argument(
-        "--remeasure", type=int, default=60,
+        "--remeasure",
+        type=int,
+        default=60,
         help="ablations: steps between measurements of the bands; 0: leave this out",
-    )  # fmt: skip
+    )
     made.add_argument("--sample-steps", type=int, default=8)
     made.add_argument("--probe-clips", type=int, default=24)
     made.add_argument("--probe-draws", type=int, default=1)
@@ -144,14 +147,27 @@ def trial(
     shutil.rmtree(work, ignore_errors=True)
     options = {"clips": str(clips)} | arm.options
     settings = TrainRunSettings(
-        ckpt=ckpt, clips_seed=HELD_OUT_SEED - 1, full=True,
-        steps=args.steps, warmup=max(1, args.steps // 20), batch_size=args.batch_size,
-        micro_batch=args.batch_size, lr=args.lr, seed=number,
-        validation=f"synthetic:{args.held_out}", validate_clips=args.held_out,
-        validate_every=-(-args.steps // args.validations), save_every=args.steps,
-        log_every=args.steps, keep=1, report_to="none", device="cpu", out=work,
-        allow_model_mismatch=args.measured_on not in ("start", args.start), **options,
-    )  # fmt: skip
+        ckpt=ckpt,
+        clips_seed=HELD_OUT_SEED - 1,
+        full=True,
+        steps=args.steps,
+        warmup=max(1, args.steps // 20),
+        batch_size=args.batch_size,
+        micro_batch=args.batch_size,
+        lr=args.lr,
+        seed=number,
+        validation=f"synthetic:{args.held_out}",
+        validate_clips=args.held_out,
+        validate_every=-(-args.steps // args.validations),
+        save_every=args.steps,
+        log_every=args.steps,
+        keep=1,
+        report_to="none",
+        device="cpu",
+        out=work,
+        allow_model_mismatch=args.measured_on not in ("start", args.start),
+        **options,
+    )
     try:
         done = train(settings, quiet=True, figures=False)
     except InputError as error:
@@ -241,11 +257,13 @@ def main() -> None:
     manifests = make_sets(folder, *pool)
     middle = (args.least_severity + 5) // 2
     probe = {
-        "num_clips": args.probe_clips, "draws": args.probe_draws,
-        "levels": args.probe_levels, "seed": 4000,
+        "num_clips": args.probe_clips,
+        "draws": args.probe_draws,
+        "levels": args.probe_levels,
+        "seed": 4000,
         "degradations": f"blur:{middle},noise:{middle},downscale:{middle}"
         + "".join(f",freeze:{severity}" for severity in sorted({middle, 5})),
-    }  # fmt: skip
+    }
     schedules, places, errors = _schedules(args, ckpt, sizes, probe)
     kept = ("work", "out", "trained", "seeds", "first_seed", "sets", "ablations")
     kept += ("skip", "only", "worth", "candidate", "few", "few_seeds")
@@ -301,7 +319,7 @@ def main() -> None:
     if args.out:
         shown["out"] = f"analyses/results/{args.out.name}"
     result = {
-        "command": "python -m analyses.tables.tqd_tables "
+        "command": "python -m analyses.tables.compare_samplers "
         + shlex.join(f"--{k.replace('_', '-')}={v}" for k, v in shown.items())
         + " --trained WORK --work DIR",
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
@@ -318,7 +336,7 @@ def main() -> None:
             args.candidate,
         ),
     }
-    out = args.out or RESULTS / f"tqd_tables_{Path(args.start).name}.json"
+    out = args.out or RESULTS / f"compare_samplers_{Path(args.start).name}.json"
     write_json(out, result)
     print(result["table"])
     print(out)

@@ -1,4 +1,4 @@
-"""The runs of `tqd_tables.py` that `run_all` makes, and their sizes."""
+"""The runs of `compare_samplers.py` that `run_all` makes, and their sizes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def table_runs(
     worth = ("--worth", results / f"similarity_worth_{half}.json")
 
     def run(name: str, *options: Any) -> tuple[str, tuple[Any, ...], Path]:
-        out = results / f"tqd_tables_{name}.json"
+        out = results / f"compare_samplers_{name}.json"
         return name, (*options, *worth, "--out", out), out
 
     if reduced:
@@ -67,9 +67,7 @@ def table_runs(
     yield run("again", "--start", half, *size, *known)
     # Bands from four times as many clips, once or again on the way.
     size = ("--sets", "B", "--ablations", "B", "--only", OFTEN, "--probe-clips", 96)
-    yield run(
-        "often", "--start", half, *size, *known, "--seeds", 3, "--generated", 0
-    )  # fmt: skip
+    yield run("often", "--start", half, *size, *known, "--seeds", 3, "--generated", 0)
     size = ("--sets", "B", "--only", WIDE, "--seeds", 3)
     yield run("wide", "--start", "wide", *young, *size)
     size = ("--measured-on", f"{half},start", "--sets", "A,B", "--only", LARGER)

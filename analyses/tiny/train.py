@@ -3,14 +3,14 @@
 From one seed, on synthetic clips alone: the encoder of the autoencoder is fitted in
 closed form (`fit_encoder.py`), its decoder and the transformer with its text encoder
 are trained, side by side if you like; both resume. The autoencoder sees golden clips,
-the transformer those of `tiny_pool.py`. The result is written with `save_pretrained`
+the transformer those of `pool.py`. The result is written with `save_pretrained`
 and loads with `WanPipeline.from_pretrained` and no code of this project.
 
-    python -m analyses.tiny.train_tiny --work /tmp/tiny --stage decoder
-    python -m analyses.tiny.train_tiny --work /tmp/tiny --stage transformer --out OUT
+    python -m analyses.tiny.train --work /tmp/tiny --stage decoder
+    python -m analyses.tiny.train --work /tmp/tiny --stage transformer --out OUT
     python figures/tiny_training.py        # draws the curves
 
-    python -m analyses.tiny.train_tiny --work /tmp/tiny --stage wide --steps 1000
+    python -m analyses.tiny.train --work /tmp/tiny --stage wide --steps 1000
 
 trains a transformer one and a half times as wide on the same latents, for studies that
 carry a schedule from a small model to a larger one; only its step files are written.
@@ -30,7 +30,7 @@ from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
 from transformers import UMT5EncoderModel
 
 from analyses.tiny.fit_encoder import fit_encoder
-from analyses.tiny.tiny_parts import (
+from analyses.tiny.parts import (
     HEADS,
     TEXT_LENGTH,
     TRAIN_SEED,
@@ -41,8 +41,8 @@ from analyses.tiny.tiny_parts import (
     new_transformer,
     new_vae,
 )
-from analyses.tiny.tiny_pool import pool_clip
-from analyses.tiny.tiny_shared import (
+from analyses.tiny.pool import pool_clip
+from analyses.tiny.training_tools import (
     HELD_OUT_SEED,
     LATENT_SCALE,
     LEVELS,
@@ -62,7 +62,7 @@ from tqd_probe.core.noise import shift_sigma
 from tqd_probe.core.rng import stream
 
 TRAIN_SHIFT = 5.0  # of the training levels
-RESULTS = Path(__file__).parent / "results" / "train_tiny.json"
+RESULTS = Path(__file__).parent / "results" / "train.json"
 STAGES = ("decoder", "transformer", "wide")
 
 
@@ -232,9 +232,13 @@ def train_transformer(
         curve.append([step, float(loss.detach())])
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
             held_curves[str(step + 1)] = held_out_curve(
-                model, encoder, held_latents, held_tokens.input_ids,
-                held_tokens.attention_mask, mean_latent,
-            )  # fmt: skip
+                model,
+                encoder,
+                held_latents,
+                held_tokens.input_ids,
+                held_tokens.attention_mask,
+                mean_latent,
+            )
             mean = float(np.mean(held_curves[str(step + 1)]["model"]))
             print(
                 f"step {step + 1} held-out {mean:.4f} {time.time() - began:.0f} s",
@@ -329,10 +333,13 @@ def main() -> None:
     export(args.work, out, args.steps, mean.tolist(), std.tolist())
     curve, held_curves = json.loads((args.work / "transformer_curve.json").read_text())
     vae_curve = torch.load(args.work / "decoder.pt", weights_only=True)["curve"]
-    sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
-             for p in out.iterdir() if p.is_dir()}  # fmt: skip
+    sizes = {
+        p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file())
+        for p in out.iterdir()
+        if p.is_dir()
+    }
     result = {
-        "command": "python -m analyses.tiny.train_tiny --work WORK --stage transformer"
+        "command": "python -m analyses.tiny.train --work WORK --stage transformer"
         " --out OUT",
         "seed": args.seed,
         "exported_step": args.steps,

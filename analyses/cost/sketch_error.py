@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from analyses.cost import cost_models
+from analyses.cost import models
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.layout import Layout
@@ -149,8 +149,8 @@ def on_random(width: int = 768, blocks: int = 4, clips: int = 4) -> dict[str, An
     Latents are smooth random fields of 16 x 4 x 8 x 8 (64 tokens); versions of a
     clip share noise and text.
     """
-    network = cost_models.wan(width, blocks)
-    layout = cost_models.layout_of(network)
+    network = models.wan(width, blocks)
+    layout = models.layout_of(network)
     generator = torch.Generator().manual_seed(1)
     base = torch.randn(clips, 16, 4, 8, 8, generator=generator)
     base = torch.nn.functional.avg_pool3d(base, (1, 3, 3), 1, (0, 1, 1)) * 3
