@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 from tqd_probe import train as command
 from tqd_probe.models.load import load_model
 from tqd_probe.training.checkpoint import CheckpointStore
-from tqd_probe.training.network import LossModule
+from tqd_probe.training.parameters import LossModule
 
 STEPS, BATCH = 7, 4
 

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         from tqd_probe.core.libraries import quiet_libraries
 
         quiet_libraries()  # first: libraries speak while they are imported
-        from tqd_probe.training.run import train
+        from tqd_probe.training.train import train
 
         result = train(settings)
         if result.stopped_by:
@@ -65,8 +65,8 @@ class _Callable(ModuleType):
     """Lets ``from tqd_probe import train`` be the function and the command at once."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """Train (`tqd_probe.training.run.train`)."""
-        from tqd_probe.training.run import train
+        """Train (`tqd_probe.training.train.train`)."""
+        from tqd_probe.training.train import train
 
         return train(*args, **options)
 

@@ -31,7 +31,7 @@ from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.optimisation import make_optimiser
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 from tqd_probe.training.settings import TrainRunSettings
 
 RESULTS = Path(__file__).parent / "results" / "train_cost.json"

@@ -44,7 +44,7 @@ from tqd_probe.core.files import digest, file_digest, read_json, write_json
 from tqd_probe.core.jsonl import read_lines
 from tqd_probe.core.libraries import quiet_libraries
 from tqd_probe.models.load import load_model
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 from tqd_probe.training.settings import TrainRunSettings
 
 RESULTS = Path(__file__).parent / "results"

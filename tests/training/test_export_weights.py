@@ -4,7 +4,7 @@ import torch
 from training_runs import STEPS, options, scheduled, tensors_of
 
 from tqd_probe.models.load import load_model
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 from tqd_probe.training.weight_metadata import read_metadata
 
 

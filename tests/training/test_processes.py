@@ -31,7 +31,7 @@ from training_runs import (
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
 from tqd_probe.training import accelerator as processes
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",

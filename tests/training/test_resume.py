@@ -8,7 +8,7 @@ from training_runs import STEPS, argv, fails, in_child, options, parts, send_at
 from tqd_probe import train as command
 from tqd_probe.core.errors import TqdError
 from tqd_probe.training.checkpoint import CheckpointStore
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 
 
 @pytest.mark.parametrize("forward", [6, 13, 26])  # step 2, 4, 7; inside accumulation

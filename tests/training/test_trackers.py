@@ -4,7 +4,7 @@ import pytest
 from training_runs import options
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 
 FEW = {"steps": 2, "warmup": 0, "log_every": 1, "hold_out": 0, "validate_every": 0}
 

@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from tqd_probe.core.files import staged
-from tqd_probe.training.level_density import BUCKETS, Density
+from tqd_probe.sampling.level_density import BUCKETS, Density
 
 AXIS = "noise level σ"
 COLOURS = {

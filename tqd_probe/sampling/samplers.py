@@ -2,8 +2,9 @@
 
 A sampler states, for a clip of known class and scores, the distribution of sigma: its
 density, its distribution function and its quantiles. A draw is a quantile of a uniform
-number, so one stream of numbers gives comparable levels under every sampler. Which
-clip is drawn, and in which order clip and level are, says `tqd_probe.training.draws`.
+number, so one stream of numbers gives comparable levels under every sampler.
+`tqd_probe.sampling.draw_stream` decides which clip is drawn, and in which order clip
+and level are.
 
 `base` is the density of levels before anything is known about the clip. `space` says
 which variable densities are stated in: ``u``, and the timestep shift follows

@@ -9,7 +9,7 @@ import torch
 
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.load import load_model
-from tqd_probe.training.network import (
+from tqd_probe.training.parameters import (
     make_trainable,
     restore_parameters,
     trained_parameters,

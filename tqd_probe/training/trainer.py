@@ -23,11 +23,12 @@ from accelerate import Accelerator
 from tqd_probe.core.errors import GradientError
 from tqd_probe.core.rng import stream
 from tqd_probe.core.signals import StopRequest
+from tqd_probe.training.batches import Batch, StepData
 from tqd_probe.training.callbacks.base import Hook, StepResult
 from tqd_probe.training.checkpoint import Checkpoint, CheckpointStore
-from tqd_probe.training.data import Batch, StepData
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.network import (
+from tqd_probe.training.optimisation import learning_rate
+from tqd_probe.training.parameters import (
     Named,
     forget_gathered,
     optimiser_state,
@@ -35,7 +36,6 @@ from tqd_probe.training.network import (
     restore_parameters,
     whole,
 )
-from tqd_probe.training.optimisation import learning_rate
 from tqd_probe.training.settings import TrainRunSettings
 
 

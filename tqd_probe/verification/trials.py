@@ -22,9 +22,9 @@ from tqd_probe.core.version import __version__
 from tqd_probe.models.load import load_model
 from tqd_probe.plots.training_figures import write
 from tqd_probe.probing.run_directory import write_log
-from tqd_probe.training import run_directory as rundir
-from tqd_probe.training.clip_pool import read_pool
-from tqd_probe.training.run import train
+from tqd_probe.training import run_configuration as rundir
+from tqd_probe.training.scored_clips import read_pool
+from tqd_probe.training.train import train
 from tqd_probe.verification.interim_analyses import Look, plan
 from tqd_probe.verification.report import page, verify_figure
 from tqd_probe.verification.settings import (

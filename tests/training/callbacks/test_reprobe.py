@@ -5,11 +5,11 @@ import pytest
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.samplers import make_sampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.callbacks.reprobe import drift, moved, probe_settings
-from tqd_probe.training.draws import DrawStream
-from tqd_probe.training.run import train
+from tqd_probe.training.train import train
 from tqd_probe.training.weight_metadata import read_metadata
 
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from tqd_probe.core.jsonl import Lines, read_lines
 from tqd_probe.training.callbacks.validation import HeldOut, describe, interval
-from tqd_probe.training.clip_pool import ScoredClip
+from tqd_probe.training.scored_clips import ScoredClip
 
 
 class Pool:

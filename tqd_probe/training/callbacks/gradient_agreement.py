@@ -17,7 +17,7 @@ import torch
 from tqd_probe.core.jsonl import Lines
 from tqd_probe.training.callbacks.base import StepResult, due
 from tqd_probe.training.callbacks.validation import HeldOut
-from tqd_probe.training.network import LossModule
+from tqd_probe.training.parameters import LossModule
 
 if TYPE_CHECKING:
     from tqd_probe.training.trainer import Trainer

@@ -17,8 +17,8 @@ import torch
 from tqdm import tqdm
 
 from tqd_probe.core.jsonl import Lines
+from tqd_probe.sampling.level_density import BUCKETS, bucket_of
 from tqd_probe.training.callbacks.base import StepResult
-from tqd_probe.training.level_density import BUCKETS, bucket_of
 
 if TYPE_CHECKING:
     from tqd_probe.training.trainer import Trainer

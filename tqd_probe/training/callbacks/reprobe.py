@@ -21,9 +21,9 @@ import numpy as np
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.core.jsonl import Lines
 from tqd_probe.probing.settings import RunSettings
+from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
 from tqd_probe.training.callbacks.base import StepResult
-from tqd_probe.training.draws import DrawStream
 
 if TYPE_CHECKING:
     from tqd_probe.training.trainer import Trainer

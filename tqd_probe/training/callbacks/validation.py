@@ -17,11 +17,11 @@ from scipy.stats import t as student
 from tqd_probe.core.jsonl import Lines
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
+from tqd_probe.sampling.draw_stream import Draw
+from tqd_probe.sampling.level_density import BUCKETS
+from tqd_probe.training.batches import Batch
 from tqd_probe.training.callbacks.base import StepResult, due
-from tqd_probe.training.clip_pool import EncodedPool
-from tqd_probe.training.data import Batch
-from tqd_probe.training.draws import Draw
-from tqd_probe.training.level_density import BUCKETS
+from tqd_probe.training.scored_clips import EncodedPool
 
 if TYPE_CHECKING:
     from tqd_probe.training.trainer import Trainer

@@ -19,10 +19,13 @@ from tqd_probe.core.jsonl import Lines, read_lines
 from tqd_probe.models.base import VideoModel
 from tqd_probe.plots.training_figures import density_figure, validation_figure, write
 from tqd_probe.probing.run_directory import write_log
+from tqd_probe.sampling.draw_stream import DrawStream
+from tqd_probe.sampling.level_density import realised_density, table_of, warnings_of
 from tqd_probe.schedules.band_schedule import BandSchedule
-from tqd_probe.training import build
-from tqd_probe.training import run_directory as rundir
+from tqd_probe.training import run_configuration as rundir
+from tqd_probe.training import sampler as build
 from tqd_probe.training.accelerator import is_sharded, make_accelerator, start_trackers
+from tqd_probe.training.batches import StepData
 from tqd_probe.training.callbacks.base import Hook
 from tqd_probe.training.callbacks.gradient_agreement import Agreement
 from tqd_probe.training.callbacks.metrics import Telemetry
@@ -30,14 +33,11 @@ from tqd_probe.training.callbacks.reprobe import Reprobe
 from tqd_probe.training.callbacks.sample_videos import Samples
 from tqd_probe.training.callbacks.validation import HeldOut, Validation
 from tqd_probe.training.checkpoint import CheckpointStore
-from tqd_probe.training.data import StepData
-from tqd_probe.training.draws import DrawStream
 from tqd_probe.training.ema import Ema
 from tqd_probe.training.export_weights import weights_exporter
-from tqd_probe.training.level_density import realised_density, table_of, warnings_of
-from tqd_probe.training.network import LossModule, make_trainable, trained_parameters
 from tqd_probe.training.optimisation import make_optimiser
-from tqd_probe.training.outcome import publish, summary
+from tqd_probe.training.parameters import LossModule, make_trainable, trained_parameters
+from tqd_probe.training.result import publish, summary
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.trainer import Trainer
 from tqd_probe.training.weight_metadata import provenance

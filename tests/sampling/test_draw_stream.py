@@ -4,14 +4,14 @@ from scipy.stats import kstest
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.base import ClipPool
-from tqd_probe.sampling.samplers import make_sampler
-from tqd_probe.training.draws import DrawStream
-from tqd_probe.training.level_density import (
+from tqd_probe.sampling.draw_stream import DrawStream
+from tqd_probe.sampling.level_density import (
     bucket_of,
     realised_density,
     table_of,
     warnings_of,
 )
+from tqd_probe.sampling.samplers import make_sampler
 
 
 def ks(values, truth):

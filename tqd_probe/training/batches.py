@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
-from tqd_probe.training.clip_pool import EncodedPool
-from tqd_probe.training.draws import Draw, DrawStream
+from tqd_probe.sampling.draw_stream import Draw, DrawStream
+from tqd_probe.training.scored_clips import EncodedPool
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.training.draws import DrawStream
+from tqd_probe.sampling.draw_stream import DrawStream
 
 BUCKETS = 10  # equal intervals of sigma
 DRAWS = 10_000  # of the run's own draws that are counted

@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import VideoModel, per_clip_loss
-from tqd_probe.training.data import Batch
+from tqd_probe.training.batches import Batch
 from tqd_probe.training.settings import TrainRunSettings
 
 Named = dict[str, torch.nn.Parameter]

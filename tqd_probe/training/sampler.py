@@ -19,10 +19,10 @@ from tqd_probe.core.files import digest, write_json
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
+from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.samplers import TimestepSampler, kappa_from, make_sampler
 from tqd_probe.schedules.band_schedule import BandSchedule
-from tqd_probe.training import clip_pool as pools
-from tqd_probe.training.draws import DrawStream
+from tqd_probe.training import scored_clips as pools
 from tqd_probe.training.settings import TrainRunSettings
 
 log = logging.getLogger("tqd_probe")
