@@ -1,19 +1,19 @@
+"""What all tests share; made once per session, by whichever worker needs it first.
+
+Torch and diffusers are imported inside: the process that hands out tests needs neither.
+"""
+
 import csv
-import json
 import os
 import shutil
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
-
-import numpy as np
 import pytest
-import torch
-from diffusers import WanTransformer3DModel
+from built_once import BuiltOnce, shared_folder
 
-from tqd_probe.gradients.layout import make_layout
-
-torch.set_num_threads(2)
+# Before torch is loaded. Workers share the cores, one thread each; it is also what the
+# package sets for networks this small, so that all runs round alike.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 SCORES = {
     "golden": (0.8, 0.8),
@@ -25,6 +25,9 @@ SCORES = {
 @pytest.fixture
 def wan():
     """A Wan transformer with random weights and every kind of parameter."""
+    import torch
+    from diffusers import WanTransformer3DModel
+
     torch.manual_seed(3)
     network = WanTransformer3DModel(
         patch_size=(1, 2, 2),
@@ -47,88 +50,58 @@ def wan():
 @pytest.fixture
 def wan_batch():
     """Eight clips: noisy latents, levels, text, targets."""
+    import torch
+
     generator = torch.Generator().manual_seed(5)
 
     def draw(*shape):
         return torch.randn(8, *shape, generator=generator, dtype=torch.float64)
 
-    sigma = torch.tensor(np.linspace(0.1, 0.9, 8))
+    sigma = torch.linspace(0.1, 0.9, 8, dtype=torch.float64)
     return draw(4, 3, 4, 6), sigma, draw(5, 10), draw(4, 3, 4, 6)
 
 
 @pytest.fixture
 def wan_layout(wan):
+    from tqd_probe.gradients.layout import make_layout
+
     return make_layout(wan, {"all": [name for name, _ in wan.named_parameters()]})
 
 
-def build_pipeline(folder, layers=2):
-    """Save a complete small Wan pipeline with random weights; native 5 x 32 x 32."""
-    from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
-    from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+def pytest_xdist_auto_num_workers(config):
+    """A worker per core, four at most; none for a single test.
 
-    torch.manual_seed(11)
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,"
-    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0)]
-    vocab += [(letter, -3.0) for letter in letters]
-    tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=24)
-    text_encoder = UMT5EncoderModel(
-        UMT5Config(
-            vocab_size=len(tokenizer),
-            d_model=16,
-            d_kv=8,
-            d_ff=16,
-            num_layers=1,
-            num_heads=2,
-            dropout_rate=0.0,
-            pad_token_id=0,
-            eos_token_id=1,
-        )
-    )
-    vae = AutoencoderKLWan(
-        base_dim=8,
-        z_dim=4,
-        dim_mult=[1, 1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[True, True],
-        patch_size=2,
-        in_channels=12,
-        out_channels=12,
-        scale_factor_spatial=8,
-        latents_mean=[0.1, -0.2, 0.0, 0.3],
-        latents_std=[0.5, 1.5, 1.0, 2.0],
-    )
-    transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=16,
-        freq_dim=16,
-        ffn_dim=32,
-        num_layers=layers,
-        rope_max_seq_len=16,
-    )
-    with torch.no_grad():
-        for parameter in transformer.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    WanPipeline(
-        tokenizer=tokenizer,
-        text_encoder=text_encoder.eval(),
-        vae=vae.eval(),
-        transformer=transformer.eval(),
-        scheduler=UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-        ),
-    ).save_pretrained(folder)
-    shape = {"num_frames": 5, "height": 32, "width": 32, "fps": 16}
-    (folder / "native_clip.json").write_text(json.dumps(shape))
-    return folder
+    Each worker loads torch, diffusers and transformers: ten seconds of a core.
+    """
+    if any("::" in argument for argument in config.args):
+        return 0
+    return min(4, len(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory):
-    return build_pipeline(tmp_path_factory.mktemp("ckpt") / "small-wan")
+def built_once(tmp_path_factory):
+    """Folders that all workers share; none is changed in place."""
+    shared = BuiltOnce(shared_folder(tmp_path_factory))
+    yield shared
+    shared.check()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(built_once):
+    """Folder of a pipeline by its name in `PIPELINES`; do not change it."""
+
+    def get(name):
+        from pipelines import build
+
+        return built_once.get(f"ckpt-{name}", lambda folder: build(name, folder))
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def pipeline(checkpoint):
+    """A complete small Wan pipeline with random weights; native 5 x 32 x 32."""
+    return checkpoint("wan")
 
 
 @pytest.fixture
@@ -139,24 +112,27 @@ def copied(pipeline, tmp_path):
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cache")
+    """The cache of latents and captions, shared by all workers as by all runs."""
+    folder = shared_folder(tmp_path_factory) / "cache"
     os.environ["TQD_PROBE_CACHE"] = str(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def folder_of_clips(tmp_path_factory):
+def folder_of_clips(built_once):
     """Six real mp4 files with captions, 14 frames at 16 fps, 48 x 40."""
+    return built_once.get("videos", write_folder_of_clips)
+
+
+def write_folder_of_clips(folder):
     from tqd_probe.clips.shape import ClipShape
     from tqd_probe.clips.synthetic import synthetic_clip
     from tqd_probe.clips.video import write_video
 
-    folder = tmp_path_factory.mktemp("videos")
     for index in range(6):
         clip = synthetic_clip(index, 5)
         write_video(folder / f"c{index}.mp4", clip.read(ClipShape(14, 48, 40, 16)), 16)
         (folder / f"c{index}.txt").write_text(clip.caption)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -228,13 +204,16 @@ def schedule():
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory):
+def manifest(built_once):
     """Nine real videos of three classes with scores."""
+    return built_once.get("pool", write_pool) / "clips.csv"
+
+
+def write_pool(folder):
     from tqd_probe.clips.shape import ClipShape
     from tqd_probe.clips.synthetic import synthetic_clip
     from tqd_probe.clips.video import write_video
 
-    folder = tmp_path_factory.mktemp("pool")
     rows = [["video", "caption", "mq", "vq", "class"]]
     for index in range(9):
         name = list(SCORES)[index % 3]
@@ -246,16 +225,18 @@ def manifest(tmp_path_factory):
         rows.append([f"c{index}.mp4", clip.caption, *SCORES[name], name])
     with open(folder / "clips.csv", "w", newline="") as handle:
         csv.writer(handle).writerows(rows)
-    return folder / "clips.csv"
 
 
 @pytest.fixture(scope="session")
-def straight(pipeline, manifest, tmp_path_factory):
+def straight(pipeline, manifest, built_once):
     """A run of seven steps that nothing interrupts; do not change it."""
-    from training_runs import options
 
-    from tqd_probe import train as command
+    def run(folder):
+        from training_runs import options
 
-    out = tmp_path_factory.mktemp("straight") / "run"
-    command(**options(pipeline, manifest, out), quiet=True)  # a module one can call
-    return out
+        from tqd_probe import train as command
+
+        # a module one can call
+        command(**options(pipeline, manifest, folder / "run"), quiet=True)
+
+    return built_once.get("straight", run) / "run"

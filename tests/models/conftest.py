@@ -1,27 +1,14 @@
-"""A pipeline of every class, built once, opened through the public path."""
+"""A pipeline of every class, opened through the public path."""
 
 import pytest
 import torch
-from pipelines import PIPELINES, build
+from pipelines import PIPELINES
 
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.models.base import Conditioned, collate
 from tqd_probe.models.load import load_model
 
 EXPERT = {"wan_experts": "high", "wan_image_experts": "low"}
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """Folder of a pipeline by its name in `PIPELINES`."""
-    built = {}
-
-    def get(name):
-        if name not in built:
-            built[name] = build(name, tmp_path_factory.mktemp("family") / name)
-        return built[name]
-
-    return get
 
 
 def shortened(conditioning, tokens=12):

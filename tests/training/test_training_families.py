@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from pipelines import build
 from safetensors.torch import load_file
 
 from tqd_probe import train
@@ -15,19 +14,6 @@ from tqd_probe.models.load import load_model
 from tqd_probe.training.checkpoint import CheckpointStore
 
 FAMILIES = ["cogvideox", "hunyuan_video", "ltx", "wan_image", "wan_image_tokens"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """Folder of a pipeline by its name in `PIPELINES`, built once."""
-    built = {}
-
-    def get(name):
-        if name not in built:
-            built[name] = build(name, tmp_path_factory.mktemp("family") / name)
-        return built[name]
-
-    return get
 
 
 def run(ckpt, clips, out, **more):
