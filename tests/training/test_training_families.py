@@ -153,12 +153,12 @@ def test_gradient_checkpointing_changes_memory_alone(
 
     monkeypatch.setattr(recompute, "checkpoint", counted)
     found = []
-    for on in (False, True):
-        out = tmp_path / str(on)
-        more = {"full": full, "gradient_checkpointing": on}
+    for mode in ("off", "on"):
+        out = tmp_path / mode
+        more = {"full": full, "checkpointing": mode}
         run(checkpoint("wan"), folder_of_clips, out, **more)
         latest, _ = CheckpointStore(out / "checkpoints", 3).latest()
         found.append(latest.tensors("parameters"))
-        assert bool(calls) == on
+        assert bool(calls) == (mode == "on")
     for key, value in found[0].items():
         assert abs(value - found[1][key]).max() <= 1e-6, key

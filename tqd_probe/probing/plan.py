@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.processes import Processes
 from tqd_probe.probing.checkpoint import model_levels, open_model
@@ -58,6 +59,8 @@ def run_pilot(settings: RunSettings) -> Pilot:
     """
     if not settings.parsed_degradations():
         raise InputError("--plan: plans degraded copies; give --degradations")
+    device = resolve_device(settings.device)
+    settings = settings.model_copy(update={"device": device})
     who = Processes.joined(settings.device)
     model = open_model(settings, who.device(settings.device))
     sigmas = model_levels(settings, model)

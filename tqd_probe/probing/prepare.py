@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.degradations import Degradation, check_frames
 from tqd_probe.clips.source import open_clips, refuse_copies
+from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest
 from tqd_probe.core.processes import Processes
@@ -50,6 +51,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     Raises:
         InputError: If the checkpoint, the clips or an option is at fault.
     """
+    device = resolve_device(settings.device)
+    settings = settings.model_copy(update={"device": device})
     degradations = settings.parsed_degradations()
     who = Processes.joined(settings.device)
     model = open_model(settings, who.device(settings.device))

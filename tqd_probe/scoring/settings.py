@@ -6,20 +6,19 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.shared_settings import DeviceSettings, SeedSettings
 from tqd_probe.scoring.classes import parse_threshold
 from tqd_probe.scoring.clip_scores import Reading
 from tqd_probe.scoring.output import Judgement
 
 
-class ScoreSettings(BaseModel):
+class ScoreSettings(DeviceSettings, SeedSettings):
     """What is scored, how, and what becomes of the scores."""
 
-    model_config = ConfigDict(
-        extra="forbid", allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(populate_by_name=True)
 
     clips: str | None = Field(
         default=None,
@@ -83,7 +82,6 @@ class ScoreSettings(BaseModel):
     videoalign_code: Path | None = Field(
         default=None, description="folder of the VideoAlign repository (videoalign)"
     )
-    device: str = Field(default="cuda", description="torch device (videoalign)")
     batch_size: int = Field(default=8, ge=1, description="clips per call (videoalign)")
     fps: float = Field(
         default=16.0,
@@ -122,7 +120,6 @@ class ScoreSettings(BaseModel):
     shard_size: int = Field(
         default=64, ge=1, le=100_000, description="clips per Ray task"
     )
-    seed: int = Field(default=0, ge=0, description="seed of synthetic clips")
     overwrite: bool = Field(
         default=False, description="start anew where OUT was scored with other settings"
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.clips.frame_stream import FrameStream
+from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import file_digest, read_json
 from tqd_probe.scoring.clip_scores import Task
@@ -40,7 +41,7 @@ class VideoAlign:
         Args:
             weights: Folder with ``model_config.json``.
             code: Folder of the VideoAlign repository; None when it can be imported.
-            device: Torch device.
+            device: ``auto``, ``cuda``, ``cuda:N`` or ``cpu``.
 
         Raises:
             InputError: If weights, code or what it depends on is missing.
@@ -50,14 +51,14 @@ class VideoAlign:
 
         self.weights = weights
         self._torch = torch
-        if device.startswith("cuda") and not torch.cuda.is_available():
+        if device != "cpu" and not torch.cuda.is_available():
             raise InputError(
                 f"--device {device}: no GPU here, and VideoAlign needs one; score on"
                 " another machine, or use --scorer proxies"
             )
-        kind = _load_class(code)
+        kind, place = _load_class(code), resolve_device(device)
         try:
-            self._model = kind(str(weights), device=device, dtype=torch.bfloat16)
+            self._model = kind(str(weights), device=place, dtype=torch.bfloat16)
         except (OSError, KeyError, ImportError, RuntimeError) as error:
             raise InputError(
                 f"--weights {weights}: VideoAlign cannot load them"

@@ -14,6 +14,7 @@ from accelerate.utils import (
     ProjectConfiguration,
 )
 
+from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest
 from tqd_probe.training.settings import TrainRunSettings
@@ -31,20 +32,26 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
         The accelerator.
 
     Raises:
-        InputError: If the device is missing, the tracker is not installed, or the
-            batch cannot be shared by the processes.
+        InputError: If the device is missing, or one GPU for several processes, the
+            tracker is not installed, or the batch cannot be shared by the processes.
     """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no GPU is available; use --device cpu")
+    device = resolve_device(settings.device)
     tracker = None if settings.report_to == "none" else settings.report_to
     if tracker and find_spec(tracker) is None:  # accelerate would leave it out silently
         raise InputError(
             f"--report-to {tracker}: is not installed; pip install {tracker}, or use"
             " --report-to none"
         )
+    if device.startswith("cuda:"):
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise InputError(
+                f"--device {device}: several processes take a GPU each; use --device"
+                " cuda"
+            )
+        torch.cuda.set_device(device)
     folder = settings.out
     accelerator = Accelerator(
-        cpu=settings.device == "cpu",
+        cpu=device == "cpu",
         mixed_precision="bf16" if settings.dtype == "bf16" else "no",
         log_with=tracker,
         project_config=ProjectConfiguration(str(folder), str(folder / "logs")),

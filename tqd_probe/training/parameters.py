@@ -53,23 +53,13 @@ def make_trainable(model: VideoModel, settings: TrainRunSettings) -> None:
 
     Args:
         model: The model; its network is changed in place.
-        settings: Full or LoRA, rank, alpha, targets, gradient checkpointing.
-
-    Raises:
-        InputError: If the network cannot recompute activations.
+        settings: Full or LoRA, rank, alpha, targets.
     """
     if settings.full:
         model.network.requires_grad_(True)
     else:
         alpha = settings.lora_alpha or float(settings.lora_rank)
         model.add_lora(settings.lora_rank, alpha, settings.lora_targets, settings.seed)
-    if settings.gradient_checkpointing:
-        network: Any = model.network
-        if not getattr(network, "_supports_gradient_checkpointing", False):
-            raise InputError(
-                "--gradient-checkpointing: this network has none; leave it out"
-            )
-        network.enable_gradient_checkpointing()
     model.network.train()
 
 

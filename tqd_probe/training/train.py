@@ -16,7 +16,8 @@ from tqd_probe.core.determinism import steady
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import file_digest, write_json
 from tqd_probe.core.jsonl import Lines, read_lines
-from tqd_probe.models.base import VideoModel
+from tqd_probe.models.activation_memory import set_checkpointing
+from tqd_probe.models.base import VideoModel, collate
 from tqd_probe.plots.training_figures import density_figure, validation_figure, write
 from tqd_probe.probing.run_directory import write_log
 from tqd_probe.sampling.draw_stream import DrawStream
@@ -207,6 +208,12 @@ class _Session:
     ) -> Trainer:
         settings, accelerator = self.settings, self.accelerator
         make_trainable(model, settings)
+        set_checkpointing(
+            model,
+            settings.checkpointing,
+            clip=collate([clips.train.get(0)]),
+            batch_size=settings.micro_batch,
+        )
         bare = LossModule(model)
         optimiser = make_optimiser(
             list(trained_parameters(model.network).values()), settings

@@ -3,48 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.shared_settings import QuarantineSettings, Settings
 from tqd_probe.sampling.samplers import SAMPLERS
-from tqd_probe.training.settings import Recipe, TrainRunSettings
+from tqd_probe.training.settings import Recipe, TrainingHardware, TrainRunSettings
 
 
-class TrialSettings(Recipe):
-    """What decides the outcome of a verification."""
+class Comparison(Settings):
+    """What is compared, and how it is judged."""
 
-    clips: str = Field(
-        description="training clips: a manifest with classes or mq and vq, a folder of"
-        " videos, or synthetic:N"
+    heading: ClassVar[str] = "comparison"
+
+    samplers: str = Field(
+        default="uniform,beta",
+        description="NAME[=SCHEDULE],...: samplers to compare, the first is the"
+        " baseline; such as uniform,beta=bands.json,bands=bands.json",
     )
     golden: str = Field(
         description="golden clips to judge by, none of them in --clips; as --clips"
     )
-    samplers: str = Field(
-        default="uniform,beta",
-        description="what to compare, the first is the baseline: names, with a schedule"
-        " as in uniform,beta=bands.json,bands=bands.json",
+    golden_clips: int = Field(
+        default=24, ge=2, description="golden clips to judge by at most"
     )
-    steps: int = Field(default=200, ge=1, description="optimiser steps of each trial")
     seeds: int = Field(
         default=5,
         ge=2,
         le=100,
         description="trials of each sampler at most; below 4 only large effects show",
     )
-    golden_clips: int = Field(
-        default=24, ge=2, description="golden clips to judge by at most"
-    )
     confidence: float = Field(
-        default=0.95, ge=0.5, le=0.9999, description="confidence of the verdicts"
+        default=0.95,
+        ge=0.5,
+        le=0.9999,
+        description="confidence of the verdicts, 0.5 to 0.9999",
     )
     early_stop: bool = Field(
         default=True,
-        description="look after each seed from the third on and stop when every sampler"
-        " is told apart from the first; looking once, at the end, gives narrower"
-        " intervals",
+        description="analyse after each seed from the third on and stop when every"
+        " sampler is told apart from the first; one analysis, at the end, gives"
+        " narrower intervals",
     )
 
     @field_validator("samplers")
@@ -56,37 +57,25 @@ class TrialSettings(Recipe):
             raise ValueError(str(error)) from None
         return text
 
-    @model_validator(mode="after")
-    def _warm(self) -> TrialSettings:
-        if self.warmup and self.warmup >= self.steps:
-            raise ValueError(
-                f"--warmup {self.warmup}: not below --steps {self.steps}; lower it"
-            )
-        return self
+
+class TrialSettings(Comparison, Recipe):
+    """What decides the outcome of a verification."""
+
+    steps: int = Field(default=200, ge=1, description="optimiser steps of each trial")
 
 
-class TrialRunSettings(TrialSettings):
+class TrialRun(Settings):
+    """Where a verification is kept."""
+
+    heading: ClassVar[str] = "run directory"
+
+    out: Path = Field(
+        description="folder of all that is written; the same command resumes"
+    )
+
+
+class TrialRunSettings(TrialSettings, QuarantineSettings, TrainingHardware, TrialRun):
     """A verification and where it runs; these fields do not change the outcome."""
-
-    out: Path = Field(description="run directory; the same command resumes")
-    micro_batch: int = Field(
-        default=1, ge=1, description="clips per forward pass and process"
-    )
-    gradient_checkpointing: bool = Field(
-        default=False, description="recompute activations: less memory, more time"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="several GPUs: by accelerate launch"
-    )
-    workers: int = Field(
-        default=0, ge=0, le=256, description="processes that load clips; 0: none"
-    )
-    cache: Path | None = Field(
-        default=None, description="folder of encoded clips (default: the user's cache)"
-    )
-    max_bad: int = Field(
-        default=0, ge=0, description="clips that may go to quarantine before it stops"
-    )
 
 
 class Arm:

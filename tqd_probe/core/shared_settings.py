@@ -1,0 +1,200 @@
+"""Options that several commands share: declared once, inherited by their settings.
+
+Each class is one concern. `heading` names it in `--help`, so that two classes of one
+heading (options that shape results, options that do not) stand under one title.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown fields and NaN are refused.
+
+    Attributes:
+        heading: Title of the class's own fields in `--help`.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    heading: ClassVar[str] = "options"
+
+
+class CheckpointSettings(Settings):
+    """The model."""
+
+    heading: ClassVar[str] = "checkpoint"
+
+    ckpt: str = Field(
+        description="a diffusers pipeline directory, a hub id OWNER/NAME (cached;"
+        " HF_HUB_OFFLINE=1 is respected), or 'tiny' (shipped)"
+    )
+    expert: Literal["high", "low", "both"] | None = Field(
+        default=None,
+        description="for a model with two networks (Wan 2.2 A14B), that of high or of"
+        " low noise levels; each has its own range of sigma (default: the only one)",
+    )
+
+
+class ClipShapeSettings(Settings):
+    """What clips are brought to."""
+
+    heading: ClassVar[str] = "clip shape"
+
+    frames: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="frames per clip (default: the checkpoint's)",
+    )
+    height: int | None = Field(
+        default=None,
+        ge=8,
+        le=100_000,
+        description="height in pixels (default: the checkpoint's)",
+    )
+    width: int | None = Field(
+        default=None,
+        ge=8,
+        le=100_000,
+        description="width in pixels (default: the checkpoint's)",
+    )
+    fps: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=10_000,
+        description="frames per second (default: the checkpoint's)",
+    )
+
+
+class OptimisationSettings(Settings):
+    """How weights are updated."""
+
+    heading: ClassVar[str] = "optimisation"
+
+    steps: int = Field(ge=1, description="optimiser steps")
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        le=100_000,
+        description="clips per optimiser step, over all processes",
+    )
+    lr: float = Field(default=1e-4, gt=0, le=10, description="peak learning rate")
+    lr_schedule: Literal["constant", "cosine"] = Field(
+        default="cosine", description="learning rate after the warm-up"
+    )
+    warmup: int = Field(
+        default=50,
+        ge=0,
+        description="steps of linear warm-up (default: 50, or half of --steps where"
+        " these are 50 or fewer)",
+    )
+    weight_decay: float = Field(
+        default=0.01,
+        ge=0,
+        le=10,
+        description="share of a weight that AdamW takes off per step, times --lr",
+    )
+    beta1: float = Field(
+        default=0.9, ge=0, lt=1, description="decay of AdamW's mean of gradients"
+    )
+    beta2: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of AdamW's mean of squares"
+    )
+    clip_norm: float = Field(
+        default=1.0, ge=0, description="largest norm of the gradient; 0: no limit"
+    )
+    ema_decay: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay per step of an exponential moving average of the weights,"
+        " such as 0.999; the average is then what is saved and validated; 0: none",
+    )
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> OptimisationSettings:
+        if not self.warmup or self.warmup < self.steps:
+            return self
+        if "warmup" in self.model_fields_set:
+            raise ValueError(
+                f"--warmup {self.warmup}: not below --steps {self.steps}; lower it"
+            )
+        self.warmup = self.steps // 2
+        return self
+
+
+class PrecisionSettings(Settings):
+    """The number type; it shapes results, so it is not with `HardwareSettings`."""
+
+    heading: ClassVar[str] = "hardware"
+
+    dtype: Literal["fp32", "bf16"] = Field(
+        default="fp32",
+        description="number type of the network's computation; sums, and trained"
+        " weights, stay in float32",
+    )
+
+
+class DeviceSettings(Settings):
+    """Where a network runs."""
+
+    heading: ClassVar[str] = "hardware"
+
+    device: str = Field(
+        default="auto",
+        description="auto (a GPU if there is one, else the CPU), cpu, cuda, or one GPU"
+        " such as cuda:0; several GPUs: by accelerate launch",
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+            raise ValueError(
+                "not available; use 'auto', 'cpu', 'cuda', or one GPU such as 'cuda:0'"
+            )
+        return name
+
+
+class HardwareSettings(DeviceSettings):
+    """Where a network runs, and with how much memory; results do not change."""
+
+    heading: ClassVar[str] = "hardware"
+
+    checkpointing: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="gradient checkpointing: activations are computed again in the"
+        " backward pass, for much less memory and about a third more time; auto: on"
+        " where those of a pass would not fit into free memory",
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="folder of encoded clips (default: $TQD_PROBE_CACHE or the user's"
+        " cache)",
+    )
+
+
+class QuarantineSettings(Settings):
+    """What becomes of clips that cannot be read."""
+
+    heading: ClassVar[str] = "clips"
+
+    max_bad: int = Field(
+        default=0,
+        ge=0,
+        description="clips that may fail to decode before the run stops; they are left"
+        " out and listed with their reasons",
+    )
+
+
+class SeedSettings(Settings):
+    """Randomness."""
+
+    heading: ClassVar[str] = "randomness"
+
+    seed: int = Field(default=0, ge=0, description="seed of every random number")
