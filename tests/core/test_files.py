@@ -1,9 +1,18 @@
 import json
+import math
 
 import pytest
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import digest, read_json, staged, write_json
+from tqd_probe.core.files import (
+    digest,
+    file_digest,
+    finite_or_none,
+    read_json,
+    staged,
+    staged_folder,
+    write_json,
+)
 
 
 def test_staged_leaves_nothing_half_written(tmp_path):
@@ -50,3 +59,58 @@ def test_read_json_names_the_fault(tmp_path):
 def test_digest_ignores_key_order():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_staged_folder_appears_whole_or_not_at_all(tmp_path):
+    place = tmp_path / "runs" / "a"
+    with pytest.raises(RuntimeError), staged_folder(place) as part:
+        (part / "half.txt").write_text("half")
+        raise RuntimeError
+    assert names(place.parent) == []
+    with staged_folder(place) as part:
+        (part / "sub").mkdir()
+        (part / "sub" / "b.txt").write_text("whole")
+        assert not place.exists()
+    assert names(place.parent) == ["a"]
+    assert (place / "sub" / "b.txt").read_text() == "whole"
+
+
+def test_staged_folder_replaces_only_when_asked(tmp_path):
+    place = tmp_path / "a"
+    place.mkdir()
+    with staged_folder(place) as part:  # an empty folder is as good as none
+        (part / "old.txt").write_text("1")
+    with pytest.raises(InputError, match="a: exists and is not empty"):
+        with staged_folder(place):
+            pass
+    with staged_folder(place, replace=True) as part:
+        (part / "new.txt").write_text("2")
+    assert names(tmp_path) == ["a"]
+    assert names(place) == ["new.txt"]
+
+
+def test_staged_folder_keeps_what_was_there_when_the_disk_refuses(tmp_path):
+    place = tmp_path / "a"
+    place.mkdir()
+    (place / "old.txt").write_text("1")
+    message = r"a: cannot be written \(No space left on device\); use --out"
+    with pytest.raises(InputError, match=message):
+        with staged_folder(place, replace=True, cure="use --out") as part:
+            (part / "new.txt").write_text("2")
+            raise OSError(28, "No space left on device")
+    assert names(tmp_path) == ["a"]
+    assert names(place) == ["old.txt"]
+
+
+def test_file_digest_and_finite_or_none(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert file_digest(path) == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    assert finite_or_none(1.5) == 1.5
+    assert [finite_or_none(x) for x in (math.nan, math.inf, -math.inf)] == [None] * 3

@@ -5,6 +5,7 @@ import pytest
 from grams import gram_of
 
 from tqd_probe.gradients.level_sketch import LevelSketch
+from tqd_probe.gradients.sketched_gram import sketched_gram
 from tqd_probe.statistics.moments import cross_cosines, joint_moments, level_moments
 
 CLASSES = {"golden": [0], "visual_degraded": [1, 2]}
@@ -99,7 +100,7 @@ def test_products_between_levels_equal_brute_force(gradients):
     assert cosines[1][0, 1] == pytest.approx(found[0, 4] / scale)
 
 
-def sketched_gram(paired, unpaired, parts=8):
+def gram_of_sketches(paired, unpaired, parts=8):
     """The Gram matrices of gradients [conditions, clips, P] that are sketches."""
     conditions, clips, size = paired.shape
     sketch = LevelSketch(
@@ -111,14 +112,14 @@ def sketched_gram(paired, unpaired, parts=8):
         draws[index, ..., 0, 0] = (paired[..., start:stop] ** 2).sum(-1)
         alone[index, ..., 0, 0] = (unpaired[..., start:stop] ** 2).sum(-1)
     losses = np.ones((clips, 1, conditions))
-    return sketch.gram(draws, losses, others_draws=alone).all_groups()
+    return sketched_gram(sketch, draws, losses, others_draws=alone).all_groups()
 
 
 @pytest.fixture
 def sketched_levels():
     rng = np.random.default_rng(0)
     paired, unpaired = rng.normal(size=(2, 3, 6, 32)), rng.normal(size=(2, 5, 32))
-    return [sketched_gram(a + 0.5, b + 0.5) for a, b in zip(paired, unpaired)]
+    return [gram_of_sketches(a + 0.5, b + 0.5) for a, b in zip(paired, unpaired)]
 
 
 def test_parts_of_a_sketch_average_to_the_products(sketched_levels):

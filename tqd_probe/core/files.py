@@ -1,4 +1,8 @@
-"""Files that are whole or absent: written beside their place, then renamed."""
+"""Files and folders that appear whole or not at all; JSON; checksums.
+
+Whatever is written goes to a temporary name in the same folder first and is renamed at
+the end. A killed process leaves at most a hidden ``.NAME.PID.part`` behind.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,17 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from tqd_probe.core.errors import InputError
+
+CURE = "free the disk or choose another folder"
 
 
 @contextmanager
@@ -29,23 +38,81 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
     Raises:
         InputError: If the folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if sync:
-            with open(part, "rb") as handle:
-                os.fsync(handle.fileno())
+            _sync(part)
         os.replace(part, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
-            f"{path}: cannot be written ({reason}); free the disk or choose another"
-            " folder"
-        ) from error
+        raise InputError(f"{path}: cannot be written ({reason}); {CURE}") from error
     finally:
         with suppress(OSError):  # the folder may not exist either
             part.unlink()
+
+
+@contextmanager
+def staged_folder(
+    path: Path, replace: bool = False, cure: str | None = None
+) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` when the block ends well.
+
+    Every file is forced to the disk before the folder gets its name.
+
+    Args:
+        path: Final place; its parent is made when it is missing.
+        replace: Take the place of a folder that is there. Otherwise `path` must be
+            absent or an empty folder.
+        cure: What the user can do when the disk refuses, for the message.
+
+    Yields:
+        The folder to write to. It is removed when the block raises.
+
+    Raises:
+        InputError: If the place is taken or cannot be written to.
+    """
+    taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if taken and not replace:
+        raise InputError(f"{path}: exists and is not empty; choose another folder")
+    part, old = _temporary(path), _temporary(path.with_name(f"old-{path.name}"))
+    try:
+        part.mkdir(parents=True)
+        yield part
+        _sync_files(part)
+        if taken:
+            os.replace(path, old)
+        os.replace(part, path)
+        _sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{path}: cannot be written ({reason}); {cure or CURE}"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Return the hidden name under which something is written."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _sync_files(folder: Path) -> None:
+    """Force the files of a folder and its lists of names to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Force a file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,7 +123,7 @@ def write_json(path: Path, value: Any) -> None:
         value: What to write; dictionaries keep their order.
 
     Raises:
-        ValueError: If a number is not finite: JSON has no NaN and neither have we.
+        ValueError: If a number is not finite: JSON has no NaN.
     """
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
     with staged(path) as part:
@@ -89,13 +156,14 @@ def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
     Args:
         path: The file.
         what: What the file should be, for the message.
-        allow_nan: Let NaN and infinities through, to be refused with their path.
+        allow_nan: Accept NaN and infinities, for a reader that refuses them itself.
 
     Returns:
         The parsed value.
 
     Raises:
-        InputError: If the file is missing, unreadable, not JSON or holds NaN.
+        InputError: If the file is missing, unreadable, not JSON, repeats a key, or
+            holds NaN.
     """
 
     def refuse(name: str) -> float:
@@ -105,7 +173,7 @@ def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
         names = [name for name, _ in pairs]
         for name in names:
             if names.count(name) > 1:
-                raise InputError(f"{path}: key {name!r} stands twice; keep one")
+                raise InputError(f"{path}: key {name!r} appears twice; keep one")
         return dict(pairs)
 
     try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tqd_probe.gradients.level_sketch import LevelSketch
+from tqd_probe.gradients.level_sketch import LevelSketch
 
 Columns = Callable[[int, int], np.ndarray]
 WHOLE = 8192  # numbers of a gradient that needs no sketch for products between levels

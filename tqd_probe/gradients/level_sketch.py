@@ -1,13 +1,10 @@
-"""The sketches of one noise level: Gram matrices of it, products with other levels."""
+"""The sketched gradients of one noise level, and products between two levels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-
-from tqd_probe.gradients.gram import LevelGram
 
 
 @dataclass(frozen=True)
@@ -117,57 +114,6 @@ class LevelSketch:
         cross = (golden.sum(0) * total).sum(-1) / (len(golden) * len(own))
         apart = (total**2).sum(-1) - (own**2).sum((0, 2))
         return self.splits * np.stack([cross, apart / (len(own) * (len(own) - 1))])
-
-    def gram(
-        self, draws: np.ndarray, losses: np.ndarray, **more: np.ndarray
-    ) -> LevelGram:
-        """Compute the level's Gram matrices.
-
-        Args:
-            draws: Products of the draws of one clip ``[groups, conditions, clips,
-                draws, draws]``. Their diagonal is exact where exact norms were kept,
-                and so are then the squared norms of the clips' means.
-            losses: Losses ``[clips, draws, conditions]``.
-            **more: Other products of single draws: fields of `LevelGram`.
-
-        Returns:
-            The matrices.
-        """
-        products = self.products(self)
-        for condition, clip in np.ndindex(*self.values.shape[:2]):
-            own = draws[:, condition, clip].mean((-1, -2))
-            products[:, condition, clip, condition, clip] = own
-        held: dict[str, Any] = dict(more)
-        if self.others is not None:
-            held |= self._unpaired_products(more["others_draws"])
-        return LevelGram(
-            tuple(self.groups),
-            products,
-            draws,
-            losses,
-            folded=self.values,
-            splits=self.pair_means(self),
-            sketch=self,
-            **held,
-        )
-
-    def _unpaired_products(self, draws: np.ndarray) -> dict[str, np.ndarray]:
-        """Multiply unpaired clips by the paired ones and among them."""
-        assert self.others is not None
-        others, among = [], []
-        for start, stop in self.groups.values():
-            own = self.others[:, start:stop].astype(np.float64)
-            paired = self.values[..., start:stop].astype(np.float64)
-            others.append(np.einsum("mp,cip->mci", own, paired, optimize=True))
-            among.append(own @ own.T)
-        found = np.stack(among)
-        places = np.arange(found.shape[-1])
-        found[:, places, places] = draws.mean((-1, -2))
-        return {
-            "others": np.stack(others),
-            "among": found,
-            "others_folded": self.others,
-        }
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the content as arrays by name.

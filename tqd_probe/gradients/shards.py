@@ -15,6 +15,7 @@ from tqd_probe.gradients.gram import LevelGram, reduce_level
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.gradients.sketch import SPLITS, Sketch
+from tqd_probe.gradients.sketched_gram import sketched_gram
 
 BLOCK = 1 << 24  # gradient entries held in memory at once, in float64: 128 MiB
 
@@ -115,7 +116,7 @@ def gram_of(sketches: LevelSketch, products: Tensors) -> LevelGram:
         The matrices.
     """
     if "products" not in products:
-        return sketches.gram(**products)
+        return sketched_gram(sketches, **products)
     gram = LevelGram.of_tensors(products)
     if gram.folded is not None:
         return gram

@@ -1,20 +1,21 @@
-"""The clip shape a checkpoint was trained on: `native_clip.json` beside its index."""
+"""The clip shape of a run: options given, else what the checkpoint was trained on.
+
+The native shape is in ``native_clip.json`` beside ``model_index.json``, where there is
+one.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
-
-if TYPE_CHECKING:
-    from tqd_probe.models.base import VideoModel
-    from tqd_probe.probing.settings import ProbeSettings
+from tqd_probe.models.base import VideoModel
 
 NATIVE_FILE = "native_clip.json"
 
@@ -35,7 +36,7 @@ def native_shape(path: Path, default: ClipShape) -> ClipShape:
 
     Args:
         path: Pipeline directory.
-        default: The family's shape, for checkpoints that do not say.
+        default: The family's shape, for checkpoints without the file.
 
     Returns:
         The shape.
@@ -60,20 +61,44 @@ def native_shape(path: Path, default: ClipShape) -> ClipShape:
     return ClipShape(found.num_frames, found.height, found.width, found.fps)
 
 
-def clip_shape(settings: ProbeSettings, model: VideoModel) -> ClipShape:
-    """Resolve the clip shape: what was asked for, else what is native.
+class ShapeOptions(Protocol):
+    """Settings with the four options of a clip shape; None takes the native value."""
+
+    @property
+    def frames(self) -> int | None:
+        """Frames per clip."""
+
+    @property
+    def height(self) -> int | None:
+        """Height in pixels."""
+
+    @property
+    def width(self) -> int | None:
+        """Width in pixels."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second."""
+
+
+def clip_shape(settings: ShapeOptions, model: VideoModel) -> ClipShape:
+    """Resolve the clip shape: the options given, native values for the others.
 
     Args:
-        settings: The run's settings.
-        model: The checkpoint.
+        settings: Settings of a command.
+        model: The checkpoint; it takes clips of this shape from now on
+            (`VideoModel.check_shape`).
 
     Returns:
-        The clip shape.
+        The clip shape; frames, height or width that do not fit the model's latents
+        are refused with `InputError`.
     """
     native = model.native
-    return ClipShape(
-        settings.frames or native.frames,
-        settings.height or native.height,
-        settings.width or native.width,
-        settings.fps or native.fps,
+    shape = ClipShape(
+        frames=settings.frames or native.frames,
+        height=settings.height or native.height,
+        width=settings.width or native.width,
+        fps=settings.fps or native.fps,
     )
+    model.check_shape(shape)
+    return shape

@@ -58,7 +58,6 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     model = open_model(settings, who.device(settings.device))
     sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
-    model.check_shape(shape)
     check_frames(degradations, shape)
     limit = settings.num_clips
     if limit is None and settings.clips == "synthetic":

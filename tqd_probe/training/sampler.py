@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, write_json
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
+from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.samplers import TimestepSampler, kappa_from, make_sampler
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -82,27 +82,6 @@ def open_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
             schedule.noise.shift,
         )
     return schedule
-
-
-def clip_shape(settings: TrainRunSettings, model: VideoModel) -> ClipShape:
-    """Resolve the clip shape: what was asked for, else what is native.
-
-    Args:
-        settings: The run's settings.
-        model: The model, which must take the shape.
-
-    Returns:
-        The shape.
-    """
-    native = model.native
-    shape = ClipShape(
-        settings.frames or native.frames,
-        settings.height or native.height,
-        settings.width or native.width,
-        settings.fps or native.fps,
-    )
-    model.check_shape(shape)
-    return shape
 
 
 def open_pools(
