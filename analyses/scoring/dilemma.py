@@ -29,11 +29,11 @@ import pandas as pd
 import seaborn as sns
 from scipy import stats
 
-from tqd_probe.clips.manifest import CLASSES
+from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
-from tqd_probe.scoring.classes import parse_threshold
+from tqd_probe.scoring.thresholds import parse_threshold
 from tqd_probe.scoring.normalise import METHODS, fit_scale
 from tqd_probe.scoring.published.reading import open_scores
 

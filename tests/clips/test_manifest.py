@@ -3,7 +3,8 @@ import json
 import pytest
 
 from tqd_probe.clips.column_names import column_key
-from tqd_probe.clips.manifest import CLASSES, read_manifest
+from tqd_probe.clips.manifest import read_manifest
+from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError
 
 HEADER = "video,caption,mq,vq,class,source\n"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.classes import classify, parse_threshold
 from tqd_probe.scoring.normalise import fit_scale
+from tqd_probe.scoring.thresholds import parse_threshold
 
 
 def test_quantile_is_the_middle_rank_and_ignores_scale():
@@ -62,10 +62,3 @@ def test_thresholds():
     for text in ("", "q", "1.5", "-0.1", "q2", "half", "nan"):
         with pytest.raises(InputError, match=r"q0\.7"):
             parse_threshold(text)
-
-
-def test_quadrants():
-    assert classify(0.5, 0.5, 0.5, 0.5) == "golden"
-    assert classify(0.5, 0.4, 0.5, 0.5) == "visual_degraded"
-    assert classify(0.4, 0.5, 0.5, 0.5) == "motion_degraded"
-    assert classify(0.4, 0.4, 0.5, 0.5) == "both_degraded"

@@ -12,10 +12,11 @@ from tqd_probe.clips import motion_degradations as motion
 from tqd_probe.clips import visual_degradations as visual
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.shape import ClipShape
+from tqd_probe.core.clip_classes import MOTION_DEGRADED, VISUAL_DEGRADED
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
 
-VISUAL, MOTION, CONTROL = "visual_degraded", "motion_degraded", "control"
+VISUAL, MOTION, CONTROL = VISUAL_DEGRADED, MOTION_DEGRADED, "control"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tqd_probe.clips.captions import caption_path, read_caption
 from tqd_probe.clips.column_names import ALIASES, find_column
 from tqd_probe.clips.tables import Rows, read_table
+from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError
-
-CLASSES = ("golden", "visual_degraded", "motion_degraded", "both_degraded")
 
 
 class ManifestRow(BaseModel):

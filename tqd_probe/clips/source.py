@@ -11,6 +11,7 @@ from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.manifest import ManifestRow, read_manifest
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VIDEO_SUFFIXES, VideoClip
+from tqd_probe.core.clip_classes import GOLDEN, classify
 from tqd_probe.core.errors import BadClip, InputError
 
 
@@ -147,10 +148,10 @@ def _manifest(
     clips = ClipSet([])
     for name, row in zip(ids, rows):
         clip = VideoClip(name, row.caption, row.video)
-        label = str(row.class_) if row.class_ is not None else "golden"
+        label = str(row.class_) if row.class_ is not None else GOLDEN
         if row.class_ is None and least is not None:
             label = _label(path, row, least)
-        if label == "golden":
+        if label == GOLDEN:
             clips.golden.append(clip)
         else:
             clips.others.setdefault(label, []).append(clip)
@@ -171,13 +172,7 @@ def _label(path: Path, row: ManifestRow, least: tuple[float, float]) -> str:
             f"{path}: {row.video.name}: {missing}: missing, and --mq-min and --vq-min"
             " need both scores; score the clips or give them a class"
         )
-    good = row.mq >= least[0], row.vq >= least[1]
-    return {
-        (True, True): "golden",
-        (True, False): "visual_degraded",
-        (False, True): "motion_degraded",
-        (False, False): "both_degraded",
-    }[good]
+    return classify(row.mq, row.vq, mq_min=least[0], vq_min=least[1])
 
 
 def _ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:

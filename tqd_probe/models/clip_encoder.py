@@ -17,13 +17,13 @@ import torch
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
+from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
 from tqd_probe.models.base import Conditioned, VideoModel
 
 VERSION = 1  # raise when encoding or a degradation changes its meaning
-GOLDEN = "golden"
 
 
 def default_cache() -> Path:

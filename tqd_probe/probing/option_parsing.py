@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.noise import shift_sigma
-
-CLASSES = ("golden", "visual_degraded", "motion_degraded", "both_degraded")
 
 
 def read_levels(text: str, shift: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.sampling.draw_stream import DrawStream
 
 BUCKETS = 10  # equal intervals of sigma
@@ -77,7 +78,7 @@ def realised_density(
         The density.
     """
     clips = stream.clips
-    names = sorted(set(clips.classes), key=lambda name: (name != "golden", name))
+    names = golden_first(clips.classes)
     place = {name: row for row, name in enumerate(names)}
     draws = [stream.draw(index) for index in range(min(total, DRAWS))]
     sigma = np.array([draw.sigma for draw in draws])

@@ -21,6 +21,11 @@ from scipy.stats import beta as beta_distribution
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
+from tqd_probe.core.quality_beta import (
+    KAPPA_BASE,
+    beta_parameters,
+    keep_probability,
+)
 from tqd_probe.sampling.base import Array, BaseDensity, ClipPool, TimestepSampler
 from tqd_probe.sampling.schedule_samplers import BandSampler, MixtureSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -39,7 +44,6 @@ __all__ = [
 ]
 SAMPLERS = ("uniform", "logit_normal", "beta", "bands", "mixture")
 BETA_FLOOR = 0.1  # least parameter of a Beta: at |mq - vq| = 1 the formula gives 0
-KAPPA_BASE = {"uniform": 2.0, "logit_normal": 4.0}
 
 
 class BaseSampler(TimestepSampler):
@@ -63,9 +67,8 @@ class BaseSampler(TimestepSampler):
 class BetaSampler(TimestepSampler):
     """``beta``: TQD as published (arXiv 2603.25527).
 
-    ``mu = 0.5 + 0.5 (mq - vq)``, ``kappa = kappa_base + (kappa_max - kappa_base)
-    |mq - vq|``, levels from ``Beta(mu kappa, (1 - mu) kappa)``, keep probability
-    ``max(mq, vq)``. Parameters below `BETA_FLOOR` are raised to it and counted.
+    The formula is in `tqd_probe.core.quality_beta`. Parameters below `BETA_FLOOR` are
+    raised to it and counted.
     """
 
     name = "beta"
@@ -111,13 +114,10 @@ class BetaSampler(TimestepSampler):
 
     def keep(self, clips: ClipPool) -> Array:
         """Return ``max(mq, vq)``."""
-        return np.maximum(clips.mq, clips.vq)
+        return keep_probability(clips.mq, clips.vq)
 
     def _unfloored(self, clips: ClipPool) -> tuple[Array, Array]:
-        gap = clips.mq - clips.vq
-        mu = 0.5 + 0.5 * gap
-        kappa = self.kappa_base + (self.kappa_max - self.kappa_base) * np.abs(gap)
-        return mu * kappa, (1 - mu) * kappa
+        return beta_parameters(clips.mq, clips.vq, self.kappa_base, self.kappa_max)
 
     def _cdf(self, sigma: Array, clips: ClipPool) -> Array:
         return betainc(*self.parameters(clips), unshift_sigma(sigma, self.base.shift))

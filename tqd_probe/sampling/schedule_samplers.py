@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
 from tqd_probe.sampling.base import (
@@ -31,7 +32,7 @@ class BandSampler(TimestepSampler):
     ) -> None:
         """Read the bands; golden clips have all levels."""
         super().__init__(base, **options)
-        self.bands: dict[str, list[tuple[float, float]]] = {"golden": [(0.0, 1.0)]}
+        self.bands: dict[str, list[tuple[float, float]]] = {GOLDEN: [(0.0, 1.0)]}
         for name, curves in schedule.classes.items():
             self.bands[name] = list(curves.bands)
 

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from tqd_probe.core.clip_classes import DEGRADED_CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json, write_json
 from tqd_probe.schedules.mixture_schema import BetaFit, Mixture, OffsetFit, Strict
@@ -30,8 +31,6 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Interval = tuple[Number, Number]
 Band = tuple[Level, Level]
 SLACK = 1e-9  # edges that were rounded on their way
-
-CLASSES = ("visual_degraded", "motion_degraded", "both_degraded")
 
 
 class Provenance(Strict):
@@ -207,8 +206,9 @@ class BandSchedule(Strict):
     @classmethod
     def _known(cls, classes: dict[str, Curves]) -> dict[str, Curves]:
         for name in classes:
-            if name not in CLASSES:
-                raise ValueError(f"{name} is not a class; known: {', '.join(CLASSES)}")
+            if name not in DEGRADED_CLASSES:
+                known = ", ".join(DEGRADED_CLASSES)
+                raise ValueError(f"{name} is not a class; known: {known}")
         return classes
 
     @model_validator(mode="after")
@@ -309,7 +309,7 @@ class BandSchedule(Strict):
         Raises:
             InputError: If the schedule does not know the class.
         """
-        if name == "golden":
+        if name == GOLDEN:
             return np.ones_like(sigma, dtype=float)
         if name not in self.classes:
             raise InputError(

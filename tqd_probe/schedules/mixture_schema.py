@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tqd_probe.core.clip_classes import GOLDEN
+
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareInterval = tuple[Share, Share]
 Risk = Annotated[float, Field(allow_inf_nan=False)]
@@ -85,7 +87,7 @@ class Mixture(Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> Mixture:
-        if self.classes[0] != "golden":
+        if self.classes[0] != GOLDEN:
             raise ValueError("classes: golden must come first")
         for name in self.classes:
             if self.pool.get(name, -1) < 0:

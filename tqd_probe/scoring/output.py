@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.clips.manifest import CLASSES
+from tqd_probe.core.clip_classes import CLASSES, classify
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged, write_json
 from tqd_probe.core.version import __version__
-from tqd_probe.scoring.classes import Threshold, classify
 from tqd_probe.scoring.normalise import Scale, fit_scale
 from tqd_probe.scoring.score_columns import collect, refuse_twice
 from tqd_probe.scoring.score_row import Scored
+from tqd_probe.scoring.thresholds import Threshold
 
 COLUMNS = ("video", "mq", "vq", "mq_raw", "vq_raw", "components", "class")
 EXTRA_COLUMNS = ("caption", "source")

@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import DeviceSettings, SeedSettings
-from tqd_probe.scoring.classes import parse_threshold
 from tqd_probe.scoring.clip_scores import Reading
 from tqd_probe.scoring.output import Judgement
+from tqd_probe.scoring.thresholds import parse_threshold
 
 
 class ScoreSettings(DeviceSettings, SeedSettings):

@@ -19,14 +19,26 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import beta as beta_distribution
 
+from tqd_probe.core.clip_classes import (
+    BOTH_DEGRADED,
+    GOLDEN,
+    MOTION_DEGRADED,
+    VISUAL_DEGRADED,
+)
+from tqd_probe.core.quality_beta import (
+    KAPPA_BASE,
+    beta_parameters,
+    keep_probability,
+)
+
 # Motion and visual quality that stand for a class in the paper's sampler.
 QUALITY = {
-    "golden": (1.0, 1.0),
-    "visual_degraded": (0.9, 0.1),
-    "motion_degraded": (0.1, 0.9),
-    "both_degraded": (0.1, 0.1),
+    GOLDEN: (1.0, 1.0),
+    VISUAL_DEGRADED: (0.9, 0.1),
+    MOTION_DEGRADED: (0.1, 0.9),
+    BOTH_DEGRADED: (0.1, 0.1),
 }
-KAPPA_BASE, KAPPA_MAX = 2.0, 4.0
+COMPARED_KAPPA_MAX = 4.0
 ADMITTED = 1e-6  # a weight below this is rounding
 
 
@@ -172,9 +184,8 @@ def beta_weights(
 ) -> np.ndarray:
     """Return the weights per level that the paper's sampler gives (arXiv 2603.25527).
 
-    ``Beta(mu kappa, (1 - mu) kappa)`` with ``mu = 0.5 + 0.5 (mq - vq)``, kappa between
-    `KAPPA_BASE` and `KAPPA_MAX` by ``|mq - vq|``, keep probability ``max(mq, vq)``;
-    each class stands for clips of the quality in `QUALITY`.
+    The formula is in `tqd_probe.core.quality_beta`, with a uniform base density and
+    `COMPARED_KAPPA_MAX`; each class stands for clips of the quality in `QUALITY`.
 
     Args:
         classes: Names ``[K]``.
@@ -187,9 +198,10 @@ def beta_weights(
     columns = []
     for name, number in zip(classes, clips):
         motion, visual = QUALITY[name]
-        mean = 0.5 + 0.5 * (motion - visual)
-        kappa = KAPPA_BASE + (KAPPA_MAX - KAPPA_BASE) * abs(motion - visual)
-        density = beta_distribution.pdf(sigmas, mean * kappa, (1 - mean) * kappa)
-        columns.append(number * max(motion, visual) * density)
+        alpha, beta = beta_parameters(
+            motion, visual, KAPPA_BASE["uniform"], COMPARED_KAPPA_MAX
+        )
+        density = beta_distribution.pdf(sigmas, alpha, beta)
+        columns.append(number * keep_probability(motion, visual) * density)
     table = np.stack(columns, 1)
     return np.asarray(table / table.sum(1, keepdims=True))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, write_json
+from tqd_probe.core.quality_beta import KAPPA_BASE
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
@@ -206,7 +207,7 @@ def sampler_factory(
         resolved: dict[str, Any] = {}
         kappa_max = settings.kappa_max
         if settings.sampler == "beta" and kappa_max is None and schedule is not None:
-            base = settings.kappa_base or (2.0 if settings.base == "uniform" else 4.0)
+            base = settings.kappa_base or KAPPA_BASE[settings.base]
             kappa_max, note = kappa_from(schedule, pool, base)
             resolved = {"kappa_max": kappa_max, "kappa_base": base}
             log.info(note)

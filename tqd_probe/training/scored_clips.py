@@ -13,6 +13,7 @@ from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.manifest import read_manifest
 from tqd_probe.clips.source import open_clips
 from tqd_probe.clips.video import VideoClip
+from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.rng import stream
@@ -35,7 +36,7 @@ class ScoredClip:
     """
 
     clip: Clip
-    name: str = "golden"
+    name: str = GOLDEN
     mq: float | None = None
     vq: float | None = None
 
@@ -61,7 +62,7 @@ def read_pool(source: str, seed: int) -> list[ScoredClip]:
         row = rows.get(clip.path) if isinstance(clip, VideoClip) else None
         return ScoredClip(clip, name, row.mq if row else None, row.vq if row else None)
 
-    pool = [scored(clip, "golden") for clip in found.golden]
+    pool = [scored(clip, GOLDEN) for clip in found.golden]
     for name in sorted(found.others):
         pool += [scored(clip, name) for clip in found.others[name]]
     if not pool:

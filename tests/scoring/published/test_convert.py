@@ -7,9 +7,9 @@ import pytest
 
 from tqd_probe.clips.manifest import read_manifest
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.classes import parse_threshold
 from tqd_probe.scoring.output import Judgement
 from tqd_probe.scoring.published.convert import convert
+from tqd_probe.scoring.thresholds import parse_threshold
 
 
 def run(path, out, normalise="quantile", mq="0.5", vq="0.5", **options):

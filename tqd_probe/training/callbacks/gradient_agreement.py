@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.core.jsonl import Lines
 from tqd_probe.training.callbacks.base import StepResult, due
 from tqd_probe.training.callbacks.validation import HeldOut
@@ -61,7 +62,7 @@ class Agreement:
         """
         if trainer.accelerator.is_main_process:
             parameters = list(trainer.parameters.values())
-            names = sorted(set(self.held_out.classes), key=lambda n: (n != "golden", n))
+            names = golden_first(self.held_out.classes)
             buckets = range(0, self.held_out.sigma.shape[1], STRIDE)
             found: dict[str, list[float | None]] = {n: [] for n in names[1:]}
             for bucket in buckets:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.core.jsonl import Lines
 from tqd_probe.sampling.level_density import BUCKETS, bucket_of
 from tqd_probe.training.callbacks.base import StepResult
@@ -41,7 +42,7 @@ class Telemetry:
         self.metrics = Lines(out / "metrics.jsonl")
         self.timing = Lines(out / "timing.jsonl")
         self.draws = Lines(out / "draws.jsonl")
-        self.names = sorted(set(classes), key=lambda name: (name != "golden", name))
+        self.names = golden_first(classes)
         self.counts = {name: [0] * BUCKETS for name in self.names}
         self.sums = {name: [0.0] * BUCKETS for name in self.names}  # of this window
         self.seen = {name: [0] * BUCKETS for name in self.names}

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
+from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.core.jsonl import Lines
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
@@ -147,7 +148,7 @@ def describe(
         By class: clips, loss and change with intervals, over all buckets and in each.
     """
     found = {}
-    for name in sorted(set(classes), key=lambda name: (name != "golden", name)):
+    for name in golden_first(classes):
         mine = losses[classes == name]
         change = mine - first[classes == name]
         found[name] = {

@@ -1,4 +1,4 @@
-"""Classes from scores: two thresholds cut the clips into four quadrants."""
+"""Thresholds from which on a score is good: a number or a quantile of the column."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tqd_probe.clips.manifest import CLASSES
 from tqd_probe.core.errors import InputError
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where a score begins to be good.
+    """From where on a score is good.
 
     Attributes:
         value: A normalised score, or a quantile of the column.
@@ -59,18 +58,3 @@ def parse_threshold(text: str) -> Threshold:
             " of the column such as q0.7"
         )
     return Threshold(value, quantile)
-
-
-def classify(mq: float, vq: float, mq_min: float, vq_min: float) -> str:
-    """Return the class of a clip.
-
-    Args:
-        mq: Normalised motion score.
-        vq: Normalised visual score.
-        mq_min: Motion scores from here on are good.
-        vq_min: Visual scores from here on are good.
-
-    Returns:
-        ``golden``, ``visual_degraded``, ``motion_degraded`` or ``both_degraded``.
-    """
-    return CLASSES[(vq < vq_min) + 2 * (mq < mq_min)]
