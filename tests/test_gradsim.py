@@ -374,10 +374,10 @@ def test_overwrite_touches_only_runs(pipeline, tmp_path, capsys):
 
 
 def test_one_process_per_run_directory(finished, pipeline, tmp_path, capsys):
-    from tqd_probe.probing.run_directory import take_lock
+    from tqd_probe.core.run_directory import lock_directory
 
     out = copy_of(finished, tmp_path)
-    lock = take_lock(out)
+    lock = lock_directory(out)
     fails(capsys, arguments(pipeline, out), "another process is working in it")
     lock.close()
     assert gradsim.main(arguments(pipeline, out)) == 0

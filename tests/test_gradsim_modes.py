@@ -278,13 +278,13 @@ def test_memory_decides_the_batch(exact, pipeline, tmp_path, monkeypatch, capsys
     """Half the versions fit: two passes per draw, the same numbers."""
     from tqd_probe.probing import cost
 
-    class Small(cost.MemoryProbe):
+    class Small(cost.PeakMemory):
         factor = 3
 
         def __exit__(self, *rest):
             self.used, self.free = 1000, self.factor * 1000
 
-    monkeypatch.setattr(cost, "MemoryProbe", Small)
+    monkeypatch.setattr(cost, "PeakMemory", Small)
     out = tmp_path / "small"
     assert gradsim.main(arguments(pipeline, out)) == 0
     assert result(out)["cost"]["batch_size"] == 2  # 0.8 x 3

@@ -12,8 +12,8 @@ import sys
 from tqd_probe.clips.degradations import describe
 from tqd_probe.core.command_line import Options, Outcome, main_guard, parse
 from tqd_probe.core.files import write_json
-from tqd_probe.core.processes import is_first, leave
-from tqd_probe.probing.run_directory import write_log
+from tqd_probe.core.processes import disconnect, is_main_process
+from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.probing.settings import RunSettings
 
 PROGRAM = "python -m tqd_probe.gradsim"
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     code = run_once(sys.argv[1:] if argv is None else argv)
     if code == 0:
-        leave()
+        disconnect()
     return code
 
 
@@ -112,13 +112,13 @@ def run_once(argv: list[str]) -> int:
                 return outcome.code
             if settings.plan:
                 text = plan(settings)
-                if is_first():
+                if is_main_process():
                     print(text)
                 return outcome.code
             probe = prepare(settings)
             check_mixture(probe)
-            first = probe.processes.main
-            handler = write_log(probe.out) if first else None
+            first = probe.processes.is_main
+            handler = add_log_file(probe.out) if first else None
             log.info("%s %s", PROGRAM, " ".join(argv))
             for clip, reason in probe.encoded.quarantine.items():
                 log.warning("quarantine: %s: %s", clip, reason)
@@ -156,8 +156,7 @@ def run_once(argv: list[str]) -> int:
         if probe is not None:
             probe.store.release()
         if handler is not None:
-            log.removeHandler(handler)
-            handler.close()
+            remove_log_file(handler)
     return outcome.code
 
 

@@ -41,7 +41,7 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
     """Capture the pool; products ``[L, C, N, R, C, N, R]`` from sketches."""
     from analyses.cost.probe_cost import tiny_probe
     from tqd_probe.probing.cost import batch_size
-    from tqd_probe.probing.draws import pack_losses, steady_torch
+    from tqd_probe.probing.draws import pack_losses
     from tqd_probe.probing.micro_batches import packs
     from tqd_probe.probing.passes import fitted_sketch
 
@@ -58,7 +58,7 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
         engine, names = probe.engine(), probe.encoded.conditions
         size = batch_size(probe)["batch_size"]
         rows = []
-        with steady_torch(probe):
+        with probe.deterministic():
             for sigma in probe.sigmas:
                 values = np.empty(
                     (len(names), CLIPS, DRAWS, probe.sketch.size), np.float32

@@ -132,7 +132,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
     from tqd_probe.gradients.capture import GradientCapture
     from tqd_probe.gradients.sinks import Sketched
     from tqd_probe.probing.cost import batch_size, plain_pass
-    from tqd_probe.probing.draws import pack_losses, steady_torch
+    from tqd_probe.probing.draws import pack_losses
     from tqd_probe.probing.micro_batches import packs
     from tqd_probe.probing.passes import fitted_sketch
 
@@ -156,7 +156,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
             "sketched_no_pilot": lambda: unfitted.per_clip(many, count),
             "exact_one_draw": lambda: whole.per_clip(one, len(names)),
         }
-        with steady_torch(probe):
+        with probe.deterministic():
             found = models.interleaved(modes, 3 * repetitions)
             alone = models.interleaved(modes, 3 * repetitions, "plain_one_draw")
         probe.store.release()
@@ -170,13 +170,13 @@ def tiny(repetitions: int) -> dict[str, Any]:
 MEMORY = """
 import sys; sys.path[:0] = {paths!r}
 import cost_models, torch
-from tqd_probe.core.memory import MemoryProbe
+from tqd_probe.core.memory import PeakMemory
 torch.set_num_threads({threads})
 task = models.Task(models.wan({width}, {layers}), {clips})
 task.floor()  # buffers that stay
 action = task.plain if {mode!r} == "plain" else task.capturing(
     task.engine({size}, {mode!r} == "exact_norms"))
-with MemoryProbe("cpu") as memory:
+with PeakMemory("cpu") as memory:
     action()
 print(memory.used)
 """

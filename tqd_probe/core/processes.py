@@ -1,6 +1,6 @@
 """Several processes that share one run, started by ``accelerate launch``.
 
-The first process ("main") decides and writes what there is one of; every process
+The main process (rank 0) decides and writes what there is only one of; every process
 captures its share of the draws into the same store.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tqd_probe.core.errors import FailedElsewhere, InputError, TqdError
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=12)  # a level may be reduced for long while others wait
+TIMEOUT = timedelta(hours=12)  # others wait while the main process reduces a level
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Processes:
     world: int = 1
 
     @staticmethod
-    def joined(device: str) -> Processes:
-        """Join the processes that a launcher started; a lone one joins nothing.
+    def join(device: str) -> Processes:
+        """Join the processes that a launcher started, if there are several.
 
         Args:
             device: The torch device of the run.
@@ -53,16 +53,16 @@ class Processes:
             return Processes()
         from accelerate import PartialState
 
-        state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+        state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
         return Processes(state.process_index, state.num_processes)
 
     @property
-    def main(self) -> bool:
-        """Whether this is the first process."""
+    def is_main(self) -> bool:
+        """Whether this is the main process (rank 0)."""
         return self.rank == 0
 
     def device(self, name: str) -> str:
-        """Name this process's device.
+        """Return this process's device.
 
         Args:
             name: The device asked for; ``cuda`` becomes one device per process.
@@ -75,7 +75,7 @@ class Processes:
         return name
 
     def owns(self, index: int) -> bool:
-        """Say whether a piece of work is this process's.
+        """Tell whether a piece of work is this process's.
 
         Args:
             index: Number of the piece.
@@ -92,19 +92,19 @@ class Processes:
 
             PartialState().wait_for_everyone()
 
-    def main_says(self, decide: Callable[[], T]) -> T | None:
-        """Let the first process do something once, and tell all what came of it.
+    def broadcast_from_main(self, decide: Callable[[], T]) -> T | None:
+        """Call a function in the main process and send its result to all.
 
         Args:
-            decide: Called in the first process alone. Where there are several, its
-                result is sent if it is a plain value; others get None.
+            decide: Called in the main process alone.
 
         Returns:
-            The result.
+            The result. Other processes receive it if it is a bool, number, string or
+            dictionary, else None.
 
         Raises:
-            FailedElsewhere: In the other processes, if the first one failed.
-            TqdError: In the first process, if it failed.
+            FailedElsewhere: In the other processes, if the main one failed.
+            TqdError: In the main process, if it failed.
         """
         if self.world == 1:
             return decide()
@@ -112,7 +112,7 @@ class Processes:
 
         message: list[Any] = [None, None]
         result: T | None = None
-        if self.main:
+        if self.is_main:
             try:
                 result = decide()
                 plain = isinstance(result, (bool, int, float, str, dict))
@@ -123,19 +123,19 @@ class Processes:
         message = broadcast_object_list(message)
         if message[0] is not None:
             raise FailedElsewhere(message[0])
-        return result if self.main else message[1]
+        return result if self.is_main else message[1]
 
 
-def is_first() -> bool:
-    """Say whether this process is the first of those a launcher started, or alone.
+def is_main_process() -> bool:
+    """Tell whether this process has rank 0 or is alone; before `Processes.join` too.
 
     Returns:
-        True if it is; it speaks for all.
+        True if it has; it alone prints.
     """
     return os.environ.get("RANK", "0") == "0"
 
 
-def leave() -> None:
+def disconnect() -> None:
     """End the connection to the other processes, if there is one."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import PartialState

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
 
 import torch
 from torch import nn
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.memory import free_bytes
 from tqd_probe.models.base import Conditioned, VideoModel
 
 SAFE_SHARE = 0.7  # of the free memory; the rest is for workspaces and fragments
@@ -81,20 +81,6 @@ def _block_bytes(block: nn.Module, tokens: int, text_tokens: int) -> int:
 def _reads_text(name: str, joint: bool) -> bool:
     """Say whether a projection of cross-attention reads the text."""
     return not joint and name.startswith("attn2") and name.endswith(("to_k", "to_v"))
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device.
-
-    Args:
-        device: A torch device.
-
-    Returns:
-        Free bytes; of the machine for the CPU.
-    """
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def count_tokens(model: VideoModel, latents: torch.Tensor) -> int:

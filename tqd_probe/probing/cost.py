@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
-from tqd_probe.core.memory import MemoryProbe
+from tqd_probe.core.memory import PeakMemory
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.adaptive import looks
@@ -73,7 +73,7 @@ def _batch_size(probe: Probe) -> dict[str, int]:
     if asked is None:
         each = versions * max(1, int(counter.get_total_flops()))
         size = versions * min(max(1, _full(probe) // each), MOST_DRAWS)
-        trial = MemoryProbe(probe.processes.device(probe.settings.device))
+        trial = PeakMemory(probe.processes.device(probe.settings.device))
         with trial:
             probe.engine().per_clip(losses, 1)
         if trial.used > trial.free > 0:
@@ -166,9 +166,9 @@ class CostMeter:
         self.probe, self.quiet = probe, quiet
         self.seconds, self.gradients = 0.0, 0
         self.before: dict[str, Any] = {}
-        who, store = probe.processes, probe.store
+        processes, store = probe.processes, probe.store
         left = [i for i in range(len(probe.sigmas)) if not store.has_level(i)]
-        if not left or not who.main:
+        if not left or not processes.is_main:
             return
         versions = len(probe.encoded.conditions)
         paired = len(probe.encoded.ids)
@@ -187,7 +187,7 @@ class CostMeter:
         pack = next(packs(len(probe.encoded.ids), (), draws, versions, size))
         count = len(pack) * len(names)
         losses = pack_losses(probe, pack, float(probe.sigmas[0]), names)
-        memory = MemoryProbe(probe.processes.device(probe.settings.device))
+        memory = PeakMemory(probe.processes.device(probe.settings.device))
         plain, capture = [], []
         with memory:
             for _ in range(TRIALS):

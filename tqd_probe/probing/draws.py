@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
+from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import GradientError
 from tqd_probe.core.processes import Processes
 from tqd_probe.core.rng import normal
@@ -25,8 +26,6 @@ from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import Conditioned, VideoModel, per_clip_loss
 from tqd_probe.models.clip_encoder import GOLDEN, EncodedClips
 from tqd_probe.probing.settings import RunSettings
-
-ONE_THREAD_BELOW = 10_000_000  # parameters
 
 
 @dataclass
@@ -114,6 +113,15 @@ class Probe:
         if self.sketched:
             sink = Sketched(self.sketch, self.settings.exact_norms, scale=scale)
         return GradientCapture(self.model.network, self.layout, sink, compiled)
+
+    def deterministic(self) -> AbstractContextManager[None]:
+        """Make torch deterministic while capturing: resumed runs equal whole ones.
+
+        Returns:
+            A context manager.
+        """
+        parameters = sum(p.numel() for p in self.model.network.parameters())
+        return deterministic(torch.device(self.settings.device), parameters)
 
     def level(self, index: int) -> LevelGram:
         """Return the Gram matrices of a finished level.
@@ -240,27 +248,3 @@ def check_finite(
         f" {probe.sigmas[level]:.4g}, module {group} ({parameter}): gradient is not"
         " finite; use --dtype fp32, leave the clip out, or mend the checkpoint"
     )
-
-
-@contextmanager
-def steady_torch(probe: Probe) -> Iterator[None]:
-    """Keep torch deterministic while capturing: resumed runs equal whole ones.
-
-    The layers of a small network are too short to share: on a CPU, waking a second
-    thread for each of them costs more than it saves. One rule for all runs, since the
-    number of threads decides how sums are rounded.
-    """
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    parameters = sum(p.numel() for p in probe.model.network.parameters())
-    if probe.settings.device == "cpu" and parameters < ONE_THREAD_BELOW:
-        torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    memory: Any = torch.utils.deterministic
-    filled = memory.fill_uninitialized_memory
-    memory.fill_uninitialized_memory = False  # none is read
-    try:
-        yield
-    finally:
-        memory.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(before[0])
-        torch.set_num_threads(before[1])

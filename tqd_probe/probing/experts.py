@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tqd_probe.core.files import read_json
-from tqd_probe.core.processes import is_first
+from tqd_probe.core.processes import is_main_process
 from tqd_probe.probing.run_directory import run_directory
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -37,12 +37,12 @@ def probe_both(
     out = run_directory(settings)
     rest = _without(argv, ("--expert", "--out"))
     for expert in EXPERTS:
-        if is_first():
+        if is_main_process():
             print(f"expert for {expert} noise:", flush=True)
         code = main([*rest, f"--expert={expert}", f"--out={out / expert}"])
         if code:
             return code
-    if not settings.plan and is_first():
+    if not settings.plan and is_main_process():
         folders = [out / expert for expert in EXPERTS]
         results = [read_json(f / "gradsim.json", "a run's curves") for f in folders]
         schedules = [BandSchedule.load(f / "bands.json") for f in folders]

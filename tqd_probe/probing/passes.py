@@ -26,7 +26,6 @@ from tqd_probe.probing.draws import (
     check_finite,
     draw_losses,
     pack_losses,
-    steady_torch,
 )
 from tqd_probe.probing.micro_batches import Draw, staged
 
@@ -85,8 +84,8 @@ def run(probe: Probe, quiet: bool = False) -> None:
     Raises:
         GradientError: If a gradient is not finite or not all of it is captured.
     """
-    settings, store, who = probe.settings, probe.store, probe.processes
-    quiet = quiet or not who.main
+    settings, store, processes = probe.settings, probe.store, probe.processes
+    quiet = quiet or not processes.is_main
     engine = probe.engine(plain=True)
 
     def coverage() -> float:
@@ -95,22 +94,22 @@ def run(probe: Probe, quiet: bool = False) -> None:
         check_finite(probe, engine.per_clip(first, len(names))[0], 0, 0, names)
         return engine.covered_share(first, len(names))
 
-    with steady_torch(probe):
-        who.main_says(lambda: store.covered_share(coverage))
+    with probe.deterministic():
+        processes.broadcast_from_main(lambda: store.covered_share(coverage))
         probe.covered_share = store.covered_share(coverage)
     if probe.covered_share < LEAST_COVERED:
         raise GradientError(
             f"--ckpt {settings.ckpt}: only {probe.covered_share:.4f} of the squared"
             " gradient norm is captured; restrict --params to layers that are"
         )
-    with steady_torch(probe):
+    with probe.deterministic():
         if settings.metric == "adam":
             probe.scale = _metric(probe)
         probe.sketch = fitted_sketch(probe)
         compiled = settings.compile == "on"
         # Of two buffers one is captured into and one is written.
         engine = probe.engine(ring=2, compiled=compiled)
-        work = who.main_says(
+        work = processes.broadcast_from_main(
             lambda: store.note("work", WORK, lambda: batch_size(probe))
         )
         assert work is not None
@@ -133,7 +132,7 @@ def _metric(probe: Probe) -> torch.Tensor:
                 *(len(probe.encoded.ids), len(probe.sigmas)),
             )
 
-        probe.processes.main_says(moments)
+        probe.processes.broadcast_from_main(moments)
         probe.scale = metric_scale(moments())
     return probe.scale.to(next(probe.model.network.parameters()).device)
 
@@ -161,7 +160,7 @@ def fitted_sketch(probe: Probe) -> Sketch:
             lambda: measured(probe.model.network, probe.layout, passes(), probe.scale),
         )
 
-    probe.processes.main_says(energy)
+    probe.processes.broadcast_from_main(energy)
     return Sketch(probe.layout, probe.sketch.asked, energy())
 
 
@@ -180,7 +179,7 @@ def _all_levels(
     probe: Probe, engine: GradientCapture, meter: CostMeter, quiet: bool
 ) -> None:
     """Go through the levels; finished ones are skipped."""
-    settings, store, who = probe.settings, probe.store, probe.processes
+    settings, store, processes = probe.settings, probe.store, probe.processes
     clips, levels = len(probe.encoded.ids), len(probe.sigmas)
     others, versions = probe.unpaired_places, len(probe.encoded.conditions)
     size = int(probe.work["batch_size"])
@@ -198,16 +197,16 @@ def _all_levels(
             laid = staged(stages, others, versions, size)
             for stage, some in enumerate(laid):
                 for index, pack in enumerate(some):
-                    if who.owns(index):
+                    if processes.owns(index):
                         _pack(probe, engine, meter, behind, level, pack)
                     bar.update(len(pack))
                 behind.wait()
-                who.barrier()
+                processes.barrier()
                 if stage + 1 < len(stages) and _settled(probe, level, stage, stages):
                     break
             bar.set_postfix_str("reducing")
             reached, draws = stages[stage]
-            if who.main:
+            if processes.is_main:
                 store.finish_level(
                     level, reached, draws, probe.layout, probe.sketch, others
                 )
@@ -215,7 +214,7 @@ def _all_levels(
             bar.update(begun + each - bar.n)
             text = "level %d of %d (sigma %.4g) done: %d clips x %d draws"
             log.info(text, level + 1, levels, sigma, reached + len(others), draws)
-    who.barrier()
+    processes.barrier()
 
 
 def _settled(
@@ -233,7 +232,7 @@ def _settled(
             *(gram, probe.degradations, probe.unpaired, probe.settings, len(stages))
         )
 
-    return bool(probe.processes.main_says(look))
+    return bool(probe.processes.broadcast_from_main(look))
 
 
 def _pack(

@@ -61,15 +61,15 @@ def run_pilot(settings: RunSettings) -> Pilot:
         raise InputError("--plan: plans degraded copies; give --degradations")
     device = resolve_device(settings.device)
     settings = settings.model_copy(update={"device": device})
-    who = Processes.joined(settings.device)
-    model = open_model(settings, who.device(settings.device))
+    processes = Processes.join(settings.device)
+    model = open_model(settings, processes.device(settings.device))
     sigmas = model_levels(settings, model)
     between = (sigmas[0] + model.sigma_range[1]) / 2  # a pilot needs two levels
     chosen = np.unique(
         np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
     )
     with tempfile.TemporaryDirectory() as own:  # all processes use the first one's
-        folder = who.main_says(lambda: own)
+        folder = processes.broadcast_from_main(lambda: own)
         assert folder is not None
         pilot = settings.model_copy(
             update={
@@ -88,7 +88,7 @@ def run_pilot(settings: RunSettings) -> Pilot:
             run(probe)
             spent = time.perf_counter() - began
             grams = [probe.level(i).all_groups() for i in range(len(probe.sigmas))]
-            who.barrier()
+            processes.barrier()
         finally:
             probe.store.release()
     levels = [
@@ -103,7 +103,7 @@ def run_pilot(settings: RunSettings) -> Pilot:
         probe.sigmas[: len(chosen)],
         [levels[i].golden() for i in keep],
         [{n: forecast(levels[i], rows) for n, rows in names.items()} for i in keep],
-        *(clips, versions, spent * who.world / passes),
+        *(clips, versions, spent * processes.world / passes),
     )
 
 

@@ -28,7 +28,11 @@ from tqd_probe.probing.adaptive import stopping_rule
 from tqd_probe.probing.checkpoint import model_levels, open_model
 from tqd_probe.probing.draws import Probe
 from tqd_probe.probing.matched_severity import match_severities
-from tqd_probe.probing.run_directory import describe, run_directory, shared_claim
+from tqd_probe.probing.run_directory import (
+    claim_for_all_processes,
+    describe_probe,
+    run_directory,
+)
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 
@@ -54,8 +58,8 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     device = resolve_device(settings.device)
     settings = settings.model_copy(update={"device": device})
     degradations = settings.parsed_degradations()
-    who = Processes.joined(settings.device)
-    model = open_model(settings, who.device(settings.device))
+    processes = Processes.join(settings.device)
+    model = open_model(settings, processes.device(settings.device))
     sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
     check_frames(degradations, shape)
@@ -84,15 +88,15 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         reference, asked = settings.match_severity, degradations
 
         def match() -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
-            alone = quiet or not who.main
+            alone = quiet or not processes.is_main
             return match_severities(encoder, found.golden, asked, reference, alone)
 
-        who.main_says(match)  # the others find it encoded
+        processes.broadcast_from_main(match)  # the others find it encoded
         degradations, distances = match()
     every = [clip for some in extra.values() for clip in some]
-    share_encoding(encoder, found.golden, degradations, who)
-    share_encoding(encoder, every, (), who)
-    quiet = quiet or not who.main
+    share_encoding(encoder, found.golden, degradations, processes)
+    share_encoding(encoder, every, (), processes)
+    quiet = quiet or not processes.is_main
     total = len(found.golden) * (1 + len(degradations)) + len(every)
     with tqdm(total=total, desc="encode", unit="clip", disable=quiet) as bar:
         encoded = encode_clips(
@@ -142,8 +146,13 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         shaping.append(source)
         scale = None if moments is None else metric_scale(moments)
     out = run_directory(settings)
-    note, shaped = describe(settings, inputs), digest(shaping)
-    store = shared_claim(out, note, shaped, settings.overwrite, who)
+    store = claim_for_all_processes(
+        out,
+        describe_probe(settings, inputs),
+        digest(shaping),
+        settings.overwrite,
+        processes,
+    )
     return Probe(
         *(settings, out, model, shape, degradations),
         encoded=encoded,
@@ -152,7 +161,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
         store=store,
         sketch=sketch,
         sketched=sketched,
-        processes=who,
+        processes=processes,
         others=others,
         unpaired=unpaired,
         scale=scale,
@@ -184,7 +193,7 @@ def share_encoding(
     encoder: ClipEncoder,
     clips: list[Clip],
     degradations: tuple[Degradation, ...],
-    who: Processes,
+    processes: Processes,
 ) -> None:
     """Let each process encode its share into the cache that all read from.
 
@@ -192,13 +201,13 @@ def share_encoding(
         encoder: The encoder.
         clips: Golden clips.
         degradations: Degraded versions to make of each.
-        who: The processes.
+        processes: The processes.
     """
-    if who.world == 1:
+    if processes.world == 1:
         return
-    for clip in clips[who.rank :: who.world]:
+    for clip in clips[processes.rank :: processes.world]:
         with suppress(BadClip):  # met again, and counted, when all read
             for degradation in (None, *degradations):
                 encoder.latents(clip, degradation)
                 encoder.conditioning(clip, degradation)
-    who.barrier()
+    processes.barrier()

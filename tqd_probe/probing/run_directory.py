@@ -1,24 +1,38 @@
-"""The run directory: one configuration, refused when it has changed."""
+"""The run directory of a probe: one configuration, refused when it has changed."""
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import platform
 import shutil
-from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tqd_probe.core.errors import ConfigurationChanged, InputError
-from tqd_probe.core.files import digest, read_json, write_json
+from tqd_probe.core.errors import ConfigurationChanged
+from tqd_probe.core.files import digest, write_json
 from tqd_probe.core.processes import Processes
-from tqd_probe.core.version import __version__
+from tqd_probe.core.run_directory import (
+    DESCRIPTION_FILE,
+    RunDescription,
+    describe_run,
+    differences,
+    lock_directory,
+    read_description,
+)
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.probing.settings import ProbeSettings, RunSettings
 
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "scipy")
-log = logging.getLogger("tqd_probe")
+
+
+def recorded_settings(settings: RunSettings) -> dict[str, Any]:
+    """Return the settings that decide a probe's results, as JSON values.
+
+    Args:
+        settings: The run's settings.
+
+    Returns:
+        Values by field of `ProbeSettings`; where and how fast it ran is left out.
+    """
+    return settings.model_dump(mode="json", include=set(ProbeSettings.model_fields))
 
 
 def run_directory(settings: RunSettings) -> Path:
@@ -33,37 +47,59 @@ def run_directory(settings: RunSettings) -> Path:
     """
     if settings.out is not None:
         return settings.out
-    config = settings.model_dump(mode="json", include=set(ProbeSettings.model_fields))
     name = Path(settings.ckpt).name or "checkpoint"
-    return Path("runs") / f"{name}-{digest(config)[:8]}"
+    return Path("runs") / f"{name}-{digest(recorded_settings(settings))[:8]}"
 
 
-def describe(settings: RunSettings, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Resolve what decides a run's results.
+def describe_probe(settings: RunSettings, inputs: dict[str, Any]) -> RunDescription:
+    """Describe a probe for ``run.json``.
 
     Args:
         settings: The run's settings.
         inputs: Fingerprints of model, clips and layout.
 
     Returns:
-        The content of ``run.json``.
+        The description.
     """
-    config = settings.model_dump(mode="json", include=set(ProbeSettings.model_fields))
-    return {
-        "settings": config,
-        "inputs": inputs,
-        "versions": {
-            "tqd_probe": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
-    }
+    return describe_run(recorded_settings(settings), inputs, LIBRARIES)
 
 
-def claim(
-    out: Path, description: dict[str, Any], gradients: str, overwrite: bool
+def check_run_directory(
+    out: Path, description: RunDescription, overwrite: bool
+) -> tuple[bool, bool]:
+    """Check that a configuration may use a run directory; creates nothing.
+
+    Args:
+        out: The run directory.
+        description: The configuration; inputs that it leaves out are not compared.
+        overwrite: Whether a run of another configuration may be replaced.
+
+    Returns:
+        Whether a run is there, and whether it has another configuration.
+
+    Raises:
+        ConfigurationChanged: If it holds a run of another configuration.
+    """
+    known = read_description(out, "run")
+    if known is None:
+        return False, False
+    changed = differences(known, description)
+    old_version = known.versions.get("tqd_probe")
+    if old_version != description.versions["tqd_probe"]:
+        changed.append(f"tqd_probe was {old_version}")
+    if changed and not overwrite:
+        shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
+        raise ConfigurationChanged(
+            f"--out {out}: made with another configuration ({shown}); use another"
+            " --out, or --overwrite"
+        )
+    return True, bool(changed)
+
+
+def claim_run_directory(
+    out: Path, description: RunDescription, gradients: str, overwrite: bool
 ) -> GradientStore:
-    """Take a run directory for a configuration, new or the same as before.
+    """Reserve a run directory for a configuration, new or the same as before.
 
     Args:
         out: The run directory.
@@ -73,154 +109,44 @@ def claim(
             only where they have the same fingerprint.
 
     Returns:
-        The run's gradient store.
-
-    Raises:
-        InputError: If the directory cannot be written to, or holds something else.
-        ConfigurationChanged: If it holds a run of another configuration.
+        The run's gradient store, which holds the lock.
     """
-    note = out / "run.json"
-    if not str(out).strip("./ "):
-        raise InputError(f"--out {out}: give the run a directory of its own")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; choose a directory")
-    known = read_json(note, "a run's configuration") if note.exists() else None
-    if known is None and any(not p.name.startswith(".") for p in _content(out)):
-        raise InputError(
-            f"--out {out}: not empty and not a run; choose another directory"
-        )
-    if known is not None and not _is_run(known):
-        raise InputError(f"{note}: damaged; use another --out")
-    changed = [] if known is None else _changes(known, description)
-    if changed and not overwrite:
-        shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
-        raise ConfigurationChanged(
-            f"--out {out}: made with another configuration ({shown}); use another"
-            " --out, or --overwrite"
-        )
-    lock = take_lock(out)
+    exists, changed = check_run_directory(out, description, overwrite)
+    lock = lock_directory(out)
     folder = out / "gradients"
-    if (
-        overwrite
-        and known is not None
-        and (folder / "store.json").exists()
-        and not GradientStore.matches(folder, gradients)
-    ):
+    stored = (folder / "store.json").exists()
+    if overwrite and exists and stored and not GradientStore.matches(folder, gradients):
         shutil.rmtree(folder)
-    if known is None or changed:
-        write_json(note, description)
+    if not exists or changed:
+        write_json(out / DESCRIPTION_FILE, description.model_dump())
     return GradientStore(folder, gradients, lock)
 
 
-def shared_claim(
+def claim_for_all_processes(
     out: Path,
-    description: dict[str, Any],
+    description: RunDescription,
     gradients: str,
     overwrite: bool,
-    who: Processes,
+    processes: Processes,
 ) -> GradientStore:
-    """Take a run directory for all processes: the first claims it, the others join.
+    """Reserve a run directory in the main process; the others share it.
 
     Args:
         out: The run directory.
         description: Content of ``run.json``.
         gradients: Fingerprint of everything that shapes gradients.
         overwrite: Replace a run of another configuration.
-        who: The processes that share the run.
+        processes: The processes that share the run.
 
     Returns:
         This process's view of the run's gradient store.
     """
     stores: list[GradientStore] = []
-    who.main_says(lambda: stores.append(claim(out, description, gradients, overwrite)))
+
+    def claim() -> None:
+        stores.append(claim_run_directory(out, description, gradients, overwrite))
+
+    processes.broadcast_from_main(claim)
     if stores:
         return stores[0]
-    return GradientStore(out / "gradients", gradients, clean=False)
-
-
-def _is_run(known: Any) -> bool:
-    """Say whether a value has the form of ``run.json``."""
-    parts = ("settings", "inputs", "versions")
-    return isinstance(known, dict) and all(
-        isinstance(known.get(part), dict) for part in parts
-    )
-
-
-def take_lock(out: Path) -> IO[str]:
-    """Keep a run directory for one process.
-
-    Args:
-        out: The run directory; made if missing.
-
-    Returns:
-        The open lock file; the lock ends when it is closed or the process dies.
-
-    Raises:
-        InputError: If another process works in it, or it cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = open(out / ".lock", "w")  # noqa: SIM115 - open until the run ends
-    except OSError as error:
-        raise InputError(
-            f"--out {out}: cannot be written ({error.strerror}); choose another"
-            " directory"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise InputError(
-            f"--out {out}: another process is working in it; wait for it, or use"
-            " another --out"
-        ) from None
-    return handle
-
-
-def _content(out: Path) -> list[Path]:
-    """List what a directory holds; nothing where there is none."""
-    return list(out.iterdir()) if out.is_dir() else []
-
-
-def _changes(known: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Say what differs between two configurations, settings first."""
-    found = []
-    for part in ("settings", "inputs"):
-        old, new = known.get(part, {}), wanted[part]
-        for key in new:
-            if old.get(key) != new[key]:
-                name = f"--{key.replace('_', '-')}" if part == "settings" else key
-                if part == "settings":
-                    found.append(f"{name} was {old.get(key)}, now {new[key]}")
-                else:
-                    found.append(f"{name} differ")
-    old = known.get("versions", {}).get("tqd_probe")
-    if old != wanted["versions"]["tqd_probe"]:
-        found.append(f"tqd_probe was {old}")
-    return found
-
-
-def write_log(out: Path) -> logging.Handler:
-    """Send log messages to ``log.txt`` of a run.
-
-    Args:
-        out: The run directory.
-
-    Returns:
-        The handler, to be closed by the caller.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(out / "log.txt", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"--out {out}: cannot be written ({error.strerror}); choose another"
-            " directory"
-        ) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    return handler
+    return GradientStore(folder=out / "gradients", fingerprint=gradients, clean=False)

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.run_directory import lock_directory
 from tqd_probe.core.version import __version__
-from tqd_probe.probing.run_directory import take_lock
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 
 EARLY = ("log.txt", "quarantine.json", "logs")  # written before run.json
@@ -82,7 +82,7 @@ def claim(
                 f"--out {out}: --resume with another configuration ({shown}); use the"
                 " former one, or another --out"
             )
-    lock = take_lock(out)
+    lock = lock_directory(out)
     if write:
         write_json(note, description)
     return lock

@@ -12,14 +12,14 @@ from typing import IO, Any
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from tqd_probe.core.determinism import steady
+from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import file_digest, write_json
 from tqd_probe.core.jsonl import Lines, read_lines
+from tqd_probe.core.run_directory import add_log_file
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel, collate
 from tqd_probe.plots.training_figures import density_figure, validation_figure, write
-from tqd_probe.probing.run_directory import write_log
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.level_density import realised_density, table_of, warnings_of
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -139,7 +139,7 @@ class _Session:
         if self.main:
             self._show_density(draws, model, clips)
         parameters = sum(p.numel() for p in model.network.parameters())
-        self.stack.enter_context(steady(accelerator.device, parameters))
+        self.stack.enter_context(deterministic(accelerator.device, parameters))
         trainer = self._trainer(model, clips, draws, factory, sigma_range)
         self._resume(trainer)
         trainer.run()
@@ -162,7 +162,7 @@ class _Session:
             self.out, description, known, clips is not None
         )
         if clips is None:
-            handler = write_log(self.out)
+            handler = add_log_file(self.out)
             self.stack.callback(log.removeHandler, handler)
             self.stack.callback(handler.close)
         else:

@@ -18,10 +18,10 @@ from tqdm import tqdm
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
 from tqd_probe.core.jsonl import read_lines
+from tqd_probe.core.run_directory import add_log_file
 from tqd_probe.core.version import __version__
 from tqd_probe.models.load import load_model
 from tqd_probe.plots.training_figures import write
-from tqd_probe.probing.run_directory import write_log
 from tqd_probe.training import run_configuration as rundir
 from tqd_probe.training.scored_clips import read_pool
 from tqd_probe.training.train import train
@@ -78,7 +78,7 @@ def verify(
             f"--golden {settings.golden}: fewer than 2 golden clips; add some"
         )
     lock = rundir.claim(settings.out, _description(settings, arms), True)
-    handler = write_log(settings.out)
+    handler = add_log_file(settings.out)
     try:
         losses, first = _run(settings, arms, quiet)
     finally:
