@@ -73,6 +73,7 @@ def test_bad_options(pipeline, manifest, tmp_path, capsys, changed, shown):
 def test_unknown_options_are_refused(capsys):
     fails(capsys, ["--ckpt", "x", "--learning-rate", "1"], "--learning-rate")
     with pytest.raises(InputError, match="none is kept"):
-        from tqd_probe.sampling.samplers import ClipPool, make_sampler
+        from tqd_probe.sampling.clip_pool import ClipPool
+        from tqd_probe.sampling.registry import make_sampler
 
         make_sampler("beta", kappa_max=8).check(ClipPool.of(["golden"], [0.0], [0.0]))

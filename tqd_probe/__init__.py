@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tqd_probe.models.load import load_model
     from tqd_probe.probing.api import probe
     from tqd_probe.probing.measure import derive_schedule
-    from tqd_probe.sampling.samplers import make_sampler
+    from tqd_probe.sampling.registry import make_sampler
     from tqd_probe.schedules.band_schedule import BandSchedule
 
 __all__ = [
@@ -31,7 +31,7 @@ _HOMES = {
     "BandSchedule": "tqd_probe.schedules.band_schedule",
     "derive_schedule": "tqd_probe.probing.measure",
     "load_model": "tqd_probe.models.load",
-    "make_sampler": "tqd_probe.sampling.samplers",
+    "make_sampler": "tqd_probe.sampling.registry",
     "probe": "tqd_probe.probing.api",
 }
 

@@ -12,8 +12,8 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from analyses.run_all import Step, run
-from tqd_probe.sampling.base import ClipPool
-from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.registry import make_sampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 

@@ -11,8 +11,8 @@ import torch
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
-from tqd_probe.sampling.base import ClipPool
-from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.registry import make_sampler
 from tqd_probe.schedules.band_schedule import Curves
 
 MODEL = {

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import kstest
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.level_density import (
     bucket_of,
@@ -11,7 +11,7 @@ from tqd_probe.sampling.level_density import (
     table_of,
     warnings_of,
 )
-from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.sampling.registry import make_sampler
 
 
 def ks(values, truth):

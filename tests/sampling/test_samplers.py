@@ -6,14 +6,10 @@ from scipy.stats import beta, kstest, norm
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma
-from tqd_probe.sampling.base import ClipPool
-from tqd_probe.sampling.samplers import (
-    BETA_FLOOR,
-    SAMPLERS,
-    BaseDensity,
-    kappa_from,
-    make_sampler,
-)
+from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.beta import BETA_FLOOR, kappa_max_from_fits
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.registry import SAMPLERS, make_sampler
 
 N = 100_000
 
@@ -188,13 +184,13 @@ def test_kappa_from_the_fits(schedule):
         [0.8, 0.7, 0.6, 0.2],
         [0.3, 0.2, 0.1, 0.7],
     )
-    value, note = kappa_from(schedule, pool, 2.0)
+    value, note = kappa_max_from_fits(schedule, pool, 2.0)
     visual = 2 + (5.6 - 2) / 0.5
     motion = 2 + (3.0 - 2) / 0.5
     assert value == pytest.approx((3 * visual + motion) / 4)
     assert "visual_degraded 9.20" in note
     with pytest.raises(InputError, match="--kappa-max"):
-        kappa_from(schedule, ClipPool.of(["golden"], [0.5], [0.5]), 2.0)
+        kappa_max_from_fits(schedule, ClipPool.of(["golden"], [0.5], [0.5]), 2.0)
 
 
 def test_base_density_integrates_to_one():

@@ -17,14 +17,9 @@ from tqd_probe.probing.cost import predicted
 from tqd_probe.probing.draws import Probe
 from tqd_probe.probing.option_parsing import read_pool, read_range
 from tqd_probe.schedules.band_schedule import BandSchedule
-from tqd_probe.schedules.bands import (
-    CosineCriterion,
-    clip_bands,
-    cosine_bands,
-    fit_beta,
-    fit_logit_offset,
-)
+from tqd_probe.schedules.bands import CosineCriterion, clip_bands, cosine_bands
 from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
+from tqd_probe.schedules.fits import fit_beta, fit_logit_offset
 from tqd_probe.schedules.mixture_weights import (
     MixtureOptions,
     check_options,

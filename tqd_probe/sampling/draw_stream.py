@@ -12,7 +12,8 @@ import numpy as np
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
-from tqd_probe.sampling.base import ClipPool, TimestepSampler
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.timestep_sampler import TimestepSampler
 
 TRIES = 1000  # levels drawn before giving up on finding a clip for one
 KNOWN = 10_000  # draws remembered

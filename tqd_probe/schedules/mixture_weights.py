@@ -16,7 +16,8 @@ from scipy.stats import norm
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import unshift_sigma
 from tqd_probe.core.rng import stream
-from tqd_probe.schedules.bands import Band, cell_edges, fit_density
+from tqd_probe.schedules.bands import Band, cell_edges
+from tqd_probe.schedules.fits import fit_density
 from tqd_probe.statistics.intervals import quantile
 from tqd_probe.statistics.mixture import (
     ADMITTED,

@@ -20,8 +20,10 @@ from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
 from tqd_probe.models.native_clip import clip_shape
+from tqd_probe.sampling.beta import kappa_max_from_fits
 from tqd_probe.sampling.draw_stream import DrawStream
-from tqd_probe.sampling.samplers import TimestepSampler, kappa_from, make_sampler
+from tqd_probe.sampling.registry import make_sampler
+from tqd_probe.sampling.timestep_sampler import TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training import scored_clips as pools
 from tqd_probe.training.settings import TrainRunSettings
@@ -208,7 +210,7 @@ def sampler_factory(
         kappa_max = settings.kappa_max
         if settings.sampler == "beta" and kappa_max is None and schedule is not None:
             base = settings.kappa_base or KAPPA_BASE[settings.base]
-            kappa_max, note = kappa_from(schedule, pool, base)
+            kappa_max, note = kappa_max_from_fits(schedule, pool, base)
             resolved = {"kappa_max": kappa_max, "kappa_base": base}
             log.info(note)
         sampler: TimestepSampler = make_sampler(

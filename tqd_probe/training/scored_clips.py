@@ -19,7 +19,7 @@ from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.rng import stream
 from tqd_probe.models.base import Conditioned
 from tqd_probe.models.clip_encoder import ClipEncoder
-from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.clip_pool import ClipPool
 
 log = logging.getLogger("tqd_probe")
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import QuarantineSettings, Settings
-from tqd_probe.sampling.samplers import SAMPLERS
+from tqd_probe.sampling.registry import SAMPLERS
 from tqd_probe.training.settings import Recipe, TrainingHardware, TrainRunSettings
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
-from tqd_probe.sampling.base import ClipPool
+from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
-from tqd_probe.sampling.samplers import make_sampler
+from tqd_probe.sampling.registry import make_sampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.callbacks.reprobe import drift, moved, probe_settings
 from tqd_probe.training.train import train

@@ -1,4 +1,4 @@
-"""Samplers that follow a band schedule: its bands, or its mixture of classes."""
+"""``mixture``: a level from the base density, then a class by measured weights."""
 
 from __future__ import annotations
 
@@ -6,88 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
-from tqd_probe.sampling.base import (
-    EDGE,
-    Array,
-    BaseDensity,
-    CellDensity,
-    ClipPool,
-    TimestepSampler,
-)
+from tqd_probe.sampling.base_density import BaseDensity, CellDensity
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.timestep_sampler import EDGE, TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule, Mixture
 
 GRID = 4097  # places at which a mixture's distribution function is tabled
-
-
-class BandSampler(TimestepSampler):
-    """``bands``: the base density restricted to the bands of the clip's class."""
-
-    name = "bands"
-
-    def __init__(
-        self, base: BaseDensity, schedule: BandSchedule, **options: Any
-    ) -> None:
-        """Read the bands; golden clips have all levels."""
-        super().__init__(base, **options)
-        self.bands: dict[str, list[tuple[float, float]]] = {GOLDEN: [(0.0, 1.0)]}
-        for name, curves in schedule.classes.items():
-            self.bands[name] = list(curves.bands)
-
-    def check(self, clips: ClipPool) -> None:
-        """Refuse classes the schedule does not know, and pools without any band."""
-        _known(clips, list(self.bands), self.name)
-        if not (self.keep(clips) * self.mass(clips) > 0).any():
-            raise InputError(
-                "--sampler bands: no class of the clips has a band in the levels"
-                " trained; lower --cos-min in the probe, or use --sampler mixture"
-            )
-
-    def keep(self, clips: ClipPool) -> Array:
-        """Return 1 for classes with bands, 0 for those without."""
-        has = [bool(self.bands.get(name)) for name in clips.classes]
-        return np.array(has, dtype=float)
-
-    def _each(self, clips: ClipPool) -> list[tuple[Array, Array, Array]]:
-        """Rows of each class with the base's distribution at its band edges."""
-        found = []
-        for name in sorted(set(clips.classes)):
-            edges = np.array(self.bands[name]).reshape(-1, 2)
-            rows = np.flatnonzero(clips.classes == name)
-            if len(edges):
-                found.append((rows, self.base.cdf(edges), edges))
-        return found
-
-    def _cdf(self, sigma: Array, clips: ClipPool) -> Array:
-        out = np.zeros(len(clips))
-        for rows, edges, _ in self._each(clips):
-            at = self.base.cdf(sigma[rows])[:, None]
-            width = edges[:, 1] - edges[:, 0]
-            out[rows] = np.clip(at - edges[:, 0], 0, width).sum(1) / width.sum()
-        return out
-
-    def _quantile(self, p: Array, clips: ClipPool) -> Array:
-        out = np.full(len(clips), np.nan)
-        for rows, edges, places in self._each(clips):
-            width = edges[:, 1] - edges[:, 0]
-            ends = np.cumsum(width)
-            target = np.clip(p[rows], 0, 1) * ends[-1]
-            band = np.minimum(np.searchsorted(ends, target), len(ends) - 1)
-            inside = target - (ends[band] - width[band])
-            level = self.base.quantile(edges[band, 0] + inside)
-            out[rows] = np.clip(level, places[band, 0], places[band, 1])
-        return out
-
-    def _pdf(self, sigma: Array, clips: ClipPool) -> Array:
-        out = np.zeros(len(clips))
-        for rows, edges, places in self._each(clips):
-            at = sigma[rows][:, None]
-            inside = ((at >= places[:, 0]) & (at <= places[:, 1])).any(1)
-            total = (edges[:, 1] - edges[:, 0]).sum()
-            out[rows] = inside * self.base.pdf(sigma[rows]) / total
-        return out
 
 
 class MixtureSampler(TimestepSampler):
@@ -122,14 +48,14 @@ class MixtureSampler(TimestepSampler):
         self.weights = dict(zip(self.mixture.classes, weights.T))
         p = np.linspace(0, 1, GRID)
         places = np.clip(self.base.quantile(p), EDGE, 1 - EDGE)
-        self._tables: dict[str, tuple[Array, Array, float]] = {}
+        self._tables: dict[str, tuple[np.ndarray, np.ndarray, float]] = {}
         for name in self.weights:
             share = self.weight(name, places)
             steps = (share[1:] + share[:-1]) / 2 / (GRID - 1)
             total = np.concatenate([[0.0], np.cumsum(steps)])
             self._tables[name] = (p, total / max(total[-1], 1e-300), float(total[-1]))
 
-    def weight(self, name: str, sigma: Array) -> Array:
+    def weight(self, name: str, sigma: np.ndarray) -> np.ndarray:
         """Return the share of a class at levels, same shape.
 
         Args:
@@ -143,7 +69,7 @@ class MixtureSampler(TimestepSampler):
 
     def check(self, clips: ClipPool) -> None:
         """Refuse pools that lack a class the mixture draws, or have unknown ones."""
-        _known(clips, list(self.weights), self.name)
+        clips.refuse_unknown(list(self.weights), sampler=self.name)
         present = set(clips.classes)
         for name, weights in self.weights.items():
             if name not in present and weights.max() > 0:
@@ -152,30 +78,30 @@ class MixtureSampler(TimestepSampler):
                     " draws; add clips, or measure with the --pool of these clips"
                 )
 
-    def keep(self, clips: ClipPool) -> Array:
+    def keep(self, clips: ClipPool) -> np.ndarray:
         """Return 1 for classes that are drawn at some level, else 0."""
         return np.array([float(self._tables[c][2] > 0) for c in clips.classes])
 
-    def affinity(self, sigma: float, groups: ClipPool, sizes: Array) -> Array:
+    def affinity(self, sigma: float, groups: ClipPool, sizes: np.ndarray) -> np.ndarray:
         """Return the classes' shares at the level, however many clips they have."""
         place = np.array(sigma)
         return np.array([float(self.weight(c, place)) for c in groups.classes])
 
-    def _cdf(self, sigma: Array, clips: ClipPool) -> Array:
+    def _cdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
         at, out = self.base.cdf(sigma), np.empty(len(clips))
         for name in sorted(set(clips.classes)):
             rows = clips.classes == name
             out[rows] = np.interp(at[rows], *self._tables[name][:2])
         return out
 
-    def _quantile(self, p: Array, clips: ClipPool) -> Array:
+    def _quantile(self, p: np.ndarray, clips: ClipPool) -> np.ndarray:
         out = np.empty(len(clips))
         for name in sorted(set(clips.classes)):
             rows, (grid, table, _) = clips.classes == name, self._tables[name]
             out[rows] = self.base.quantile(np.interp(p[rows], table, grid))
         return out
 
-    def _pdf(self, sigma: Array, clips: ClipPool) -> Array:
+    def _pdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
         out, base = np.zeros(len(clips)), self.base.pdf(sigma)
         for name in sorted(set(clips.classes)):
             rows, total = clips.classes == name, self._tables[name][2]
@@ -184,20 +110,9 @@ class MixtureSampler(TimestepSampler):
         return out
 
 
-def _known(clips: ClipPool, names: list[str], sampler: str) -> None:
-    """Refuse clips of classes that the schedule has not measured."""
-    unknown = sorted(set(clips.classes) - set(names))
-    if unknown:
-        raise InputError(
-            f"--sampler {sampler}: class {unknown[0]!r}: not in the schedule, which has"
-            f" {', '.join(names)}; measure degradations of that kind, or leave its"
-            f" {int((clips.classes == unknown[0]).sum())} clips out"
-        )
-
-
 def _cells(
-    levels: Array, density: list[float], shift: float, span: tuple[float, float]
-) -> tuple[Array, Array]:
+    levels: np.ndarray, density: list[float], shift: float, span: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the edges of the levels' cells from 0 to 1, and the cells' shares.
 
     The outermost cells end where the network's range does, if the schedule was measured

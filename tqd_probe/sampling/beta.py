@@ -1,0 +1,129 @@
+"""``beta``: the sampler of TQD, a Beta distribution from a clip's two scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import betainc, betaincinv
+from scipy.stats import beta as beta_distribution
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.noise import shift_sigma, unshift_sigma
+from tqd_probe.core.quality_beta import beta_parameters, keep_probability
+from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.timestep_sampler import TimestepSampler
+from tqd_probe.schedules.band_schedule import BandSchedule
+
+BETA_FLOOR = 0.1  # least parameter of a Beta: at |mq - vq| = 1 the formula gives 0
+
+
+class BetaSampler(TimestepSampler):
+    """``beta``: TQD as published (arXiv 2603.25527).
+
+    The formula is in `tqd_probe.core.quality_beta`. Parameters below `BETA_FLOOR` are
+    raised to it and counted.
+    """
+
+    name = "beta"
+    by_class = False
+
+    def __init__(
+        self, base: BaseDensity, kappa_base: float, kappa_max: float, **options: Any
+    ) -> None:
+        """Set the two concentrations; see the class."""
+        super().__init__(base, **options)
+        self.kappa_base, self.kappa_max = kappa_base, kappa_max
+
+    def check(self, clips: ClipPool) -> None:
+        """Refuse clips without scores, and a pool of which nothing is kept."""
+        missing = ~np.isfinite(clips.mq) | ~np.isfinite(clips.vq)
+        if missing.any():
+            raise InputError(
+                f"--sampler beta: {int(missing.sum())} of {len(clips)} clips have no mq"
+                " or vq; give a manifest with both columns (tqd_probe.score makes one)"
+            )
+        if not (self.keep(clips) > 0).any():
+            raise InputError(
+                "--sampler beta: mq and vq of every clip are 0, so none is kept; check"
+                " the scores"
+            )
+
+    def parameters(self, clips: ClipPool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the parameters of the clips' Beta distributions.
+
+        Args:
+            clips: The clips, with scores.
+
+        Returns:
+            Two arrays ``[N]``, floored.
+        """
+        raw = self._unfloored(clips)
+        return np.maximum(raw[0], BETA_FLOOR), np.maximum(raw[1], BETA_FLOOR)
+
+    def floored(self, clips: ClipPool) -> np.ndarray:
+        """Say for which clips a parameter was raised to `BETA_FLOOR`."""
+        raw = self._unfloored(clips)
+        return (raw[0] < BETA_FLOOR) | (raw[1] < BETA_FLOOR)
+
+    def keep(self, clips: ClipPool) -> np.ndarray:
+        """Return ``max(mq, vq)``."""
+        return keep_probability(clips.mq, clips.vq)
+
+    def _unfloored(self, clips: ClipPool) -> tuple[np.ndarray, np.ndarray]:
+        return beta_parameters(clips.mq, clips.vq, self.kappa_base, self.kappa_max)
+
+    def _cdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
+        return betainc(*self.parameters(clips), unshift_sigma(sigma, self.base.shift))
+
+    def _quantile(self, p: np.ndarray, clips: ClipPool) -> np.ndarray:
+        u = betaincinv(*self.parameters(clips), p)
+        return shift_sigma(u, self.base.shift)
+
+    def _pdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
+        u = unshift_sigma(sigma, self.base.shift)
+        slope = BaseDensity(shift=self.base.shift).pdf(sigma)  # du / dsigma
+        return beta_distribution.pdf(u, *self.parameters(clips)) * slope
+
+
+def kappa_max_from_fits(
+    schedule: BandSchedule, clips: ClipPool, kappa_base: float
+) -> tuple[float, str]:
+    """Take ``kappa_max`` from the Beta distributions fitted to a schedule's bands.
+
+    A class of mean gap g whose fit has the concentration ``alpha + beta`` satisfies
+    ``kappa_base + (kappa_max - kappa_base) g = alpha + beta``; classes are averaged by
+    clips.
+
+    Args:
+        schedule: The schedule.
+        clips: The clips, with scores.
+        kappa_base: The concentration at equal scores.
+
+    Returns:
+        ``kappa_max``, at least `kappa_base`, and a sentence on where it comes from.
+
+    Raises:
+        InputError: If no class of the clips has a fit.
+    """
+    found, counts, names = [], [], []
+    for name, curves in schedule.classes.items():
+        rows = clips.classes == name
+        gap = float(np.abs(clips.mq - clips.vq)[rows].mean()) if rows.any() else 0.0
+        if curves.beta is None or not gap > 0.05:
+            continue
+        fitted = curves.beta.alpha + curves.beta.beta
+        found.append(kappa_base + (fitted - kappa_base) / gap)
+        counts.append(int(rows.sum()))
+        names.append(f"{name} {found[-1]:.2f}")
+    if not found:
+        raise InputError(
+            "--kappa-max: no class of the clips has a Beta fit in the schedule and"
+            " scores that differ; give --kappa-max (8 is common)"
+        )
+    value = float(np.average(found, weights=counts))
+    note = f"kappa_max {value:.2f} from the schedule's fits ({', '.join(names)})"
+    if value < kappa_base:
+        note += f"; below kappa_base, {kappa_base:g} is used"
+    return max(value, kappa_base), note

@@ -1,0 +1,94 @@
+"""Timestep samplers by name: the one place where a sampler is built.
+
+`base` is the density of levels before anything is known about the clip. `space` says
+which variable densities are stated in: ``u``, and the timestep shift follows
+(`tqd_probe.core.noise.shift_sigma`), or ``sigma``, and no shift is applied.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.quality_beta import KAPPA_BASE
+from tqd_probe.sampling.bands import BandSampler
+from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.beta import BetaSampler
+from tqd_probe.sampling.mixture import MixtureSampler
+from tqd_probe.sampling.timestep_sampler import TimestepSampler
+from tqd_probe.sampling.unconditional import UnconditionalSampler
+from tqd_probe.schedules.band_schedule import BandSchedule
+
+SAMPLERS = ("uniform", "logit_normal", "beta", "bands", "mixture")
+
+
+def make_sampler(
+    name: str,
+    *,
+    schedule: BandSchedule | None = None,
+    base: Literal["uniform", "logit_normal"] = "uniform",
+    logit_mean: float = 0.0,
+    logit_std: float = 1.0,
+    shift: float | None = None,
+    space: Literal["u", "sigma"] = "u",
+    kappa_base: float | None = None,
+    kappa_max: float | None = None,
+    order: Literal["clip", "level"] | None = None,
+    sigma_range: tuple[float, float] = (0.0, 1.0),
+) -> TimestepSampler:
+    """Build a timestep sampler.
+
+    Args:
+        name: One of `SAMPLERS`.
+        schedule: Band schedule, for ``bands`` and ``mixture``.
+        base: Base density; ``logit_normal`` as a name sets it.
+        logit_mean: Mean of logit(u) of a logit-normal base.
+        logit_std: Its deviation.
+        shift: Timestep shift; the schedule's, else 1.
+        space: ``u``: densities are of u and the shift follows; ``sigma``: no shift.
+        kappa_base: Concentration of ``beta`` at equal scores; by default 2 for a
+            uniform base, 4 for a logit-normal one.
+        kappa_max: Concentration at ``|mq - vq| = 1``.
+        order: ``clip`` or ``level`` first; by default ``level`` for ``mixture``.
+        sigma_range: Levels trained.
+
+    Returns:
+        The sampler.
+
+    Raises:
+        InputError: If the name is unknown or something it needs is missing.
+    """
+    if name not in SAMPLERS:
+        raise InputError(f"--sampler {name}: choose from {', '.join(SAMPLERS)}")
+    if name in ("bands", "mixture") and schedule is None:
+        raise InputError(
+            f"--sampler {name}: needs --schedule bands.json (made by tqd_probe.gradsim)"
+        )
+    if name == "mixture" and order == "clip":
+        raise InputError(
+            "--order clip: the mixture draws the level first; leave it out"
+        )
+    if shift is None:
+        shift = schedule.noise.shift if schedule is not None else 1.0
+    kind = name if name in ("uniform", "logit_normal") else base
+    density = BaseDensity(
+        kind,  # type: ignore[arg-type]
+        logit_mean,
+        logit_std,
+        shift if space == "u" else 1.0,
+    )
+    options: dict[str, Any] = {"sigma_range": sigma_range}
+    if name == "mixture":
+        return MixtureSampler(density, schedule, **options)  # type: ignore[arg-type]
+    options["order"] = order or "clip"
+    if name == "bands":
+        return BandSampler(density, schedule, **options)  # type: ignore[arg-type]
+    if name == "beta":
+        if kappa_max is None:
+            raise InputError(
+                "--sampler beta: needs --kappa-max (8 is common), or a --schedule whose"
+                " fits give it"
+            )
+        kappa_base = KAPPA_BASE[base] if kappa_base is None else kappa_base
+        return BetaSampler(density, kappa_base, kappa_max, **options)
+    return UnconditionalSampler(density, **options)

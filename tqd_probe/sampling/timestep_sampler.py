@@ -1,0 +1,180 @@
+"""The interface of timestep samplers: the distribution of sigma, given a clip.
+
+A sampler states its density, its distribution function and its quantiles. A draw is a
+quantile of a uniform number, so one stream of numbers gives comparable levels under
+every sampler. Which clip is drawn, and in which order clip and level are, is decided in
+`tqd_probe.sampling.draw_stream`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.sampling.base_density import BaseDensity, CellDensity
+from tqd_probe.sampling.clip_pool import ClipPool
+
+EDGE = 1e-6  # levels stay this far from 0 and 1, where logsnr is infinite
+
+
+class TimestepSampler(ABC):
+    """Distribution of sigma given a clip; by default the base density for all.
+
+    Attributes:
+        name: Name on the command line.
+        order: ``clip``: a clip is drawn first, then its level; ``level``: a level
+            from the base density first, then a clip that it suits.
+        by_class: Whether only the class of a clip matters, not its scores.
+        base: The base density.
+        sigma_range: Levels trained, as for one expert of a model with two.
+    """
+
+    name = "uniform"
+    by_class = True
+
+    def __init__(
+        self,
+        base: BaseDensity | CellDensity,
+        order: Literal["clip", "level"] = "clip",
+        sigma_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        """Set what all samplers have; see the class."""
+        self.base, self.order, self.sigma_range = base, order, sigma_range
+
+    @abstractmethod
+    def _cdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
+        """Distribution function on (0, 1) for each clip, before `sigma_range`."""
+
+    @abstractmethod
+    def _quantile(self, p: np.ndarray, clips: ClipPool) -> np.ndarray:
+        """Quantile for each clip, before `sigma_range`."""
+
+    @abstractmethod
+    def _pdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
+        """Density for each clip, before `sigma_range`."""
+
+    def check(self, clips: ClipPool) -> None:  # noqa: B027 - most refuse nothing
+        """Refuse clips this sampler cannot place.
+
+        Args:
+            clips: The clips to be trained on.
+
+        Raises:
+            InputError: If a class or a score is missing; names it and the cure.
+        """
+
+    def keep(self, clips: ClipPool) -> np.ndarray:
+        """Return the probability that a clip, once drawn, is used ``[N]``.
+
+        Args:
+            clips: The clips.
+
+        Returns:
+            Values in [0, 1]; 1 for samplers without keep-probability.
+        """
+        return np.ones(len(clips))
+
+    def floored(self, clips: ClipPool) -> np.ndarray:
+        """Say which clips have scores too extreme for the formula ``[N]``.
+
+        Args:
+            clips: The clips.
+
+        Returns:
+            A mask.
+        """
+        return np.zeros(len(clips), dtype=bool)
+
+    def mass(self, clips: ClipPool) -> np.ndarray:
+        """Return the share of each clip's levels inside `sigma_range` ``[N]``."""
+        low, high = (np.full(len(clips), edge) for edge in self.sigma_range)
+        return np.maximum(self._cdf(high, clips) - self._cdf(low, clips), 0)
+
+    def quantile(self, p: np.ndarray, clips: ClipPool) -> np.ndarray:
+        """Return levels at given probabilities.
+
+        Args:
+            p: Probabilities in [0, 1], one per clip ``[N]``.
+            clips: The clips.
+
+        Returns:
+            sigma ``[N]``, inside `sigma_range` and at least `EDGE` from 0 and 1.
+        """
+        low, high = self.edges()
+        start = self._cdf(np.full(len(clips), self.sigma_range[0]), clips)
+        p = start + np.asarray(p) * self.mass(clips)
+        return np.clip(self._quantile(p, clips), low, high)
+
+    def density(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
+        """Return the density of sigma for each clip ``[N, S]``.
+
+        Args:
+            sigma: Places in (0, 1) ``[S]``.
+            clips: The clips.
+
+        Returns:
+            Densities that integrate to 1 over `sigma_range`; 0 for a clip that is
+            never trained there.
+        """
+        low, high = self.sigma_range
+        inside = (sigma >= low) & (sigma <= high)
+        rows = np.repeat(np.arange(len(clips)), len(sigma))
+        flat = self._pdf(np.tile(sigma, len(clips)), clips.take(rows))
+        mass = self.mass(clips)[:, None]
+        shaped = flat.reshape(len(clips), len(sigma)) * inside
+        return np.divide(shaped, mass, out=np.zeros_like(shaped), where=mass > 0)
+
+    def sample(
+        self,
+        classes: Sequence[str],
+        mq: Sequence[float | None] | np.ndarray | None,
+        vq: Sequence[float | None] | np.ndarray | None,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw a level for each clip of a batch.
+
+        Args:
+            classes: Class of each clip.
+            mq: Motion quality of each, or None.
+            vq: Visual quality of each, or None.
+            rng: Source of one uniform number per clip.
+
+        Returns:
+            sigma ``[N]``.
+
+        Raises:
+            InputError: If a class or a score is missing, or a clip is never trained.
+        """
+        clips = ClipPool.of(classes, mq, vq)
+        self.check(clips)
+        never = self.mass(clips) == 0
+        if never.any():
+            raise InputError(
+                f"--sampler {self.name}: class {clips.classes[never][0]!r} is trained"
+                " at no level; leave its clips out"
+            )
+        return self.quantile(rng.random(len(clips)), clips)
+
+    def affinity(self, sigma: float, groups: ClipPool, sizes: np.ndarray) -> np.ndarray:
+        """Return how much a level suits groups of like clips, for level-first order.
+
+        Args:
+            sigma: The level.
+            groups: One clip of each group ``[G]``; those of a group are alike to
+                this sampler (see `by_class`).
+            sizes: Clips in each group ``[G]``.
+
+        Returns:
+            Relative probabilities ``[G]``: density at the level times `keep`, summed
+            over the clips of the group.
+        """
+        places = np.full(len(groups), sigma)
+        return self._pdf(places, groups) * self.keep(groups) * sizes
+
+    def edges(self) -> tuple[float, float]:
+        """Return the lowest and highest level that is ever drawn."""
+        return max(self.sigma_range[0], EDGE), min(self.sigma_range[1], 1 - EDGE)
