@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tqd_probe.gradients.gram import reduce_level
+from tqd_probe.gradients.gram import gram_from_columns
 
 
 def gram_of(paired, unpaired=None):
@@ -10,7 +10,7 @@ def gram_of(paired, unpaired=None):
     extra = None if unpaired is None else (lambda a, b: unpaired[..., a:b])
     losses = np.ones((paired.shape[1], paired.shape[2], paired.shape[0]))
     size = paired.shape[-1]
-    gram = reduce_level(
+    gram = gram_from_columns(
         lambda a, b: paired[..., a:b], {"all": (0, size)}, losses, 7, extra
     )
     return gram.all_groups()

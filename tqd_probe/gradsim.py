@@ -90,9 +90,9 @@ def run_once(argv: list[str]) -> int:
         with main_guard() as outcome:
             settings = parse(GradsimOptions, argv, PROGRAM)
             # Loading torch and diffusers takes seconds: only for valid options.
-            from tqd_probe.core.libraries import quiet_libraries
+            from tqd_probe.core.library_logging import silence_libraries
 
-            quiet_libraries()  # first: libraries speak while they are imported
+            silence_libraries()  # first: libraries speak while they are imported
             from tqd_probe.plots.probe_figures import draw_all
             from tqd_probe.probing.clip_usefulness import write_usefulness
             from tqd_probe.probing.experts import probe_both

@@ -57,9 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     with main_guard() as outcome:
         options = parse(PlotOptions, argv, "python -m tqd_probe.plot")
-        from tqd_probe.core.libraries import quiet_libraries
+        from tqd_probe.core.library_logging import silence_libraries
 
-        quiet_libraries()  # first: libraries speak while they are imported
+        silence_libraries()  # first: libraries speak while they are imported
         for path in redraw(options.run_dir):
             print(path)
     return outcome.code

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 
 from tqd_probe.core.command_line import Options, main_guard, parse
-from tqd_probe.scoring.output import summary_path
 from tqd_probe.scoring.run import quarantine_path, score
+from tqd_probe.scoring.score_table import summary_path
 from tqd_probe.scoring.settings import ScoreSettings
-from tqd_probe.scoring.summary import report
+from tqd_probe.scoring.summary import format_summary
 
 PROGRAM = "python -m tqd_probe.score"
 
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     with main_guard() as outcome:
         options = parse(ScoreOptions, argv, PROGRAM)
         summary = score(options)
-        print(report(summary))
+        print(format_summary(summary))
         print(options.out)
         print(summary_path(options.out))
         if summary["quarantined"]:

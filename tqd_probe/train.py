@@ -40,9 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     with main_guard() as outcome:
         settings = parse(TrainOptions, argv, PROGRAM)
         # Loading torch and diffusers takes seconds: only for valid options.
-        from tqd_probe.core.libraries import quiet_libraries
+        from tqd_probe.core.library_logging import silence_libraries
 
-        quiet_libraries()  # first: libraries speak while they are imported
+        silence_libraries()  # first: libraries speak while they are imported
         from tqd_probe.training.train import train
 
         result = train(settings)

@@ -16,7 +16,7 @@ import diffusers
 import torch
 
 from tqd_probe.core.files import write_json
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.activation_memory import activation_bytes
 
 OUT = Path(__file__).parent / "results" / "memory_per_clip.json"
@@ -51,7 +51,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...], i
 
 
 def main() -> None:
-    quiet_libraries()
+    silence_libraries()
     rows = {}
     for name, (kind, changes, clip, unit, text) in MODELS.items():
         cls = getattr(diffusers, f"{kind}Transformer3DModel")

@@ -17,8 +17,8 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.gradient_energy import measure_energy
 from tqd_probe.gradients.layout import Layout, make_layout
-from tqd_probe.gradients.pilot import measured
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.families.wan import WanModel
@@ -149,7 +149,7 @@ class Task:
             return GradientCapture(self.network, layout)
         energy = None
         if pilot and self.x.device.type != "meta":
-            energy = measured(self.network, layout, [(self.losses, self.clips)])
+            energy = measure_energy(self.network, layout, [(self.losses, self.clips)])
         sketch = Sketch(layout, size, energy)
         sink = Sketched(sketch, exact_norms)
         return GradientCapture(self.network, layout, sink, compiled)

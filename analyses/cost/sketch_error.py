@@ -20,8 +20,8 @@ import torch
 from analyses.cost import models
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.gradient_energy import measure_energy
 from tqd_probe.gradients.layout import Layout
-from tqd_probe.gradients.pilot import measured
 from tqd_probe.gradients.reference import double_precision
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
@@ -172,7 +172,7 @@ def on_random(width: int = 768, blocks: int = 4, clips: int = 4) -> dict[str, An
         return losses
 
     pilot = [(losses_of(base, sigma), clips) for sigma in (0.2, 0.8)]
-    sketch = Sketch(layout, energy=measured(network, layout, pilot))
+    sketch = Sketch(layout, energy=measure_energy(network, layout, pilot))
     capture = GradientCapture(network, layout, Sketched(sketch))
     truth, engine = [], []
     for sigma in (0.2, 0.8):

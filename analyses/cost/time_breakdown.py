@@ -25,7 +25,7 @@ from torch import Tensor
 
 from analyses.cost import models
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.pilot import measured
+from tqd_probe.gradients.gradient_energy import measure_energy
 from tqd_probe.gradients.sinks import Captured, Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 
@@ -112,7 +112,7 @@ def study(repetitions: int, widths: dict[int, tuple[int, int]]) -> dict[str, Any
         network = models.wan(width, layers)
         task = models.Task(network, clips)
         layout = models.layout_of(network)
-        energy = measured(network, layout, [(task.losses, clips)])
+        energy = measure_energy(network, layout, [(task.losses, clips)])
         sink = TimedSink(Sketch(layout, DEFAULT_SIZE, energy))
         engine = TimedCapture(network, layout, sink)
         engine.clock = sink.clock = Clock()

@@ -25,14 +25,14 @@ from transformers import Trainer as HubTrainer
 from transformers import TrainerCallback, TrainingArguments
 
 from tqd_probe.core.files import write_json
-from tqd_probe.core.jsonl import read_lines
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.jsonl import read_jsonl
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.optimisation import make_optimiser
-from tqd_probe.training.train import train
 from tqd_probe.training.settings import TrainRunSettings
+from tqd_probe.training.train import train
 
 RESULTS = Path(__file__).parent / "results" / "train_cost.json"
 LOOPS = ("ours", "plain", "hub")
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=8)
     args = parser.parse_args()
-    quiet_libraries()
+    silence_libraries()
     rows: dict[str, Any] = {}
     load = os.getloadavg()[0]
     for kind, full in (("full", True), ("lora", False)):
@@ -241,7 +241,7 @@ def main() -> None:
             turns = Turns(settings, args.length)
             train(settings, hooks=[turns], quiet=True)
             waits = [
-                r["data_wait_share"] for r in read_lines(settings.out / "timing.jsonl")
+                r["data_wait_share"] for r in read_jsonl(settings.out / "timing.jsonl")
             ]
         # The first turn of each warms up.
         seconds = {name: np.array(v[1:]) for name, v in turns.seconds.items()}

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
-from tqd_probe.gradients.gram import LevelGram, reduce_level
+from tqd_probe.gradients.gram import LevelGram, gram_from_columns
 from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
 from tqd_probe.statistics.mixture import Problem, solve
 from tqd_probe.statistics.moments import joint_moments, level_moments
@@ -53,7 +53,7 @@ def measure(clips: int, form: str, rng: np.random.Generator) -> dict[str, Any]:
     grams: list[LevelGram] = []
     for means in MEANS:
         rows = means[:, None, None] + rng.normal(0, NOISE, (3, clips, 1, SIZE))
-        gram = reduce_level(
+        gram = gram_from_columns(
             lambda a, b, rows=rows: rows[..., a:b],
             {"all": (0, SIZE)},
             np.ones((clips, 1, 3)),

@@ -33,9 +33,9 @@ from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
-from tqd_probe.scoring.thresholds import parse_threshold
 from tqd_probe.scoring.normalise import METHODS, fit_scale
-from tqd_probe.scoring.published.reading import open_scores
+from tqd_probe.scoring.published.score_file import open_scores
+from tqd_probe.scoring.thresholds import parse_threshold
 
 HERE = Path(__file__).parent
 PAPER = {"pearson": -0.2419, "golden": 0.219, "table": "Koala-36M by VideoAlign"}

@@ -24,7 +24,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from tqd_probe.clips.frame_selection import fit
+from tqd_probe.clips.frame_selection import crop_and_resize
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.core.files import staged
@@ -95,7 +95,7 @@ def square(frame: np.ndarray, place: float) -> np.ndarray:
     side = min(height, width)
     top, left = round((height - side) * place), round((width - side) * place)
     cut = frame[top : top + side, left : left + side]
-    return fit(cut, min(SIDE, side), min(SIDE, side))
+    return crop_and_resize(cut, min(SIDE, side), min(SIDE, side))
 
 
 def cut(name: str, source: Source, video: Path, out: Path) -> int:

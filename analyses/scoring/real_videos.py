@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from tqd_probe.clips.frame_selection import fit
+from tqd_probe.clips.frame_selection import crop_and_resize
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
@@ -151,4 +151,4 @@ def square(frame: np.ndarray, place: float) -> np.ndarray:
     height, width = frame.shape[:2]
     side = min(height, width) // 2 * 2
     top, left = round((height - side) * place), round((width - side) * place)
-    return fit(frame[top : top + side, left : left + side], side, side)
+    return crop_and_resize(frame[top : top + side, left : left + side], side, side)

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from analyses.scoring.real_videos import real_clips
 from tqd_probe.clips import motion_degradations as motion
 from tqd_probe.clips import visual_degradations as visual
-from tqd_probe.clips.frame_selection import fit
+from tqd_probe.clips.frame_selection import crop_and_resize
 from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.files import write_json
@@ -93,7 +93,7 @@ def main() -> None:
     clips = []
     for name, _, clip in list(real_clips(args.work))[::EVERY]:
         with FrameStream(clip, limit=FRAMES) as frames:
-            video = np.stack([fit(f, SIDE, SIDE) for f in frames])
+            video = np.stack([crop_and_resize(f, SIDE, SIDE) for f in frames])
         clips.append((name, clip.stem, video))
     rng = stream(0, "scene-cuts")
     pairs = [

@@ -29,9 +29,10 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.files import write_json
-from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
+from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
+from tqd_probe.scoring.tasks import Task
 
 RESULTS = Path(__file__).parent / "results" / "throughput.json"
 SMALL = ClipShape(4, 32, 32, 16)
@@ -40,7 +41,7 @@ SMALL = ClipShape(4, 32, 32, 16)
 def cost(folder: Path, limit: int) -> dict[str, Any]:
     """Compare decoding with decoding and scoring, in CPU seconds per clip."""
     cv2.setNumThreads(1)
-    reading = Reading(cuts="keep")
+    reading = ReadOptions(cuts="keep")
     spent: dict[str, list[float]] = {"decode": [], "score": []}
     frames = 0
     for path in sorted(folder.glob("*.mp4"))[:limit]:

@@ -41,11 +41,11 @@ from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
-from tqd_probe.core.jsonl import read_lines
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.jsonl import read_jsonl
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.load import load_model
-from tqd_probe.training.train import train
 from tqd_probe.training.settings import TrainRunSettings
+from tqd_probe.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
 HELD_OUT_SEED = 1  # `train` opens validation clips with clips_seed + 1
@@ -175,7 +175,7 @@ def trial(
         return {"refused": str(error)}
     if done.stopped_by:
         raise SystemExit(128 + done.stopped_by)
-    rows = read_lines(work / "validation_losses.jsonl")
+    rows = read_jsonl(work / "validation_losses.jsonl")
     found = {
         "before": rows[0]["losses"],
         "after": rows[-1]["losses"],
@@ -244,7 +244,7 @@ def _passes(run: Path) -> int:
 def main() -> None:
     """Make sets and schedules, run every trial, judge."""
     args = parser().parse_args()
-    quiet_libraries()
+    silence_libraries()
     began = time.time()
     if not args.worth.exists():
         raise InputError(f"--worth {args.worth}: no such file; run similarity_worth.py")

@@ -27,8 +27,8 @@ from typing import Any
 
 from tqd_probe import train
 from tqd_probe.core.files import write_json
-from tqd_probe.core.jsonl import read_lines
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.jsonl import read_jsonl
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 RESULTS = Path(__file__).parent / "results" / "end_to_end.json"
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--only", default="", help="part of a run's name: lora-bands")
     args = parser.parse_args()
-    quiet_libraries()
+    silence_libraries()
     samplers = ["uniform", "logit_normal", "beta", "bands"]
     if BandSchedule.load(args.schedule).mixture is not None:
         samplers.append("mixture")
@@ -126,7 +126,7 @@ def main() -> None:
             }
             began = time.perf_counter()
             stops = run(options, args.steps // 2 + 7)
-            last = read_lines(out / "validation.jsonl")[-1]
+            last = read_jsonl(out / "validation.jsonl")[-1]
             density = json.loads((out / "density.json").read_text())
             rows.append(
                 {

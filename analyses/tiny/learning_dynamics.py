@@ -39,7 +39,7 @@ from tqd_probe.clips.synthetic import SyntheticClip, synthetic_clip
 from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json, write_json
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.core.rng import normal
 from tqd_probe.models.base import Conditioned, collate
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder; resumes")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    quiet_libraries()
+    silence_libraries()
     began = time.time()
     levels = [float(part) for part in args.levels.split(",")]
     steps = [int(part) for part in args.steps.split(",")]

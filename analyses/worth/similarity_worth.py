@@ -34,7 +34,7 @@ from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json, write_json
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.clip_encoder import default_cache
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -150,7 +150,7 @@ def main() -> None:
         raise InputError(f"--look {args.look}: must lie between 0 and --steps")
     if not all(0 < sigma < 1 for sigma in args.levels):
         raise InputError(f"--levels {args.levels}: must lie between 0 and 1")
-    quiet_libraries()
+    silence_libraries()
     ckpt = start_checkpoint(args.start, args.work, args.trained)
     settings = TrainRunSettings(
         ckpt=ckpt,

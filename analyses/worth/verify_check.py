@@ -25,7 +25,7 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.files import write_json
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.core.rng import stream
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
-    quiet_libraries()
+    silence_libraries()
     clips = spoilt_clips(args.work / "clips")
     clean = band_schedule(args.work / "clean.json", [])
     noisy = band_schedule(args.work / "noisy.json", [[0.0, 0.5]])

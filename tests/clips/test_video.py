@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tqd_probe.clips.frame_selection import fit, frame_numbers, stride
+from tqd_probe.clips.frame_selection import crop_and_resize, frame_numbers, stride
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VideoClip, write_video
@@ -180,9 +180,9 @@ def test_centre_crop_and_area_resize_against_numpy(path):
 def test_crop_of_tall_and_fractional_sizes():
     image = np.zeros((90, 40, 3), np.uint8)
     image[25:65] = 200  # the centred 40 rows
-    assert (fit(image, 20, 20) == 200).all()
+    assert (crop_and_resize(image, 20, 20) == 200).all()
     image = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
-    resized = fit(image, 20, 20)  # 30 columns kept, 1.5 pixels to one
+    resized = crop_and_resize(image, 20, 20)  # 30 columns kept, 1.5 pixels to one
     weights = np.zeros((20, 30))
     for row in range(20):
         for column in range(30):
@@ -191,7 +191,7 @@ def test_crop_of_tall_and_fractional_sizes():
     kept = image[:, 10:40].astype(float)
     expected = np.einsum("ij,jkc,lk->ilc", weights, kept, weights)
     assert np.abs(resized - expected).max() <= 0.5 + 1e-3
-    np.testing.assert_array_equal(fit(image, 30, 50), image)
+    np.testing.assert_array_equal(crop_and_resize(image, 30, 50), image)
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (-90, 3), (180, 2)])

@@ -40,14 +40,14 @@ def test_every_kind_of_parameter_is_in_the_fixture(wan):
 
 
 def test_float32_equals_the_oracle(wan, wan_batch, wan_layout):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     found = capture(wan, wan_layout, wan_batch)
     assert found.dtype == torch.float32
     assert relative(found, truth) < 1e-5
 
 
 def test_float64_equals_the_oracle(wan, wan_batch, wan_layout):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     with reference.double_precision():
         found = capture(wan.double(), wan_layout, wan_batch)
     assert found.dtype == torch.float64
@@ -55,7 +55,7 @@ def test_float64_equals_the_oracle(wan, wan_batch, wan_layout):
 
 
 def test_every_parameter_equals_the_oracle(wan, wan_batch, wan_layout):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     with reference.double_precision():
         found = capture(wan.double(), wan_layout, wan_batch)
     scale = truth.norm()
@@ -79,7 +79,7 @@ def test_per_token_timesteps_equal_the_oracle(wan, wan_batch, wan_layout):
     x, sigma, text, target = wan_batch
     tokens = sigma[:, None] * torch.linspace(0.5, 1, 18, dtype=torch.float64)
     batch = (x, tokens, text, target)
-    truth = reference.per_clip(wan, wan_layout, wan_loss, batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, batch)
     with reference.double_precision():
         found = capture(wan.double(), wan_layout, batch)
     assert relative(found, truth) < 1e-10
@@ -130,7 +130,7 @@ def test_covered_share_is_one(wan, wan_batch, wan_layout):
 
 def test_a_dropped_parameter_lowers_the_covered_share(wan, wan_batch, wan_layout):
     engine = GradientCapture(wan, wan_layout)
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch).sum(0)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch).sum(0)
     lost = [entry[2] for entry in engine._bare]
     missing = sum(
         float(truth[slice(*wan_layout.parameters[n])].square().sum()) for n in lost
@@ -164,7 +164,9 @@ def test_a_regular_expression_selects_parameters(wan, wan_batch, wan_layout):
 def test_jvp_is_a_second_witness(wan, wan_batch, wan_layout):
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(wan_layout.size, generator=generator, dtype=torch.float64)
-    products = reference.directional(wan, wan_layout, wan_loss, wan_batch, direction)
+    products = reference.directional_derivatives(
+        wan, wan_layout, wan_loss, wan_batch, direction
+    )
     found = capture(wan, wan_layout, wan_batch).double() @ direction
     torch.testing.assert_close(found, products, rtol=1e-4, atol=1e-6)
 
@@ -204,7 +206,7 @@ def test_other_layers_shared_layers_and_bare_parameters_equal_the_oracle():
     def loss(net, batch):
         return net(batch[0].to(next(net.parameters()).dtype))
 
-    truth = reference.per_clip(network, layout, loss, batch)
+    truth = reference.reference_gradients(network, layout, loss, batch)
     found = capture(network.double(), layout, batch, loss)
     for name, (start, stop) in layout.parameters.items():
         torch.testing.assert_close(
@@ -213,7 +215,7 @@ def test_other_layers_shared_layers_and_bare_parameters_equal_the_oracle():
 
 
 def test_bfloat16_products_are_summed_in_float32(wan, wan_batch, wan_layout):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     for name, module in wan.named_modules():
         if isinstance(module, nn.Linear) and "time_embedder" not in name:
             module.bfloat16()

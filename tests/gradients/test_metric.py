@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.gradients.metric import estimate_moments, metric_scale, second_moments
+from tqd_probe.gradients.metric import estimate_moments, metric_scale, read_adam_state
 
 
 def test_scaled_gradients_have_adams_inner_product():
@@ -39,7 +39,7 @@ def test_moments_are_read_by_name(wan, wan_layout, tmp_path):
         for k, (name, shape) in enumerate(wan_layout.shapes.items())
     }
     save_file(state, path)
-    found, note = second_moments(path, wan_layout)
+    found, note = read_adam_state(path, wan_layout)
     assert found.shape == (wan_layout.size,)
     start, stop = list(wan_layout.parameters.values())[2]
     assert (found[start:stop] == 3.0).all()
@@ -47,10 +47,10 @@ def test_moments_are_read_by_name(wan, wan_layout, tmp_path):
     first = next(iter(state))
     save_file({**state, first: -state[first]}, path)
     with pytest.raises(InputError, match="finite and not negative"):
-        second_moments(path, wan_layout)
+        read_adam_state(path, wan_layout)
     save_file({**state, first: torch.ones(2)}, path)
     with pytest.raises(InputError, match="2 numbers"):
-        second_moments(path, wan_layout)
+        read_adam_state(path, wan_layout)
 
 
 def test_estimates_pass_over_clips_and_levels_evenly():

@@ -5,7 +5,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.fold import prime
+from tqd_probe.gradients.count_sketch import largest_prime
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import SPLITS, Sketch
@@ -138,7 +138,7 @@ def rowed(monkeypatch):
 def test_sketches_equal_the_sketched_oracle(
     wan, wan_batch, wan_layout, rowed, exact_norms, checkpointing
 ):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     sketch = Sketch(wan_layout, 512)
     assert sum(sketch.rows(name) > 0 for name in wan_layout.parameters) > 10
     references = truth[:2]
@@ -164,7 +164,7 @@ def test_sketches_equal_the_sketched_oracle(
 
 
 def test_float32_and_bfloat16_sketches_agree(wan, wan_batch, wan_layout, rowed):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     sketch = Sketch(wan_layout, 512)
     wanted = sketch.of_flat(truth)
     engine = GradientCapture(wan, wan_layout, Sketched(sketch))
@@ -198,7 +198,7 @@ def test_covered_share_of_sketches(wan, wan_batch, wan_layout, rowed):
 def test_sketches_in_the_metric_equal_those_of_scaled_gradients(
     wan, wan_batch, wan_layout, rowed, exact_norms
 ):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch)
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     generator = torch.Generator().manual_seed(1)
     scale = 0.5 + torch.rand(wan_layout.size, generator=generator, dtype=torch.float64)
     sketch = Sketch(wan_layout, 512)
@@ -237,7 +237,7 @@ def test_numbers_go_where_the_gradient_is_and_the_error_falls(monkeypatch):
     assert sum(widths) == fitted.size <= 1024
     # A quarter of the free 62 x 16 numbers is divided equally, the rest by energy.
     expected = 1 + int(62 * (0.25 / 2 + 0.75 * energy["head"]))
-    assert widths[0] == 16 * prime(expected)
+    assert widths[0] == 16 * largest_prime(expected)
     truth = float(pair[0] @ pair[1])
     errors = {"fitted": [], "equal": []}
     for seed in range(60):

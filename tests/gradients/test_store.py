@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
-from tqd_probe.gradients.gram import reduce_level
+from tqd_probe.gradients.gram import gram_from_columns
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import SPLITS, Sketch
 from tqd_probe.gradients.store import GradientStore
@@ -54,8 +54,8 @@ def test_blocks_of_columns_change_nothing():
         return values[..., start:stop]
 
     losses = np.zeros((CLIPS, DRAWS, CONDITIONS))
-    whole = reduce_level(columns, GROUPS, losses, 1000)
-    parts = reduce_level(columns, GROUPS, losses, 7)
+    whole = gram_from_columns(columns, GROUPS, losses, 1000)
+    parts = gram_from_columns(columns, GROUPS, losses, 7)
     np.testing.assert_allclose(whole.products, parts.products, rtol=1e-12)
 
 
@@ -244,7 +244,7 @@ def test_sketched_products_of_unpaired_clips_and_of_draws(tmp_path):
     small = sketched(values.reshape(-1, SIZE)).reshape(CONDITIONS, CLIPS, DRAWS, -1)
     alone = sketched(others.reshape(-1, SIZE)).reshape(UNPAIRED, DRAWS, -1)
     losses = np.zeros((CLIPS, DRAWS, CONDITIONS))
-    expected = reduce_level(
+    expected = gram_from_columns(
         lambda a, b: small[..., a:b],
         SKETCH.groups,
         losses,

@@ -57,7 +57,7 @@ def test_engine_equals_the_oracle(family):
         eps.double(),
         sigma.double(),
     )
-    truth = reference.per_clip(model.network, layout, loss, value)
+    truth = reference.reference_gradients(model.network, layout, loss, value)
     gap = (found.double() - truth).norm(dim=1) / truth.norm(dim=1)
     assert float(gap.max()) < 2e-5
     for name, (start, stop) in layout.groups.items():

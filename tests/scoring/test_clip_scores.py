@@ -9,12 +9,12 @@ import pytest
 from tqd_probe.clips.source import open_clips
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import BadClip, ConfigurationChanged, InputError
-from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
+from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
 from tqd_probe.scoring.journal import Journal
-from tqd_probe.scoring.local import local
+from tqd_probe.scoring.local_processes import score_locally
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
-from tqd_probe.scoring.sources import list_tasks
+from tqd_probe.scoring.tasks import Task, list_tasks
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_line(videos, tmp_path, monkey
         seen.append(task.video)
         return score_clip(task, reading)
 
-    monkeypatch.setattr("tqd_probe.scoring.local.score_clip", spy)
+    monkeypatch.setattr("tqd_probe.scoring.local_processes.score_clip", spy)
     run(videos, tmp_path / "a.csv")
     assert seen == [str(videos / f"c{n}.mp4") for n in (3, 4, 5)]
     assert (tmp_path / "a.csv").read_bytes() == expected
@@ -108,7 +108,7 @@ def test_a_changed_file_is_scored_again(videos, tmp_path, monkeypatch):
         seen.append(task.video)
         return score_clip(task, reading)
 
-    monkeypatch.setattr("tqd_probe.scoring.local.score_clip", spy)
+    monkeypatch.setattr("tqd_probe.scoring.local_processes.score_clip", spy)
     run(videos, tmp_path / "a.csv")
     assert seen == [str(videos / "c2.mp4")]
 
@@ -166,7 +166,9 @@ class Killer(Task):
 def test_a_clip_that_kills_its_process_is_found(videos):
     tasks = list_tasks(str(videos))[:2]
     tasks.insert(1, Killer("killer.mp4"))
-    found = {task.video: result for task, result in local(tasks, Reading(), 2)}
+    found = {
+        task.video: result for task, result in score_locally(tasks, ReadOptions(), 2)
+    }
     assert "killed the process" in found["killer.mp4"]["bad"]
     assert sorted(found) == sorted(task.video for task in tasks)
     assert all("mq" in result for name, result in found.items() if name[0] != "k")
@@ -247,9 +249,9 @@ def test_faults_of_the_source(tmp_path):
 
 def test_rate_and_length_of_reading(videos):
     task = Task(str(videos / "c0.mp4"))  # 14 frames at 16 fps
-    whole = score_clip(task, Reading())
-    half = score_clip(task, Reading(fps=8))
+    whole = score_clip(task, ReadOptions())
+    half = score_clip(task, ReadOptions(fps=8))
     assert whole["components"] != half["components"]
-    first = score_clip(task, replace(Reading(), frames=5))
+    first = score_clip(task, replace(ReadOptions(), frames=5))
     assert first["components"] != whole["components"]
-    assert "bad" in score_clip(task, Reading(fps=3))  # 3 frames
+    assert "bad" in score_clip(task, ReadOptions(fps=3))  # 3 frames

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from tqd_probe.core.errors import BadClip, InputError
-from tqd_probe.scoring.clip_scores import Task
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
+from tqd_probe.scoring.tasks import Task
 from tqd_probe.scoring.videoalign import describe, model_input, result
 
 # The interface of VideoAlign's inference.py, with the network left out: it checks what

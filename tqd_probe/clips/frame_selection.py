@@ -49,7 +49,7 @@ def frame_numbers(shape: ClipShape, source_fps: float, slow: float = 1.0) -> np.
     return np.floor(np.arange(shape.frames) * step / slow + 1e-9).astype(np.int64)
 
 
-def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def crop_and_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Crop an image at its centre and area-resize it.
 
     Args:

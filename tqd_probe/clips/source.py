@@ -66,7 +66,7 @@ def open_clips(
     )
 
 
-def refuse_copies(source: str, clips: list[Clip]) -> None:
+def refuse_duplicates(source: str, clips: list[Clip]) -> None:
     """Refuse clips that are one clip twice: they are no independent evidence.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from tqd_probe.clips import h264
-from tqd_probe.clips.frame_selection import fit, frame_numbers
+from tqd_probe.clips.frame_selection import crop_and_resize, frame_numbers
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
 from tqd_probe.core.files import file_digest, staged
@@ -138,7 +138,7 @@ class VideoClip:
                 f" wanted {shape.height} x {shape.width}, and enlarging would fake a"
                 " blurred clip; give a larger video or lower --height/--width"
             )
-        return fit(image, shape.height, shape.width)
+        return crop_and_resize(image, shape.height, shape.width)
 
 
 def unreadable(path: Path, error: Exception) -> str:

@@ -21,7 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from tqd_probe.core.errors import FailedElsewhere, GradientError, InputError, TqdError
+from tqd_probe.core.errors import GradientError, InputError, MainProcessFailed, TqdError
 
 T = TypeVar("T", bound=BaseSettings)
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr
@@ -133,7 +133,7 @@ def main_guard() -> Iterator[Outcome]:
         outcome.code = 2
         # Every process of a launched run meets the same bad input; one says so.
         mine = isinstance(error, GradientError) or os.environ.get("RANK", "0") == "0"
-        if mine and not isinstance(error, FailedElsewhere):
+        if mine and not isinstance(error, MainProcessFailed):
             _say(f"error: {error}")
     except (OSError, MemoryError) as error:
         outcome.code = 2

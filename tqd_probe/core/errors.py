@@ -27,5 +27,5 @@ class GradientError(TqdError):
     """A gradient is not finite, is not covered, or disagrees with the oracle."""
 
 
-class FailedElsewhere(TqdError):
+class MainProcessFailed(TqdError):
     """The first process of a run failed and has said why."""

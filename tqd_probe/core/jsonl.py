@@ -10,7 +10,7 @@ from typing import Any
 from tqd_probe.core.files import staged
 
 
-class Lines:
+class JsonlWriter:
     """Appends rows, each with a ``step``."""
 
     def __init__(self, path: Path) -> None:
@@ -22,7 +22,7 @@ class Lines:
         self.path = path
         self._handle: Any = None
 
-    def cut(self, step: int) -> None:
+    def drop_after(self, step: int) -> None:
         """Drop rows after a step, and a last line that a killed process left torn.
 
         Args:
@@ -31,7 +31,7 @@ class Lines:
         self.close()
         if not self.path.exists():
             return
-        kept = [row for row in read_lines(self.path) if row["step"] <= step]
+        kept = [row for row in read_jsonl(self.path) if row["step"] <= step]
         with staged(self.path) as part:
             part.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
@@ -54,7 +54,7 @@ class Lines:
             self._handle = None
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read the whole rows of a file.
 
     Args:

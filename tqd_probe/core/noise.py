@@ -66,7 +66,7 @@ def sigma_of_logsnr(value: Array) -> Array:
     return 1 / (1 + np.exp(np.asarray(value, dtype=np.float64) / 2))
 
 
-def per_clip(sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def broadcast_to_batch(sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Give one level per clip the shape that broadcasts against a batch.
 
     Args:
@@ -95,7 +95,7 @@ def flow_corrupt(
     Returns:
         Noisy latents, same shape.
     """
-    level = per_clip(sigma, x0)
+    level = broadcast_to_batch(sigma, x0)
     return (1 - level) * x0 + level * eps
 
 

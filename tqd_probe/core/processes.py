@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from tqd_probe.core.errors import FailedElsewhere, InputError, TqdError
+from tqd_probe.core.errors import InputError, MainProcessFailed, TqdError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=12)  # others wait while the main process reduces a level
@@ -103,7 +103,7 @@ class Processes:
             dictionary, else None.
 
         Raises:
-            FailedElsewhere: In the other processes, if the main one failed.
+            MainProcessFailed: In the other processes, if the main one failed.
             TqdError: In the main process, if it failed.
         """
         if self.world == 1:
@@ -122,7 +122,7 @@ class Processes:
                 raise
         message = broadcast_object_list(message)
         if message[0] is not None:
-            raise FailedElsewhere(message[0])
+            raise MainProcessFailed(message[0])
         return result if self.is_main else message[1]
 
 

@@ -107,7 +107,7 @@ UNGROUPED = ("losses", "folded", "others_folded")
 OF_UNPAIRED = ("others", "among", "others_draws", "others_toward")
 
 
-def reduce_level(
+def gram_from_columns(
     columns: Columns,
     groups: dict[str, tuple[int, int]],
     losses: np.ndarray,

@@ -64,7 +64,7 @@ def estimate_moments(
     return torch.as_tensor(total) / (rounds * clips)
 
 
-def kept_moments(
+def stored_moments(
     path: Path,
     fingerprint: str,
     gradients: Callable[[int, int], torch.Tensor],
@@ -96,7 +96,7 @@ def kept_moments(
     return torch.from_numpy(known["moments"])
 
 
-def second_moments(
+def read_adam_state(
     path: Path | None, layout: Layout
 ) -> tuple[torch.Tensor | None, str]:
     """Read Adam's second moments of the probed parameters.

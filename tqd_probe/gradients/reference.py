@@ -1,9 +1,9 @@
 """The oracle: per-clip gradients by `torch.func`, in float64.
 
 Slow, memory-hungry and independent of the capture engine: `functional_call`, `grad`
-and `vmap` know nothing of hooks. Used by tests and by `--self-check`. A second
-witness is `directional`: forward-mode products of every clip's gradient with one
-given direction, from `torch.func.jvp`.
+and `vmap` know nothing of hooks. Used by tests and by `--self-check`. A second,
+independent check is `directional_derivatives`: every clip's gradient dotted with a
+given direction, by forward mode (`torch.func.jvp`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def double_precision() -> Iterator[None]:
         yield
 
 
-def per_clip(network: nn.Module, layout: Layout, loss: Loss, batch: Any) -> Tensor:
+def reference_gradients(
+    network: nn.Module, layout: Layout, loss: Loss, batch: Any
+) -> Tensor:
     """Return the gradient of every clip's loss, by `torch.func` in float64.
 
     Args:
@@ -78,7 +80,7 @@ def per_clip(network: nn.Module, layout: Layout, loss: Loss, batch: Any) -> Tens
     return torch.cat([found[name].flatten(1) for name in layout.parameters], dim=1)
 
 
-def directional(
+def directional_derivatives(
     network: nn.Module, layout: Layout, loss: Loss, batch: Any, direction: Tensor
 ) -> Tensor:
     """Return every clip's gradient dotted with a direction, by forward mode.

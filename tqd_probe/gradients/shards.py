@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from tqd_probe.core.tensor_files import Tensors
-from tqd_probe.gradients.gram import LevelGram, reduce_level
+from tqd_probe.gradients.gram import LevelGram, gram_from_columns
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.gradients.sketch import SPLITS, Sketch
@@ -102,7 +102,7 @@ def _whole_products(shards: Shards, layout: Layout, losses: np.ndarray) -> Tenso
         return block
 
     width = max(1, BLOCK // (losses.size + unpaired * draws))
-    return reduce_level(columns, layout.groups, losses, width, others).tensors()
+    return gram_from_columns(columns, layout.groups, losses, width, others).tensors()
 
 
 def gram_of(sketches: LevelSketch, products: Tensors) -> LevelGram:

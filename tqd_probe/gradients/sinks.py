@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tqd_probe.gradients.fold import Room
+from tqd_probe.gradients.count_sketch import Workspace
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import Sketch
 
@@ -197,7 +197,7 @@ class Sketched:
         self._out = self._norms = self._dots = torch.empty(0)
         self._held: dict[str, Tensor] = {}
         self._seen: set[str] = set()
-        self._room = Room()
+        self._workspace = Workspace()
 
     def start(self, clips: int, wide: torch.dtype, device: torch.device) -> None:
         """Begin a batch.
@@ -262,7 +262,7 @@ class Sketched:
         left, right = left.to(wide), right.to(wide)
         if not self._by_factors(name):
             shape = len(left), left.shape[2], right.shape[2]
-            out = self._room.take(shape, left)
+            out = self._workspace.take(shape, left)
             self.record(name, torch.bmm(left.transpose(1, 2), right, out=out))
             return
         entries = self.sketch.entries_of_factors(name, left, right)

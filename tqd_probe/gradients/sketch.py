@@ -4,17 +4,18 @@ For every parameter a random linear map, fixed by its name, adds into the number
 its module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
 
 - *Count-sketch* (Charikar, Chen and Farach-Colton, 2002) for vectors and small
-  matrices: each entry gets a random sign and is added to one number (`fold.py`). The
-  variance of ``<S a, S b>`` is about ``(|a|^2 |b|^2 + <a, b>^2) / m`` for m numbers.
+  matrices: each entry gets a random sign and is added to one of m numbers
+  (`count_sketch.py`). The variance of ``<S a, S b>`` is about
+  ``(|a|^2 |b|^2 + <a, b>^2) / m``.
 - *One-sided rows* for large matrices: row r is ``z_r = p_r^T dW`` with random signs
   p_r, then count-sketched, each row by itself. Since ``dW = sum_t g_t x_t^T``, the row
   is ``sum_t (p_r . g_t) x_t``: the weight gradient is never formed. R rows add a
   variance of about ``|a|^2 |b|^2 / (R s)`` at stable rank s.
 
 The numbers are divided among the module groups, and rows among the layers, by where
-the gradient is (`pilot.py` measures it): ``sum_g (|a_g| |b_g|)^2 / m_g`` is least at
-``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934), which makes the sum over all
-groups as exact as one sketch of the whole gradient would be.
+the gradient is, as `gradient_energy.py` measures it: ``sum_g (|a_g| |b_g|)^2 / m_g`` is
+least at ``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934). The sum over all
+groups is then as exact as one sketch of the whole gradient.
 
 `analyses/cost/sketch_choice.py` compares time and error with other sketches. The
 numbers of a group fall into `SPLITS` parts that are sketches by themselves; how these
@@ -34,7 +35,7 @@ from torch import Tensor
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
-from tqd_probe.gradients.fold import Fold, Room, prime
+from tqd_probe.gradients.count_sketch import CyclicCountSketch, Workspace, largest_prime
 from tqd_probe.gradients.layout import Layout
 
 SEED = 0
@@ -72,8 +73,8 @@ class Sketch:
             size: Numbers per gradient; the sketch takes at most these, each group
                 ``SPLITS`` times a prime.
             energy: Share of the squared gradient norm of each parameter, as
-                `pilot.measured` finds it; without it groups get equal numbers, layers
-                equal rows, and those outside the blocks more.
+                `gradient_energy.measure_energy` gives it. None: groups get equal
+                numbers, layers equal rows, and those outside the blocks more.
 
         Raises:
             InputError: If that leaves a group without numbers.
@@ -97,7 +98,7 @@ class Sketch:
                 parts[self._home[parameter]] += value
             shares = EQUAL / count + (1 - EQUAL) * parts / parts.sum()
         free = size // SPLITS - count  # every group has at least one per part
-        self._widths = [prime(1 + int(free * share + 1e-9)) for share in shares]
+        self._widths = [largest_prime(1 + int(free * share + 1e-9)) for share in shares]
         ends = [SPLITS * int(n) for n in np.cumsum([0, *self._widths])]
         self.groups = dict(zip(layout.groups, itertools.pairwise(ends)))
         self.size = ends[-1]
@@ -108,8 +109,8 @@ class Sketch:
             if not self._rows[name] and math.prod(shape) <= SMALL:
                 self._small.setdefault(self._home[name], []).append(name)
         self._signs: dict[str, Tensor] = {}
-        self._folds: dict[str, Fold] = {}
-        self._room = Room()
+        self._folds: dict[str, CyclicCountSketch] = {}
+        self._workspace = Workspace()
 
     def rows(self, name: str) -> int:
         """Return the number of one-sided rows of a parameter.
@@ -169,7 +170,7 @@ class Sketch:
         return found
 
     def blank(self, gradients: int, dtype: torch.dtype, device: Any) -> Tensor:
-        """Make room for sketches.
+        """Allocate sketches.
 
         Args:
             gradients: Number of gradients B.
@@ -234,7 +235,7 @@ class Sketch:
         lines = rows or self.layout.shapes[name][0]
         shape = lines, entries.shape[1] // lines
         found = self._fold(name, shape, self._home[name], rows, into)
-        found.add(entries, into, self._room)
+        found.add(entries, into, self._workspace)
 
     def count_small(self, parts: dict[str, Tensor], into: Tensor) -> list[Tensor]:
         """Add the entries of all small parameters, those of a group in one addition.
@@ -258,13 +259,13 @@ class Sketch:
             )
             label = f"small {list(self.layout.groups)[home]}"
             found = self._fold(label, (1, rows.shape[1]), home, 0, into)
-            found.add(rows, into, self._room)
+            found.add(rows, into, self._workspace)
             squares[home] = torch.linalg.vector_norm(rows, dim=1).square()
         return squares
 
     def _fold(
         self, label: str, shape: tuple[int, int], home: int, rows: int, like: Tensor
-    ) -> Fold:
+    ) -> CyclicCountSketch:
         """Draw once, from streams of its own, where entries are added, and signs."""
         found = self._folds.get(label)
         if found is not None and _alike(found.signs, like):
@@ -273,7 +274,7 @@ class Sketch:
         blocks = -(-rows // SPLITS) or 1
         rng = stream(SEED, "sketch starts", label)
         begins = rng.integers(0, width * (1 if rows else SPLITS), blocks)
-        self._folds[label] = found = Fold(
+        self._folds[label] = found = CyclicCountSketch(
             _random_signs("sketch entries", label, shape, like),
             [int(begin) for begin in begins],
             (start, start + SPLITS * width),

@@ -12,17 +12,17 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
 from tqd_probe.models import hub
 from tqd_probe.models.base import VideoModel
+from tqd_probe.models.checkpoint_spec import CheckpointSpec
 from tqd_probe.models.families.cogvideox import CogVideoXModel
 from tqd_probe.models.families.hunyuan_video import HunyuanVideoModel
 from tqd_probe.models.families.hunyuan_video15 import HunyuanVideo15Model
 from tqd_probe.models.families.ltx import LTXModel
 from tqd_probe.models.families.wan import WanModel
 from tqd_probe.models.families.wan_i2v import WanImageModel
-from tqd_probe.models.lora import find_file
-from tqd_probe.models.opening import Opening
+from tqd_probe.models.lora import find_lora_file
 
 TINY = Path(__file__).parent / "tiny"
-FAMILIES: dict[str, Callable[[Opening], VideoModel]] = {
+FAMILIES: dict[str, Callable[[CheckpointSpec], VideoModel]] = {
     "CogVideoXPipeline": CogVideoXModel,
     "HunyuanVideo15Pipeline": HunyuanVideo15Model,
     "HunyuanVideoPipeline": HunyuanVideoModel,
@@ -114,10 +114,10 @@ def load_model(
         raise InputError(f"--device {device}: not available ({reason})") from error
     if fuse_lora and lora is None:
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
-    weights = None if lora is None else find_file(lora)
+    weights = None if lora is None else find_lora_file(lora)
     place, source = torch.device(device), str(path)
     if hub.is_hub_id(ckpt):
         source = ckpt
     return FAMILIES[name](
-        Opening(path, source, index, place, dtype, weights, fuse_lora, expert)
+        CheckpointSpec(path, source, index, place, dtype, weights, fuse_lora, expert)
     )

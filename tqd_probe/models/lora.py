@@ -113,7 +113,7 @@ def _prepare(network: torch.nn.Module, seed: int | None) -> list[str]:
     return names
 
 
-def find_file(path: str | Path) -> Path:
+def find_lora_file(path: str | Path) -> Path:
     """Find the weights of a LoRA.
 
     Args:

@@ -17,10 +17,10 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.noise import flow_corrupt, flow_target
 from tqd_probe.models import lora, save
+from tqd_probe.models.checkpoint_spec import CheckpointSpec
 from tqd_probe.models.generation import Generation
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.native_clip import native_shape
-from tqd_probe.models.opening import Opening
 from tqd_probe.models.pipeline_encoders import Encoders
 from tqd_probe.models.weights import fingerprint, load_component, read_config
 
@@ -42,7 +42,7 @@ class PipelineModel(Encoders, Generation):
     lora_targets: str
     grouping: ClassVar[Grouping]
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: CheckpointSpec) -> None:
         """Check the checkpoint's files; loads no weights yet.
 
         Args:
@@ -141,7 +141,7 @@ class PipelineModel(Encoders, Generation):
             if self.opening.lora is not None:
                 bare = None
                 if hasattr(self.pipeline_class, "load_lora_weights"):
-                    bare = self.bare_pipeline(transformer=network)
+                    bare = self.partial_pipeline(transformer=network)
                 lora.load_lora(bare, network, self.opening.lora, self.opening.fuse_lora)
             self._network = network.to(self.device)
         return self._network

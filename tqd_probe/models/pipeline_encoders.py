@@ -39,7 +39,7 @@ class Encoders:
     dtype: torch.dtype
     _encoders: Any = None
 
-    def bare_pipeline(self, **components: Any) -> Any:
+    def partial_pipeline(self, **components: Any) -> Any:
         """Build the family's pipeline from some of its components.
 
         Args:
@@ -74,7 +74,7 @@ class Encoders:
                 parts[name] = load_component(cls, self.path / name, **{key: dtype})
             for name in self.tokenizers:
                 parts[name] = self._load_tokenizer(name)
-            pipe = self.bare_pipeline(**parts)
+            pipe = self.partial_pipeline(**parts)
             self._encoders = pipe.to(self.device)
         return self._encoders
 

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.metric import kept_moments, metric_scale
-from tqd_probe.gradients.pilot import kept_energy, measured
+from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
+from tqd_probe.gradients.metric import metric_scale, stored_moments
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.probing.adaptive import looks, settled
@@ -126,7 +126,7 @@ def _metric(probe: Probe) -> torch.Tensor:
         engine = GradientCapture(probe.model.network, probe.layout)
 
         def moments() -> torch.Tensor:
-            return kept_moments(
+            return stored_moments(
                 *(path, probe.store.fingerprint),
                 lambda clip, level: _golden_gradient(probe, engine, clip, level),
                 *(len(probe.encoded.ids), len(probe.sigmas)),
@@ -155,9 +155,12 @@ def fitted_sketch(probe: Probe) -> Sketch:
             yield draw_losses(probe, clip, 0, sigma, [GOLDEN]), 1
 
     def energy() -> dict[str, float]:
-        return kept_energy(
-            *(path, probe.layout),
-            lambda: measured(probe.model.network, probe.layout, passes(), probe.scale),
+        return stored_energy(
+            path,
+            probe.layout,
+            lambda: measure_energy(
+                probe.model.network, probe.layout, passes(), probe.scale
+            ),
         )
 
     probe.processes.broadcast_from_main(energy)

@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.degradations import Degradation, check_frames
-from tqd_probe.clips.source import open_clips, refuse_copies
+from tqd_probe.clips.source import open_clips, refuse_duplicates
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest
 from tqd_probe.core.processes import Processes
 from tqd_probe.gradients.layout import Layout, make_layout
-from tqd_probe.gradients.metric import metric_scale, second_moments
+from tqd_probe.gradients.metric import metric_scale, read_adam_state
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, SPLITS, Sketch
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
@@ -72,7 +72,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
             f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4"
             " are needed to tell signal from noise; add clips"
         )
-    refuse_copies(settings.clips, found.golden)
+    refuse_duplicates(settings.clips, found.golden)
     extra = unpaired_clips(found.others, limit)
     if not degradations and not extra:
         raise InputError(
@@ -80,7 +80,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
             f" {LEAST_UNPAIRED} clips, and --degradations none: nothing to compare;"
             " give one of the two"
         )
-    refuse_copies(settings.clips, [c for some in extra.values() for c in some])
+    refuse_duplicates(settings.clips, [c for some in extra.values() for c in some])
     cache = settings.cache or default_cache()
     encoder = ClipEncoder(model, shape, settings.seed, cache)
     distances = None
@@ -141,7 +141,7 @@ def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
     ]
     scale: torch.Tensor | None = None
     if settings.metric == "adam":
-        moments, source = second_moments(settings.adam_state, layout)
+        moments, source = read_adam_state(settings.adam_state, layout)
         inputs["second_moments"] = source
         shaping.append(source)
         scale = None if moments is None else metric_scale(moments)

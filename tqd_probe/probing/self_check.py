@@ -115,12 +115,14 @@ def self_check(probe: Probe) -> dict[str, Any]:
             eps.double(),
             levels.double(),
         )
-        truth = reference.per_clip(model.network, layout, loss, value)
+        truth = reference.reference_gradients(model.network, layout, loss, value)
         right = probe.sketch.of_flat(truth) if probe.sketched else truth
         gap = (found.double() - right).norm(dim=1) / right.norm(dim=1)
         errors.append(float(gap.max()))
         direction = truth.mean(0)
-        products = reference.directional(model.network, layout, loss, value, direction)
+        products = reference.directional_derivatives(
+            model.network, layout, loss, value, direction
+        )
         expected = truth @ direction
         jvp_errors.append(float(((products - expected) / expected.norm()).norm()))
         slopes = reference.finite_difference(

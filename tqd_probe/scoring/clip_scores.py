@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tqd_probe.clips.captions import caption_path, read_caption
+from tqd_probe.clips.captions import caption_path
 from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.errors import BadClip
 from tqd_probe.core.files import staged
 from tqd_probe.scoring import proxies as quality
 from tqd_probe.scoring.scene_cuts import CUT_RULE, find_cuts, split_scenes
+from tqd_probe.scoring.tasks import Task
 
 SYNTHETIC_SHAPE = ClipShape(17, 64, 64, 16)
 
 
 @dataclass(frozen=True)
-class Task:
-    """A clip to be scored.
-
-    Attributes:
-        video: Path of the file, or ``synthetic:INDEX``.
-        caption: What a viewer sees, where the source's table says it.
-        source: Where it comes from, where the source's table says it.
-    """
-
-    video: str
-    caption: str | None = None
-    source: str | None = None
-
-    def stamp(self) -> str:
-        """Return what tells whether the file has changed: its size and time."""
-        try:
-            state = os.stat(self.video)
-        except OSError:
-            return ""
-        return f"{state.st_size}-{state.st_mtime_ns}"
-
-    def prompt(self) -> str:
-        """Return the caption, from the table or from the text file beside the video.
-
-        Returns:
-            The caption.
-
-        Raises:
-            BadClip: If there is none.
-        """
-        if self.caption:
-            return self.caption
-        try:
-            return read_caption(Path(self.video))
-        except InputError as error:
-            raise BadClip(str(error)) from None
-
-
-@dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How clips are read for scoring.
 
     Attributes:
@@ -85,7 +46,7 @@ class Reading:
         return {**reading, "cut_rule": list(CUT_RULE), **quality.describe()}
 
 
-def score_clip(task: Task, reading: Reading) -> dict[str, Any]:
+def score_clip(task: Task, reading: ReadOptions) -> dict[str, Any]:
     """Score one clip.
 
     Args:
@@ -118,7 +79,9 @@ def _scores(parts: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _scenes(task: Task, files: list[Path], reading: Reading) -> list[dict[str, Any]]:
+def _scenes(
+    task: Task, files: list[Path], reading: ReadOptions
+) -> list[dict[str, Any]]:
     """Score the scenes of a clip; each gets the caption of the whole."""
     found = []
     try:
@@ -136,7 +99,7 @@ def _scenes(task: Task, files: list[Path], reading: Reading) -> list[dict[str, A
     return found
 
 
-def _measure(task: Task, reading: Reading) -> dict[str, float]:
+def _measure(task: Task, reading: ReadOptions) -> dict[str, float]:
     """Return the components of a clip.
 
     Raises:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
-from tqd_probe.scoring.clip_scores import Task
-from tqd_probe.scoring.score_row import Scored
+from tqd_probe.scoring.score_row import ScoreRow
+from tqd_probe.scoring.tasks import Task
 
 FORMAT = "tqd-score-journal"
 
@@ -98,7 +98,7 @@ class Journal:
         line = json.dumps({"video": task.video, "stamp": stamp, **result})
         self._places[task.video] = (self._append(line), stamp)
 
-    def rows(self, tasks: Iterable[Task], folder: Path) -> Iterator[Scored]:
+    def rows(self, tasks: Iterable[Task], folder: Path) -> Iterator[ScoreRow]:
         """Read the scores of clips in the order of the source.
 
         Args:
@@ -111,7 +111,7 @@ class Journal:
         for task in tasks:
             for found in self._parts(task):
                 if "bad" not in found:
-                    yield Scored(
+                    yield ScoreRow(
                         video=shown(found.get("video", task.video), folder),
                         mq=found["mq"],
                         vq=found["vq"],

@@ -15,15 +15,16 @@ from typing import Any
 import cv2
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
+from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
+from tqd_probe.scoring.tasks import Task
 
 SHARD = 64  # clips per Ray task
 Result = tuple[Task, dict[str, Any]]
 
 
-def on_ray(
+def score_on_ray(
     tasks: Sequence[Task],
-    reading: Reading,
+    reading: ReadOptions,
     workers: int | None,
     address: str | None,
     shard: int = SHARD,
@@ -95,7 +96,7 @@ def on_ray(
 class _ShardScorer:
     """Scores one shard of clips; what Ray sends to its workers."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: ReadOptions) -> None:
         """Keep how clips are read."""
         self._reading = reading
 

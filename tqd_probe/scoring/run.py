@@ -13,14 +13,13 @@ from tqdm import tqdm
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import staged
 from tqd_probe.scoring import videoalign
-from tqd_probe.scoring.clip_scores import Task
 from tqd_probe.scoring.journal import Journal
-from tqd_probe.scoring.local import local
-from tqd_probe.scoring.output import check_out, write_scores
+from tqd_probe.scoring.local_processes import score_locally
 from tqd_probe.scoring.published.convert import convert
-from tqd_probe.scoring.ray_data import on_ray
+from tqd_probe.scoring.ray_data import score_on_ray
+from tqd_probe.scoring.score_table import check_out, write_scores
 from tqd_probe.scoring.settings import ScoreSettings
-from tqd_probe.scoring.sources import list_tasks
+from tqd_probe.scoring.tasks import Task, list_tasks
 
 PROXIES = "weight-free proxies, not a model's scores"
 
@@ -43,7 +42,7 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
         summary, bad = convert(
             settings.from_,
             settings.out,
-            settings.judgement(),
+            settings.classification(),
             {
                 "video": settings.video_column,
                 "mq": settings.mq_column,
@@ -120,7 +119,7 @@ def _results(
         yield from model.score(todo, settings.batch_size)
     elif settings.engine == "ray":
         workers = settings.workers if "workers" in settings.model_fields_set else None
-        yield from on_ray(
+        yield from score_on_ray(
             todo,
             settings.reading(),
             workers,
@@ -128,7 +127,7 @@ def _results(
             settings.shard_size,
         )
     else:
-        yield from local(todo, settings.reading(), settings.workers)
+        yield from score_locally(todo, settings.reading(), settings.workers)
 
 
 def _write(
@@ -155,7 +154,11 @@ def _write(
         "scoring": _scoring(settings),
     }
     return write_scores(
-        rows, settings.out, settings.judgement(), f"--clips {settings.clips}", about
+        rows,
+        settings.out,
+        settings.classification(),
+        f"--clips {settings.clips}",
+        about,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.score_row import Scored
+from tqd_probe.scoring.score_row import ScoreRow
 
 
 @dataclass
@@ -52,7 +52,7 @@ class ScoreColumns:
         return mq[there], vq[there]
 
 
-def collect(rows: Iterable[Scored]) -> ScoreColumns:
+def collect_scores(rows: Iterable[ScoreRow]) -> ScoreColumns:
     """Keep the scores of a stream of clips.
 
     Args:
@@ -69,8 +69,8 @@ def collect(rows: Iterable[Scored]) -> ScoreColumns:
     return columns
 
 
-def refuse_twice(
-    columns: ScoreColumns, again: Callable[[], Iterator[Scored]], where: str
+def refuse_duplicates(
+    columns: ScoreColumns, again: Callable[[], Iterator[ScoreRow]], where: str
 ) -> None:
     """Refuse a table in which a clip stands twice.
 

@@ -10,7 +10,7 @@ from tqd_probe.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoreRow:
     """The scores of one clip on their own scales.
 
     Attributes:
@@ -32,7 +32,7 @@ class Scored:
     source: str | None = None
 
 
-def number(value: Any, column: str) -> float | None:
+def parse_score(value: Any, column: str) -> float | None:
     """Return a score, or None from an empty cell.
 
     Args:
@@ -68,7 +68,7 @@ def number(value: Any, column: str) -> float | None:
     return found
 
 
-def name(value: Any, column: str) -> str:
+def parse_name(value: Any, column: str) -> str:
     """Return what a clip is called.
 
     Args:
@@ -91,7 +91,7 @@ def name(value: Any, column: str) -> str:
     return text
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Return a component as JSON has it: numbers from numeric text, else text.
 
     Args:

@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import DeviceSettings, SeedSettings
-from tqd_probe.scoring.clip_scores import Reading
-from tqd_probe.scoring.output import Judgement
+from tqd_probe.scoring.clip_scores import ReadOptions
+from tqd_probe.scoring.score_table import ClassificationRule
 from tqd_probe.scoring.thresholds import parse_threshold
 
 
@@ -154,24 +154,24 @@ class ScoreSettings(DeviceSettings, SeedSettings):
                 raise ValueError(f"--{flag} belongs to {where}; leave it out")
         return self
 
-    def judgement(self) -> Judgement:
+    def classification(self) -> ClassificationRule:
         """Return normalisation and thresholds.
 
         Returns:
             How scores become numbers in [0, 1] and classes.
         """
-        return Judgement(
+        return ClassificationRule(
             self.normalise, parse_threshold(self.mq_min), parse_threshold(self.vq_min)
         )
 
-    def reading(self) -> Reading:
+    def reading(self) -> ReadOptions:
         """Return how clips are read.
 
         Returns:
             Rate, frames, and what becomes of cuts.
         """
         scenes = self.out.with_suffix("").name + "_scenes"
-        return Reading(
+        return ReadOptions(
             fps=self.fps,
             frames=self.frames,
             cuts=self.cuts,

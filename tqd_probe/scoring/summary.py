@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def report(summary: dict[str, Any]) -> str:
+def format_summary(summary: dict[str, Any]) -> str:
     """Write the classes and how scores were normalised.
 
     Args:

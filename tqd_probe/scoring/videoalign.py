@@ -22,7 +22,7 @@ from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import file_digest, read_json
-from tqd_probe.scoring.clip_scores import Task
+from tqd_probe.scoring.tasks import Task
 
 DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
 CLASS = "VideoVLMRewardInference"

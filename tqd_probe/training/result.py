@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.jsonl import read_lines
+from tqd_probe.core.jsonl import read_jsonl
 
 
 def publish(weights: Path, place: Path) -> Path:
@@ -50,14 +50,14 @@ def summary(out: Path, step: int, steps: int) -> str:
         The text.
     """
     lines = [f"step {step} of {steps}"]
-    timing = read_lines(out / "timing.jsonl")
+    timing = read_jsonl(out / "timing.jsonl")
     if timing:
         last = timing[-1]
         lines[0] += (
             f"; {last['clips_per_second']:.1f} clips per second, data wait"
             f" {100 * last['data_wait_share']:.1f} %, {last['memory_gb']:.1f} GB"
         )
-    rows = read_lines(out / "validation.jsonl")
+    rows = read_jsonl(out / "validation.jsonl")
     if rows:
         lines.append(
             f"{'held out':<18}{'clips':>6}{'loss':>9}{'change':>9}  95 % interval"

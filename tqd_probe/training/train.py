@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import file_digest, write_json
-from tqd_probe.core.jsonl import Lines, read_lines
+from tqd_probe.core.jsonl import JsonlWriter, read_jsonl
 from tqd_probe.core.run_directory import add_log_file
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel, collate
@@ -246,12 +246,12 @@ class _Session:
         hooks: list[Hook] = [Telemetry(self.out, names, hidden)]
         if clips.held_out is not None and settings.validate_every:
             held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
-            lines = Lines(self.out / "validation.jsonl")
+            lines = JsonlWriter(self.out / "validation.jsonl")
             size = settings.micro_batch
             hooks.append(Validation(held_out, settings.validate_every, size, lines))
         if settings.agreement_every and clips.held_out is not None:
             held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
-            lines = Lines(self.out / "agreement.jsonl")
+            lines = JsonlWriter(self.out / "agreement.jsonl")
             hooks.append(Agreement(held_out, bare, lines))
         if settings.sample_every:
             prompts, images = build.prompts_of(settings, model, clips)
@@ -326,7 +326,7 @@ class _Session:
         files = [self.out / name for name in ("density.png", "metrics.jsonl")]
         if self.main and done:
             result = publish(result, self.out / "result")
-            rows = read_lines(self.out / "validation.jsonl")
+            rows = read_jsonl(self.out / "validation.jsonl")
             if rows and self.figures:
                 files.append(
                     write(validation_figure(rows), self.out / "validation.png")

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
-from tqd_probe.core.jsonl import read_lines
+from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.run_directory import add_log_file
 from tqd_probe.core.version import __version__
 from tqd_probe.models.load import load_model
@@ -170,7 +170,7 @@ def _trial(
             raise type(error)(text) from error
         if result.stopped_by:
             raise Stopped(result.stopped_by)
-        rows = read_lines(work / "validation_losses.jsonl")
+        rows = read_jsonl(work / "validation_losses.jsonl")
         write_json(
             path,
             {

@@ -7,13 +7,13 @@ import pytest
 
 from tqd_probe.clips.manifest import read_manifest
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.output import Judgement
 from tqd_probe.scoring.published.convert import convert
+from tqd_probe.scoring.score_table import ClassificationRule
 from tqd_probe.scoring.thresholds import parse_threshold
 
 
 def run(path, out, normalise="quantile", mq="0.5", vq="0.5", **options):
-    how = Judgement(normalise, parse_threshold(mq), parse_threshold(vq))
+    how = ClassificationRule(normalise, parse_threshold(mq), parse_threshold(vq))
     summary, bad = convert(path, out, how, options.pop("columns", {}), **options)
     with open(out, encoding="utf-8", newline="") as handle:
         return summary, list(csv.DictReader(handle)), bad
@@ -149,7 +149,7 @@ def test_a_table_without_any_score(tmp_path):
 def test_jsonl_output(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("video,mq,vq,ta\na.mp4,1,1,0.5\nb.mp4,,2,\n")
-    how = Judgement("quantile", parse_threshold("0.5"), parse_threshold("0.5"))
+    how = ClassificationRule("quantile", parse_threshold("0.5"), parse_threshold("0.5"))
     convert(path, tmp_path / "o.jsonl", how, {})
     one, two = (json.loads(x) for x in (tmp_path / "o.jsonl").read_text().splitlines())
     assert one["components"] == {"ta": 0.5}
@@ -181,7 +181,7 @@ def test_memory_stays_small_on_a_long_file(tmp_path):
     summary, _ = convert(
         path,
         tmp_path / "o.csv",
-        Judgement("quantile", parse_threshold("0.5"), parse_threshold("0.5")),
+        ClassificationRule("quantile", parse_threshold("0.5"), parse_threshold("0.5")),
         {},
     )
     peak = tracemalloc.get_traced_memory()[1]

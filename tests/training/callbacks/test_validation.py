@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tqd_probe.core.jsonl import Lines, read_lines
+from tqd_probe.core.jsonl import JsonlWriter, read_jsonl
 from tqd_probe.training.callbacks.validation import HeldOut, describe, interval
 from tqd_probe.training.scored_clips import ScoredClip
 
@@ -49,14 +49,14 @@ def test_summary_by_class_with_paired_changes():
 
 
 def test_lines_are_cut_where_a_run_goes_on(tmp_path):
-    lines = Lines(tmp_path / "m.jsonl")
+    lines = JsonlWriter(tmp_path / "m.jsonl")
     for step in range(1, 5):
         lines.write({"step": step, "loss": step / 3})
     lines.close()
     with open(lines.path, "a") as handle:
         handle.write('{"step": 5, "lo')  # killed while writing
-    lines.cut(3)
-    assert [row["step"] for row in read_lines(lines.path)] == [1, 2, 3]
+    lines.drop_after(3)
+    assert [row["step"] for row in read_jsonl(lines.path)] == [1, 2, 3]
     lines.write({"step": 4, "loss": 4 / 3})
     lines.close()
     rows = [json.loads(line) for line in lines.path.read_text().splitlines()]

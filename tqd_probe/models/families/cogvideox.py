@@ -29,7 +29,7 @@ from transformers import T5EncoderModel
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
-from tqd_probe.core.noise import per_clip
+from tqd_probe.core.noise import broadcast_to_batch
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.pipeline import PipelineModel, network_dtype
 
@@ -139,7 +139,9 @@ class CogVideoXModel(PipelineModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return sqrt(abar) and sqrt(1 - abar) for a batch."""
         alphas = torch.from_numpy(self.alphas).to(sigma.device)[self.timesteps(sigma)]
-        return per_clip(alphas.sqrt(), like), per_clip((1 - alphas).sqrt(), like)
+        return broadcast_to_batch(alphas.sqrt(), like), broadcast_to_batch(
+            (1 - alphas).sqrt(), like
+        )
 
     def corrupt(
         self, x0: torch.Tensor, eps: torch.Tensor, sigma: torch.Tensor
@@ -240,7 +242,7 @@ class CogVideoXModel(PipelineModel):
             return None
         _, frames, _, height, width = x_t.shape
         space = self.compression()[1]
-        pipe = self.bare_pipeline(transformer=self.network)
+        pipe = self.partial_pipeline(transformer=self.network)
         pipe.vae_scale_factor_spatial = space
         return pipe._prepare_rotary_positional_embeddings(
             height * space, width * space, frames, x_t.device

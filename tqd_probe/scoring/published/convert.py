@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.output import Judgement, check_out, write_scores
-from tqd_probe.scoring.published.reading import ScoreFile, open_scores
-from tqd_probe.scoring.score_columns import collect
-from tqd_probe.scoring.score_row import Scored
+from tqd_probe.scoring.published.score_file import ScoreFile, open_scores
+from tqd_probe.scoring.score_columns import collect_scores
+from tqd_probe.scoring.score_row import ScoreRow
+from tqd_probe.scoring.score_table import ClassificationRule, check_out, write_scores
 
 # Means and deviations of VideoAlign's raw rewards, from the configuration of its
 # released weights: what tells raw rewards from normalised ones (mean 0, deviation 1).
@@ -25,7 +25,7 @@ RAW = {"VQ": (3.6757, 2.2476), "MQ": (1.1646, 1.3811)}
 def convert(
     path: Path,
     out: Path,
-    how: Judgement,
+    how: ClassificationRule,
     columns: dict[str, str | None],
     scale: str | None = None,
     videos: Path | None = None,
@@ -56,7 +56,7 @@ def convert(
     file = open_scores(path, columns.get("video"), columns.get("mq"), columns.get("vq"))
     bad: list[str] = []
 
-    def rows() -> Iterator[Scored]:
+    def rows() -> Iterator[ScoreRow]:
         bad.clear()
         for row in tqdm(file.rows(bad, max_bad), unit="row", disable=quiet):
             if videos is not None:
@@ -98,7 +98,7 @@ def _scale(file: ScoreFile, stated: str | None, max_bad: int) -> dict[str, Any]:
         return {}
     if stated:
         return {"scale": stated, "scale_from": "option"}
-    scores = collect(file.rows(max_bad=max_bad))
+    scores = collect_scores(file.rows(max_bad=max_bad))
     distance = {"raw": 0.0, "normalised": 0.0}
     for name, column in (("VQ", "vq"), ("MQ", "mq")):
         values = scores.present(column)

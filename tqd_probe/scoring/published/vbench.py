@@ -20,7 +20,7 @@ MQ = ("dynamic_degree", "motion_smoothness")
 VQ = ("imaging_quality", "aesthetic_quality")
 
 
-def looks_like(path: Path) -> bool:
+def is_vbench(path: Path) -> bool:
     """Say whether a JSON file is an object of dimensions.
 
     Args:

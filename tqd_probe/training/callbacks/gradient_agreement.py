@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tqd_probe.core.clip_classes import golden_first
-from tqd_probe.core.jsonl import Lines
+from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.training.callbacks.base import StepResult, due
 from tqd_probe.training.callbacks.validation import HeldOut
 from tqd_probe.training.parameters import LossModule
@@ -32,7 +32,7 @@ class Agreement:
 
     name = "agreement"
 
-    def __init__(self, held_out: HeldOut, loss: LossModule, lines: Lines) -> None:
+    def __init__(self, held_out: HeldOut, loss: LossModule, lines: JsonlWriter) -> None:
         """Set what is compared.
 
         Args:
@@ -45,7 +45,7 @@ class Agreement:
     def begin(self, trainer: Trainer) -> None:
         """Measure the weights that training starts from."""
         if trainer.accelerator.is_main_process:
-            self.lines.cut(trainer.step if trainer.step else -1)
+            self.lines.drop_after(trainer.step if trainer.step else -1)
         if trainer.step == 0:
             self.measure(trainer)
 

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from tqd_probe.core.clip_classes import golden_first
-from tqd_probe.core.jsonl import Lines
+from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.sampling.level_density import BUCKETS, bucket_of
 from tqd_probe.training.callbacks.base import StepResult
 
@@ -39,9 +39,9 @@ class Telemetry:
             quiet: Show no progress bar.
         """
         self.classes = np.array(classes, dtype=object)
-        self.metrics = Lines(out / "metrics.jsonl")
-        self.timing = Lines(out / "timing.jsonl")
-        self.draws = Lines(out / "draws.jsonl")
+        self.metrics = JsonlWriter(out / "metrics.jsonl")
+        self.timing = JsonlWriter(out / "timing.jsonl")
+        self.draws = JsonlWriter(out / "draws.jsonl")
         self.names = golden_first(classes)
         self.counts = {name: [0] * BUCKETS for name in self.names}
         self.sums = {name: [0.0] * BUCKETS for name in self.names}  # of this window
@@ -55,7 +55,7 @@ class Telemetry:
         if not trainer.accelerator.is_main_process:
             return
         for lines in (self.metrics, self.timing, self.draws):
-            lines.cut(trainer.step)
+            lines.drop_after(trainer.step)
         self._bar = tqdm(
             total=trainer.settings.steps,
             initial=trainer.step,

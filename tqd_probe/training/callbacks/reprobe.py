@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tqd_probe.core.errors import InputError, TqdError
-from tqd_probe.core.jsonl import Lines
+from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
@@ -81,13 +81,13 @@ class Reprobe:
         """
         self.schedule, self.every, self.save = schedule, every, save
         self.stream_of, self.out = stream_of, out
-        self.lines = Lines(out / "reprobe.jsonl")
+        self.lines = JsonlWriter(out / "reprobe.jsonl")
         self.settings = probe_settings(schedule)
 
     def begin(self, trainer: Trainer) -> None:
         """Follow the schedule that was in use when the run was saved."""
         if trainer.accelerator.is_main_process:
-            self.lines.cut(trainer.step)
+            self.lines.drop_after(trainer.step)
         trainer.data.stream = self.stream_of(self.schedule)
 
     def after(self, trainer: Trainer, result: StepResult) -> None:

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import t as student
 
 from tqd_probe.core.clip_classes import golden_first
-from tqd_probe.core.jsonl import Lines
+from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
 from tqd_probe.sampling.draw_stream import Draw
@@ -170,7 +170,9 @@ class Validation:
 
     name = "validation"
 
-    def __init__(self, held_out: HeldOut, every: int, size: int, lines: Lines) -> None:
+    def __init__(
+        self, held_out: HeldOut, every: int, size: int, lines: JsonlWriter
+    ) -> None:
         """Set when and with what.
 
         Args:
@@ -181,14 +183,16 @@ class Validation:
         """
         self.held_out, self.every, self.size = held_out, every, size
         self.lines = lines
-        self.losses = Lines(lines.path.with_name(f"{lines.path.stem}_losses.jsonl"))
+        self.losses = JsonlWriter(
+            lines.path.with_name(f"{lines.path.stem}_losses.jsonl")
+        )
         self.first: np.ndarray | None = None
 
     def begin(self, trainer: Trainer) -> None:
         """Validate the weights that training starts from."""
         if trainer.accelerator.is_main_process:
             for lines in (self.lines, self.losses):
-                lines.cut(trainer.step if self.first is not None else -1)
+                lines.drop_after(trainer.step if self.first is not None else -1)
         if self.first is None:
             self.validate(trainer)
 

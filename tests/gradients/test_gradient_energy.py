@@ -5,7 +5,7 @@ import torch
 
 from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.gradients import reference
-from tqd_probe.gradients.pilot import kept_energy, measured
+from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
 
 
 def wan_loss(network, batch):
@@ -16,12 +16,12 @@ def wan_loss(network, batch):
 
 
 def test_shares_are_those_of_the_true_gradients(wan, wan_batch, wan_layout):
-    truth = reference.per_clip(wan, wan_layout, wan_loss, wan_batch).square()
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch).square()
     expected = {
         name: float(truth[:, start:stop].sum() / truth.sum())
         for name, (start, stop) in wan_layout.parameters.items()
     }
-    found = measured(wan, wan_layout, [(lambda: wan_loss(wan, wan_batch), 8)] * 2)
+    found = measure_energy(wan, wan_layout, [(lambda: wan_loss(wan, wan_batch), 8)] * 2)
     assert sum(found.values()) == pytest.approx(1, abs=1e-5)
     assert max(found.values()) > 10 * min(found.values())
     for name, share in expected.items():
@@ -33,22 +33,24 @@ def test_a_metric_moves_the_shares(wan, wan_batch, wan_layout):
     name = next(reversed(wan_layout.parameters))
     start, stop = wan_layout.parameters[name]
     scale[start:stop] = 3.0
-    found = measured(wan, wan_layout, [(lambda: wan_loss(wan, wan_batch), 8)], scale)
+    found = measure_energy(
+        wan, wan_layout, [(lambda: wan_loss(wan, wan_batch), 8)], scale
+    )
     assert found.pop(name) == 1.0
     assert set(found.values()) == {0.0}
 
 
 def test_a_gradient_of_zero_is_refused(wan, wan_batch, wan_layout):
     with pytest.raises(GradientError, match="squared norm of a golden gradient is 0"):
-        measured(wan, wan_layout, [(lambda: 0 * wan_loss(wan, wan_batch), 8)])
+        measure_energy(wan, wan_layout, [(lambda: 0 * wan_loss(wan, wan_batch), 8)])
 
 
 def test_what_was_measured_is_kept_and_a_damaged_file_named(tmp_path, wan_layout):
     path = tmp_path / "energy.json"
     shares = dict.fromkeys(wan_layout.parameters, 0.5)
-    assert kept_energy(path, wan_layout, lambda: shares) == shares
-    assert kept_energy(path, wan_layout, dict) == shares  # not measured again
+    assert stored_energy(path, wan_layout, lambda: shares) == shares
+    assert stored_energy(path, wan_layout, dict) == shares  # not measured again
     for damage in ({}, {**shares, next(iter(shares)): float("nan")}, [1]):
         path.write_text(json.dumps(damage))
         with pytest.raises(InputError, match=r"energy\.json"):
-            kept_energy(path, wan_layout, dict)
+            stored_energy(path, wan_layout, dict)

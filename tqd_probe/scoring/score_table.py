@@ -24,8 +24,8 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged, write_json
 from tqd_probe.core.version import __version__
 from tqd_probe.scoring.normalise import Scale, fit_scale
-from tqd_probe.scoring.score_columns import collect, refuse_twice
-from tqd_probe.scoring.score_row import Scored
+from tqd_probe.scoring.score_columns import collect_scores, refuse_duplicates
+from tqd_probe.scoring.score_row import ScoreRow
 from tqd_probe.scoring.thresholds import Threshold
 
 COLUMNS = ("video", "mq", "vq", "mq_raw", "vq_raw", "components", "class")
@@ -34,11 +34,11 @@ SUFFIXES = (".csv", ".jsonl")
 FORMAT = "tqd-scores"
 DECIMALS = 6
 BLOCK = 256  # rows normalised at a time
-Rows = Callable[[], Iterator[Scored]]
+Rows = Callable[[], Iterator[ScoreRow]]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClassificationRule:
     """How scores become numbers in [0, 1] and classes.
 
     Attributes:
@@ -85,7 +85,7 @@ def summary_path(out: Path) -> Path:
 def write_scores(
     rows: Rows,
     out: Path,
-    how: Judgement,
+    how: ClassificationRule,
     where: str,
     about: dict[str, Any],
     unscored: bool = False,
@@ -109,11 +109,11 @@ def write_scores(
     """
     check_out(out)
     known: set[str] = set()
-    columns = collect(_noting(rows(), known))
+    columns = collect_scores(_noting(rows(), known))
     scored = len(columns.present("mq")) + len(columns.present("vq"))
     if not len(columns.mq) or not (scored or unscored):
         raise InputError(f"{where}: no clip has a score; fill in mq or vq")
-    refuse_twice(columns, rows, where)
+    refuse_duplicates(columns, rows, where)
     scales: dict[str, Scale] = {}
     limits: dict[str, float] = {}
     notes: dict[str, Any] = {}
@@ -156,7 +156,7 @@ def write_scores(
     return summary
 
 
-def _noting(rows: Iterator[Scored], known: set[str]) -> Iterator[Scored]:
+def _noting(rows: Iterator[ScoreRow], known: set[str]) -> Iterator[ScoreRow]:
     """Pass rows on and note which optional columns they fill."""
     for row in rows:
         if row.caption:
@@ -167,7 +167,7 @@ def _noting(rows: Iterator[Scored], known: set[str]) -> Iterator[Scored]:
 
 
 def _records(
-    rows: Iterator[Scored], scales: dict[str, Scale], limits: dict[str, float]
+    rows: Iterator[ScoreRow], scales: dict[str, Scale], limits: dict[str, float]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the output, normalised a block at a time."""
     while block := list(islice(rows, BLOCK)):

@@ -96,7 +96,7 @@ class SquaredNorms:
         return Captured(losses.new_zeros(len(losses), 0), None, losses)
 
 
-def measured(
+def measure_energy(
     network: nn.Module,
     layout: Layout,
     passes: Iterable[tuple[Losses, int]],
@@ -134,7 +134,7 @@ def measured(
     return {name: float(f"{share / count:.6g}") for name, share in shares.items()}
 
 
-def kept_energy(
+def stored_energy(
     path: Path, layout: Layout, measure: Callable[[], dict[str, float]]
 ) -> dict[str, float]:
     """Return the shares of a run, measured once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 
-def quiet_libraries() -> None:
+def silence_libraries() -> None:
     """Silence progress bars and notes of libraries; our own bars say what goes on."""
     import diffusers
     import transformers

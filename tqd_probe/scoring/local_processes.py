@@ -17,13 +17,16 @@ from typing import Any
 
 import cv2
 
-from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
+from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
+from tqd_probe.scoring.tasks import Task
 
 AHEAD = 4  # clips handed out per worker
 Result = tuple[Task, dict[str, Any]]
 
 
-def local(tasks: Sequence[Task], reading: Reading, workers: int) -> Iterator[Result]:
+def score_locally(
+    tasks: Sequence[Task], reading: ReadOptions, workers: int
+) -> Iterator[Result]:
     """Score on this machine.
 
     A clip that kills its process (decoders are C code) is found by trying those in
@@ -63,7 +66,7 @@ def local(tasks: Sequence[Task], reading: Reading, workers: int) -> Iterator[Res
 
 
 def _pool(
-    tasks: Sequence[Task], reading: Reading, workers: int, flying: dict[Any, Task]
+    tasks: Sequence[Task], reading: ReadOptions, workers: int, flying: dict[Any, Task]
 ) -> Iterator[Result]:
     """Score in a pool of processes; `flying` holds what was handed out.
 
@@ -91,7 +94,7 @@ def _pool(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _alone(task: Task, reading: Reading) -> dict[str, Any]:
+def _alone(task: Task, reading: ReadOptions) -> dict[str, Any]:
     """Score one clip in a process of its own."""
     with _executor(1) as pool:
         try:

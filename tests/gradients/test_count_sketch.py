@@ -1,27 +1,41 @@
 import pytest
 import torch
 
-from tqd_probe.gradients.fold import Fold, Room, fold, fold_rows, prime, stride
+from tqd_probe.gradients.count_sketch import (
+    CyclicCountSketch,
+    Workspace,
+    add_cyclically,
+    add_rows_cyclically,
+    largest_prime,
+    row_stride,
+)
 
 
 def test_primes():
-    assert [prime(n) for n in (1, 2, 4, 16, 438, 600)] == [1, 2, 3, 13, 433, 599]
+    assert [largest_prime(n) for n in (1, 2, 4, 16, 438, 600)] == [
+        1,
+        2,
+        3,
+        13,
+        433,
+        599,
+    ]
 
 
 def test_rows_begin_an_odd_length_apart_that_is_no_multiple_of_the_width():
-    assert [stride(c, 7) for c in (5, 6, 7, 20, 128)] == [5, 9, 9, 23, 129]
-    assert stride(4, 1) == 5
+    assert [row_stride(c, 7) for c in (5, 6, 7, 20, 128)] == [5, 9, 9, 23, 129]
+    assert row_stride(4, 1) == 5
 
 
 def places(rows, columns, start, parts, width):
     """Where each entry goes, by feeding one at a time."""
-    room, found = Room(), {}
+    workspace, found = Workspace(), {}
     for row in range(rows):
         for column in range(columns):
             entries = torch.zeros(1, rows, columns)
             entries[0, row, column] = 3.0
             into = torch.zeros(1, parts, width)
-            fold(entries, torch.ones(rows, columns), start, into, room)
+            add_cyclically(entries, torch.ones(rows, columns), start, into, workspace)
             at = into[0].nonzero()
             assert len(at) == 1
             assert float(into.sum()) == 3.0
@@ -32,7 +46,7 @@ def places(rows, columns, start, parts, width):
 @pytest.mark.parametrize(("rows", "columns"), [(1, 9), (6, 4), (7, 8), (3, 77)])
 def test_every_entry_goes_to_the_place_that_is_stated(rows, columns):
     parts, width, start = 4, 5, 13
-    apart = stride(columns, width)
+    apart = row_stride(columns, width)
     for (row, column), found in places(rows, columns, start, parts, width).items():
         place = start + row * apart + column
         assert found == (place % parts, place // parts % width)
@@ -50,7 +64,7 @@ def test_rows_go_to_their_parts_around_the_end_and_with_signs():
     entries = torch.randn(2, 5, 6, generator=generator)  # parts 0, 1, 2, 0, 1
     signs = torch.randint(0, 2, (5, 6), generator=generator) * 2.0 - 1
     into = torch.ones(2, 3, 4)
-    fold_rows(entries, signs, [3, 1], into, Room())
+    add_rows_cyclically(entries, signs, [3, 1], into, Workspace())
     wanted = torch.ones(2, 3, 4)
     for row in range(5):
         for column in range(6):
@@ -60,13 +74,15 @@ def test_rows_go_to_their_parts_around_the_end_and_with_signs():
 
 
 def test_memory_is_used_again_and_what_lay_there_does_not_show():
-    room = Room()
-    first = room.take((2, 8), torch.empty(0))
-    assert room.take((3, 4), torch.empty(0)).data_ptr() == first.data_ptr()
-    assert room.take((1,), torch.empty(0, dtype=torch.float64)).dtype == torch.float64
-    room.take((4000,), torch.empty(0)).fill_(torch.nan)
-    one = Fold(torch.ones(3, 4), [5], (2, 22), (4, 5), False)
+    workspace = Workspace()
+    first = workspace.take((2, 8), torch.empty(0))
+    assert workspace.take((3, 4), torch.empty(0)).data_ptr() == first.data_ptr()
+    assert (
+        workspace.take((1,), torch.empty(0, dtype=torch.float64)).dtype == torch.float64
+    )
+    workspace.take((4000,), torch.empty(0)).fill_(torch.nan)
+    one = CyclicCountSketch(torch.ones(3, 4), [5], (2, 22), (4, 5), False)
     into = torch.zeros(2, 30)
-    one.add(torch.ones(2, 12), into, room)
+    one.add(torch.ones(2, 12), into, workspace)
     assert float(into.sum()) == 24.0
     assert float(into[:, :2].sum()) == float(into[:, 22:].sum()) == 0.0

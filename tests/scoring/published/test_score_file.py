@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.published.reading import open_scores
+from tqd_probe.scoring.published.score_file import open_scores
 
 
 def write(tmp_path, text, name="scores.csv", encoding="utf-8"):

@@ -8,14 +8,54 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from tqd_probe.clips.captions import read_caption
 from tqd_probe.clips.column_names import ALIASES, find_column
 from tqd_probe.clips.tables import iterate_table, read_columns
 from tqd_probe.clips.video import VIDEO_SUFFIXES
-from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.clip_scores import Task
-from tqd_probe.scoring.score_row import name
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.scoring.score_row import parse_name
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to be scored.
+
+    Attributes:
+        video: Path of the file, or ``synthetic:INDEX``.
+        caption: What a viewer sees, where the source's table says it.
+        source: Where it comes from, where the source's table says it.
+    """
+
+    video: str
+    caption: str | None = None
+    source: str | None = None
+
+    def stamp(self) -> str:
+        """Return what tells whether the file has changed: its size and time."""
+        try:
+            state = os.stat(self.video)
+        except OSError:
+            return ""
+        return f"{state.st_size}-{state.st_mtime_ns}"
+
+    def prompt(self) -> str:
+        """Return the caption, from the table or from the text file beside the video.
+
+        Returns:
+            The caption.
+
+        Raises:
+            BadClip: If there is none.
+        """
+        if self.caption:
+            return self.caption
+        try:
+            return read_caption(Path(self.video))
+        except InputError as error:
+            raise BadClip(str(error)) from None
 
 
 def list_tasks(source: str, limit: int | None = None) -> list[Task]:
@@ -98,7 +138,7 @@ def _table(path: Path) -> Iterator[Task]:
         )
     for place, cells in iterate_table(path):
         try:
-            file = name(cells.get(video), video)
+            file = parse_name(cells.get(video), video)
             if "\0" in file:
                 raise InputError(
                     f"{video}: holds a NUL character; write the file's name"

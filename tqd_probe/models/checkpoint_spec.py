@@ -10,7 +10,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Opening:
+class CheckpointSpec:
     """How a checkpoint is opened.
 
     Attributes:

@@ -14,7 +14,7 @@ from tqd_probe.clips.tables import Row, iterate_table
 from tqd_probe.core.errors import InputError
 from tqd_probe.scoring.published import dover, vbench
 from tqd_probe.scoring.published.formats import Columns, recognise
-from tqd_probe.scoring.score_row import Scored, name, number, plain
+from tqd_probe.scoring.score_row import ScoreRow, parse_name, parse_score, to_json_value
 
 LOOK = 64  # rows looked at to find out the columns
 KEPT = {*EXTRAS, *ALIASES["mq"], *ALIASES["vq"]} - {"mq", "vq"}
@@ -41,7 +41,9 @@ class ScoreFile:
     remark: str
     columns: Columns | None = None
 
-    def rows(self, bad: list[str] | None = None, max_bad: int = 0) -> Iterator[Scored]:
+    def rows(
+        self, bad: list[str] | None = None, max_bad: int = 0
+    ) -> Iterator[ScoreRow]:
         """Read the clips with their scores.
 
         Args:
@@ -78,7 +80,7 @@ class ScoreFile:
                     _expand(self.path, place, flat) if per_video else [(place, flat)]
                 )
 
-    def _scored(self, place: str, cells: dict[str, Any]) -> Scored:
+    def _scored(self, place: str, cells: dict[str, Any]) -> ScoreRow:
         """Return one clip.
 
         Raises:
@@ -88,7 +90,7 @@ class ScoreFile:
         video = where.video if where else "video"
         used = {video, self.mq, self.vq}
         kept = {
-            key: plain(cell)
+            key: to_json_value(cell)
             for key, cell in cells.items()
             if key not in used
             and column_key(key) in KEPT
@@ -96,10 +98,10 @@ class ScoreFile:
         }
         caption = cells.get(where.caption) if where and where.caption else None
         source = cells.get(where.source) if where and where.source else None
-        return Scored(
-            video=name(cells.get(video), video),
-            mq=number(cells.get(self.mq), self.mq) if self.mq else None,
-            vq=number(cells.get(self.vq), self.vq) if self.vq else None,
+        return ScoreRow(
+            video=parse_name(cells.get(video), video),
+            mq=parse_score(cells.get(self.mq), self.mq) if self.mq else None,
+            vq=parse_score(cells.get(self.vq), self.vq) if self.vq else None,
             components=kept,
             place=place,
             caption=str(caption).strip() or None if caption is not None else None,
@@ -133,7 +135,7 @@ def open_scores(
     if path.suffix.lower() == ".txt":
         columns = ["video", "technical score"]
         return ScoreFile(path, "dover", None, columns[1], "DOVER judges no motion")
-    if path.suffix.lower() == ".json" and path.is_file() and vbench.looks_like(path):
+    if path.suffix.lower() == ".json" and path.is_file() and vbench.is_vbench(path):
         mq, vq = vbench.columns(path, mq_column, vq_column)
         return ScoreFile(path, "vbench", mq, vq, vbench.REMARK)
     names: dict[str, None] = {}
