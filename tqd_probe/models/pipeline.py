@@ -1,6 +1,6 @@
 """What all families share: a pipeline directory, its encoders, network and files.
 
-A family states its classes and conventions in a subclass (`ADDING_A_FAMILY.md`).
+A family states its classes and conventions in a subclass (`docs/adding_a_family.md`).
 """
 
 from __future__ import annotations
