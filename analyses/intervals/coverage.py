@@ -24,14 +24,10 @@ from tqdm import tqdm
 from analyses.intervals.synthetic_gradients import Truth, draw, paired, unpaired
 from tqd_probe.core.files import finite_or_none, write_json
 from tqd_probe.core.rng import stream
-from tqd_probe.statistics.intervals import (
-    covariances,
-    least_share,
-    quantile,
-    ratio_interval,
-    symmetric,
-)
-from tqd_probe.statistics.similarity import LevelStatistics, u_statistic
+from tqd_probe.statistics.intervals import quantile, ratio_interval
+from tqd_probe.statistics.u_statistics import covariances, least_share, symmetric
+from tqd_probe.statistics.similarity import LevelStatistics
+from tqd_probe.statistics.u_statistics import u_statistic
 
 RESULTS = Path(__file__).parent / "results" / "coverage.json"
 CONFIDENCE, RESAMPLES = 0.95, 2000

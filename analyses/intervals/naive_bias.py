@@ -19,7 +19,7 @@ from tqd_probe.core.files import finite_or_none, read_json, write_json
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.plot import read_result
-from tqd_probe.statistics.similarity import u_statistic
+from tqd_probe.statistics.u_statistics import u_statistic
 
 RESULTS = Path(__file__).parent / "results" / "naive_bias.json"
 

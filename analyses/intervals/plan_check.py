@@ -97,7 +97,7 @@ def held_against(
         width = said.width(clips, draws, CONFIDENCE)
         if len(found) < 3 or not np.isfinite(width):
             continue
-        low, high = said.strays(clips, draws, CONFIDENCE)
+        low, high = said.prediction_interval(clips, draws, CONFIDENCE)
         middle = float(np.median(found))
         close = np.abs(found / middle - 1) <= CLOSE
         rows.append(

@@ -50,7 +50,7 @@ def main() -> None:
             if level.golden().resolved:
                 said = forecast(level, [1])
                 pilots.append(said.width(clips, 1, CONFIDENCE))
-                ranges.append(said.strays(clips, 1, CONFIDENCE))
+                ranges.append(said.prediction_interval(clips, 1, CONFIDENCE))
         found = []
         for gradients in draw(Truth(clips=clips, **kind), args.runs, rng):
             level = LevelStatistics(paired(gradients), 0, confidence=CONFIDENCE)

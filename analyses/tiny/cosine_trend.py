@@ -21,13 +21,8 @@ from scipy.stats import spearmanr
 from tqd_probe.core.files import read_json, write_json
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.plot import read_result
-from tqd_probe.statistics.intervals import (
-    covariances,
-    mean_interval,
-    pair_mean,
-    quantile,
-    symmetric,
-)
+from tqd_probe.statistics.intervals import mean_interval, quantile
+from tqd_probe.statistics.u_statistics import covariances, pair_mean, symmetric
 
 RESULTS = Path(__file__).parent / "results" / "cosine_trend.json"
 

@@ -33,13 +33,8 @@ from tqd_probe.models.load import checkpoint_path
 from tqd_probe.probing.api import probe
 from tqd_probe.probing.measure import derive_schedule
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.statistics.intervals import (
-    covariances,
-    mean_interval,
-    pair_mean,
-    quantile,
-    symmetric,
-)
+from tqd_probe.statistics.intervals import mean_interval, quantile
+from tqd_probe.statistics.u_statistics import covariances, pair_mean, symmetric
 
 RESULTS = Path(__file__).parent / "results" / "maturity.json"
 CONFIDENCE = 0.95

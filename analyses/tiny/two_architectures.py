@@ -31,7 +31,8 @@ from tqd_probe.core.rng import stream
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.plot import read_result
 from tqd_probe.probing.measure import derive_schedule
-from tqd_probe.statistics.intervals import covariances, mean_interval, quantile
+from tqd_probe.statistics.intervals import mean_interval, quantile
+from tqd_probe.statistics.u_statistics import covariances
 
 RESULTS = Path(__file__).parent / "results" / "two_architectures.json"
 CONFIDENCE, DRAWS = 0.95, 4000

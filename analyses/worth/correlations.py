@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.statistics.similarity import LevelStatistics, u_statistic
+from tqd_probe.statistics.similarity import LevelStatistics
+from tqd_probe.statistics.u_statistics import u_statistic
 from tqd_probe.verification.verdict import difference
 
 CONFIDENCE = 0.95

@@ -3,7 +3,7 @@ import pytest
 from grams import gram_of
 
 from tqd_probe.probing.clip_usefulness import level_usefulness, usefulness
-from tqd_probe.statistics.similarity import u_statistic
+from tqd_probe.statistics.u_statistics import u_statistic
 
 
 def test_usefulness_equals_brute_force():

@@ -189,9 +189,9 @@ def test_missing_keys(tmp_path, key):
         BandSchedule.load(written(tmp_path, value))
 
 
-def test_a_key_that_stands_twice(tmp_path):
+def test_a_repeated_key_is_refused(tmp_path):
     text = json.dumps(VALID).replace('"shift": 1.0', '"shift": 1.0, "shift": 3.0')
-    with pytest.raises(InputError, match="key 'shift' stands twice"):
+    with pytest.raises(InputError, match="key 'shift' appears twice"):
         BandSchedule.load(written(tmp_path, text))
 
 

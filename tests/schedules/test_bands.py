@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from tqd_probe.schedules.bands import CosineCriterion, band_cdf, cosine_bands, uncovered
+from tqd_probe.schedules.bands import (
+    CosineCriterion,
+    band_cdf,
+    cosine_bands,
+    uncovered_levels,
+)
 
 LEVELS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 ONES, ALL = np.ones(5), np.ones(5, bool)
@@ -56,7 +61,7 @@ def test_a_nan_between_levels_splits_a_band():
 
 
 def test_uncovered_levels():
-    assert uncovered(LEVELS, [[(0.0, 0.3)], [(0.65, 1.0)]]) == [0.5]
+    assert uncovered_levels(LEVELS, [[(0.0, 0.3)], [(0.65, 1.0)]]) == [0.5]
 
 
 def test_band_cdf():

@@ -5,8 +5,9 @@ from known_gradients import problem, statistics_of
 from tqd_probe.statistics.forecast import forecast
 
 
+@pytest.mark.monte_carlo
 def test_widths_of_larger_runs_are_forecast():
-    """Over many pilots and runs; one pilot strays by a fifth."""
+    """Over many pilots and runs; a single pilot is off by a fifth."""
     kind = {"cosine": 0.8, "ratio": 1.2, "noise": 0.3}
     pilots = [
         forecast(statistics_of(problem(clips=24, seed=s, **kind)), [1])
@@ -22,7 +23,8 @@ def test_widths_of_larger_runs_are_forecast():
         assert np.median(forecasts) == pytest.approx(np.median(found), rel=close)
 
 
-def test_single_runs_come_out_in_the_stated_range():
+@pytest.mark.monte_carlo
+def test_single_runs_come_out_in_the_prediction_interval():
     kind = {"cosine": 0.8, "ratio": 1.2, "noise": 0.3}
     widths = []
     for seed in range(30):
@@ -32,7 +34,7 @@ def test_single_runs_come_out_in_the_stated_range():
     held, spread = [], []
     for seed in range(15):
         pilot = forecast(statistics_of(problem(clips=32, seed=seed, **kind)), [1])
-        low, high = pilot.strays(40, 2, 0.95)
+        low, high = pilot.prediction_interval(40, 2, 0.95)
         assert low < pilot.width(40, 2, 0.95) < high
         held.append(np.mean([low <= width <= high for width in widths]))
         spread.append(high / low)
@@ -40,17 +42,19 @@ def test_single_runs_come_out_in_the_stated_range():
     assert np.median(spread) < 6
 
 
-def test_a_larger_pilot_strays_less():
-    kind = {"cosine": 0.8, "ratio": 1.2, "noise": 0.3}
+@pytest.mark.monte_carlo
+def test_a_larger_pilot_has_a_narrower_prediction_interval():
+    def ratio_of_ends(clips, seed):
+        gradients = problem(0.8, 1.2, clips, 0.3, seed=seed)
+        pilot = forecast(statistics_of(gradients), [1])
+        low, high = pilot.prediction_interval(1000, 2, 0.95)
+        return high / low
+
     small, large = (
-        [
-            np.divide(*forecast(statistics_of(problem(clips=n, seed=s, **kind)), [1])
-            .strays(1000, 2, 0.95)[::-1])
-            for s in range(8)
-        ]
-        for n in (12, 48)
-    )  # fmt: skip
-    assert np.median(large) < 0.8 * np.median(small)
+        np.median([ratio_of_ends(clips, seed) for seed in range(8)])
+        for clips in (12, 48)
+    )
+    assert large < 0.8 * small
 
 
 def test_clips_for_a_width_is_the_least_that_gives_it():
@@ -68,4 +72,4 @@ def test_a_pilot_without_signal_cannot_tell():
     some = forecast(statistics_of(gradients), [1])
     assert np.isnan(some.width(50, 1, 0.95))
     assert some.clips_for(0.1, 1, 0.95) is None
-    assert np.isnan(some.strays(50, 1, 0.95)).all()
+    assert np.isnan(some.prediction_interval(50, 1, 0.95)).all()

@@ -68,12 +68,13 @@ def test_the_floor_keeps_a_share_of_the_admitted():
     free = solve(problem([1.0, 0.5, 1e6]))
     assert free.weights[2] < 1e-3
     found = solve(problem([1.0, 0.01, np.inf]), floor=0.3)
-    assert found.weights[0] == pytest.approx(0.3, abs=1e-9) or found.weights[0] > 0.3
+    assert found.weights[0] >= 0.3 - 1e-9
     assert found.weights[2] == 0
     with pytest.raises(ValueError, match="floor"):
         solve(problem([1.0, 0.5, 0.5]), floor=0.6)
 
 
+@pytest.mark.monte_carlo
 def test_the_predicted_risk_is_the_simulated_one():
     rng = np.random.default_rng(1)
     clips, deviation = np.array([20, 200, 50]), np.array([0.8, 1.0, 0.5])

@@ -5,25 +5,13 @@ import numpy as np
 import pytest
 from known_gradients import gram_of, problem, statistics_of
 
-from tqd_probe.statistics.similarity import (
-    LevelStatistics,
-    clips_to_resolve,
-    split_variance,
-    u_statistic,
-)
+from tqd_probe.statistics.similarity import LevelStatistics
 
 
 def brute(a, b):
     """Mean of <a_i, b_j> over i != j, by loops."""
     pairs = itertools.permutations(range(len(a)), 2)
     return float(np.mean([a[i] @ b[j] for i, j in pairs]))
-
-
-def test_u_statistic_equals_brute_force():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 7, 5))
-    assert u_statistic(a @ b.T) == pytest.approx(brute(a, b), rel=1e-12)
-    assert u_statistic(a @ a.T) == pytest.approx(brute(a, a), rel=1e-12)
 
 
 def test_curves_equal_brute_force():
@@ -59,6 +47,7 @@ def test_intervals_contain_the_truth():
     assert high - low < 0.5
 
 
+@pytest.mark.monte_carlo
 def test_noise_shrinks_the_naive_cosine_and_not_the_debiased_one():
     found = [
         statistics_of(problem(0.7, 1.5, 16, 0.6, seed=s, shared=0.0)).compare([1])
@@ -70,6 +59,7 @@ def test_noise_shrinks_the_naive_cosine_and_not_the_debiased_one():
     assert np.mean([f.cosine for f in found]) == pytest.approx(0.7, abs=0.04)
 
 
+@pytest.mark.monte_carlo
 def test_estimates_are_unbiased_over_many_problems():
     cosines = [
         statistics_of(problem(0.6, 1.0, 24, 0.25, seed=s)).compare([1]).cosine
@@ -78,59 +68,6 @@ def test_estimates_are_unbiased_over_many_problems():
     error = np.std(cosines) / np.sqrt(60)
     assert np.mean(cosines) == pytest.approx(0.6, abs=4 * error)
     assert error < 0.03
-
-
-def test_pure_noise_is_not_resolved():
-    rng = np.random.default_rng(4)
-    resolved = []
-    for _ in range(40):
-        gradients = rng.normal(size=(2, 12, 2, 50))
-        resolved.append(statistics_of(gradients).golden().resolved)
-    assert np.mean(resolved) <= 0.1
-
-
-def test_signal_is_resolved_and_described():
-    gradients = problem(1.0, 1.0, 200, 0.1, draws=2, size=60)
-    golden = statistics_of(gradients).golden()
-    assert golden.resolved
-    assert golden.signal == pytest.approx(1.0, rel=0.05)
-    assert golden.variance_clips == pytest.approx(60 * 0.01, rel=0.1)
-    assert golden.variance_draws == pytest.approx(60 * 0.01, rel=0.1)
-    assert golden.snr == pytest.approx(1 / (60 * 0.015), rel=0.1)
-    variance = 60 * 0.015
-    assert golden.ceiling == pytest.approx(1 / (1 + variance / 200), rel=0.01)
-    assert golden.clips_to_resolve == 200
-
-
-def test_variance_split_with_one_draw():
-    draws = np.full((5, 1, 1), 3.0)
-    between, within = split_variance(draws, 1.0)
-    assert between == pytest.approx(2.0)
-    assert np.isnan(within)
-
-
-def test_clips_to_resolve_is_about_right():
-    truth = problem(1.0, 1.0, 2000, 1.2, draws=1, size=400)[0, :, 0]
-    small = truth[:12]
-    wanted = [
-        clips_to_resolve(g @ g.T, u_statistic(g @ g.T), 0.95)
-        for g in truth.reshape(-1, 40, 400)
-        if u_statistic(g @ g.T) > 0
-    ]
-    wanted = int(np.median(wanted))
-    assert 40 < wanted < 400
-    more = truth[: 3 * wanted]
-    assert u_statistic(more @ more.T) > 0.5
-    assert np.isnan(clips_to_resolve(small @ small.T, -1.0, 0.95))
-
-
-def test_few_clips_are_never_resolved():
-    gradients = problem(1.0, 1.0, 7, 0.01)
-    golden = statistics_of(gradients).golden()
-    assert golden.signal_ci[0] > 0.9
-    assert not golden.resolved
-    assert golden.clips_to_resolve == 8
-    assert statistics_of(problem(1.0, 1.0, 8, 0.01)).golden().resolved
 
 
 def test_identity_has_an_interval_without_width():
@@ -178,6 +115,7 @@ def test_unpaired_clips_are_compared_over_all_pairs():
     assert found.bias2 == pytest.approx(gg - 2 * gd + dd, rel=1e-10)
 
 
+@pytest.mark.monte_carlo
 def test_unpaired_intervals_cover_and_are_wider_than_paired_ones():
     hits, wider = [], []
     for seed in range(60):

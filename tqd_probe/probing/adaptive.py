@@ -19,7 +19,8 @@ from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import subjects
 from tqd_probe.probing.option_parsing import read_range
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.statistics.similarity import LEAST_CLIPS, LevelStatistics, Similarity
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
+from tqd_probe.statistics.similarity import LevelStatistics, Similarity
 
 FIRST_CLIPS = LEAST_CLIPS
 Look = tuple[int, int]

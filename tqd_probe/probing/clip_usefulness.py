@@ -20,7 +20,7 @@ import numpy as np
 from tqd_probe.core.files import staged
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.draws import Probe
-from tqd_probe.statistics.similarity import u_statistic
+from tqd_probe.statistics.u_statistics import u_statistic
 
 COLUMNS = ("clip", "class", "version", "sigma", "usefulness", "error", "shrunk")
 

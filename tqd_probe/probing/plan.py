@@ -18,7 +18,8 @@ from tqd_probe.probing.passes import run
 from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.statistics.forecast import Forecast, forecast
-from tqd_probe.statistics.similarity import GoldenLevel, LevelStatistics
+from tqd_probe.statistics.golden_signal import GoldenLevel
+from tqd_probe.statistics.similarity import LevelStatistics
 
 PILOT_CLIPS, PILOT_DRAWS, PILOT_LEVELS = 32, 2, 3
 DRAWS = (1, 2, 4)
@@ -143,7 +144,7 @@ def plan(settings: RunSettings) -> str:
                 ((number or 0, each) for number, each in wanted), key=lambda x: x[0]
             )
             if draws == PILOT_DRAWS:
-                low, high = hardest.strays(clips, draws, confidence)
+                low, high = hardest.prediction_interval(clips, draws, confidence)
                 if np.isfinite([low, high]).all():
                     widths = f"{low:.2g} to {high:.2g}"
             passes = clips * draws * pilot.versions * count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tqd_probe.schedules.band_schedule import BandSchedule, Curves
-from tqd_probe.schedules.bands import uncovered
+from tqd_probe.schedules.bands import uncovered_levels
 from tqd_probe.schedules.mixture_schema import Mixture
 
 
@@ -27,7 +27,7 @@ def summary(result: dict[str, Any], schedule: BandSchedule) -> str:
     lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
     lines.insert(1, "-" * max(map(len, lines)))
     levels = schedule.noise.levels
-    blank = uncovered(levels, [entry.bands for entry in schedule.classes.values()])  # type: ignore[arg-type]
+    blank = uncovered_levels(levels, [c.bands for c in schedule.classes.values()])
     if blank:
         shown = ", ".join(f"{level:.3g}" for level in blank)
         lines.append(f"levels that only golden clips serve: {shown}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +110,9 @@ def _edge(
     return float(levels[at] + share * (levels[beyond] - levels[at]))
 
 
-def uncovered(levels: np.ndarray, bands: list[list[Band]]) -> list[float]:
+def uncovered_levels(
+    levels: Iterable[float], bands: Iterable[list[Band]]
+) -> list[float]:
     """List the levels that no class covers.
 
     Args:

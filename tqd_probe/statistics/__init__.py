@@ -1,1 +1,1 @@
-"""What can be said, and how surely: moments, intervals, edges, weights."""
+"""Estimates and their errors: similarity, intervals, moments, forecasts, mixtures."""

@@ -7,9 +7,10 @@ from a pilot. The error of a sketch stays as it is, however many clips there are
 draws shrink only the noise of draws: z1 is linear in the variance of a clip's gradient,
 z2 quadratic.
 
-A pilot is small, and so its forecast strays; the runs it forecasts stray about their
-own median as well. Leaving out the pilot's clips one by one tells how much (a jackknife
-of the logarithm of the width); `analyses/intervals/plan_synthetic.py` counts.
+A pilot is small, and so its forecast has an error of its own; the runs it forecasts
+scatter about their median as well. Leaving out the pilot's clips one by one estimates
+both (a jackknife of the logarithm of the width), as a prediction interval; how often it
+holds: `analyses/intervals/plan_synthetic.py`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS, split_variance
 from tqd_probe.statistics.intervals import (
-    covariances,
-    least_share,
     mean_interval,
     quantile,
     ratio_interval,
     sketch_covariance,
-    symmetric,
 )
 from tqd_probe.statistics.mixture import positive_part
-from tqd_probe.statistics.similarity import LEAST_CLIPS, LevelStatistics, split_variance
+from tqd_probe.statistics.similarity import LevelStatistics
+from tqd_probe.statistics.u_statistics import covariances, least_share, symmetric
 
 MOST_CLIPS = 1_000_000
 
@@ -38,8 +38,8 @@ class Forecast:
     """What a pilot says of the cosine of one class at one level.
 
     Attributes:
-        top: ``U_gd`` and
-        bottom: ``sqrt(U_gg U_dd)``, whose ratio is the cosine; NaN if undefined.
+        top: ``U_gd``, the numerator of the cosine.
+        bottom: ``sqrt(U_gg U_dd)``, its denominator; NaN if undefined.
         signal: ``U_gg``.
         mean_part: z1 of top, bottom and signal ``[3, 3]``.
         pair_part: z2 of them ``[3, 3]``.
@@ -48,7 +48,7 @@ class Forecast:
         draws: Draws per clip in the pilot.
         splits: Top, bottom and signal by each part of the sketch alone ``[S, 3]``; None
             for exact gradients.
-        left_out: What the pilot would have said without each of its clips.
+        left_out: Forecasts of the pilot without each of its clips.
     """
 
     top: float
@@ -125,18 +125,22 @@ class Forecast:
         )
         return float(high - low)
 
-    def strays(self, clips: int, draws: int, confidence: float) -> tuple[float, float]:
-        """Predict between which widths a single run would come out.
+    def prediction_interval(
+        self, clips: int, draws: int, confidence: float
+    ) -> tuple[float, float]:
+        """Predict between which widths the interval of a single run will come out.
+
+        The logarithm of the width has the pilot's error and that of the run, which is
+        the same variance times pilot clips over clips.
 
         Args:
             clips: Clips of the run.
             draws: Draws per clip.
-            confidence: Of the interval, and of this range.
+            confidence: Of the cosine's interval, and of this prediction.
 
         Returns:
-            Least and largest width: the forecast, give or take the pilot's chance and
-            the run's, which has the same variance times pilot clips over clips; NaN
-            where the forecast hangs on a single clip of the pilot.
+            Least and largest width; NaN where the forecast rests on a single clip of
+            the pilot.
         """
         width = self.width(clips, draws, confidence)
         others = [each.width(clips, draws, confidence) for each in self.left_out]
@@ -197,7 +201,7 @@ class Forecast:
 
 
 def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
-    """Learn from a pilot what intervals of a class would be.
+    """Estimate from a pilot what intervals of a class would be.
 
     Args:
         statistics: The pilot's statistics of a level.
@@ -209,18 +213,19 @@ def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
     grams = [symmetric(gram) for gram in statistics.class_grams(conditions)]
     splits, draws = statistics.class_splits(conditions), statistics.draws[0]
     clips = range(len(grams[0]))
-    kept = [[i for i in clips if i != j] for j in clips] if len(grams[0]) > 4 else []
+    enough = len(grams[0]) > 4  # covariances need four
+    kept = [[i for i in clips if i != j] for j in clips] if enough else []
     left_out = tuple(
-        _learn([gram[np.ix_(rows, rows)] for gram in grams], draws[rows], splits)
+        _fit_forecast([gram[np.ix_(rows, rows)] for gram in grams], draws[rows], splits)
         for rows in kept
     )
-    return replace(_learn(grams, draws, splits), left_out=left_out)
+    return replace(_fit_forecast(grams, draws, splits), left_out=left_out)
 
 
-def _learn(
+def _fit_forecast(
     kernels: list[np.ndarray], draws: np.ndarray, splits: np.ndarray | None
 ) -> Forecast:
-    """Learn from symmetric kernels gg, gd, dd and the products of draws."""
+    """Estimate a forecast from symmetric kernels gg, gd, dd and products of draws."""
     gg, gd, dd = kernels
     count = len(gg)
     pairs = count * (count - 1)
@@ -243,9 +248,15 @@ def _learn(
     one = (unbiased * pairs - 2 * two) / (4 * (count - 2))
     mean_part, _ = positive_part(one)
     pair_part, _ = positive_part(two)
+    variance_clips, variance_draws = split_variance(draws, signal)
     return Forecast(
-        *(top, bottom, signal, mean_part, pair_part),
-        *split_variance(draws, signal),
-        draws.shape[-1],
-        splits,
+        top=top,
+        bottom=bottom,
+        signal=signal,
+        mean_part=mean_part,
+        pair_part=pair_part,
+        variance_clips=variance_clips,
+        variance_draws=variance_draws,
+        draws=draws.shape[-1],
+        splits=splits,
     )

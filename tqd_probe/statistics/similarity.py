@@ -8,8 +8,8 @@ With N clips, sums run over pairs of *different* clips only (U-statistics; Hoeff
     bias2 = U_gg - 2 U_gd + U_dd
 
 Unpaired classes have clips of their own: then U_gd is a mean over all pairs. Intervals
-leave out clips, never draws; see `intervals`. Sketched gradients add an error that does
-not depend on the clips: the parts of the sketch tell it, and it is added.
+leave out clips, never draws; see `u_statistics`. A sketch adds an error that does not
+depend on the clips; it is estimated from the parts of the sketch and added.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
 
 from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS, GoldenLevel, describe_golden
 from tqd_probe.statistics.intervals import (
     Interval,
-    covariances,
     mean_interval,
     quantile,
     ratio_interval,
     sketch_covariance,
+)
+from tqd_probe.statistics.u_statistics import (
+    covariances,
     symmetric,
     two_sample_covariances,
-)
-
-LEAST_CLIPS = (
-    8  # intervals of fewer clips cannot be relied on: analyses/intervals/coverage.py
+    u_statistic,
 )
 
 
@@ -62,49 +61,6 @@ class Similarity:
     bias2: float
     bias2_ci: Interval
     sketch_error: float = 0.0
-
-
-@dataclass(frozen=True)
-class GoldenLevel:
-    """What golden gradients are like at one noise level.
-
-    Attributes:
-        signal: ``U_gg``, the debiased squared norm of the mean gradient.
-        signal_ci: Confidence interval of `signal`.
-        snr: `signal` over the variance of one clip's gradient (mean of its draws).
-        ceiling: Noise ceiling of the plain cosine: what two sets of N golden clips
-            would score against each other, ``U_gg / (U_gg + variance / N)``.
-        resolved: True if the interval of `signal` lies above 0 and there are at least
-            `LEAST_CLIPS` clips.
-        clips_to_resolve: Clips that would resolve the level by the present estimate
-            (N where it is resolved); NaN if the estimate is not positive.
-        variance_clips: Variance between clips.
-        variance_draws: Variance between noise draws of a clip; NaN with one draw.
-        loss: Mean training loss.
-    """
-
-    signal: float
-    signal_ci: Interval
-    snr: float
-    ceiling: float
-    resolved: bool
-    clips_to_resolve: float
-    variance_clips: float
-    variance_draws: float
-    loss: float
-
-
-def u_statistic(gram: np.ndarray) -> float:
-    """Average a matrix of products over pairs of different clips.
-
-    Args:
-        gram: Products ``[N, N]``, rows and columns the same clips, N at least 2.
-
-    Returns:
-        ``1 / (N (N - 1)) sum_{i != j} gram_ij``.
-    """
-    count = len(gram)
-    return float((gram.sum() - np.trace(gram)) / (count * (count - 1)))
 
 
 class LevelStatistics:
@@ -239,29 +195,12 @@ class LevelStatistics:
         Returns:
             The description.
         """
-        gram = self._golden
-        signal = u_statistic(gram)
-        unbiased, least = (x[0, 0] for x in covariances(symmetric(gram)[None]))
-        reach = quantile(self.clips, self.confidence)
-        if self.splits is not None:
-            splits = self.splits[:, 0, :1]
-            more = sketch_covariance(splits, reach, self.confidence)[0, 0]
-            unbiased, least = unbiased + more, least + more
-        bounds = _floats(mean_interval(np.array(signal), unbiased, least, reach))
-        variance = float(np.trace(gram)) / self.clips - signal
-        between, within = split_variance(self.draws[0], signal)
-        resolved = self.clips >= LEAST_CLIPS and bounds[0] > 0
-        wanted = clips_to_resolve(gram, signal, self.confidence)
-        return GoldenLevel(
-            signal=signal,
-            signal_ci=bounds,
-            snr=signal / variance if variance > 0 else float("nan"),
-            ceiling=max(signal, 0.0) / (max(signal, 0.0) + variance / self.clips),
-            resolved=resolved,
-            clips_to_resolve=float(self.clips) if resolved else wanted,
-            variance_clips=between,
-            variance_draws=within,
+        return describe_golden(
+            gram=self._golden,
+            draws=self.draws[0],
             loss=float(self.losses[:, :, 0].mean()),
+            sketch_parts=None if self.splits is None else self.splits[:, 0, :1],
+            confidence=self.confidence,
         )
 
 
@@ -326,51 +265,3 @@ def _cosine_error(splits: np.ndarray) -> float:
 
 def _floats(pair: tuple[np.ndarray, ...]) -> Interval:
     return float(pair[0]), float(pair[1])
-
-
-def split_variance(draws: np.ndarray, signal: float) -> tuple[float, float]:
-    """Split the variance of single-draw gradients into clip and noise-draw parts.
-
-    Args:
-        draws: Products ``[N, R, R]`` of the R draws of each clip.
-        signal: ``U_gg``.
-
-    Returns:
-        Variance between clips and between draws of a clip; the second is NaN, and
-        the first holds both, when there is one draw per clip.
-    """
-    count = draws.shape[-1]
-    own = np.trace(draws, axis1=-2, axis2=-1).mean() / count
-    if count == 1:
-        return float(own - signal), float("nan")
-    total = draws.sum((-1, -2)) - np.trace(draws, axis1=-2, axis2=-1)
-    across = total.mean() / (count * (count - 1))
-    return float(across - signal), float(own - across)
-
-
-def clips_to_resolve(gram: np.ndarray, signal: float, confidence: float) -> float:
-    """Estimate how many clips would make ``U_gg`` clearly positive.
-
-    Uses the variance of a U-statistic of degree two,
-    ``Var(U) = 4 a / n + 2 b / (n (n - 1))`` with a the variance of a clip's mean
-    product and b that of a single product (Hoeffding, 1948).
-
-    Args:
-        gram: Golden products ``[N, N]``.
-        signal: ``U_gg``.
-        confidence: Of the wanted interval.
-
-    Returns:
-        The number of clips, rounded up; NaN if `signal` is not positive.
-    """
-    if signal <= 0:
-        return float("nan")
-    count = len(gram)
-    off = gram[~np.eye(count, dtype=bool)].reshape(count, count - 1)
-    single = max(float(off.var()), 0.0)
-    mean_product = max(float(off.mean(1).var(ddof=1)) - single / (count - 1), 0.0)
-    reach = norm.ppf((1 + confidence) / 2)
-    # reach^2 (4 a / n + 2 b / n^2) = U^2, solved for n.
-    a, b = 4 * mean_product * reach**2, 2 * single * reach**2
-    n = (a + np.sqrt(a**2 + 4 * b * signal**2)) / (2 * signal**2)
-    return float(max(count + 1, LEAST_CLIPS, np.ceil(n)))
