@@ -6,6 +6,7 @@ Torch and diffusers are imported inside: the process that hands out tests needs 
 import csv
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,25 @@ def straight(pipeline, manifest, built_once):
         command(**options(pipeline, manifest, folder / "run"), quiet=True)
 
     return built_once.get("straight", run) / "run"
+
+
+@pytest.fixture(scope="session")
+def probe_run(pipeline, built_once):
+    """A finished exact probe with the options of `probe_runs.SMALL`."""
+    return built_once.get("probe", lambda folder: probe(pipeline, folder)) / "run"
+
+
+@pytest.fixture(scope="session")
+def sketched_run(pipeline, built_once):
+    """The same with sketches of 8192 and a self-check."""
+    extra = "--sketch 8192 --self-check"
+    build = partial(probe, pipeline, extra=extra)
+    return built_once.get("sketched", build) / "run"
+
+
+def probe(pipeline, folder, extra=""):
+    from probe_runs import arguments
+
+    from tqd_probe import gradsim
+
+    assert gradsim.main(arguments(pipeline, folder / "run", extra)) == 0

@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from test_gradsim_modes import launch, numbers
+from child_processes import in_two_processes
+from probe_runs import numbers
 
 from tqd_probe import gradsim
 from tqd_probe.clips.shape import ClipShape
@@ -96,8 +97,8 @@ def test_it_resumes_with_the_same_bytes(sketched, pipeline, scored):
 
 def test_two_processes_equal_one(sketched, pipeline, scored, tmp_path):
     out = tmp_path / "two"
-    done = launch(arguments(pipeline, scored, out))
-    assert done.returncode == 0, done.stderr[-3000:]
+    argv = arguments(pipeline, scored, out)
+    assert in_two_processes(lambda: gradsim.main(argv)) == [0, 0]
     a, b = numbers(result(sketched)), numbers(result(out))
     assert len(a) == len(b) > 100
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)

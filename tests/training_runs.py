@@ -1,13 +1,9 @@
 """What tests that train share: options of a small run, and what it must leave."""
 
-import contextlib
 import json
 import os
-import socket
-import traceback
 
 import torch
-from accelerate.state import AcceleratorState
 
 from tqd_probe import train as command
 from tqd_probe.models.load import load_model
@@ -52,17 +48,6 @@ def parts(out):
     state = {"state.json": latest.folder / "state.json"}
     found = {**tensors, **files, **state}
     return {name: path.read_bytes() for name, path in found.items()}
-
-
-def in_child(work):
-    """Run a function in a child process; returns how it ended."""
-    child = os.fork()
-    if not child:
-        code = 99
-        with contextlib.suppress(BaseException):
-            code = work()
-        os._exit(code if isinstance(code, int) else 0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def send_at(monkeypatch, number, forward):
@@ -120,35 +105,3 @@ def fails(capsys, values, *shown):
     assert "\n" not in line, line
     for part in shown:
         assert part in line, line
-
-
-def in_two_processes(work, **environment):
-    """Run a function in two processes that talk over gloo; returns how they ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def one(rank):
-        os.environ.update(
-            {
-                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
-                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-                **{"ACCELERATE_USE_CPU": "true"},
-                **environment,
-            }
-        )
-        AcceleratorState._reset_state(True)
-        try:
-            work()
-        except BaseException as error:
-            traceback.print_exception(error)
-            return 1
-        return 0
-
-    children = []
-    for rank in range(2):
-        child = os.fork()
-        if not child:
-            os._exit(one(rank))
-        children.append(child)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

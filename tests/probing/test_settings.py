@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from probe_runs import fails
 from safetensors.numpy import save_file
-from test_gradsim import fails
 
 from tqd_probe import gradsim
 from tqd_probe.clips.shape import ClipShape

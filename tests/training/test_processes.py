@@ -17,11 +17,11 @@ import torch
 from accelerate import Accelerator, FullyShardedDataParallelPlugin
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
+from child_processes import in_two_processes
 from torch.distributed.tensor import DTensor
 from training_runs import (
     argv,
     assert_close,
-    in_two_processes,
     options,
     parts,
     stream_of,

@@ -3,7 +3,8 @@ import shutil
 import signal
 
 import pytest
-from training_runs import STEPS, argv, fails, in_child, options, parts, send_at
+from child_processes import in_child
+from training_runs import STEPS, argv, fails, options, parts, send_at
 
 from tqd_probe import train as command
 from tqd_probe.core.errors import TqdError

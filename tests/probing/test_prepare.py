@@ -1,0 +1,75 @@
+"""Clips on their way into a probe."""
+
+import json
+import shutil
+from pathlib import Path
+
+from probe_runs import arguments, fails
+
+from tqd_probe import gradsim
+
+
+def test_real_videos_end_to_end(pipeline, folder_of_clips, tmp_path, capsys):
+    out = tmp_path / "real"
+    argv = ["--ckpt", str(pipeline), "--out", str(out), "--levels", "2", "--clips"]
+    more = ["--degradations", "compress:4,slow:3,jitter:2", "--draws", "1"]
+    assert gradsim.main([*argv, str(folder_of_clips), *more]) == 0
+    result = json.loads((out / "gradsim.json").read_text())
+    assert result["clips"]["ids"] == [f"c{i}" for i in range(6)]
+    assert "bands of sigma, edges" in capsys.readouterr().out
+
+
+def test_bad_clips_stop_the_run_or_go_to_quarantine(
+    pipeline, folder_of_clips, tmp_path, capsys
+):
+    folder = Path(shutil.copytree(folder_of_clips, tmp_path / "videos"))
+    bad = folder / "c2.mp4"
+    bad.write_bytes(bad.read_bytes()[:300])
+    argv = ["--ckpt", str(pipeline), "--levels", "2", "--clips", str(folder)]
+    argv += ["--degradations", "blur:3", "--draws", "1", "--out"]
+    fails(capsys, [*argv, str(tmp_path / "a")], "c2.mp4")
+    assert not (tmp_path / "a").exists()
+    assert gradsim.main([*argv, str(tmp_path / "b"), "--max-bad", "1"]) == 0
+    result = json.loads((tmp_path / "b" / "gradsim.json").read_text())
+    assert list(result["clips"]["quarantine"]) == ["c2"]
+    assert len(result["clips"]["ids"]) == 5
+    assert bad.exists()
+
+
+def test_fewer_than_four_clips(pipeline, folder_of_clips, tmp_path, capsys):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for index in range(3):
+        for suffix in ("mp4", "txt"):
+            shutil.copy(folder_of_clips / f"c{index}.{suffix}", folder)
+    argv = [
+        "--ckpt",
+        str(pipeline),
+        "--clips",
+        str(folder),
+        "--out",
+        str(tmp_path / "x"),
+    ]
+    fails(capsys, argv, "3 golden clips, at least 4")
+
+
+def test_copies_of_one_clip_are_refused(pipeline, folder_of_clips, tmp_path, capsys):
+    folder = tmp_path / "clips"
+    shutil.copytree(folder_of_clips, folder)
+    video = sorted(folder.glob("*.mp4"))[0]
+    shutil.copy(video, folder / "zz.mp4")
+    (folder / "zz.txt").write_text("another caption")
+    argv = ["--ckpt", str(pipeline), "--clips", str(folder)]
+    argv += ["--out", str(tmp_path / "x")]
+    fails(capsys, argv, video.stem, "zz", "same video", "keep one")
+
+
+def test_a_damaged_cache_entry_is_named(pipeline, tmp_path, capsys):
+    argv = arguments(pipeline, tmp_path / "a", f"--cache {tmp_path / 'cache'}")
+    assert gradsim.main(argv) == 0
+    path = sorted((tmp_path / "cache" / "latents").rglob("*.safetensors"))[0]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    argv = arguments(pipeline, tmp_path / "b", f"--cache {tmp_path / 'cache'}")
+    fails(capsys, argv, str(path), "damaged cache entry; delete it")

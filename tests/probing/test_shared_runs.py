@@ -1,0 +1,73 @@
+"""Two processes share the draws of a run."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from child_processes import in_two_processes
+from probe_runs import arguments, numbers, result
+
+from tqd_probe import gradsim
+from tqd_probe.core.tensor_files import read_tensors
+
+
+def launch(argv):
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--multi_gpu", "--num_processes", "2"]  # also on CPUs
+    command += ["--num_machines", "1"]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += ["--main_process_port", "0", "-m", "tqd_probe.gradsim", *argv]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path):
+    out, extra = tmp_path / "two", "--sketch 8192 --self-check"
+    done = launch(arguments(pipeline, out, extra))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("bands of sigma") == 1
+    a, b = numbers(result(sketched_run)), numbers(result(out))
+    assert len(a) == len(b) > 100
+    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+    for path in (sketched_run / "gradients").glob("*.safetensors"):
+        place = json.loads((sketched_run / "gradients" / "store.json").read_text())
+        level = int(path.stem[-2:])
+        known, found = (
+            read_tensors(p, f"{place['fingerprint']} {(level,)}")
+            for p in (path, out / "gradients" / path.name)
+        )
+        assert set(known) == set(found)
+        for name, value in known.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-7)
+    assert json.loads((out / "cost.json").read_text())["predicted"]["processes"] == 2
+    # One process goes on with what two have begun, and the other way round.
+    for path in (out / "gradients").glob("*-01.safetensors"):
+        path.unlink()
+    assert gradsim.main(arguments(pipeline, out, extra)) == 0
+    np.testing.assert_allclose(numbers(result(out)), a, rtol=1e-6, atol=1e-9)
+
+
+def test_bad_input_of_two_processes_is_said_once(sketched_run, pipeline, tmp_path):
+    argv, printed = arguments(pipeline, sketched_run, "--sketch 4096"), tmp_path / "err"
+
+    def refused():
+        with open(printed, "a") as handle, contextlib.redirect_stderr(handle):
+            return gradsim.main(argv)
+
+    assert in_two_processes(refused) == [2, 2]
+    said = printed.read_text()
+    assert said.count("error: --out") == 1
+    assert "--sketch was 8192, now 4096" in said
+
+
+def test_sharding_is_refused_in_one_line(pipeline, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert gradsim.main(arguments(pipeline, tmp_path / "f")) == 2
+    printed = capsys.readouterr().err
+    assert "sharded parameters cannot be captured" in printed
+    assert not (tmp_path / "f").exists()

@@ -1,0 +1,71 @@
+"""Sketched runs beside the exact one."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from child_processes import in_child
+from probe_runs import arguments, kill_at_draw, result, results
+
+from tqd_probe import gradsim
+from tqd_probe.gradients.store import GradientStore
+
+
+def test_a_sketched_run_agrees_with_the_exact_one(probe_run, sketched_run):
+    a, b = result(probe_run), result(sketched_run)
+    assert b["covered_share"] == pytest.approx(1, abs=1e-5)
+    assert (a["cost"]["kept"], b["cost"]["kept"]) == ("exact", 7888)
+    for name in a["subjects"]:
+        one, other = a["subjects"][name], b["subjects"][name]
+        assert one["sketch_error"] == [0, 0, 0]
+        for x, y, error, ci in zip(
+            *(one["cosine"], other["cosine"], other["sketch_error"]),
+            other["cosine_ci"],
+        ):
+            if x is None or y is None or error is None or ci is None:
+                continue
+            assert abs(x - y) < max(6 * error, 1e-6)
+            assert error < 0.2
+            assert ci[0] <= x <= ci[1] or abs(x - y) < 0.02
+    same = b["subjects"]["identity:1"]
+    assert max(e for e in same["sketch_error"] if e is not None) < 1e-6
+    assert a["golden"]["signal"] == pytest.approx(b["golden"]["signal"], rel=0.2)
+
+
+def test_sketches_of_an_exact_run_serve_products_across_levels(probe_run, sketched_run):
+    for out in (probe_run, sketched_run):
+        note = json.loads((out / "gradients" / "store.json").read_text())
+        store = GradientStore(out / "gradients", note["fingerprint"])
+        across = store.sketches(0).pair_means(store.sketches(2))
+        assert across.shape[1:] == (16, 4, 4)
+        assert np.isfinite(across).all()
+    size = sum(p.stat().st_size for p in (sketched_run / "gradients").glob("*-00.*"))
+    assert size < 5 * 1e6  # at most 1 MB per clip and level
+
+
+def test_exact_norms_give_the_exact_diagonal(probe_run, pipeline, tmp_path):
+    out = tmp_path / "norms"
+    extra = "--sketch 8192 --exact-norms --draws 1"
+    assert gradsim.main(arguments(pipeline, out, extra)) == 0
+    whole = tmp_path / "whole"
+    assert gradsim.main(arguments(pipeline, whole, "--draws 1")) == 0
+    diagonals = []
+    for run in (out, whole):
+        note = json.loads((run / "gradients" / "store.json").read_text())
+        gram = GradientStore(run / "gradients", note["fingerprint"]).level(1)
+        diagonals.append(np.einsum("gcici->gci", gram.products))
+    np.testing.assert_allclose(*diagonals, rtol=1e-4)
+
+
+def test_a_killed_sketched_run_ends_with_the_same_bytes(
+    sketched_run, pipeline, tmp_path, monkeypatch
+):
+    out = tmp_path / "killed"
+    argv = arguments(pipeline, out, "--sketch 8192 --self-check")
+    with monkeypatch.context() as patch:
+        kill_at_draw(patch, 13)
+        assert in_child(lambda: gradsim.main(argv)) == -signal.SIGKILL
+    assert list(out.glob("gradients/level-01/*draw*"))
+    assert gradsim.main(argv) == 0
+    assert results(out) == results(sketched_run)

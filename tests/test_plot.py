@@ -1,0 +1,34 @@
+import json
+import shutil
+
+from probe_runs import FIGURES, copy_of, fails
+
+from tqd_probe import plot
+
+
+def test_plot_draws_the_same_figures_again(probe_run, tmp_path, capsys):
+    out = copy_of(probe_run, tmp_path)
+    before = {p.name: p.read_bytes() for p in (out / "figures").iterdir()}
+    shutil.rmtree(out / "figures")
+    assert plot.main([str(out)]) == 0
+    after = {p.name: p.read_bytes() for p in (out / "figures").iterdir()}
+    assert set(after) == {f"{name}.png" for name in FIGURES}
+    assert before == after
+    assert len(capsys.readouterr().out.splitlines()) == len(FIGURES)
+
+
+def test_plot_refuses_what_is_not_a_run(probe_run, tmp_path, capsys):
+    fails(capsys, [str(tmp_path)], "gradsim.json", "no such file", main=plot.main)
+    out = copy_of(probe_run, tmp_path)
+    (out / "gradsim.json").write_text('{"format": "other"}')
+    fails(capsys, [str(out)], "not a tqd-gradsim file", main=plot.main)
+    shutil.copy(probe_run / "gradsim.json", out)
+    value = json.loads((out / "bands.json").read_text())
+    value["model"]["fingerprint"] = "sha256:other"
+    (out / "bands.json").write_text(json.dumps(value))
+    fails(capsys, [str(out)], "both must be of one run", main=plot.main)
+    shutil.copy(probe_run / "bands.json", out)
+    value = json.loads((out / "bands.json").read_text())
+    value["classes"]["visual_degraded"]["bands"] = [[0.9, 0.1]]
+    (out / "bands.json").write_text(json.dumps(value))
+    fails(capsys, [str(out)], "classes.visual_degraded.bands", main=plot.main)
