@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from tqd_probe.clips.column_names import column_key
 from tqd_probe.clips.manifest import read_manifest
 from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError
@@ -107,11 +106,6 @@ def test_public_columns(tmp_path, header, video, mq, vq):
     assert row.vq == (float(cells[vq]) if vq else None)
     left = {c for c in columns if c not in (video, mq, vq) and c.lower() != "caption"}
     assert set(row.model_extra) == left  # kept, unread
-
-
-def test_column_key():
-    assert column_key(" Aesthetic Score ") == "aesthetic_score"
-    assert column_key("overall/final-score") == "overall_final_score"
 
 
 def test_byte_order_mark(tmp_path):

@@ -30,46 +30,6 @@ def test_a_large_table_is_read_in_small_memory(tmp_path, suffix):
     assert peak < 1.5e6
 
 
-def test_json_list_across_chunks_keeps_places_and_text(tmp_path, monkeypatch):
-    from tqd_probe.clips import json_rows as jsonrows
-
-    rows = [{"v": f"{n}", "t": 'a "b" [c] {d} \\ \n é 😀', "n": n} for n in range(40)]
-    path = tmp_path / "t.json"
-    path.write_text(json.dumps(rows, indent=2, ensure_ascii=False))
-    for chunk in (1, 7, 64):
-        monkeypatch.setattr(jsonrows, "CHUNK", chunk)
-        found = list(iterate_table(path))
-        assert [cells for _, cells in found] == rows
-        assert found[39][0] == "item 40"
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ('[\n{"a": 1},\n]', "line 3"),
-        ('[\n{"a": 1}\n{"a": 2}]', "line 3"),
-        ('[{"a": 1}]\nmore', "line 2"),
-        ('[{"a": 1}', "line 1"),
-        ('[\n\n{"a": tru}]', "line 3"),
-    ],
-)
-def test_broken_json_names_the_line(tmp_path, text, line):
-    path = tmp_path / "t.json"
-    path.write_text(text)
-    with pytest.raises(InputError, match=f"{line}: is not JSON"):
-        list(iterate_table(path))
-
-
-def test_broken_json_is_refused_without_reading_on(tmp_path):
-    path = tmp_path / "t.json"
-    path.write_text('[{"a": oops, "b": 1},' + " " * 5_000_000 + "]")
-    tracemalloc.start()
-    with pytest.raises(InputError, match="line 1"):
-        list(iterate_table(path))
-    assert tracemalloc.get_traced_memory()[1] < 1e6
-    tracemalloc.stop()
-
-
 def test_parquet_rows_equal_csv_rows(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

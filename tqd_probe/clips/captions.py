@@ -1,4 +1,4 @@
-"""Captions in text files of the same name beside their videos."""
+"""Captions in text files of the same name, beside their videos."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tqd_probe.core.errors import InputError
 
 
 def caption_path(video: Path) -> Path:
-    """Return where the caption of a video is looked for.
+    """Return the text file that holds the caption of a video.
 
     Args:
         video: The video file.
 
     Returns:
-        The text file of the same name.
+        The path with suffix ``.txt``; it may not exist.
     """
     return video.with_suffix(".txt")
 
@@ -26,10 +26,10 @@ def read_caption(video: Path) -> str:
         video: The video file.
 
     Returns:
-        The words in the text file of the same name, blanks collapsed.
+        The text of that file, runs of white space made one blank.
 
     Raises:
-        InputError: If there is none.
+        InputError: If the file is missing, empty or not UTF-8.
     """
     path = caption_path(video)
     try:

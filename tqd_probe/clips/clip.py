@@ -1,4 +1,4 @@
-"""What every source of clips offers: a name, a caption, pixels at any shape."""
+"""The `Clip` protocol: an id, a caption, and pixels at any shape."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tqd_probe.clips.shape import ClipShape
 
 
 class Clip(Protocol):
-    """One video with its caption, read at the shape a model wants."""
+    """A video with its caption, read at the shape a model wants."""
 
     @property
     def id(self) -> str:
-        """Name of the clip, unique within its source."""
+        """Unique within the source of clips."""
 
     @property
     def caption(self) -> str:
-        """What a viewer sees, in words."""
+        """What the clip shows, in words."""
 
     def identity(self) -> str:
-        """Return what the pixels depend on, for caches and fingerprints.
+        """Return a key of the pixels, for caches and fingerprints.
 
         Returns:
             A string that is equal for two clips only when their pixels are.

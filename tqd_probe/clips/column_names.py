@@ -1,9 +1,9 @@
-"""The one table of column names: what public scorers and data sets call a thing.
+"""Column names: which names of public scorers and data sets mean which field.
 
-Names are compared without case, stripped, with blanks, hyphens, slashes and dots as
-underscores. The first alias found stands in for a field. A name that several publishers
-use with different meanings is told apart by the other columns of the file, in
-`tqd_probe.scoring.published.formats`.
+Names are compared in lower case, stripped, with blanks, hyphens, slashes and dots as
+underscores. The first alias that a table has is the field. Where several publishers use
+one name for different things, `tqd_probe.scoring.published.formats` tells them apart by
+the other columns.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ AMOUNTS = {
     "flow",
     "dynamic_degree",
     "motion_score_global_mean",
-}  # these say how much moves, not how well
+}  # how much moves, not how well
 EXTRAS = (
     "ta",
     "reward_ta",
@@ -77,11 +77,11 @@ EXTRAS = (
     "desirable_filtering",
     "camera_motion",
     "timestamp",
-)  # kept in the components, not used
+)  # kept in the components column, not used
 
 
 def column_key(name: str) -> str:
-    """Return a column name as it is compared.
+    """Return the form of a column name that is compared.
 
     Args:
         name: Name as the file has it.
@@ -103,7 +103,7 @@ def find_column(columns: Iterable[str], aliases: Sequence[str]) -> str | None:
         The name as the file has it, or None when there is no such column.
 
     Raises:
-        InputError: If two columns answer to the alias found.
+        InputError: If two columns match the alias found.
     """
     for alias in aliases:
         found = [name for name in columns if column_key(name) == alias]

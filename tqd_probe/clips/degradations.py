@@ -1,4 +1,4 @@
-"""The registry of degradations: what each does at severities 1 to 5, by name."""
+"""All degradations by name: what each does at severities 1 to 5."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ VISUAL, MOTION, CONTROL = VISUAL_DEGRADED, MOTION_DEGRADED, "control"
 
 @dataclass(frozen=True)
 class Effect:
-    """What stands behind a name.
+    """One degradation at all severities.
 
     Attributes:
         kind: The class the degraded clip belongs to, or ``"control"``.
         amounts: The amount at severity 1 to 5; a control is the same at each.
-        unit: What the amount is, in words.
+        unit: What the amount measures, in words.
         apply: From clip, shape, amount and random generator to uint8
             ``[frames, height, width, 3]``.
     """
@@ -155,8 +155,8 @@ class Degradation:
     def apply(self, clip: Clip, shape: ClipShape, seed: int) -> np.ndarray:
         """Return the degraded clip.
 
-        Severities of one degradation draw from the same stream, so that they differ
-        in strength alone.
+        All severities of one degradation use the same random numbers, so that they
+        differ in strength alone.
 
         Args:
             clip: The golden clip.
@@ -205,7 +205,7 @@ def parse_degradations(text: str) -> tuple[Degradation, ...]:
 
 
 def check_frames(degradations: tuple[Degradation, ...], shape: ClipShape) -> None:
-    """Refuse motion degradations of clips that have no motion.
+    """Refuse motion degradations of clips with one frame.
 
     Args:
         degradations: The degradations of a run.

@@ -1,13 +1,13 @@
-"""The one rule that brings a video to the shape a model wants.
+"""Choose the frames and pixels of a video that make a clip of a wanted shape.
 
 Time: an integer stride ``k = max(1, floor(source rate / wanted rate + 0.5))``, and
-frames ``floor(i k / slow)`` for ``i = 0, 1, ...`` from the first frame on. Slow motion
-reads the source at a smaller stride and, once that is used up, holds frames; frames
-are never blended, because a blend is also a blur.
+frames ``floor(i k / slow)`` for ``i = 0, 1, ...``, starting at the first. Slow motion
+reads the source at a smaller stride; below a stride of 1 it repeats frames. Frames are
+never blended, because a blend is also a blur.
 
-Space: a centre crop to the wanted aspect ratio, then an area resize. Nothing is ever
-enlarged: an enlarged clip is a blurred clip that claims to be golden. What already
-fits is not touched.
+Space: a centre crop to the wanted aspect ratio, then an area resize. Nothing is
+enlarged, because an enlarged clip is a blurred one. A clip that already fits is
+unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tqd_probe.clips.shape import ClipShape
 
 
 def stride(source_fps: float, fps: float) -> int:
-    """Return how many source frames one frame of the result spans.
+    """Return the stride: every how many source frames one is taken.
 
     Args:
         source_fps: Rate of the video in frames per second.
@@ -33,8 +33,21 @@ def stride(source_fps: float, fps: float) -> int:
     return max(1, math.floor(source_fps / fps + 0.5))
 
 
+def on_stride(number: int, step: int) -> bool:
+    """Say whether a source frame is taken at a stride, from the first frame on.
+
+    Args:
+        number: Number of the source frame, from 0.
+        step: The stride.
+
+    Returns:
+        True for 0, step, 2 step, ...
+    """
+    return number % step == 0
+
+
 def frame_numbers(shape: ClipShape, source_fps: float, slow: float = 1.0) -> np.ndarray:
-    """Return the source frames a clip is made of.
+    """Return the numbers of the source frames that make a clip.
 
     Args:
         shape: Frames and rate of the result.

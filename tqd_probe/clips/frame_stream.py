@@ -1,28 +1,26 @@
-"""Frames of a video file one by one, every k-th, as the file has them."""
+"""Frames of a video file one by one, every k-th, at the file's own size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from tqd_probe.clips.frame_selection import stride
-from tqd_probe.clips.video import unreadable, upright
+from tqd_probe.clips.frame_selection import on_stride, stride
+from tqd_probe.clips.video_reader import VideoReader
 from tqd_probe.core.errors import BadClip
 
 
 class FrameStream:
-    """An open video file; use it in a ``with`` block.
+    """A video file read at a stride; use it in a ``with`` block.
 
     Attributes:
         path: The file.
-        step: Every how many frames one is given.
+        step: Stride: every `step`-th frame is given.
         fps: Rate of the frames given, per second.
-        expected: Frames that will be given as far as the file says; the limit where it
-            says nothing.
+        expected: Number of frames that will be given, by what the file states; the
+            limit where the file states nothing.
     """
 
     def __init__(self, path: Path, fps: float | None = None, limit: int | None = None):
@@ -30,8 +28,8 @@ class FrameStream:
 
         Args:
             path: The file.
-            fps: Wanted rate; frames are given at the stride that the framing rule
-                chooses for it. None gives every frame.
+            fps: Wanted rate in frames per second, met by the stride of
+                `frame_selection`. None gives every frame.
             limit: Frames to give at most; None for all.
 
         Raises:
@@ -39,30 +37,10 @@ class FrameStream:
         """
         self.path = path
         self._limit = limit
-        try:
-            self._container = av.open(f"file:{path}")
-        except (av.FFmpegError, OSError) as error:
-            raise BadClip(unreadable(path, error)) from error
-        try:
-            if not self._container.streams.video:
-                raise BadClip(
-                    f"{path}: video: the file has no video stream; replace the file or"
-                    " leave it out"
-                )
-            self._stream = self._container.streams.video[0]
-            self._stream.codec_context.thread_count = 1
-            rate = self._stream.average_rate or self._stream.guessed_rate
-            if not rate:
-                raise BadClip(
-                    f"{path}: frame rate: the file states none; re-encode it at a"
-                    " constant rate"
-                )
-        except BaseException:
-            self._container.close()
-            raise
-        self.step = stride(float(rate), fps) if fps else 1
-        self.fps = float(rate) / self.step
-        stated = -(-self._stream.frames // self.step) or limit or 0
+        self._reader = VideoReader(path)
+        self.step = stride(self._reader.fps, fps) if fps else 1
+        self.fps = self._reader.fps / self.step
+        stated = -(-self._reader.stated_frames // self.step) or limit or 0
         self.expected = min(stated, limit) if limit else stated
 
     def __enter__(self) -> FrameStream:
@@ -71,34 +49,22 @@ class FrameStream:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self._container.close()
+        self._reader.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield RGB frames, uint8 ``[height, width, 3]``, the right way up.
 
         Raises:
-            BadClip: If a frame is damaged, or frames the file states are missing.
+            BadClip: If a frame is damaged, or the file has fewer frames than it states.
         """
-        reformatter = VideoReformatter()  # shared: a new one per frame is 10x slower
-        given = present = 0
-        try:
-            for frame in self._container.decode(self._stream):
-                if frame.is_corrupt:
-                    raise BadClip(
-                        f"{self.path}: video: frame {present} is damaged; replace the"
-                        " file"
-                    )
-                if present % self.step == 0:
-                    image = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                    yield upright(image, frame.rotation)
-                    given += 1
-                    if given == self._limit:
-                        return
-                present += 1
-        except (av.FFmpegError, OSError) as error:
-            raise BadClip(unreadable(self.path, error)) from error
-        if self._stream.frames > present:
+        frames = self._reader.frames(lambda number: on_stride(number, self.step))
+        for given, (_, image) in enumerate(frames, 1):
+            yield image
+            if given == self._limit:
+                return
+        decoded, stated = self._reader.decoded, self._reader.stated_frames
+        if stated > decoded:
             raise BadClip(
-                f"{self.path}: video: {present} of {self._stream.frames} frames can be"
-                " decoded; replace the damaged file"
+                f"{self.path}: video: {decoded} of {stated} frames can be decoded;"
+                " replace the damaged file"
             )

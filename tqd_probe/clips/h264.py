@@ -1,8 +1,8 @@
-"""H.264 with x264, as bytes that are the same on every run.
+"""Encode and decode H.264 with x264; equal input gives equal bytes.
 
-One thread, and colour conversion (BT.601, limited range) by OpenCV with chroma
-averaged over its 2 x 2 pixels: the converter inside FFmpeg truncates, and so darkens a
-clip by about one level of 255, which would be a change of its own beside the codec's.
+One thread. OpenCV converts colours (BT.601, limited range), with chroma averaged over
+2 x 2 pixels: FFmpeg's own converter truncates, which darkens a clip by about one level
+of 255 in addition to what the codec does.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ CSV, JSON (a list of objects), JSONL or Parquet. Columns `video, caption, mq, vq
 source`; the first name found of those in `tqd_probe.clips.column_names` stands in for a
 missing `video`, `mq` or `vq`. Scores must be in [0, 1]: `tqd_probe.score --from` makes
 such a manifest of a published table. Where there is no caption column, captions
-are in text files of the same name beside the videos. Other columns are kept, unread.
+are in text files of the same name beside the videos. Other columns are kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ManifestRow(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     video: Path = Field(description="The file, relative paths resolved.")
-    caption: str = Field(description="What a viewer sees, in words.")
+    caption: str = Field(description="What the clip shows, in words.")
     mq: float | None = Field(None, description="Motion quality in [0, 1].")
     vq: float | None = Field(None, description="Visual quality in [0, 1].")
     class_: str | None = Field(None, alias="class", description="One of CLASSES.")
@@ -53,7 +53,7 @@ class ManifestRow(BaseModel):
         """Return the path.
 
         Raises:
-            ValueError: If no file can bear the name.
+            ValueError: If no file can have that name.
         """
         if "\0" in str(value):
             raise ValueError("holds a NUL character; write the file's name as text")
@@ -125,17 +125,17 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         The rows in the order of the file.
 
     Raises:
-        InputError: If the file or a row of it has a fault, with file, place, field
-            and cure.
+        InputError: If the file or a row has a fault; names file, place, column and
+            cure.
     """
     columns, table = read_table(path)
     try:
         names = {field: find_column(columns, keys) for field, keys in ALIASES.items()}
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    beside = names["caption"] is None and _captions_beside(path, table, names["video"])
+    text_files = not names["caption"] and _has_text_files(path, table, names["video"])
     for field in ("video", "caption"):
-        if names[field] is None and not (field == "caption" and beside):
+        if names[field] is None and not (field == "caption" and text_files):
             raise InputError(
                 f"{path}: column {field!r} is missing; add it or rename one of:"
                 f" {', '.join(columns)}"
@@ -143,12 +143,11 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             )
     rows, seen = [], dict[Path, str]()
     for place, cells in table:
-        if beside:
-            video = _resolved(path, str(cells.get(names["video"] or "") or ""))
+        if text_files:
+            video = resolve_video(path, str(cells.get(names["video"] or "") or ""))
             cells = cells | {"caption": read_caption(video)}
-        row = _row(
-            path, place, cells, names | ({"caption": "caption"} if beside else {})
-        )
+            names = names | {"caption": "caption"}
+        row = _row(path, place, cells, names)
         if row.video in seen:
             raise InputError(
                 f"{path}: {place}: {names['video']}: {row.video} is already in"
@@ -170,8 +169,7 @@ def _row(
     taken = set(names.values())
     values = {name: cell for name, cell in cells.items() if name not in taken}
     for field, name in names.items():
-        # A column that lost to a better alias may bear the field's own name in
-        # another spelling; the field has the say.
+        # An unused alias may have the field's own name in another spelling: drop it.
         values = {key: value for key, value in values.items() if key != field}
         values[field] = cells.get(name) if name else None
     try:
@@ -181,15 +179,23 @@ def _row(
         field = str(fault["loc"][0])
         reason = fault.get("ctx", {}).get("error", fault["msg"])
         raise InputError(f"{path}: {place}: {names.get(field)}: {reason}") from error
-    return row.model_copy(update={"video": _resolved(path, row.video)})
+    return row.model_copy(update={"video": resolve_video(path, row.video)})
 
 
-def _resolved(path: Path, video: Path | str) -> Path:
-    """Return a video's path; relative ones start at the manifest's folder."""
+def resolve_video(path: Path, video: Path | str) -> Path:
+    """Resolve the path of a video that a table names.
+
+    Args:
+        path: The table.
+        video: The name in it.
+
+    Returns:
+        The normalised path; a relative one starts at the table's folder.
+    """
     return Path(os.path.normpath(path.parent / video))
 
 
-def _captions_beside(path: Path, table: Rows, column: str | None) -> bool:
-    """Say whether the first video has its caption in a text file."""
+def _has_text_files(path: Path, table: Rows, column: str | None) -> bool:
+    """Say whether captions are in text files: whether the first video has one."""
     first = table[0][1].get(column) if column else None
-    return bool(first) and caption_path(_resolved(path, str(first))).is_file()
+    return bool(first) and caption_path(resolve_video(path, str(first))).is_file()

@@ -1,6 +1,6 @@
-"""Motion degradations: the order or place of frames is wrong, their pixels are right.
+"""Motion degradations: frames are repeated, reordered or shifted.
 
-No frame is ever blended with another.
+Frames themselves stay as they are; none is blended with another.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tqd_probe.core.errors import ClipTooSmall, InputError
 
 
 def freeze(video: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Hold one frame for a while; the clip then goes on where it would have been.
+    """Repeat one frame for a stretch of the clip; later frames keep their times.
 
     Args:
         video: RGB, uint8 ``[frames, height, width, 3]``.
-        share: Share of the frames that show the held one, at least two frames.
-        rng: Where the hold's start comes from.
+        share: Share of the frames that show the repeated one, at least two frames.
+        rng: Decides where the stretch begins.
 
     Returns:
         uint8, same shape.
@@ -53,7 +53,7 @@ def shuffle(video: np.ndarray, window: float, rng: np.random.Generator) -> np.nd
     Args:
         video: RGB, uint8 ``[frames, height, width, 3]``.
         window: Frames of a window; infinity for the whole clip.
-        rng: Where the orders come from.
+        rng: Decides the orders.
 
     Returns:
         uint8, same shape. A last window of a single frame stays as it is.
@@ -96,13 +96,13 @@ def jitter(
         clip: The clip.
         shape: Shape of the result.
         share: Amplitude in shorter sides.
-        rng: Where the shifts come from.
+        rng: Decides the shifts.
 
     Returns:
         RGB video, uint8 ``[frames, height, width, 3]``.
 
     Raises:
-        InputError: If the clip has not the pixels to be read larger.
+        InputError: If the clip is too small to be read larger.
     """
     amplitude = share * shape.short_side
     margin = math.ceil(amplitude)
@@ -116,7 +116,7 @@ def jitter(
             " jitter out"
         ) from error
     shifts = _shifts(shape.frames, amplitude, rng)
-    while shape.frames > 1 and (shifts == shifts[0]).all():  # stands still: no jitter
+    while shape.frames > 1 and (shifts == shifts[0]).all():  # all equal: no jitter
         shifts = _shifts(shape.frames, amplitude, rng)
     out = [
         frame[top : top + shape.height, left : left + shape.width]

@@ -22,7 +22,7 @@ class ClipShape:
         return min(self.height, self.width)
 
     def times(self, slow: float = 1.0) -> np.ndarray:
-        """Return the instants of the frames in seconds of the source.
+        """Return the times of the frames in the source, in seconds.
 
         Args:
             slow: Slow-motion factor; 2 reads the source at half the stride.

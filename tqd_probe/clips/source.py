@@ -1,4 +1,4 @@
-"""Where clips come from: a synthetic collection, a folder, a manifest."""
+"""Sources of clips: the synthetic collection, a folder of videos, a manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tqd_probe.clips.captions import read_caption
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.manifest import ManifestRow, read_manifest
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.clips.video import VIDEO_SUFFIXES, VideoClip
+from tqd_probe.clips.video import VIDEO_SUFFIXES, VideoClip, list_videos
 from tqd_probe.core.clip_classes import GOLDEN, classify
 from tqd_probe.core.errors import BadClip, InputError
 
@@ -32,7 +32,7 @@ def open_clips(
     source: str,
     limit: int | None,
     seed: int,
-    least: tuple[float, float] | None = None,
+    min_quality: tuple[float, float] | None = None,
 ) -> ClipSet:
     """Open a source of clips; no pixels are read yet.
 
@@ -41,8 +41,9 @@ def open_clips(
             text files of the same name, or a manifest file.
         limit: How many golden clips to take, the first ones; None for all.
         seed: Seed of the synthetic collection.
-        least: Motion and visual quality of a good clip, which give clips of a manifest
-            without a class theirs; None to call those golden.
+        min_quality: Motion and visual quality from which a clip is good, in [0, 1].
+            They decide the class of manifest rows without one. None: such rows are
+            golden.
 
     Returns:
         The clips.
@@ -59,7 +60,7 @@ def open_clips(
     if path.is_dir():
         return _folder(path, limit)
     if path.is_file():
-        return _manifest(path, limit, least)
+        return _manifest(path, limit, min_quality)
     raise InputError(
         f"{source}: no such folder or file; give synthetic:N, a folder of videos or a"
         " manifest (.csv, .json, .jsonl)"
@@ -67,11 +68,11 @@ def open_clips(
 
 
 def refuse_duplicates(source: str, clips: list[Clip]) -> None:
-    """Refuse clips that are one clip twice: they are no independent evidence.
+    """Refuse two clips with the same content: they are not independent samples.
 
     Args:
         source: What the user gave for ``--clips``.
-        clips: The clips; one that cannot be read is left for the quarantine.
+        clips: The clips; one that cannot be read is skipped here and quarantined later.
 
     Raises:
         InputError: If two clips have the same content.
@@ -119,17 +120,13 @@ def _folder(folder: Path, limit: int | None) -> ClipSet:
     Raises:
         InputError: If there are no videos.
     """
-    videos = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
-    )
+    videos = list_videos(folder)
     if not videos:
         raise InputError(
             f"{folder}: holds no videos ({', '.join(VIDEO_SUFFIXES)}); give another"
             " folder, a manifest or synthetic:N"
         )
-    ids = _ids(folder, videos, str(folder))
+    ids = _clip_ids(folder, videos, str(folder))
     _check_limit(str(folder), len(videos), limit)
     return ClipSet(
         [
@@ -140,17 +137,17 @@ def _folder(folder: Path, limit: int | None) -> ClipSet:
 
 
 def _manifest(
-    path: Path, limit: int | None, least: tuple[float, float] | None
+    path: Path, limit: int | None, min_quality: tuple[float, float] | None
 ) -> ClipSet:
     """Return a manifest's clips by class."""
     rows = read_manifest(path)
-    ids = _ids(path.parent, [row.video for row in rows], str(path))
+    ids = _clip_ids(path.parent, [row.video for row in rows], str(path))
     clips = ClipSet([])
     for name, row in zip(ids, rows):
         clip = VideoClip(name, row.caption, row.video)
         label = str(row.class_) if row.class_ is not None else GOLDEN
-        if row.class_ is None and least is not None:
-            label = _label(path, row, least)
+        if row.class_ is None and min_quality is not None:
+            label = _class_by_scores(path, row, min_quality)
         if label == GOLDEN:
             clips.golden.append(clip)
         else:
@@ -160,7 +157,9 @@ def _manifest(
     return clips
 
 
-def _label(path: Path, row: ManifestRow, least: tuple[float, float]) -> str:
+def _class_by_scores(
+    path: Path, row: ManifestRow, min_quality: tuple[float, float]
+) -> str:
     """Return the class of a clip by its scores.
 
     Raises:
@@ -172,14 +171,14 @@ def _label(path: Path, row: ManifestRow, least: tuple[float, float]) -> str:
             f"{path}: {row.video.name}: {missing}: missing, and --mq-min and --vq-min"
             " need both scores; score the clips or give them a class"
         )
-    return classify(row.mq, row.vq, mq_min=least[0], vq_min=least[1])
+    return classify(row.mq, row.vq, mq_min=min_quality[0], vq_min=min_quality[1])
 
 
-def _ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:
-    """Return names of clips: their paths below the folder, without suffix.
+def _clip_ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:
+    """Return clip ids: paths relative to the folder, without suffix.
 
     Raises:
-        InputError: If two names are equal.
+        InputError: If two ids are equal.
     """
     seen: dict[str, Path] = {}
     for video in videos:
@@ -195,7 +194,7 @@ def _ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:
 
 
 def _check_limit(source: str, present: int, limit: int | None) -> None:
-    """Refuse to give fewer clips than asked for.
+    """Refuse a limit above the number of clips.
 
     Raises:
         InputError: If fewer are present.

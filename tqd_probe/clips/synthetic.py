@@ -35,7 +35,7 @@ BACKGROUNDS = {
 # The grain of every background: a field of random plane waves, isotropic, with the
 # falling amplitudes of natural texture. Cycles per shorter side; wavelengths down to
 # 4 pixels at 64 x 64.
-# Low contrast: what blur removes is quiet, and so belongs at low noise levels.
+# Low contrast: the detail that blur removes is faint, so it shows at low noise levels.
 GRAIN_WAVES = 240
 GRAIN_CYCLES = (1.5, 16.0)
 GRAIN_FALL = 1.0  # amplitude falls as cycles ** -GRAIN_FALL
@@ -89,7 +89,7 @@ class SyntheticClip:
 
     Attributes:
         id: Name that identifies the clip within its seed.
-        caption: What a viewer sees, in one sentence.
+        caption: What the clip shows, in one sentence.
         background: A key of ``BACKGROUNDS``.
         waves: Texture of the background, rows ``(kx, ky, phase, amplitude)``.
         objects: The moving objects, far to near.
@@ -102,7 +102,7 @@ class SyntheticClip:
     objects: tuple[MovingObject, ...]
 
     def identity(self) -> str:
-        """Return what the pixels depend on, for caches and fingerprints.
+        """Return a key of the pixels, for caches and fingerprints.
 
         Returns:
             A string equal for two clips only when they render alike.
@@ -195,8 +195,8 @@ def _object(rng: np.random.Generator, colour: str) -> MovingObject:
 def _grain(rng: np.random.Generator) -> np.ndarray:
     """Draw a texture: waves ``[GRAIN_WAVES, 4]`` spread evenly over the plane.
 
-    So many waves of random direction and phase leave nothing to guess: at a distance of
-    a wavelength the field tells nothing about itself, as in natural texture.
+    With so many waves of random direction and phase, points a wavelength apart are
+    uncorrelated, as in natural texture.
 
     Args:
         rng: Generator of the clip.

@@ -1,7 +1,7 @@
-"""Tables of clips as plain cells: CSV, JSON (a list of objects), JSONL, Parquet.
+"""Read tables as rows of cells: CSV, JSON (a list of objects), JSONL, Parquet.
 
-Rows come one by one, so a table of any size needs the memory of one row, or of one
-batch of rows for Parquet. A folder of JSON files is a table of one row per file.
+Rows are read one by one, so a table of any size fits: one row is in memory, or one
+batch of rows of a Parquet file. A folder of JSON files is a table of one row per file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from tqd_probe.clips import json_rows as jsonrows
+from tqd_probe.clips import json_rows
 from tqd_probe.core.errors import InputError
 
 Row = tuple[str, dict[str, Any]]
@@ -22,7 +22,7 @@ csv.field_size_limit(2**26)  # one cell may hold the captions of a whole video
 
 
 def iterate_table(path: Path) -> Iterator[Row]:
-    """Read a table row by row without judging its contents.
+    """Read a table row by row; cells are not checked.
 
     Args:
         path: A .csv, .json, .jsonl or .parquet file, or a folder of .json files with
@@ -33,8 +33,8 @@ def iterate_table(path: Path) -> Iterator[Row]:
         column. Cells of a CSV are stripped text.
 
     Raises:
-        InputError: If the file is missing, unreadable or malformed; only when the fault
-            is reached.
+        InputError: If the file is missing, unreadable or malformed; raised when the
+            reader reaches the fault.
     """
     if path.is_dir():
         yield from _folder(path)
@@ -42,7 +42,7 @@ def iterate_table(path: Path) -> Iterator[Row]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(
-            f"{path}: suffix {path.suffix!r} is not a table's; use one of"
+            f"{path}: suffix {path.suffix!r} is not known for tables; use one of"
             f" {', '.join(SUFFIXES)}"
         )
     if not path.exists():
@@ -50,7 +50,11 @@ def iterate_table(path: Path) -> Iterator[Row]:
     if suffix == ".parquet":
         yield from _parquet(path)
         return
-    reader = {".csv": _csv, ".json": jsonrows.items, ".jsonl": jsonrows.lines}[suffix]
+    reader = {
+        ".csv": _csv,
+        ".json": json_rows.read_list,
+        ".jsonl": json_rows.read_lines,
+    }[suffix]
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             yield from reader(path, handle)
@@ -61,7 +65,7 @@ def iterate_table(path: Path) -> Iterator[Row]:
 
 
 def read_table(path: Path) -> tuple[list[str], Rows]:
-    """Read a whole table without judging its contents.
+    """Read a whole table; cells are not checked.
 
     Args:
         path: As for `iterate_table`.
@@ -84,7 +88,7 @@ def read_columns(path: Path, rows: int = 64) -> list[str]:
 
     Args:
         path: As for `iterate_table`.
-        rows: Rows looked at: objects need not all have the same keys.
+        rows: Rows to read: objects need not all have the same keys.
 
     Returns:
         The names in order of appearance.
@@ -133,7 +137,7 @@ def _csv(path: Path, handle: TextIO) -> Iterator[Row]:
                 yield place, dict(zip(header, cells))
     except csv.Error as error:
         raise InputError(
-            f"{path}: line {reader.line_num}: is not CSV ({error}); mend the quotes"
+            f"{path}: line {reader.line_num}: is not CSV ({error}); correct the quotes"
         ) from error
 
 
@@ -174,4 +178,4 @@ def _folder(folder: Path) -> Iterator[Row]:
     if not paths:
         raise InputError(f"{folder}: holds no .json files; give a table's path")
     for path in paths:
-        yield path.name, jsonrows.single(path)
+        yield path.name, json_rows.read_object(path)

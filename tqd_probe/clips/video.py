@@ -1,21 +1,22 @@
-"""Video files: decoded to the shape a model wants, and written.
+"""Video files as clips: read at the shape a model wants, and written.
 
-How frames and pixels are chosen is said in `tqd_probe.clips.frame_selection`. FFmpeg's
-own log stays off (PyAV's default): what goes wrong is said once, in the error.
+`tqd_probe.clips.frame_selection` chooses frames and pixels;
+`tqd_probe.clips.video_reader` decodes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from tqd_probe.clips import h264
 from tqd_probe.clips.frame_selection import crop_and_resize, frame_numbers
 from tqd_probe.clips.shape import ClipShape
+from tqd_probe.clips.video_reader import VideoReader, cannot_decode
 from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
 from tqd_probe.core.files import file_digest, staged
 
@@ -29,8 +30,8 @@ class VideoClip:
     """A video file.
 
     Attributes:
-        id: Name of the clip, unique within its source.
-        caption: What a viewer sees, in words.
+        id: Unique within the source of clips.
+        caption: What the clip shows, in words.
         path: The file.
     """
 
@@ -40,7 +41,7 @@ class VideoClip:
     _digest: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def identity(self) -> str:
-        """Return what the pixels depend on: the SHA-256 of the file's bytes.
+        """Return a key of the pixels: the SHA-256 of the file's bytes.
 
         Returns:
             64 hexadecimal digits; the file is read once per object.
@@ -52,7 +53,7 @@ class VideoClip:
             try:
                 self._digest = file_digest(self.path)
             except OSError as error:
-                raise BadClip(unreadable(self.path, error)) from error
+                raise BadClip(cannot_decode(self.path, error)) from error
         return self._digest
 
     def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
@@ -69,59 +70,27 @@ class VideoClip:
             BadClip: If the file is missing, not a video, damaged or too short; its
                 subclass ClipTooSmall if it has fewer pixels than the result.
         """
-        try:
-            # "file:" so that no name is ever taken for a network address.
-            with av.open(f"file:{self.path}") as container:
-                return self._decode(container, shape, slow)
-        except (av.FFmpegError, OSError) as error:
-            raise BadClip(unreadable(self.path, error)) from error
+        with closing(VideoReader(self.path)) as video:
+            numbers = frame_numbers(shape, video.fps, slow)
+            last = int(numbers[-1])
+            repeats = Counter(numbers.tolist())
+            images: list[np.ndarray] = []
+            for number, image in video.frames(repeats.__contains__):
+                images += [self._fit(image, shape)] * repeats[number]
+                if number == last:
+                    return np.stack(images)
+        raise BadClip(self._too_few_frames(video, shape, last + 1))
 
-    def _decode(
-        self, container: av.container.InputContainer, shape: ClipShape, slow: float
-    ) -> np.ndarray:
-        """Return the frames of an open file, uint8 ``[frames, height, width, 3]``.
-
-        Raises:
-            BadClip: If they are not all there.
-        """
-        if not container.streams.video:
-            raise BadClip(
-                f"{self.path}: video: the file has no video stream; replace the file"
-                " or leave it out"
+    def _too_few_frames(self, video: VideoReader, shape: ClipShape, needed: int) -> str:
+        """Write the message about a file that ends before the last wanted frame."""
+        if video.stated_frames > video.decoded:
+            return (
+                f"{self.path}: video: {video.decoded} of {video.stated_frames} frames"
+                f" can be decoded and {needed} are needed; replace the damaged file"
             )
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate:
-            raise BadClip(
-                f"{self.path}: frame rate: the file states none; re-encode it at a"
-                " constant rate"
-            )
-        numbers = frame_numbers(shape, float(rate), slow)
-        needed = int(numbers[-1]) + 1
-        reformatter = VideoReformatter()  # shared: a new one per frame is 10x slower
-        images: list[np.ndarray] = []
-        present = 0
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise BadClip(
-                    f"{self.path}: video: frame {present} is damaged; replace the file"
-                )
-            repeats = int((numbers == present).sum())
-            if repeats:
-                rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                images += [self._fit(upright(rgb, frame.rotation), shape)] * repeats
-            present += 1
-            if present == needed:
-                return np.stack(images)
-        if stream.frames > present:
-            raise BadClip(
-                f"{self.path}: video: {present} of {stream.frames} frames can be"
-                f" decoded and {needed} are needed; replace the damaged file"
-            )
-        raise BadClip(
-            f"{self.path}: frames: {present} present, {needed} needed for"
-            f" {shape.frames} frames at {shape.fps:g} fps out of {float(rate):g} fps;"
+        return (
+            f"{self.path}: frames: {video.decoded} present, {needed} needed for"
+            f" {shape.frames} frames at {shape.fps:g} fps out of {video.fps:g} fps;"
             " give a longer clip or ask for fewer frames (--frames)"
         )
 
@@ -135,50 +104,34 @@ class VideoClip:
         if height < shape.height or width < shape.width:
             raise ClipTooSmall(
                 f"{self.path}: size: {height} x {width} pixels is smaller than the"
-                f" wanted {shape.height} x {shape.width}, and enlarging would fake a"
-                " blurred clip; give a larger video or lower --height/--width"
+                f" wanted {shape.height} x {shape.width}, and enlarging would"
+                " blur the clip; give a larger video or lower --height/--width"
             )
         return crop_and_resize(image, shape.height, shape.width)
 
 
-def unreadable(path: Path, error: Exception) -> str:
-    """Write the message about a file that FFmpeg or the disk cannot read.
+def list_videos(folder: Path) -> list[Path]:
+    """List the videos of a folder.
 
     Args:
-        path: The file.
-        error: What came of trying.
+        folder: The folder; its subfolders are not searched.
 
     Returns:
-        One line.
+        Files with a suffix of `VIDEO_SUFFIXES`, hidden ones left out, sorted by path;
+        maybe none.
     """
-    if not path.is_file():
-        return f"{path}: video: no such file; correct the path or leave it out"
-    reason = getattr(error, "strerror", None) or type(error).__name__
-    return (
-        f"{path}: video: cannot be decoded ({reason}); the file is not a video, damaged"
-        " or cut short: replace it"
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
     )
-
-
-def upright(image: np.ndarray, rotation: int) -> np.ndarray:
-    """Turn a frame the way its file says it is shown.
-
-    Args:
-        image: ``[height, width, 3]``.
-        rotation: Degrees, multiples of 90.
-
-    Returns:
-        The frame, contiguous.
-    """
-    turns = round(rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
     """Write a near-lossless H.264 video, whole.
 
     Args:
-        path: Where to write; the suffix (.mp4, .m4v, .mov, .mkv) says the format.
+        path: Where to write; its suffix (.mp4, .m4v, .mov, .mkv) decides the format.
         frames: RGB video, uint8 ``[frames, height, width, 3]``, even sizes.
         fps: Rate in frames per second.
 

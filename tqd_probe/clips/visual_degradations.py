@@ -1,4 +1,4 @@
-"""Visual degradations: every frame loses quality, its motion stays.
+"""Visual degradations: frames lose quality, motion stays.
 
 Lengths are shares of the frame's shorter side, so that 64 and 480 pixels agree.
 """
@@ -47,7 +47,7 @@ def noise(video: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarr
     Args:
         video: RGB, uint8 ``[frames, height, width, 3]``.
         sigma: Standard deviation in levels of 255.
-        rng: Where the noise comes from.
+        rng: Source of the noise.
 
     Returns:
         uint8, same shape; levels are clipped to 0..255.
@@ -63,7 +63,7 @@ def compress(video: np.ndarray, crf: float, fps: float) -> np.ndarray:
 
     Args:
         video: RGB, uint8 ``[frames, height, width, 3]``.
-        crf: Constant rate factor, to 51.
+        crf: Constant rate factor of x264, 0 to 51.
         fps: Rate in frames per second; the encoder spends bits by time.
 
     Returns:

@@ -10,11 +10,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqd_probe.clips.captions import read_caption
 from tqd_probe.clips.column_names import ALIASES, find_column
+from tqd_probe.clips.manifest import resolve_video
 from tqd_probe.clips.tables import iterate_table, read_columns
-from tqd_probe.clips.video import VIDEO_SUFFIXES
+from tqd_probe.clips.video import VIDEO_SUFFIXES, list_videos
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.scoring.score_row import parse_name
 
@@ -104,11 +106,7 @@ def _videos(folder: Path) -> list[Path]:
     Raises:
         InputError: If there are none.
     """
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
-    )
+    found = list_videos(folder)
     if not found:
         raise InputError(
             f"--clips {folder}: holds no videos ({', '.join(VIDEO_SUFFIXES)}); give"
@@ -146,9 +144,14 @@ def _table(path: Path) -> Iterator[Task]:
         except InputError as error:
             raise InputError(f"{path}: {place}: {error}") from None
         yield Task(
-            os.path.normpath(path.parent / file),
-            *(
-                (str(cells.get(column) or "").strip() or None) if column else None
-                for column in (caption, source)
-            ),
+            video=str(resolve_video(path, file)),
+            caption=_text(cells, caption),
+            source=_text(cells, source),
         )
+
+
+def _text(cells: dict[str, Any], column: str | None) -> str | None:
+    """Return the text of a cell; None where there is none."""
+    if column is None:
+        return None
+    return str(cells.get(column) or "").strip() or None
