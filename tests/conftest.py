@@ -235,10 +235,9 @@ def straight(pipeline, manifest, built_once):
     def run(folder):
         from training_runs import options
 
-        from tqd_probe import train as command
+        from tqd_probe import train
 
-        # a module one can call
-        command(**options(pipeline, manifest, folder / "run"), quiet=True)
+        train(**options(pipeline, manifest, folder / "run"), quiet=True)
 
     return built_once.get("straight", run) / "run"
 

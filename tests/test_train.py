@@ -4,8 +4,8 @@ import shutil
 import pytest
 from training_runs import argv, fails, options, stream_of
 
-from tqd_probe import train as command
 from tqd_probe.core.errors import InputError
+from tqd_probe.train import main
 
 
 def test_bad_clips_go_to_quarantine_up_to_a_cap(pipeline, manifest, tmp_path, capsys):
@@ -22,7 +22,7 @@ def test_bad_clips_go_to_quarantine_up_to_a_cap(pipeline, manifest, tmp_path, ca
         "c1",
         "c4",
     }
-    assert command.main([*argv(values), "--max-bad", "2"]) == 0
+    assert main([*argv(values), "--max-bad", "2"]) == 0
     drawn = {row["clip"] for row in stream_of(tmp_path / "a")}
     assert drawn.isdisjoint({"c1", "c4"})
 

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from tqd_probe import verify as command
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.rng import stream
 from tqd_probe.models.load import load_model
+from tqd_probe.verify import main
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_sampler_that_must_lose_loses(spoilt, schedule, tmp_path, capsys):
     more = {"golden": "synthetic:12", "seeds": 5, "lr": 1e-2}
     argv = arguments(spoilt, out, f"bands={clean},bands={noisy}", **more)
     argv.append("--no-early-stop")
-    assert command.main(argv) == 0
+    assert main(argv) == 0
     printed = capsys.readouterr().out
     result = json.loads((out / "verify.json").read_text())
     (look,) = result["looks"]
@@ -78,7 +78,7 @@ def test_samplers_that_draw_the_same_do_not_differ_and_a_killed_run_goes_on(
     out = tmp_path / "run"
     more = {"golden": "synthetic:2", "seeds": 2, "steps": 3}
     argv = arguments(spoilt, out, f"bands={clean},bands={clean}", **more)
-    assert command.main(argv) == 0
+    assert main(argv) == 0
     printed = capsys.readouterr().out
     same = json.loads((out / "verify.json").read_text())["verdicts"]
     same = same["bands=clean.json#2"]
@@ -91,7 +91,7 @@ def test_samplers_that_draw_the_same_do_not_differ_and_a_killed_run_goes_on(
     stamps = [path.stat().st_mtime_ns for path in trials]
     trials[1].unlink()  # a killed verification goes on and ends alike
     before = (out / "verify.json").read_bytes()
-    assert command.main(argv) == 0
+    assert main(argv) == 0
     assert (out / "verify.json").read_bytes() == before
     again = [path.stat().st_mtime_ns for path in trials]
     assert [a == b for a, b in zip(stamps, again)] == [True, False, True, True]
@@ -111,7 +111,7 @@ def test_samplers_that_draw_the_same_do_not_differ_and_a_killed_run_goes_on(
 )
 def test_faults_are_said(spoilt, tmp_path, capsys, changed, shown):
     samplers = changed.pop("samplers", "uniform,uniform")
-    assert command.main(arguments(spoilt, tmp_path / "run", samplers, **changed)) == 2
+    assert main(arguments(spoilt, tmp_path / "run", samplers, **changed)) == 2
     printed = capsys.readouterr().err
     line = printed[printed.index("error: ") :].strip()
     assert "\n" not in line
@@ -120,6 +120,6 @@ def test_faults_are_said(spoilt, tmp_path, capsys, changed, shown):
 
 def test_clips_to_judge_by_must_not_be_trained_on(spoilt, tmp_path, capsys):
     argv = arguments(spoilt, tmp_path / "run", "uniform,uniform", golden=spoilt)
-    assert command.main(argv) == 2
+    assert main(argv) == 2
     assert "--golden" in (said := capsys.readouterr().err)
     assert "is also trained on" in said

@@ -5,8 +5,8 @@ import os
 
 import torch
 
-from tqd_probe import train as command
 from tqd_probe.models.load import load_model
+from tqd_probe.train import main
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.parameters import LossModule
 
@@ -99,7 +99,7 @@ def scheduled(schedule, pipeline, path):
 def fails(capsys, values, *shown):
     """The command ends with exit code 2 and one line that holds all parts."""
     capsys.readouterr()
-    assert command.main(values if isinstance(values, list) else argv(values)) == 2
+    assert main(values if isinstance(values, list) else argv(values)) == 2
     printed = capsys.readouterr().err
     line = printed[printed.index("error: ") :].strip()
     assert "\n" not in line, line

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tqd_probe.core.version import __version__
 
 # Threads that spin while they wait slow torch down tenfold on a busy machine. Read by
-# OpenMP when torch is loaded, so it must be said first; a value of the user's stays.
+# OpenMP when torch is loaded, so it must be set first; a value of the user's stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from tqd_probe.probing.measure import derive_schedule
     from tqd_probe.sampling.registry import make_sampler
     from tqd_probe.schedules.band_schedule import BandSchedule
+    from tqd_probe.training.train import train
+    from tqd_probe.verification.trials import verify
 
 __all__ = [
     "BandSchedule",
@@ -26,13 +30,17 @@ __all__ = [
     "load_model",
     "make_sampler",
     "probe",
-]  # and the modules train and verify, which can be called
+    "train",
+    "verify",
+]
 _HOMES = {
     "BandSchedule": "tqd_probe.schedules.band_schedule",
     "derive_schedule": "tqd_probe.probing.measure",
     "load_model": "tqd_probe.models.load",
     "make_sampler": "tqd_probe.sampling.registry",
     "probe": "tqd_probe.probing.api",
+    "train": "tqd_probe.training.train",
+    "verify": "tqd_probe.verification.trials",
 }
 
 
@@ -41,3 +49,23 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tqd_probe' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """The package, whose functions `train` and `verify` keep their names.
+
+    Commands of these names are modules beside them, and the import system would put a
+    module in place of the function once it is imported. ``from tqd_probe.train import
+    main`` and ``python -m tqd_probe.train`` find the module all the same.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -5,9 +5,9 @@ python -m tqd_probe.gradsim --ckpt CKPT --clips CLIPS --out DIR
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
+from typing import ClassVar
 
 from tqd_probe.clips.degradations import describe
 from tqd_probe.core.command_line import Options, Outcome, main_guard, parse
@@ -23,19 +23,26 @@ log = logging.getLogger("tqd_probe")
 class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
     """Measure gradient similarity over noise levels and derive a band schedule.
 
-    On your own checkpoint, per noise level, the gradients of degraded clips are
-    compared with golden ones; the bands are the levels at which each kind of clip is as
-    good as golden. Writes bands.json, gradsim.json and figures. The same command
-    resumes a run that was stopped. Try it: --ckpt tiny
+    On your own checkpoint and at each noise level, the gradients of degraded clips are
+    compared with those of golden clips, which are good in motion and in picture. The
+    bands of a class are the levels at which its clips teach what golden clips teach.
 
-    Several processes share the draws: accelerate launch -m tqd_probe.gradsim ...
+    The same command resumes a run that was stopped. Several GPUs share the draws:
+    accelerate launch -m tqd_probe.gradsim ...
     """
 
-
-GradsimOptions.__doc__ = (
-    f"{inspect.cleandoc(GradsimOptions.__doc__ or '')}\n\n"
-    f"degradations, with their amounts at severities 1 to 5:\n{describe()}"
-)
+    writes: ClassVar[dict[str, str]] = {
+        "bands.json": "the band schedule, for train, verify and other trainers",
+        "gradsim.json": "all curves with their intervals, by group of layers",
+        "clips.csv": "how useful each clip is at each level",
+        "figures/": "heatmap, curves, bands",
+        "run.json, log.txt": "the configuration, and what happened",
+        "gradients/": "gradients measured so far, from which a run resumes",
+    }
+    example: ClassVar[str] = "--ckpt tiny"
+    appendix: ClassVar[str] = (
+        f"degradations, with their amounts at severities 1 to 5:\n{describe()}"
+    )
 
 
 def recorded(arguments: list[str]) -> list[str]:
@@ -60,26 +67,28 @@ def recorded(arguments: list[str]) -> list[str]:
     return kept
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """Run the command line.
 
     Args:
         argv: Arguments; those of the process by default.
+        program: How the command was called, for help and errors.
 
     Returns:
-        Exit code: 0, or 2 after a one-line error.
+        Exit code: 0, 2 after a one-line error, 130 or 143 when stopped by a signal.
     """
-    code = run_once(sys.argv[1:] if argv is None else argv)
+    code = run_once(sys.argv[1:] if argv is None else argv, program)
     if code == 0:
         disconnect()
     return code
 
 
-def run_once(argv: list[str]) -> int:
+def run_once(argv: list[str], program: str = PROGRAM) -> int:
     """Run the command line; processes stay connected, for another run.
 
     Args:
         argv: Arguments.
+        program: How the command was called.
 
     Returns:
         Exit code: 0, or 2 after a one-line error.
@@ -88,7 +97,8 @@ def run_once(argv: list[str]) -> int:
     outcome = Outcome()
     try:
         with main_guard() as outcome:
-            settings = parse(GradsimOptions, argv, PROGRAM)
+            settings = parse(GradsimOptions, argv, program)
+            outcome.resumes = not settings.plan
             # Loading torch and diffusers takes seconds: only for valid options.
             from tqd_probe.core.library_logging import silence_libraries
 

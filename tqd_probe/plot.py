@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
@@ -14,9 +14,15 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
 from tqd_probe.schedules.band_schedule import BandSchedule
 
+PROGRAM = "python -m tqd_probe.plot"
+
 
 class PlotOptions(Options):
     """Draw the heatmaps and curves of a finished gradsim run again."""
+
+    heading: ClassVar[str] = "arguments"
+    writes: ClassVar[dict[str, str]] = {"figures/": "in the run directory"}
+    example: ClassVar[str] = "runs/tiny-1a2b3c4d"
 
     run_dir: CliPositionalArg[Path] = Field(
         description="run directory with gradsim.json and bands.json"
@@ -46,17 +52,18 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """Run the command line.
 
     Args:
         argv: Arguments; those of the process by default.
+        program: How the command was called, for help and errors.
 
     Returns:
-        Exit code: 0, or 2 after a one-line error.
+        Exit code: 0, 2 after a one-line error, 130 or 143 when stopped by a signal.
     """
     with main_guard() as outcome:
-        options = parse(PlotOptions, argv, "python -m tqd_probe.plot")
+        options = parse(PlotOptions, argv, program)
         from tqd_probe.core.library_logging import silence_libraries
 
         silence_libraries()  # first: libraries speak while they are imported

@@ -7,6 +7,7 @@ python -m tqd_probe.score --from published.csv --out scores.csv
 from __future__ import annotations
 
 import sys
+from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.scoring.run import quarantine_path, score
@@ -20,29 +21,36 @@ PROGRAM = "python -m tqd_probe.score"
 class ScoreOptions(ScoreSettings, Options):  # type: ignore[misc]
     """Score clips for motion and visual quality, or convert published scores.
 
-    Writes a table with the columns video, mq, vq (in [0, 1]), mq_raw, vq_raw,
-    components and class, which serves as a manifest, and OUT.summary.json, which says
-    how it came about. Without weights the scores are proxies: motion = amount x
-    smoothness x (1 - duplicates), visual = sharpness x cleanness x evenness x contrast.
-    The same command resumes a run that was stopped.
+    The table that is written serves as a manifest of the other commands. Without
+    weights the scores are proxies: motion = amount x smoothness x (1 - duplicates),
+    visual = sharpness x cleanness x evenness x contrast.
 
-    Published files that are known with --from: VideoAlign, Koala-36M, OpenVid-1M,
-    Panda-70M, VideoFeedback, DOVER, VBench, NeMo Curator, Data-Juicer, and tables with
-    columns mq and vq. Try it: --clips synthetic:24 --out scores.csv
+    Published files known to --from: VideoAlign, Koala-36M, OpenVid-1M, Panda-70M,
+    VideoFeedback, DOVER, VBench, NeMo Curator, Data-Juicer, and tables with columns mq
+    and vq. With --clips, the same command resumes a run that was stopped.
     """
 
+    writes: ClassVar[dict[str, str]] = {
+        "OUT": "video, mq and vq in [0, 1], mq_raw, vq_raw, components, class",
+        "OUT.summary.json": "how scores and classes came about",
+        "OUT.quarantine.csv": "clips that could not be scored, with reasons",
+    }
+    example: ClassVar[str] = "--clips synthetic:24 --out scores.csv"
 
-def main(argv: list[str] | None = None) -> int:
+
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """Run the command line.
 
     Args:
         argv: Arguments; those of the process by default.
+        program: How the command was called, for help and errors.
 
     Returns:
-        Exit code: 0, or 2 after a one-line error.
+        Exit code: 0, 2 after a one-line error, 130 or 143 when stopped by a signal.
     """
     with main_guard() as outcome:
-        options = parse(ScoreOptions, argv, PROGRAM)
+        options = parse(ScoreOptions, argv, program)
+        outcome.resumes = options.clips is not None
         summary = score(options)
         print(format_summary(summary))
         print(options.out)

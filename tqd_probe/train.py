@@ -7,8 +7,7 @@ python -m tqd_probe.train --ckpt CKPT --clips CLIPS --sampler bands
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import Any
+from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.training.settings import TrainRunSettings
@@ -20,25 +19,38 @@ class TrainOptions(TrainRunSettings, Options):  # type: ignore[misc]
     """Train a video diffusion model with a timestep distribution per clip.
 
     Imbalanced clips are trained at the noise levels where they help: by the paper's
-    formula of motion and visual quality (beta), or by a measured schedule (bands,
-    mixture). Writes checkpoints that resume exactly, the weights in diffusers' format
-    (result/), the density of levels (density.png, before step one), metrics.jsonl and
-    curves. Several GPUs: accelerate launch -m tqd_probe.train ... Try it:
-    --ckpt tiny --clips synthetic:64 --steps 100 --out runs/first
+    formula of motion and visual quality (--sampler beta), or by a measured schedule
+    (--sampler bands, mixture). The density of levels is drawn before the first step.
+
+    Several GPUs share the batch: accelerate launch -m tqd_probe.train ...
     """
 
+    writes: ClassVar[dict[str, str]] = {
+        "result/": "the trained weights in diffusers' format",
+        "checkpoints/": "states from which a training resumes exactly",
+        "density.png, .json": "noise levels by class, before the first step",
+        "metrics.jsonl, logs/": "losses by step, noise level and class; curves",
+        "validation.jsonl, .png": "losses of validation clips, where asked for",
+        "samples/": "sample videos, where asked for",
+        "run.json, log.txt": "the configuration, and what happened",
+    }
+    example: ClassVar[str] = (
+        "--ckpt tiny --clips synthetic:64 --steps 100 --out runs/first"
+    )
 
-def main(argv: list[str] | None = None) -> int:
+
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """Run the command line.
 
     Args:
         argv: Arguments; those of the process by default.
+        program: How the command was called, for help and errors.
 
     Returns:
         Exit code: 0, 2 after a one-line error, 130 or 143 when stopped by a signal.
     """
     with main_guard() as outcome:
-        settings = parse(TrainOptions, argv, PROGRAM)
+        settings = parse(TrainOptions, argv, program)
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.core.library_logging import silence_libraries
 
@@ -60,18 +72,6 @@ def main(argv: list[str] | None = None) -> int:
             )
     return outcome.code
 
-
-class _Callable(ModuleType):
-    """Lets ``from tqd_probe import train`` be the function and the command at once."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        """Train (`tqd_probe.training.train.train`)."""
-        from tqd_probe.training.train import train
-
-        return train(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     sys.exit(main())

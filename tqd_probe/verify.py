@@ -7,8 +7,7 @@ python -m tqd_probe.verify --ckpt CKPT --clips CLIPS --golden CLIPS
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import Any
+from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.verification.settings import TrialRunSettings
@@ -20,23 +19,38 @@ class VerifyOptions(TrialRunSettings, Options):  # type: ignore[misc]
     """Compare samplers and schedules by short paired trials on your model and clips.
 
     Every sampler trains from the checkpoint with the same seeds, clips and noise, and
-    is judged on held-out golden clips at the same levels with the same noise. Stops
-    when the ranking is clear. Writes verify.md (one page), verify.png and verify.json;
-    the same command resumes. Before the long run is paid for.
+    is judged on held-out golden clips, at the same levels with the same noise. Ends
+    early when the ranking is clear. Run it before you pay for the long training.
+
+    The same command resumes a run that was stopped.
     """
 
+    writes: ClassVar[dict[str, str]] = {
+        "verify.md": "the verdicts on one page, also printed",
+        "verify.png": "losses by noise level",
+        "verify.json": "all numbers with their intervals",
+        "trials/": "a small file per finished trial, from which a run resumes",
+        "run.json, log.txt": "the configuration, and what happened",
+    }
+    example: ClassVar[str] = (
+        "--ckpt tiny --clips synthetic:64 --golden synthetic:24"
+        " --steps 60 --out runs/verify"
+    )
 
-def main(argv: list[str] | None = None) -> int:
+
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """Run the command line.
 
     Args:
         argv: Arguments; those of the process by default.
+        program: How the command was called, for help and errors.
 
     Returns:
         Exit code: 0, 2 after a one-line error, 130 or 143 when stopped by a signal.
     """
     with main_guard() as outcome:
-        settings = parse(VerifyOptions, argv, PROGRAM)
+        settings = parse(VerifyOptions, argv, program)
+        outcome.resumes = True
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.core.library_logging import silence_libraries
 
@@ -55,18 +69,6 @@ def main(argv: list[str] | None = None) -> int:
             print(settings.out / name)
     return outcome.code
 
-
-class _Callable(ModuleType):
-    """Lets ``from tqd_probe import verify`` be the function and the command at once."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        """Run trials (`tqd_probe.verification.trials.verify`)."""
-        from tqd_probe.verification.trials import verify
-
-        return verify(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     sys.exit(main())

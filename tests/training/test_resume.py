@@ -6,8 +6,8 @@ import pytest
 from child_processes import in_child
 from training_runs import STEPS, argv, fails, options, parts, send_at
 
-from tqd_probe import train as command
 from tqd_probe.core.errors import TqdError
+from tqd_probe.train import main
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.train import train
 
@@ -35,11 +35,11 @@ def test_sigterm_saves_and_resumes_exactly(
     values = options(pipeline, manifest, out)
     with monkeypatch.context() as patch:
         send_at(patch, signal.SIGTERM, 18)
-        ended = in_child(lambda: command.main(argv(values)))
+        ended = in_child(lambda: main(argv(values)))
     assert ended == 143
     latest, _ = CheckpointStore(out / "checkpoints", 3).latest()
     assert latest.step == 5  # the step of the eighteenth pass was finished
-    assert command.main([*argv(values), "--resume"]) == 0
+    assert main([*argv(values), "--resume"]) == 0
     assert parts(out) == parts(straight)
 
 
@@ -81,7 +81,7 @@ def test_resume_skips_a_damaged_checkpoint(
     out = tmp_path / "run"
     shutil.copytree(straight, out)
     os.truncate(out / "checkpoints" / "step-00000007" / "parameters.safetensors", 500)
-    assert command.main([*argv(options(pipeline, manifest, out)), "--resume"]) == 0
+    assert main([*argv(options(pipeline, manifest, out)), "--resume"]) == 0
     printed = capsys.readouterr().out
     assert "step-00000007: skipped, parameters.safetensors has 500 of" in printed
     assert "resumed at step 6" in printed

@@ -1,7 +1,9 @@
-"""What the command lines share: typed options, one-line errors, exit codes."""
+"""What the command lines share: typed options, grouped help, one-line errors."""
 
 from __future__ import annotations
 
+import errno
+import inspect
 import logging
 import os
 import signal
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -22,24 +24,45 @@ from pydantic_settings import (
 )
 
 from tqd_probe.core.errors import GradientError, InputError, MainProcessFailed, TqdError
+from tqd_probe.core.option_help import describe_options
+from tqd_probe.core.option_parser import OptionParser
 
-T = TypeVar("T", bound=BaseSettings)
+T = TypeVar("T", bound="Options")
+CURES = {
+    errno.ENOSPC: "free disk space, then run it again",
+    errno.EDQUOT: "free disk space, then run it again",
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.EROFS: "choose a place that can be written",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOENT: "check the path",
+}
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr
 
 
 class Options(BaseSettings):
-    """Base of all command lines: flags come from fields, help from descriptions."""
+    """Base of all command lines: flags come from fields, help from descriptions.
+
+    The class docstring is the command's description.
+
+    Attributes:
+        writes: What each written file holds, by name.
+        example: Arguments of a small example.
+        appendix: Reference text at the end of the help.
+    """
 
     model_config = SettingsConfigDict(
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_avoid_json=True,
         cli_hide_none_type=True,
-        cli_exit_on_error=False,
         nested_model_default_partial_update=False,
         extra="forbid",
         allow_inf_nan=False,
     )
+    writes: ClassVar[dict[str, str]] = {}
+    example: ClassVar[str] = ""
+    appendix: ClassVar[str] = ""
 
     @classmethod
     def settings_customise_sources(
@@ -64,7 +87,7 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
     Args:
         options: The options class.
         argv: Arguments; those of the process by default.
-        program: Name shown in the help.
+        program: Name shown in help and errors.
 
     Returns:
         The options.
@@ -72,84 +95,139 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
     Raises:
         InputError: If an option is unknown, missing or out of range; names it.
     """
-    arguments = sys.argv[1:] if argv is None else argv
+    described = describe_options(options)
+    parser = OptionParser(
+        described,
+        program,
+        description=inspect.cleandoc(options.__doc__ or ""),
+        end=_end_of_help(options, program),
+    )
     try:
         source: Any = CliSettingsSource(
-            options, cli_prog_name=program, cli_parse_args=arguments
+            options,
+            cli_parse_args=sys.argv[1:] if argv is None else argv,
+            root_parser=parser,
+            add_argument_method=OptionParser.add_option,
         )
         return options(**source())
     except SettingsError as error:
         text = " ".join(str(error.__cause__ or error).split())
-        text = text.removeprefix("error parsing CLI: ")
         raise InputError(f"{text}; see {program} --help") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
-        message = first["msg"].removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        given = first.get("input")
-        shown = f" {given}" if isinstance(given, (str, int, float)) else ""
-        if str(given) in message:
-            shown = ""
-        if not field:  # about several options; the message names them
-            raise InputError(f"{message}; see {program} --help") from None
-        raise InputError(f"--{field}{shown}: {message}; see {program} --help") from None
+        fault = _first_fault(error, [each.name for each in described])
+        raise InputError(f"{fault}; see {program} --help") from None
+
+
+def _end_of_help(options: type[Options], program: str) -> str:
+    """Say what is written, show an example, append reference text."""
+    parts = []
+    if options.writes:
+        lines = [f"  {name:<26}{text}" for name, text in options.writes.items()]
+        parts.append("\n".join(["files written:", *lines]))
+    if options.example:
+        parts.append(f"example:\n  {program} {options.example}")
+    return "\n\n".join([*parts, options.appendix]).strip()
+
+
+def _first_fault(error: ValidationError, order: list[str]) -> str:
+    """Say which options are missing, or what is wrong with the first faulty one."""
+    faults = error.errors()
+    missing = [str(each["loc"][0]) for each in faults if each["type"] == "missing"]
+    if missing:
+        flags = ", ".join(_flag(name) for name in sorted(missing, key=order.index))
+        return f"{flags} {'is' if len(missing) == 1 else 'are'} required"
+    first = faults[0]
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if not first["loc"]:  # about several options; the message names them
+        return message
+    given = first.get("input")
+    named = not isinstance(given, (str, int, float)) or repr(given) in message
+    flag = _flag(str(first["loc"][0]))
+    return f"{flag}: {message}" if named else f"{flag} {given}: {message}"
+
+
+def _flag(name: str) -> str:
+    """Return the flag of an option."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass
 class Outcome:
-    """How a command ended.
+    """How a command ended, and what is said where it is stopped.
 
     Attributes:
         code: Exit code: 0 done, 2 bad input, 130 or 143 stopped by a signal.
+        resumes: Whether the same command would go on where this one stopped.
     """
 
     code: int = 0
+    resumes: bool = False
 
 
-class _Stopped(BaseException):
+class _Terminated(BaseException):
     """SIGTERM arrived."""
 
 
 @contextmanager
 def main_guard() -> Iterator[Outcome]:
-    """Turn errors a user can mend into one line on stderr and exit code 2.
+    """Turn errors that a user can cure into one line on stderr and exit code 2.
 
     Yields:
         The outcome, whose code the command returns.
     """
     outcome = Outcome()
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Stopped
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
 
     try:
-        previous = signal.signal(signal.SIGTERM, stop)
+        previous = signal.signal(signal.SIGTERM, terminate)
     except ValueError:  # not the main thread
         previous = None
     try:
         yield outcome
     except TqdError as error:
         outcome.code = 2
-        # Every process of a launched run meets the same bad input; one says so.
-        mine = isinstance(error, GradientError) or os.environ.get("RANK", "0") == "0"
-        if mine and not isinstance(error, MainProcessFailed):
-            _say(f"error: {error}")
-    except (OSError, MemoryError) as error:
+        # Every process of a launched run meets the same bad input; one reports it.
+        first = os.environ.get("RANK", "0") == "0" or isinstance(error, GradientError)
+        if first and not isinstance(error, MainProcessFailed):
+            _report(f"error: {error}")
+    except BrokenPipeError:  # the reader of a pipe, such as head, has had enough
+        outcome.code = 128 + signal.SIGPIPE
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
         outcome.code = 2
-        _say(f"error: {type(error).__name__}: {error}; free the resource, or mend it")
+        _report(f"error: {_describe(error)}")
+    except MemoryError as error:
+        outcome.code = 2
+        shown = f" ({error})" if str(error) else ""
+        _report(f"error: out of memory{shown}; end other programs, or ask for less")
     except KeyboardInterrupt:
-        outcome.code = 130
-        _say("stopped; the same command goes on where it was")
-    except _Stopped:
-        outcome.code = 143
-        _say("stopped by SIGTERM; the same command goes on where it was")
+        outcome.code = 128 + signal.SIGINT
+        _report(f"stopped{_how_to_go_on(outcome)}")
+    except _Terminated:
+        outcome.code = 128 + signal.SIGTERM
+        _report(f"stopped by SIGTERM{_how_to_go_on(outcome)}")
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
 
 
-def _say(text: str) -> None:
+def _how_to_go_on(outcome: Outcome) -> str:
+    """Say that the same command resumes, where it does."""
+    return "; the same command resumes" if outcome.resumes else ""
+
+
+def _describe(error: OSError) -> str:
+    """Say where the system refused, what it said, and what helps."""
+    place = error.filename or "a file or connection"
+    fault = error.strerror or str(error) or type(error).__name__
+    cure = CURES.get(error.errno or 0, "check that place, then run it again")
+    return f"{place}: {fault.lower()}; {cure}"
+
+
+def _report(text: str) -> None:
     """Write one line to stderr and to the run's log."""
     line = " ".join(text.split())
     logging.getLogger("tqd_probe").error(line)

@@ -7,8 +7,12 @@ after any timestep shift. `u` is the same before the shift (Esser et al., 2024).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 Array = np.ndarray
 

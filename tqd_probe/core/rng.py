@@ -9,11 +9,13 @@ or another number of processes cannot change a single number.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.random.bit_generator import ISeedSequence
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Key(ISeedSequence):
@@ -58,5 +60,7 @@ def normal(
     Returns:
         A float32 CPU tensor; the same on every device and in every process.
     """
+    import torch  # takes seconds to load; command lines need numpy's streams alone
+
     values = stream(seed, purpose, *index).standard_normal(shape, dtype=np.float32)
     return torch.from_numpy(values)

@@ -9,11 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tqd_probe.clips.degradations import Degradation, parse_degradations
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.shared_settings import (
-    CheckpointSettings,
-    QuarantineSettings,
-    Settings,
-)
+from tqd_probe.core.shared_settings import CheckpointSettings, Settings
 from tqd_probe.probing.option_parsing import read_levels, read_pool, read_range
 
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
@@ -37,7 +33,7 @@ class ProbedCheckpoint(CheckpointSettings):
     )
 
 
-class ProbedClips(QuarantineSettings):
+class ProbedClips(Settings):
     """Golden and imbalanced clips."""
 
     heading: ClassVar[str] = "clips"
@@ -207,7 +203,7 @@ class Measurement(Settings):
 
 
 class BandCriterion(Settings):
-    """Which levels a class may be trained at."""
+    """Where a class may be used."""
 
     heading: ClassVar[str] = "bands"
 

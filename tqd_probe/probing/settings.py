@@ -14,6 +14,7 @@ from tqd_probe.core.shared_settings import (
     ClipShapeSettings,
     HardwareSettings,
     PrecisionSettings,
+    QuarantineSettings,
     SeedSettings,
     Settings,
 )
@@ -30,6 +31,7 @@ from tqd_probe.probing.option_parsing import read_levels
 class ProbeSettings(
     ProbedCheckpoint,
     ProbedClips,
+    QuarantineSettings,
     DegradedCopies,
     ClipShapeSettings,
     Measurement,

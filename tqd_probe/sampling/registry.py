@@ -15,11 +15,12 @@ from tqd_probe.sampling.bands import BandSampler
 from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.beta import BetaSampler
 from tqd_probe.sampling.mixture import MixtureSampler
+from tqd_probe.sampling.names import SAMPLERS
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
 from tqd_probe.sampling.unconditional import UnconditionalSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 
-SAMPLERS = ("uniform", "logit_normal", "beta", "bands", "mixture")
+__all__ = ["SAMPLERS", "make_sampler"]
 
 
 def make_sampler(

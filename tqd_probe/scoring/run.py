@@ -118,16 +118,15 @@ def _results(
         )
         yield from model.score(todo, settings.batch_size)
     elif settings.engine == "ray":
-        workers = settings.workers if "workers" in settings.model_fields_set else None
         yield from score_on_ray(
             todo,
             settings.reading(),
-            workers,
+            settings.workers,
             settings.ray_address,
             settings.shard_size,
         )
     else:
-        yield from score_locally(todo, settings.reading(), settings.workers)
+        yield from score_locally(todo, settings.reading(), settings.worker_count())
 
 
 def _write(

@@ -17,6 +17,7 @@ from tqd_probe.core.shared_settings import (
     SeedSettings,
     Settings,
 )
+from tqd_probe.sampling.names import SamplerName
 
 
 class TrainedCheckpoint(CheckpointSettings):
@@ -115,24 +116,12 @@ class LevelDensity(Settings):
     )
 
 
-class Recipe(
-    TrainedCheckpoint,
-    TrainingClips,
-    ClipShapeSettings,
-    LevelDensity,
-    OptimisationSettings,
-    SeedSettings,
-    PrecisionSettings,
-):
-    """How weights are trained, whatever the sampler."""
-
-
 class SamplerChoice(Settings):
     """The sampler, and the schedule that it follows."""
 
     heading: ClassVar[str] = "noise levels"
 
-    sampler: Literal["uniform", "logit_normal", "beta", "bands", "mixture"] = Field(
+    sampler: SamplerName = Field(
         default="uniform",
         description="distribution of sigma per clip: uniform and logit_normal by the"
         " base alone, beta by the clip's scores, bands and mixture by a schedule",
@@ -149,15 +138,30 @@ class SamplerChoice(Settings):
     )
 
 
-class TrainSettings(SamplerChoice, Recipe):
-    """What shapes the trained weights; a change of these is no resume."""
+class HeldOutClips(Settings):
+    """Clips kept from training."""
+
+    heading: ClassVar[str] = "validation"
 
     hold_out: int = Field(
         default=0,
         ge=0,
         description="clips of each class kept from training for validation",
-        json_schema_extra={"heading": "validation"},
     )
+
+
+class TrainSettings(
+    TrainedCheckpoint,
+    TrainingClips,
+    ClipShapeSettings,
+    SamplerChoice,
+    LevelDensity,
+    OptimisationSettings,
+    HeldOutClips,
+    SeedSettings,
+    PrecisionSettings,
+):
+    """What shapes the trained weights; a change of these is no resume."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSettings:

@@ -8,9 +8,22 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.shared_settings import QuarantineSettings, Settings
-from tqd_probe.sampling.registry import SAMPLERS
-from tqd_probe.training.settings import Recipe, TrainingHardware, TrainRunSettings
+from tqd_probe.core.shared_settings import (
+    ClipShapeSettings,
+    OptimisationSettings,
+    PrecisionSettings,
+    QuarantineSettings,
+    SeedSettings,
+    Settings,
+)
+from tqd_probe.sampling.names import SAMPLERS
+from tqd_probe.training.settings import (
+    LevelDensity,
+    TrainedCheckpoint,
+    TrainingClips,
+    TrainingHardware,
+    TrainRunSettings,
+)
 
 
 class Comparison(Settings):
@@ -58,7 +71,16 @@ class Comparison(Settings):
         return text
 
 
-class TrialSettings(Comparison, Recipe):
+class TrialSettings(
+    TrainedCheckpoint,
+    TrainingClips,
+    ClipShapeSettings,
+    Comparison,
+    LevelDensity,
+    OptimisationSettings,
+    SeedSettings,
+    PrecisionSettings,
+):
     """What decides the outcome of a verification."""
 
     steps: int = Field(default=200, ge=1, description="optimiser steps of each trial")
