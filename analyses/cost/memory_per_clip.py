@@ -15,6 +15,7 @@ from typing import Any
 import diffusers
 import torch
 
+from analyses.results_file import run_script
 from tqd_probe.core.files import write_json
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.activation_memory import activation_bytes
@@ -85,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -11,7 +11,6 @@ python -m analyses.cost.peers --peer opacus
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -25,6 +24,7 @@ import torch
 from torch import nn
 
 from analyses.cost import models
+from analyses.results_file import run_script, study_parser
 from tqd_probe.gradients.sketch import Sketch
 
 SIZE, WIDTH, BLOCKS, CLIPS = 4096, 384, 2, 4
@@ -384,7 +384,7 @@ def measure(name: str, repetitions: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--peer", choices=PEERS)
     parser.add_argument("--repeat", type=int, default=5)
@@ -399,4 +399,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

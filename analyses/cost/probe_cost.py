@@ -10,7 +10,6 @@ draws it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 
 from analyses.cost import models
+from analyses.results_file import run_script, study_parser
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 RESULTS = Path(__file__).parent / "results" / "probe_cost.json"
@@ -284,7 +284,7 @@ def peers(repetitions: int, python: str, only: str, limit: int) -> dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -313,4 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

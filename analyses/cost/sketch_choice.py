@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from analyses.cost import models
+from analyses.results_file import run_script
 
 RESULTS = Path(__file__).parent / "results" / "sketch_choice.json"
 TOKENS, CLIPS, SIDE = 1024, 2, 32
@@ -142,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

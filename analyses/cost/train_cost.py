@@ -10,7 +10,6 @@ time and, for machines on which others work, CPU time of the process.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 import tempfile
@@ -24,6 +23,7 @@ from scipy.stats import binom
 from transformers import Trainer as HubTrainer
 from transformers import TrainerCallback, TrainingArguments
 
+from analyses.results_file import run_script, study_parser
 from tqd_probe.core.files import write_json
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.library_logging import silence_libraries
@@ -211,7 +211,7 @@ def median_interval(values: np.ndarray) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--turns", type=int, default=61)
     parser.add_argument("--length", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -266,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -7,14 +7,12 @@ is not paired with itself), and the same Fieller intervals with the plain jackkn
 variance or the unbiased one. Counted where the level is resolved, for those are the
 intervals that bands rest on; and how often it is.
 
-    python -m analyses.intervals.coverage          # writes results/coverage.json
+    python -m analyses.intervals.coverage
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +20,14 @@ from scipy.stats import norm
 from tqdm import tqdm
 
 from analyses.intervals.synthetic_gradients import Truth, draw, paired, unpaired
-from tqd_probe.core.files import finite_or_none, write_json
+from analyses.results_file import run_script, study_parser, write_results
+from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.rng import stream
 from tqd_probe.statistics.intervals import quantile, ratio_interval
 from tqd_probe.statistics.u_statistics import covariances, least_share, symmetric
 from tqd_probe.statistics.similarity import LevelStatistics
 from tqd_probe.statistics.u_statistics import u_statistic
 
-RESULTS = Path(__file__).parent / "results" / "coverage.json"
 CONFIDENCE, RESAMPLES = 0.95, 2000
 CLIPS, SNRS = (8, 12, 24, 48), (0.05, 0.2, 1.0)
 SITUATION = ("clips", "snr", "cosine", "shared", "tails", "decay")
@@ -167,13 +165,10 @@ def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run all situations and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--times", type=int, default=300, help="repetitions per cell")
     parser.add_argument("--bootstraps", type=int, default=25, help="of them with BCa")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     grid = itertools.product(
         CLIPS, SNRS, (0.5, 0.9, 0.99), (0.0, 0.8), (0, 5), (0.5, 1.5)
@@ -194,11 +189,10 @@ def main() -> None:
         ]
         head = f"{row['clips']:5} {row['snr']:5} {row['resolved']:8.2f}"
         print(head, " ".join(parts))
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.coverage --times {args.times} --bootstraps"
-            f" {args.bootstraps} --seed {args.seed}",
             "confidence": CONFIDENCE,
             "summary": rows,
             "columns": [*SITUATION, "resolved", *METHODS],
@@ -212,8 +206,7 @@ def main() -> None:
             ],
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

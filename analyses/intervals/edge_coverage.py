@@ -6,27 +6,24 @@ band: how often the interval of its lower edge holds that place, how wide it is,
 the edge itself lies from it (the edge is a lower bound's, so it lies above), and how
 often the intervals of two runs meet.
 
-    python -m analyses.intervals.edge_coverage        # writes results/edge_coverage.json
+    python -m analyses.intervals.edge_coverage
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from analyses.intervals.synthetic_gradients import Truth, draw, paired
-from tqd_probe.core.files import write_json
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
 from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
 from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.statistics.similarity import LevelStatistics
 
-RESULTS = Path(__file__).parent / "results" / "edge_coverage.json"
 LEVELS = (np.arange(10) + 0.5) / 10
 COSINES = np.linspace(0.6, 0.99, 10)
 CRITERION = CosineCriterion()
@@ -67,12 +64,9 @@ def runs_of(clips: int, snr: float, tails: int, times: int, seed: int) -> np.nda
 
 def main() -> None:
     """Run all situations and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--times", type=int, default=300, help="runs per situation")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     truth = float(np.interp(CRITERION.cos_min, COSINES, LEVELS))
     rows: list[dict[str, Any]] = []
@@ -96,18 +90,16 @@ def main() -> None:
             }
         )
         tqdm.write(str(rows[-1]))
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.edge_coverage --times {args.times}"
-            f" --seed {args.seed}",
             "true_edge": truth,
             "holds": float(np.mean([row["holds"] for row in rows])),
             "rows": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

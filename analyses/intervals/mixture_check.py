@@ -6,26 +6,23 @@ of data sets of the pool's size are drawn and mixed by the weights, and the squa
 error against the golden mean averaged. Also how often the weights' intervals hold the
 true weights.
 
-    python -m analyses.intervals.mixture_check          # writes results/mixture_check.json
+    python -m analyses.intervals.mixture_check
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from tqd_probe.core.files import write_json
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram, gram_from_columns
 from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
 from tqd_probe.statistics.mixture import Problem, solve
 from tqd_probe.statistics.moments import joint_moments, level_moments
 
-RESULTS = Path(__file__).parent / "results" / "mixture_check.json"
 CLASSES = ["golden", "visual_degraded", "motion_degraded"]
 CONDITIONS = {"golden": [0], "visual_degraded": [1], "motion_degraded": [2]}
 LEVELS, SIZE, NOISE = np.array([0.25, 0.75]), 12, 0.2
@@ -86,13 +83,10 @@ def simulate(
 
 def main() -> None:
     """Measure, simulate, compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--clips", default="24,96,1000")
     parser.add_argument("--times", type=int, default=25, help="measurements of each")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows = []
     for form in ("per-level", "joint"):
@@ -128,11 +122,10 @@ def main() -> None:
                 }
             )
             print(rows[-1])
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.mixture_check --clips {args.clips} --times"
-            f" {args.times} --seed {args.seed}",
             "pool": POOL,
             "best_shares": {
                 form: truth(form).tolist() for form in ("per-level", "joint")
@@ -140,8 +133,7 @@ def main() -> None:
             "rows": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -4,24 +4,20 @@ Takes a finished probe, draws subsets of its clips, and compares both cosines of
 subset with the debiased cosine of all clips. (The subsets are not independent of the
 whole; the bias of the plain cosine is, since it depends on their size.)
 
-    python -m analyses.intervals.naive_bias RUN_DIR          # writes results/naive_bias.json
+    python -m analyses.intervals.naive_bias RUN_DIR
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tqd_probe.core.files import finite_or_none, read_json, write_json
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
+from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.rng import stream
-from tqd_probe.gradients.store import GradientStore
-from tqd_probe.plot import read_result
-from tqd_probe.statistics.u_statistics import u_statistic
-
-RESULTS = Path(__file__).parent / "results" / "naive_bias.json"
+from tqd_probe.statistics.similarity import u_statistic
 
 
 def cosines(
@@ -39,27 +35,21 @@ def cosines(
 
 def main() -> None:
     """Draw subsets and compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--times", type=int, default=300, help="subsets of each size")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    result: dict[str, Any] = read_result(args.run / "gradsim.json")
-    note = read_json(args.run / "gradients" / "store.json", "a store")
-    store = GradientStore(args.run / "gradients", note["fingerprint"])
-    names = [n for n, s in result["subjects"].items() if s["kind"] == "degradation"]
-    total = len(result["clips"]["ids"])
+    run = FinishedProbe(args.run)
+    total = run.clips
     sizes = [n for n in (4, 6, 8, 12, 16, 24, 48, 96) if n <= total // 2] + [total]
     rows = []
-    for level, sigma in enumerate(result["noise"]["levels"]):
-        if not result["golden"]["resolved"][level]:
+    for level, sigma in enumerate(run.levels):
+        if not run.resolved[level]:
             continue
-        products = store.level(level).all_groups().products[0]
-        for condition, name in enumerate(names, start=1):
-            whole = result["subjects"][name]["cosine"][level]
+        products = run.store.level(level).all_groups().products[0]
+        for condition, name in enumerate(run.degradations, start=1):
+            whole = run.cosine(name)[level]
             if whole is None:
                 continue
             for size in sizes:
@@ -88,17 +78,15 @@ def main() -> None:
         plain = np.mean([row["plain_error"] for row in some])
         known = [r["debiased_error"] for r in some if r["debiased_error"] is not None]
         print(f"{size:3} clips: plain {plain:+.3f}  debiased {np.mean(known):+.3f}")
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.naive_bias RUN --times {args.times} --seed"
-            f" {args.seed}",
-            "run": " ".join(result["provenance"]["argv"]),
+            "run": run.command,
             "rows": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

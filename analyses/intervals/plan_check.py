@@ -9,22 +9,21 @@ widths that goes with it with every single one. Only levels resolved in pilot an
 count.
 
     python -m analyses.intervals.stability --ckpt tiny --runs DIR
-    python -m analyses.intervals.plan_check --ckpt tiny --runs DIR   # results/plan_check.json
+    python -m analyses.intervals.plan_check --ckpt tiny --runs DIR
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analyses.finished_probe import FinishedProbe
 from analyses.intervals.stability import half
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
-from tqd_probe.core.files import read_json, write_json
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.gradients.store import GradientStore
 from tqd_probe.probing.api import probe
 from tqd_probe.probing.comparisons import subjects
 from tqd_probe.probing.plan import PILOT_CLIPS
@@ -32,7 +31,6 @@ from tqd_probe.probing.settings import RunSettings
 from tqd_probe.statistics.forecast import forecast
 from tqd_probe.statistics.similarity import LevelStatistics
 
-RESULTS = Path(__file__).parent / "results" / "plan_check.json"
 CONFIDENCE, CLOSE = 0.95, 0.25
 
 
@@ -48,13 +46,9 @@ def first_clips(gram: LevelGram, count: int) -> LevelGram:
 
 def grams_of(settings: RunSettings) -> tuple[list[float], list[LevelGram]]:
     """Probe (or open a finished run) and return its levels and Gram matrices."""
-    result = probe(settings)
-    folder = Path(str(settings.out)) / "gradients"
-    store = GradientStore(
-        folder, read_json(folder / "store.json", "a store")["fingerprint"]
-    )
-    levels = result["noise"]["levels"]
-    return levels, [store.level(i).all_groups() for i in range(len(levels))]
+    probe(settings)
+    run = FinishedProbe(Path(str(settings.out)))
+    return run.levels, run.whole_grams()
 
 
 def widths(grams: list[LevelGram], conditions: list[int]) -> list[float]:
@@ -133,9 +127,7 @@ def medians_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Forecast, run, compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--runs", type=Path, required=True, help="of stability.py")
     parser.add_argument("--seeds", type=int, default=5)
@@ -144,7 +136,6 @@ def main() -> None:
     parser.add_argument("--one-draw", action="store_true", help="also runs with one")
     parser.add_argument("--levels", default="0.15,0.45,0.75", help="of one-draw runs")
     parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
 
     def settings(seed: int, draws: int, levels: str, name: str) -> RunSettings:
@@ -204,19 +195,15 @@ def main() -> None:
     }
     for name, entry in found.items():
         print(name, entry)
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.plan_check --ckpt {args.ckpt} --runs RUNS"
-            f" --seeds {args.seeds} --clips {args.clips} --pilot {args.pilot}"
-            f"{f' --one-draw --levels {args.levels}' if args.one_draw else ''}"
-            f" --degradations {args.degradations}",
             "summary": found,
             "rows": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

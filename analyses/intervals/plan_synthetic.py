@@ -5,38 +5,32 @@ that size are drawn from the same situation. Reported is the forecast over the m
 width of the runs, which is the pilot's own chance, and how many single runs come out in
 the range of widths that the pilot states.
 
-    python -m analyses.intervals.plan_synthetic          # writes results/plan_synthetic.json
+    python -m analyses.intervals.plan_synthetic
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 
 import numpy as np
 
 from analyses.intervals.synthetic_gradients import Truth, draw, paired
-from tqd_probe.core.files import write_json
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
 from tqd_probe.probing.plan import PILOT_CLIPS
 from tqd_probe.statistics.forecast import forecast
 from tqd_probe.statistics.similarity import LevelStatistics
 
-RESULTS = Path(__file__).parent / "results" / "plan_synthetic.json"
 CONFIDENCE = 0.95
 
 
 def main() -> None:
     """Draw pilots and runs, compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--pilot", type=int, default=PILOT_CLIPS, help="clips of it")
     parser.add_argument("--pilots", type=int, default=40)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows = []
     for clips, snr, cosine, tails in itertools.product(
@@ -73,19 +67,16 @@ def main() -> None:
     held = float(np.mean([row["runs_in_range"] for row in rows]))
     print(f"medians {min(medians):.2f} to {max(medians):.2f}")
     print(f"within 25 %: {inside:.0%}; runs in the stated range: {held:.0%}")
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.plan_synthetic --pilot {args.pilot}"
-            f" --pilots {args.pilots}"
-            f" --runs {args.runs} --seed {args.seed}",
             "within_25_percent": inside,
             "runs_in_range": held,
             "rows": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,7 +14,6 @@ nothing that one run is sure of is excluded by the other (`tqd_probe.schedules.e
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
-from tqd_probe.core.files import read_json, write_json
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.gradients.store import GradientStore
 from tqd_probe.probing.api import probe
 from tqd_probe.probing.comparisons import subjects
 from tqd_probe.probing.settings import RunSettings
@@ -33,7 +32,6 @@ from tqd_probe.schedules.bands import Band, CosineCriterion, cosine_bands
 from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.statistics.similarity import LevelStatistics
 
-RESULTS = Path(__file__).parent / "results" / "stability.json"
 CLOSE = 0.07
 CRITERION = CosineCriterion()
 GRID = np.linspace(0, 1, 2001)
@@ -153,9 +151,7 @@ def row_of(
 
 def main() -> None:
     """Run the seeds, compare them pair by pair and each run's halves."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--clips", type=int, default=48)
@@ -163,7 +159,6 @@ def main() -> None:
     parser.add_argument("--levels", default="10")
     parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
     parser.add_argument("--runs", type=Path, required=True, help="folder; resumes")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     runs: list[list[LevelGram]] = []
     for seed in range(args.seeds):
@@ -176,12 +171,10 @@ def main() -> None:
             seed=seed,
             out=args.runs / f"seed-{seed}",
         )
-        result = probe(settings)
-        folder = args.runs / f"seed-{seed}" / "gradients"
-        note = read_json(folder / "store.json", "a store")
-        store = GradientStore(folder, note["fingerprint"])
-        levels = np.array(result["noise"]["levels"])
-        runs.append([store.level(i).all_groups() for i in range(len(levels))])
+        probe(settings)
+        finished = FinishedProbe(args.runs / f"seed-{seed}")
+        levels = np.array(finished.levels)
+        runs.append(finished.whole_grams())
     halved = [[[half(gram, k) for gram in grams] for k in (0, 1)] for grams in runs]
     rows: list[dict[str, Any]] = []
     bands: dict[str, Any] = {}
@@ -215,20 +208,17 @@ def main() -> None:
             }
             for each, pair in zip(whole, halves)
         ]
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.intervals.stability --ckpt {args.ckpt} --seeds"
-            f" {args.seeds} --clips {args.clips} --draws {args.draws} --levels"
-            f" {args.levels} --degradations {args.degradations} --runs RUNS",
             "levels": levels.tolist(),
             "clips": args.clips,
             "rows": rows,
             "bands": bands,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

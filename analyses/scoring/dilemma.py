@@ -15,7 +15,6 @@ scored by VideoAlign; how it normalised and where it cut is not known.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,8 @@ import pandas as pd
 import seaborn as sns
 from scipy import stats
 
-from tqd_probe.core.clip_classes import CLASSES
+from analyses.results_file import run_script, study_parser
+from tqd_probe.clips.manifest import CLASSES
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
@@ -147,9 +147,7 @@ def show(name: str, found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read, correlate, draw, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("table", type=Path, help="score table of any known shape")
     parser.add_argument("--name", default="dilemma", help="name of results and figure")
     parser.add_argument(
@@ -215,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -11,7 +11,6 @@ The folder then serves as `--clips /tmp/real_clips`. Every run writes the same b
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from tqd_probe.clips.frame_selection import crop_and_resize
+from analyses.results_file import run_script, study_parser
+from tqd_probe.clips.frame_selection import fit
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.core.files import staged
@@ -116,7 +116,7 @@ def cut(name: str, source: Source, video: Path, out: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
     out = parser.parse_args().out
     total = 0
@@ -136,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

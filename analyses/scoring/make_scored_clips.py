@@ -7,20 +7,18 @@ python -m analyses.scoring.dilemma /tmp/real/scores.csv --name real
 
 from __future__ import annotations
 
-import argparse
 import csv
 from pathlib import Path
 
 import cv2
 
+from analyses.results_file import run_script, study_parser
 from analyses.scoring.real_videos import real_clips
 
 
 def main() -> None:
     """Cut the clips and write their manifest."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder to write to")
     work = parser.parse_args().work
     cv2.setNumThreads(1)
@@ -36,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

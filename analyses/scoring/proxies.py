@@ -11,7 +11,6 @@ half): 1 is wanted on the axis that was degraded, 0.5 on the other one.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -28,11 +27,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from analyses.results_file import run_script, study_parser, write_results
 from analyses.scoring.real_videos import LENGTH, SOURCES, real_clips
 from tqd_probe.clips.degradations import EFFECTS, MOTION, VISUAL, Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import VideoClip
-from tqd_probe.core.files import write_json
 from tqd_probe.scoring.proxies import (
     CONSTANTS,
     Constants,
@@ -41,7 +40,6 @@ from tqd_probe.scoring.proxies import (
     visual_proxy,
 )
 
-RESULTS = Path(__file__).parent / "results" / "proxies.json"
 EVERY = {"trailer_bbb": 4, "bigbuckbunny": 3, "world": 3, "b": 3}  # clips kept
 SIZE = 128  # pixels: the smallest video has 144 rows, and shaking needs a margin
 SEVERITIES = (1, 3, 5)
@@ -181,13 +179,10 @@ def choose(rows: list[dict[str, Any]], at: Constants, axis: str) -> Constants:
 
 def main() -> None:
     """Measure, choose, judge, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument(
         "--work", type=Path, required=True, help="videos and components"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows = measured(args.work)
     sources = sorted({row["source"] for row in rows})
@@ -230,10 +225,10 @@ def main() -> None:
         axis: shares(rows, judge, CONSTANTS)
         for axis, judge in (("motion", motion_proxy), ("visual", visual_proxy))
     }
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.scoring.proxies --work DIR",
             "clips": {s: sum(row["source"] == s for row in rows) for s in sources},
             "held_out": table,
             "held_out_by_source": {
@@ -252,8 +247,8 @@ def main() -> None:
             },
         },
     )
-    print(f"wrote {args.out}")
+    print(f"wrote {args.results}")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -13,7 +13,6 @@ have their defaults, but for the shortest scene.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import tempfile
 from pathlib import Path
@@ -25,6 +24,7 @@ import scenedetect
 from scenedetect import AdaptiveDetector, ContentDetector
 from tqdm import tqdm
 
+from analyses.results_file import run_script, study_parser
 from analyses.scoring.real_videos import real_clips
 from tqd_probe.clips import motion_degradations as motion
 from tqd_probe.clips import visual_degradations as visual
@@ -36,7 +36,6 @@ from tqd_probe.core.rng import stream
 from tqd_probe.scoring.motion import MotionMeter
 from tqd_probe.scoring.scene_cuts import find_cuts
 
-RESULTS = Path(__file__).parent / "results" / "scene_cuts.json"
 SIDE, FRAMES = 128, 48
 EVERY, JOINS = 6, 30  # one clip in six; pairs of clips joined
 
@@ -83,11 +82,8 @@ def variants(video: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarra
 
 def main() -> None:
     """Join, find, count."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True, help="videos and clips")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     clips = []
@@ -136,8 +132,8 @@ def main() -> None:
     }
     for name in METHODS:
         print(name, result["found"][name], result["false_alarms"][name])
-    write_json(args.out, result)
+    write_json(args.results, result)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import threading
@@ -24,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
+from analyses.results_file import run_script, study_parser
 from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
@@ -34,7 +34,6 @@ from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.scoring.tasks import Task
 
-RESULTS = Path(__file__).parent / "results" / "throughput.json"
 SMALL = ClipShape(4, 32, 32, 16)
 
 
@@ -121,13 +120,10 @@ def memory(many: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--clips", type=Path, required=True, help="folder of mp4 files")
     parser.add_argument("--limit", type=int, default=40, help="of them, for the cost")
     parser.add_argument("--many", type=int, default=10_000, help="clips for the memory")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     found = {
         "command": "python -m analyses.scoring.throughput --clips /tmp/real/clips"
@@ -136,8 +132,8 @@ def main() -> None:
         "memory": memory(args.many),
     }
     print(found["cost"], found["memory"], sep="\n")
-    write_json(args.out, found)
+    write_json(args.results, found)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from analyses.results_file import run_script, study_parser
 from analyses.tables.comparison import cost, judge
 from analyses.tables.generated_clips import statistics
 from analyses.tables.samplers import (
@@ -38,7 +39,6 @@ from analyses.tables.samplers import (
 from analyses.tables.schedules import measure_schedules, sana_schedule
 from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
 from tqd_probe.core.jsonl import read_jsonl
@@ -53,9 +53,7 @@ HELD_OUT_SEED = 1  # `train` opens validation clips with clips_seed + 1
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = study_parser(__file__, __doc__)
     made.add_argument(
         "--start", default="half", help="tiny, half, wide-half, scratch, wide or a path"
     )
@@ -343,6 +341,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with main_guard() as outcome:
-        main()
-    raise SystemExit(outcome.code)
+    run_script(main)

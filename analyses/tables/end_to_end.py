@@ -16,7 +16,6 @@ that the same command goes on after it was stopped.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -25,13 +24,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from analyses.results_file import run_script, study_parser
 from tqd_probe import train
 from tqd_probe.core.files import write_json
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.schedules.band_schedule import BandSchedule
 
-RESULTS = Path(__file__).parent / "results" / "end_to_end.json"
 PROMPTS = (
     "a red striped circle moving right over a gray textured background",
     "a blue plain square moving up over a brown textured background",
@@ -89,14 +88,13 @@ def run(options: dict[str, Any], stop: int) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--schedule", type=Path, required=True)
     parser.add_argument("--clips", default="/tmp/imbalanced/clips.csv")
     parser.add_argument("--validation", default="/tmp/held_out/clips.csv")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--work", type=Path, default=Path("runs/end_to_end"))
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--only", default="", help="part of a run's name: lora-bands")
     args = parser.parse_args()
     silence_libraries()
@@ -142,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,12 +9,12 @@ stand in for what `tqd_probe.score` measures.
 
 from __future__ import annotations
 
-import argparse
 import csv
 from pathlib import Path
 
 from tqdm import tqdm
 
+from analyses.results_file import run_script, study_parser
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
@@ -71,7 +71,7 @@ def write_set(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--golden", type=int, default=16)
     parser.add_argument("--visual", type=int, default=48)
@@ -85,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -6,54 +6,36 @@ degradation: Spearman's correlation of the debiased cosine with sigma, and the c
 averaged over the resolved levels of a third with its interval over clips.
 
     python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
-    python -m analyses.tiny.cosine_trend runs/tiny          # writes results/cosine_trend.json
+    python -m analyses.tiny.cosine_trend runs/tiny
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from tqd_probe.core.files import read_json, write_json
-from tqd_probe.gradients.store import GradientStore
-from tqd_probe.plot import read_result
-from tqd_probe.statistics.intervals import mean_interval, quantile
-from tqd_probe.statistics.u_statistics import covariances, pair_mean, symmetric
-
-RESULTS = Path(__file__).parent / "results" / "cosine_trend.json"
+from analyses.cosine_kernels import cosine_kernel, kernel_interval
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
+from tqd_probe.gradients.gram import LevelGram
 
 
-def third(store: GradientStore, levels: list[int], condition: int) -> dict:
+def mean_over_levels(grams: list[LevelGram], condition: int) -> dict[str, Any]:
     """Mean cosine over some levels, with its interval; null where there is none.
 
     Clips are the same at all levels, so their first-order effects on the cosines are
     averaged before the error of the mean is taken.
     """
-    cosines, kernels = [], []
-    for level in levels:
-        products = store.level(level).all_groups().products[0]
-        gg, gd, dd = (
-            symmetric(products[a, :, b, :])
-            for a, b in ((0, 0), (0, condition), (condition, condition))
-        )
-        golden, cross, own = (float(pair_mean(kernel)) for kernel in (gg, gd, dd))
-        if min(golden, own) <= 0:
-            return {"cosine": None, "ci": [None, None]}
-        bottom = np.sqrt(golden * own)
-        cosine = cross / bottom
-        cosines.append(cosine)
-        kernels.append(gd / bottom - cosine / 2 * (gg / golden + dd / own))
-    if not levels:
+    found = [cosine_kernel(gram, condition) for gram in grams]
+    known = [each for each in found if each is not None]
+    if not known or len(known) < len(found):
         return {"cosine": None, "ci": [None, None]}
-    unbiased, least = covariances(np.mean(kernels, axis=0)[None])
-    mean = np.array(np.mean(cosines))
-    reach = quantile(len(kernels[0]), 0.95)
-    low, high = mean_interval(mean, unbiased[0, 0], least[0, 0], reach)
-    return {"cosine": float(mean), "ci": [float(low), float(high)]}
+    mean = float(np.mean([cosine for cosine, _ in known]))
+    kernel = np.mean([kernel for _, kernel in known], axis=0)
+    return {"cosine": mean, "ci": [*kernel_interval(mean, kernel, 0.95)]}
 
 
 def _show(value: float | None) -> str:
@@ -63,31 +45,28 @@ def _show(value: float | None) -> str:
 
 def main() -> None:
     """Check a run and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    result: dict[str, Any] = read_result(args.run / "gradsim.json")
-    known = read_json(args.run / "gradients" / "store.json", "a store")
-    store = GradientStore(args.run / "gradients", known["fingerprint"])
-    sigmas = result["noise"]["levels"]
+    run = FinishedProbe(args.run)
+    grams, sigmas = run.whole_grams(), run.levels
     thirds = {
         "lowest": [i for i, s in enumerate(sigmas) if s < 1 / 3],
         "middle": [i for i, s in enumerate(sigmas) if 1 / 3 <= s < 2 / 3],
         "highest": [i for i, s in enumerate(sigmas) if s >= 2 / 3],
     }
-    known_levels = result["golden"]["resolved"]
     thirds = {
-        key: [level for level in levels if known_levels[level]]
+        key: [level for level in levels if run.resolved[level]]
         for key, levels in thirds.items()
     }
-    names = [n for n, s in result["subjects"].items() if s["kind"] == "degradation"]
+    names = run.degradations
     rows = {}
     for condition, name in enumerate(names, start=1):
-        cosine = result["subjects"][name]["cosine"]
-        some = {key: third(store, levels, condition) for key, levels in thirds.items()}
+        cosine = run.cosine(name)
+        some = {
+            key: mean_over_levels([grams[level] for level in levels], condition)
+            for key, levels in thirds.items()
+        }
         rho = None if None in cosine else float(spearmanr(sigmas, cosine).statistic)
         rows[name] = {"spearman": rho, **some}
         cells = "  ".join(
@@ -95,19 +74,18 @@ def main() -> None:
             for key, v in some.items()
         )
         print(f"{name:14} Spearman {'-' if rho is None else f'{rho:.2f}':>5}  {cells}")
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.tiny.cosine_trend RUN",
-            "run": " ".join(result["provenance"]["argv"]),
+            "run": run.command,
             "levels": sigmas,
-            "curves": {n: result["subjects"][n]["cosine"] for n in names},
+            "curves": {name: run.cosine(name) for name in names},
             "levels_of_thirds": {k: [sigmas[i] for i in v] for k, v in thirds.items()},
             "thirds": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

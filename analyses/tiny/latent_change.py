@@ -6,12 +6,11 @@ expect it to matter. Printed per degradation: the root mean square of the change
 largest of any channel, and the noise level at which that channel stands level with the
 noise.
 
-    python -m analyses.tiny.latent_change        # writes results/latent_change.json
+    python -m analyses.tiny.latent_change
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -19,13 +18,11 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.core.files import write_json
 from tqd_probe.models.load import checkpoint_path
-
-RESULTS = Path(__file__).parent / "results" / "latent_change.json"
 
 
 @torch.no_grad()
@@ -42,16 +39,13 @@ def encode(vae: AutoencoderKLWan, video: np.ndarray) -> torch.Tensor:
 
 def main() -> None:
     """Encode clips and their degraded copies, and compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--degradations", default="blur:3,noise:3,downscale:3,freeze:5", help="to apply"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     folder = Path(checkpoint_path(args.ckpt))
     vae = AutoencoderKLWan.from_pretrained(folder / "vae").eval()
@@ -65,7 +59,6 @@ def main() -> None:
     print("golden deviation per channel, falling:")
     print(" ".join(f"{v:.2f}" for v in deviation.sort(descending=True).values))
     result = {
-        "command": "python -m analyses.tiny.latent_change",
         "ckpt": args.ckpt,
         "clips": args.clips,
         "seed": args.seed,
@@ -84,9 +77,8 @@ def main() -> None:
             f" {largest / (1 + largest):.2f}"
         )
         result["change"][str(degradation)] = [round(float(v), 4) for v in change]
-    write_json(args.out, result)
-    print(f"wrote {args.out}")
+    write_results(parser, args, result)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -20,9 +20,7 @@ WORK is the working folder of `train.py`.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -33,10 +31,10 @@ import torch
 from scipy.stats import t as student
 from tqdm import tqdm
 
-from analyses.tiny.maturity import export
+from analyses.results_file import run_script, study_parser, write_results
+from analyses.tiny.step_files import pipeline_at_step, step_file
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import SyntheticClip, synthetic_clip
-from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json, write_json
 from tqd_probe.core.library_logging import silence_libraries
@@ -45,7 +43,6 @@ from tqd_probe.models.base import Conditioned, collate
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
 
-RESULTS = Path(__file__).parent / "results" / "learning_dynamics.json"
 HELD_OUT = 8001  # seed of the clips
 BANDS = {"coarse": (0, 3), "middle": (3, 8), "fine": (8, 999)}
 PARTS = (*BANDS, "still", "change", "flow")
@@ -219,9 +216,7 @@ def half_learned(steps: list[int], values: list[float]) -> int | None:
 
 def main() -> None:
     """Measure every checkpoint and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument(
         "--trained", type=Path, required=True, help="--work of train.py"
     )
@@ -231,7 +226,6 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=48)
     parser.add_argument("--work", type=Path, required=True, help="folder; resumes")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     silence_libraries()
     began = time.time()
@@ -239,13 +233,13 @@ def main() -> None:
     steps = [int(part) for part in args.steps.split(",")]
     table: dict[str, Any] = {name: {"value": [], "ci": []} for name in PARTS}
     for step in tqdm(steps, desc="checkpoints"):
-        state = args.trained / f"step-{step:05d}.pt"
+        state = step_file(args.trained, step)
         if not state.is_file():
             raise InputError(f"--trained {args.trained}: holds no {state.name}")
         key = digest([state.stat().st_size, str(state), levels, args.clips])[-12:]
         path = args.work / f"dynamics-{step:05d}-{key}.json"
         if not path.exists():
-            ckpt = export("tiny", state, args.work / f"step-{step:05d}")
+            ckpt = pipeline_at_step("tiny", state, args.work / f"step-{step:05d}")
             write_json(path, measure_checkpoint(str(ckpt), levels, args.clips))
         known = read_json(path, "a measured checkpoint")
         for name in PARTS:
@@ -259,12 +253,10 @@ def main() -> None:
         ]
         for name in PARTS
     }
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": f"python -m analyses.tiny.learning_dynamics --trained WORK --steps"
-            f" {args.steps} --levels {args.levels} --clips {args.clips} --work DIR",
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
             "seconds_of_this_call": round(time.time() - began),
             "steps": steps,
             "levels": levels,
@@ -276,10 +268,7 @@ def main() -> None:
     for name, found in halves.items():
         last = [round(v, 2) for v in table[name]["value"][-1]]
         print(f"{name:8s} at the end {last}, half learned at {found}")
-    print(args.out)
 
 
 if __name__ == "__main__":
-    with main_guard() as outcome:
-        main()
-    raise SystemExit(outcome.code)
+    run_script(main)

@@ -15,75 +15,21 @@ The step files of `train_cogvideox.py` go with `--ckpt` and the pipeline it wrot
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import shutil
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
-import torch
-import transformers
 
-from tqd_probe.core.files import read_json, write_json
+from analyses.cosine_kernels import cosine_kernel, kernel_interval
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
+from analyses.tiny.step_files import pipeline_at_step
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.gradients.store import GradientStore
-from tqd_probe.models.load import checkpoint_path
 from tqd_probe.probing.api import probe
-from tqd_probe.probing.measure import derive_schedule
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.statistics.intervals import mean_interval, quantile
-from tqd_probe.statistics.u_statistics import covariances, pair_mean, symmetric
 
-RESULTS = Path(__file__).parent / "results" / "maturity.json"
 CONFIDENCE = 0.95
-
-
-def export(source: str, state: Path, target: Path) -> Path:
-    """Put the weights of one training step into a copy of a pipeline.
-
-    Args:
-        source: The pipeline that lends the other components and the classes.
-        state: What `train.py`, or `train_cogvideox.py`, wrote at that step.
-        target: Pipeline directory to write.
-
-    Returns:
-        The target.
-    """
-    shutil.copytree(checkpoint_path(source), target, dirs_exist_ok=True)
-    weights = torch.load(state, weights_only=True)
-    index = read_json(target / "model_index.json", "a pipeline's index")
-    for name, library, key in (
-        ("transformer", diffusers, "model"),
-        ("text_encoder", transformers, "encoder"),
-    ):
-        module = getattr(library, index[name][1]).from_pretrained(target / name)
-        module.load_state_dict(weights[key])
-        module.save_pretrained(target / name)
-    return target
-
-
-def linear(gram: LevelGram, condition: int) -> tuple[float, np.ndarray] | None:
-    """Return a degradation's cosine and the kernel of its first-order changes.
-
-    Args:
-        gram: Matrices of one level and one group.
-        condition: The degradation.
-
-    Returns:
-        The cosine and ``[N, N]``; None where it is undefined.
-    """
-    golden, cross, own = (
-        symmetric(gram.products[0, a, :, b, :])
-        for a, b in ((0, 0), (0, condition), (condition, condition))
-    )
-    gg, gd, dd = (float(pair_mean(kernel)) for kernel in (golden, cross, own))
-    if min(gg, dd) <= 0:
-        return None
-    bottom = np.sqrt(gg * dd)
-    cosine = gd / bottom
-    return cosine, cross / bottom - cosine / 2 * (golden / gg + own / dd)
 
 
 def change(
@@ -101,15 +47,12 @@ def change(
         The change and its interval, in which what the clips have in common cancels;
         None where a cosine is undefined.
     """
-    found = linear(before, condition), linear(after, condition)
+    found = cosine_kernel(before, condition), cosine_kernel(after, condition)
     if found[0] is None or found[1] is None:
         return None
     (first, one), (second, two) = found
-    unbiased, least = covariances((two - one)[None])
-    reach = quantile(len(one), confidence)
     gap = second - first
-    low, high = mean_interval(np.array(gap), unbiased[0, 0], least[0, 0], reach)
-    return {"change": gap, "ci": [float(low), float(high)]}
+    return {"change": gap, "ci": [*kernel_interval(gap, two - one, confidence)]}
 
 
 def changes(
@@ -160,9 +103,7 @@ def changes(
 
 def main() -> None:
     """Probe each checkpoint, compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument(
         "--trained", type=Path, required=True, help="--work of the training"
     )
@@ -173,14 +114,15 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--degradations", default="blur:3,noise:3,freeze:5")
     parser.add_argument("--work", type=Path, required=True, help="folder; resumes")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     grams: list[list[LevelGram]] = []
     for step in (int(part) for part in args.steps.split(",")):
         name = f"step-{step:05d}"
-        source = export(args.ckpt, args.trained / f"{name}.pt", args.work / name)
-        result = probe(
+        source = pipeline_at_step(
+            args.ckpt, args.trained / f"{name}.pt", args.work / name
+        )
+        probe(
             RunSettings(
                 ckpt=str(source),
                 num_clips=args.clips,
@@ -190,13 +132,9 @@ def main() -> None:
                 out=args.work / f"run-{step:05d}",
             )
         )
-        folder = args.work / f"run-{step:05d}" / "gradients"
-        note = read_json(folder / "store.json", "a store")
-        store = GradientStore(folder, note["fingerprint"])
-        count = len(result["noise"]["levels"])
-        grams.append([store.level(index).all_groups() for index in range(count)])
-        details = derive_schedule(result).degradations_detail
-        golden = result["golden"]
+        run = FinishedProbe(args.work / f"run-{step:05d}")
+        grams.append(run.whole_grams())
+        details, golden = run.schedule.degradations_detail, run.golden
         rows.append(
             {
                 "step": step,
@@ -228,21 +166,17 @@ def main() -> None:
         known["moved_family_wise"] += each["moved_family_wise"]
     for key, known in counts.items():
         print(key, known)
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.tiny.maturity --trained WORK --ckpt"
-            f" {Path(args.ckpt).name} --steps {args.steps} --levels {args.levels}"
-            f" --clips {args.clips} --draws {args.draws} --degradations"
-            f" {args.degradations} --work DIR",
-            "levels": result["noise"]["levels"],
+            "levels": run.levels,
             "counts": counts,
             "changes": moved,
             "rows": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

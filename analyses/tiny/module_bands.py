@@ -3,27 +3,25 @@
 The Gram matrices of the module groups of one part are added up, which is the Gram
 matrix of their parameters side by side, and bands are cut for each part alone.
 
-    python -m analyses.tiny.module_bands RUN_DIR          # writes results/module_bands.json
+    python -m analyses.tiny.module_bands RUN_DIR
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tqd_probe.core.files import finite_or_none, read_json, write_json
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
+from tqd_probe.core.files import finite_or_none
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import PARTS
-from tqd_probe.plot import read_result
 from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
 from tqd_probe.statistics.similarity import LevelStatistics
 
-RESULTS = Path(__file__).parent / "results" / "module_bands.json"
 SHOWN = ("ckpt", "num_clips", "draws", "levels", "degradations", "seed")
 
 
@@ -41,20 +39,13 @@ def part_of(gram: LevelGram, part: str) -> LevelGram | None:
 
 def main() -> None:
     """Cut bands part by part."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    result: dict[str, Any] = read_result(args.run / "gradsim.json")
-    stated_settings = read_json(args.run / "run.json", "a run")["settings"]
-    note = read_json(args.run / "gradients" / "store.json", "a store")
-    store = GradientStore(args.run / "gradients", note["fingerprint"])
-    levels = np.array(result["noise"]["levels"])
-    grams = [store.level(i) for i in range(len(levels))]
-    names = [n for n, s in result["subjects"].items() if s["kind"] == "degradation"]
-    stated = result["criterion"]
+    run = FinishedProbe(args.run)
+    levels = np.array(run.levels)
+    grams = [run.store.level(i) for i in range(len(levels))]
+    names, stated = run.degradations, run.result["criterion"]
     criterion = CosineCriterion(
         stated["cos_min"], tuple(stated["norm_range"]), stated["confidence"]
     )
@@ -98,17 +89,16 @@ def main() -> None:
             print(
                 f"{part:16} {name:12} {np.round([s.cosine for s in some], 2)} {bands}"
             )
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.tiny.module_bands RUN",
-            "run": {key: stated_settings[key] for key in SHOWN},
+            "run": {key: run.settings[key] for key in SHOWN},
             "levels": levels.tolist(),
             "parts": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

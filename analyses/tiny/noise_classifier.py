@@ -11,28 +11,24 @@ whether they *teach* alike.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.clips.source import open_clips
-from tqd_probe.core.files import write_json
 from tqd_probe.core.noise import flow_corrupt
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.load import load_model
 from tqd_probe.models.native_clip import clip_shape
-from tqd_probe.plot import read_result
-from tqd_probe.probing.measure import derive_schedule
 from tqd_probe.probing.settings import RunSettings
 
-RESULTS = Path(__file__).parent / "results" / "noise_classifier.json"
 MARGIN = 0.05
 SEED = 2000
 
@@ -106,18 +102,15 @@ def accuracy(
 
 def main() -> None:
     """Train one classifier per degradation, annotate, compare with bands."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--run", type=Path, required=True, help="finished probe")
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--train", type=int, default=192, help="training clips")
     parser.add_argument("--test", type=int, default=64, help="unseen clips")
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    result: dict[str, Any] = read_result(args.run / "gradsim.json")
-    schedule = derive_schedule(result)
+    run = FinishedProbe(args.run)
+    schedule = run.schedule
     names = [
         n for n in schedule.degradations_detail if not n.startswith(("rev", "ide"))
     ]
@@ -133,7 +126,7 @@ def main() -> None:
             max_bad=0,
             progress=bar.update,
         )
-    levels = result["noise"]["levels"]
+    levels = run.levels
     rows = {}
     for name in names:
         golden, degraded = encoded.latents["golden"], encoded.latents[name]
@@ -151,18 +144,15 @@ def main() -> None:
             "bands": entry.bands,
         }
         print(name, "accuracy", np.round(found, 2), "bands", entry.bands)
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.tiny.noise_classifier --run RUN --ckpt"
-            f" {args.ckpt} --train {args.train} --test {args.test}"
-            f" --steps {args.steps}",
             "levels": levels,
             "degradations": rows,
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

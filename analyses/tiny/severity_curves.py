@@ -10,13 +10,13 @@ the clip unchanged and the clip backwards.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from scipy.stats import spearmanr
 
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.source import open_clips
-from tqd_probe.core.files import write_json
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
 from tqd_probe.models.native_clip import clip_shape
@@ -24,14 +24,10 @@ from tqd_probe.probing.api import probe
 from tqd_probe.probing.matched_severity import CLIPS, latent_distances
 from tqd_probe.probing.settings import RunSettings
 
-RESULTS = Path(__file__).parent / "results" / "severity_curves.json"
-
 
 def main() -> None:
     """Probe all severities, measure distances, write both."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--names", default="blur,noise,freeze")
     parser.add_argument("--levels", default="0.1,0.3,0.6,0.9")
@@ -40,7 +36,6 @@ def main() -> None:
     parser.add_argument(
         "--run", type=Path, required=True, help="run directory; resumes"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     names = args.names.split(",")
     every = [f"{name}:{k}" for name in names for k in range(1, 6)]
@@ -52,52 +47,44 @@ def main() -> None:
         degradations=",".join([*every, "identity:1", "reverse:1"]),
         out=args.run,
     )
-    result = probe(settings)
+    probe(settings)
+    run = FinishedProbe(args.run)
     model = load_model(args.ckpt, "cpu", "fp32")
     encoder = ClipEncoder(model, clip_shape(settings, model), 0, default_cache())
     clips = open_clips("synthetic", CLIPS, 0).golden
     distances = {
         name: latent_distances(encoder, clips, name) for name in (*names, "reverse")
     }
-    levels = result["noise"]["levels"]
+    levels = run.levels
     falls = {}
     for name in names:
         for index, sigma in enumerate(levels):
-            curve = [
-                result["subjects"][f"{name}:{k}"]["cosine"][index] for k in range(1, 6)
-            ]
-            known = result["golden"]["resolved"][index] and None not in curve
+            curve = [run.cosine(f"{name}:{k}")[index] for k in range(1, 6)]
+            known = run.resolved[index] and None not in curve
             rho = (
                 round(float(spearmanr(range(5), curve).statistic), 6) if known else None
             )
             falls[f"{name} at {sigma}"] = rho
             print(f"{name:10} sigma {sigma:.2f}  {curve}  Spearman {rho}")
     for name in ("identity:1", "reverse:1"):
-        print(
-            name,
-            result["subjects"][name]["cosine"],
-            result["subjects"][name]["cosine_ci"],
-        )
+        print(name, run.cosine(name), run.compared[name]["cosine_ci"])
     keep = ("cosine", "cosine_ci", "norm_ratio")
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.tiny.severity_curves --ckpt"
-            f" {Path(args.ckpt).name} --names {args.names} --levels"
-            f" {args.levels} --clips {args.clips} --draws {args.draws} --run DIR",
             "levels": levels,
-            "resolved": result["golden"]["resolved"],
+            "resolved": run.resolved,
             "latent_distance": distances,
             "spearman": falls,
             "subjects": {
                 name: {key: curves[key] for key in keep}
-                for name, curves in result["subjects"].items()
+                for name, curves in run.compared.items()
                 if curves["kind"] == "degradation"
             },
         },
     )
-    print(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,7 +18,6 @@ carry a schedule from a small model to a larger one; only its step files are wri
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
@@ -29,6 +28,7 @@ import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
 from transformers import UMT5EncoderModel
 
+from analyses.results_file import run_script, study_parser, write_results
 from analyses.tiny.fit_encoder import fit_encoder
 from analyses.tiny.parts import (
     HEADS,
@@ -42,6 +42,7 @@ from analyses.tiny.parts import (
     new_vae,
 )
 from analyses.tiny.pool import pool_clip
+from analyses.tiny.step_files import prefix, step_file
 from analyses.tiny.training_tools import (
     HELD_OUT_SEED,
     LATENT_SCALE,
@@ -52,8 +53,6 @@ from analyses.tiny.training_tools import (
     every_50,
     golden_clip,
     load_videos,
-    prefix,
-    step_file,
     to_model,
     trapezoid,
 )
@@ -62,7 +61,6 @@ from tqd_probe.core.noise import shift_sigma
 from tqd_probe.core.rng import stream
 
 TRAIN_SHIFT = 5.0  # of the training levels
-RESULTS = Path(__file__).parent / "results" / "train.json"
 STAGES = ("decoder", "transformer", "wide")
 
 
@@ -278,9 +276,7 @@ def export(work: Path, out: Path, step: int, mean: list, std: list) -> None:
 
 def main() -> None:
     """Run the stages."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True, help="working folder")
     parser.add_argument(
         "--out",
@@ -339,8 +335,6 @@ def main() -> None:
         if p.is_dir()
     }
     result = {
-        "command": "python -m analyses.tiny.train --work WORK --stage transformer"
-        " --out OUT",
         "seed": args.seed,
         "exported_step": args.steps,
         "decoder_mse_every_50_steps": every_50(vae_curve, 6),
@@ -348,10 +342,9 @@ def main() -> None:
         "held_out": held_curves,
         "bytes": sizes,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    write_json(RESULTS, result)
-    print(f"wrote {out} ({sum(sizes.values()) / 1e6:.2f} MB) and {RESULTS}")
+    print(f"wrote {out} ({sum(sizes.values()) / 1e6:.2f} MB)")
+    write_results(parser, args, result)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

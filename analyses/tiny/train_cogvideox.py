@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
+from analyses.results_file import run_script, study_parser, write_results
 from analyses.tiny.fit_encoder_cogvideox import fit_encoder
 from analyses.tiny.parts import TRAIN_SEED, new_tokenizer
 from analyses.tiny.parts_cogvideox import (
@@ -49,7 +50,6 @@ from analyses.tiny.training_tools import (
 from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
 
-RESULTS = Path(__file__).parent / "results" / "train_cogvideox.json"
 FIT_CLIPS = 160  # that the encoder is fitted to and the scale is measured on
 BATCH, WARM, RATE = 32, 200, 1.5e-3  # as tiny
 
@@ -276,9 +276,7 @@ def export(work: Path, out: Path, vae: AutoencoderKLCogVideoX, step: int) -> Non
 
 def main() -> None:
     """Run one stage, then write the pipeline if both are done."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True, help="working folder")
     parser.add_argument("--out", type=Path, required=True, help="pipeline to write")
     parser.add_argument("--stage", choices=["decoder", "transformer"], required=True)
@@ -293,7 +291,6 @@ def main() -> None:
         "--decay", type=int, default=700, help="steps before it that the rate falls in"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     vae = fitted_vae()
@@ -312,10 +309,14 @@ def main() -> None:
             for v in (raw, raw_held)
         )
         train_transformer(args.work, pool, captions, (held, held_captions), args)
-    finish(vae, args)
+    finish(vae, parser, args)
 
 
-def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
+def finish(
+    vae: AutoencoderKLCogVideoX,
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+) -> None:
     """Write the pipeline and the results, as far as the stages are done."""
     decoder, last = args.work / "decoder.pt", args.work / f"step-{args.steps:05d}.pt"
     if not last.exists():
@@ -338,9 +339,6 @@ def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
     sigma = noise / (noise + signal)
     network = new_transformer()
     result = {
-        "command": f"python -m analyses.tiny.train_cogvideox --work WORK --out OUT"
-        f" --stage transformer --steps {args.steps} --zero-rate {args.zero_rate}"
-        f" --decay {args.decay} --clips {args.clips}",
         "seed": args.seed,
         "exported_step": args.steps,
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -353,10 +351,9 @@ def finish(vae: AutoencoderKLCogVideoX, args: argparse.Namespace) -> None:
         "loss_every_50_steps": every_50(note["curve"], 5),
         "held_out": note["held"],
     }
-    args.results.parent.mkdir(exist_ok=True)
-    write_json(args.results, result)
-    print(f"wrote {args.out} and {args.results}")
+    print(f"wrote {args.out}")
+    write_results(parser, args, result)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

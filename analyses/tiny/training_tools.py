@@ -11,7 +11,6 @@ import torch
 from diffusers import AutoencoderKLWan
 from tqdm import tqdm
 
-from analyses.tiny.parts import HEADS
 from tqd_probe.clips import synthetic
 from tqd_probe.clips.shape import ClipShape
 
@@ -84,16 +83,6 @@ def encode_set(
     result = torch.cat(latents)[:count]
     torch.save({"latents": result, "captions": captions[:count]}, path)
     return result, captions[:count]
-
-
-def step_file(work: Path, step: int, heads: int = HEADS) -> Path:
-    """Return where the weights of a step are, of a transformer of so many heads."""
-    return work / f"{prefix(heads)}step-{step:05d}.pt"
-
-
-def prefix(heads: int) -> str:
-    """Return what names of files of another width than `tiny`'s begin with."""
-    return "" if heads == HEADS else f"heads{heads}-"
 
 
 def every_50(curve: list[list[float]], digits: int) -> list[float]:

@@ -15,7 +15,6 @@ about, Spearman's correlation with sigma, bands, the difference of the architect
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from analyses.tiny.maturity import linear
-from tqd_probe.core.command_line import main_guard
+from analyses.cosine_kernels import cosine_kernel, kernel_interval
+from analyses.finished_probe import FinishedProbe
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json, write_json
 from tqd_probe.core.rng import stream
-from tqd_probe.gradients.store import GradientStore
-from tqd_probe.plot import read_result
-from tqd_probe.probing.measure import derive_schedule
-from tqd_probe.statistics.intervals import mean_interval, quantile
-from tqd_probe.statistics.u_statistics import covariances
+from tqd_probe.statistics.intervals import covariances
 
-RESULTS = Path(__file__).parent / "results" / "two_architectures.json"
 CONFIDENCE, DRAWS = 0.95, 4000
 THIRDS = {"lowest": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "highest": (2 / 3, 1.01)}
 
@@ -69,10 +63,7 @@ class Curve:
 
 def stated(value: float, kernel: np.ndarray) -> dict[str, Any]:
     """Give a value its interval over clips."""
-    unbiased, least = covariances(kernel[None])
-    reach = quantile(len(kernel), CONFIDENCE)
-    low, high = mean_interval(np.array(value), unbiased[0, 0], least[0, 0], reach)
-    return {"value": float(value), "ci": [float(low), float(high)]}
+    return {"value": float(value), "ci": [*kernel_interval(value, kernel, CONFIDENCE)]}
 
 
 def gap(one: Any, other: Any) -> dict[str, Any] | None:
@@ -106,50 +97,44 @@ def rank_correlation(curve: Curve, name: str) -> dict[str, Any] | None:
     }
 
 
-def read_run(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Curve]]:
+def read_run(path: Path) -> tuple[dict[str, Any], FinishedProbe, dict[str, Curve]]:
     """Read a finished probe.
 
     Args:
         path: Its folder.
 
     Returns:
-        What both runs must share, what `gradsim.json` says, and the curves of
-        degradations.
+        What both runs must share, the run, and the curves of degradations.
     """
-    result = read_result(path / "gradsim.json")
-    settings = read_json(path / "run.json", "a run")["settings"]
-    note = read_json(path / "gradients" / "store.json", "a store")
-    store = GradientStore(path / "gradients", note["fingerprint"])
-    levels, known = result["noise"]["levels"], result["golden"]["resolved"]
-    grams = [store.level(i).all_groups() for i in range(len(levels))]
+    run = FinishedProbe(path)
+    levels, grams = run.levels, run.whole_grams()
     curves = {}
-    names = [n for n, s in result["subjects"].items() if s["kind"] == "degradation"]
-    for condition, name in enumerate(names, start=1):
+    for condition, name in enumerate(run.degradations, start=1):
         found = [
             (round(sigma, 2), *both)
-            for sigma, fine, gram in zip(levels, known, grams)
-            if fine and (both := linear(gram, condition)) is not None
+            for sigma, fine, gram in zip(levels, run.resolved, grams)
+            if fine and (both := cosine_kernel(gram, condition)) is not None
         ]
         sigma, cosine, kernels = zip(*found) if found else ((), (), ())
         curves[name] = Curve(list(sigma), np.array(cosine), np.array(kernels))
-    same = {key: settings[key] for key in ("draws", "clips", "seed")}
-    same["number of clips"] = len(result["clips"]["ids"])
+    same = {key: run.settings[key] for key in ("draws", "clips", "seed")}
+    same["number of clips"] = run.clips
     same["levels"] = [round(sigma, 2) for sigma in levels]
-    return same, result, curves
+    return same, run, curves
 
 
-def describe(result: dict[str, Any], curves: dict[str, Curve]) -> dict[str, Any]:
+def describe(run: FinishedProbe, curves: dict[str, Curve]) -> dict[str, Any]:
     """Say what one run found.
 
     Args:
-        result: Content of `gradsim.json`.
+        run: The probe.
         curves: Curves by degradation.
 
     Returns:
         Resolved levels, golden signal-to-noise and loss, and per degradation thirds,
         differences between thirds, rank correlation, bands, the curve.
     """
-    details = derive_schedule(result).degradations_detail
+    details = run.schedule.degradations_detail
     rows = {}
     for name, curve in curves.items():
         means = {key: curve.mean(*ends) for key, ends in THIRDS.items()}
@@ -163,24 +148,21 @@ def describe(result: dict[str, Any], curves: dict[str, Curve]) -> dict[str, Any]
             "cosine": details[name].cosine,
             "cosine_ci": details[name].cosine_ci,
         }
-    golden = result["golden"]
+    golden = run.golden
     return {
         "resolved": golden["resolved"],
         "snr": golden["snr"],
         "loss": golden["loss"],
-        "levels": result["noise"]["levels"],
+        "levels": run.levels,
         "degradations": rows,
     }
 
 
 def main() -> None:
     """Read both, compare, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("runs", type=Path, nargs=2, metavar="RUN")
     parser.add_argument("--names", default="tiny,tiny CogVideoX")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     names = args.names.split(",")
     if len(names) != 2:
@@ -209,16 +191,15 @@ def main() -> None:
             print(f"{name:12} {label:16} Spearman {_short(row['spearman'])} {thirds}")
         change = {k: _short(v) for k, v in differences[name].items()}
         print(f"{name:12} difference       {change}")
-    write_json(
-        args.out,
+    write_results(
+        parser,
+        args,
         {
-            "command": "python -m analyses.tiny.two_architectures RUN RUN_COGVIDEOX",
             "run": first,
             "models": found,
             f"{names[1]} - {names[0]}": differences,
         },
     )
-    print(args.out)
 
 
 def _short(value: dict[str, Any] | None) -> str:
@@ -230,6 +211,4 @@ def _short(value: dict[str, Any] | None) -> str:
 
 
 if __name__ == "__main__":
-    with main_guard() as outcome:
-        main()
-    raise SystemExit(outcome.code)
+    run_script(main)

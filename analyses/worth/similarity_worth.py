@@ -28,10 +28,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from analyses.results_file import run_script, study_parser
 from analyses.worth.correlations import cosine_of, summarise
 from analyses.worth.short_training import Bench
 from analyses.worth.start_checkpoints import start_checkpoint
-from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json, write_json
 from tqd_probe.core.library_logging import silence_libraries
@@ -44,9 +44,7 @@ PROBE, HELD_OUT, TRAIN = 7001, 7002, 7100  # seeds of collections that share no 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = study_parser(__file__, __doc__)
     made.add_argument(
         "--start", default="tiny", help="tiny, half, wide-half, scratch, wide or a path"
     )
@@ -223,6 +221,4 @@ def _shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    with main_guard() as outcome:
-        main()
-    raise SystemExit(outcome.code)
+    run_script(main)

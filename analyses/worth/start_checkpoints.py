@@ -17,9 +17,8 @@ from pathlib import Path
 
 import torch
 
-from analyses.tiny.maturity import export
 from analyses.tiny.parts import HEADS, WIDE_HEADS, new_transformer
-from analyses.tiny.training_tools import step_file
+from analyses.tiny.step_files import pipeline_at_step, step_file
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import checkpoint_path
 
@@ -56,10 +55,11 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
         state = step_file(trained or Path(), HALF_STEP, heads)
         if trained is None or not state.is_file():
             raise InputError(
-                f"--trained {trained}: holds no {state.name}; make it with python"
-                f" analyses/tiny/train.py --work DIR --stage {stage}"
+                f"--trained {trained}: holds no {state.name}; make it with python -m"
+                f" analyses.tiny.train --work DIR --stage {stage}"
             )
-        export(start_checkpoint(source, work, None, seed), state, target)
+        lender = start_checkpoint(source, work, None, seed)
+        pipeline_at_step(lender, state, target)
     else:
         shutil.copytree(checkpoint_path("tiny"), target, dirs_exist_ok=True)
         torch.manual_seed(seed)

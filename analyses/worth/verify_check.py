@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from analyses.results_file import run_script, study_parser
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
@@ -34,7 +35,6 @@ from tqd_probe.verification.settings import TrialRunSettings
 from tqd_probe.verification.trials import verify
 from tqd_probe.verification.verdict import difference
 
-RESULTS = Path(__file__).parent / "results" / "verify_check.json"
 SHAPE = ClipShape(17, 64, 64, 16)
 
 
@@ -122,14 +122,13 @@ def outcome(gap: np.ndarray, early: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=8, help="trials of each sampler")
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     silence_libraries()
     clips = spoilt_clips(args.work / "clips")
@@ -200,4 +199,4 @@ def summary(
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
