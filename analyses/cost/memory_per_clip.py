@@ -1,26 +1,23 @@
 """Memory of one clip at its native size, by calculation.
 
-python -m analyses.cost.memory_per_clip
-
 Weights are counted on the meta device from the configurations of the published
-checkpoints; activations by `tqd_probe.models.activation_memory`. No weights are downloaded and
-nothing is measured here. Writes analyses/results/memory_per_clip.json.
+checkpoints; activations by `tqd_probe.models.activation_memory`. No weights are
+downloaded and nothing is measured here.
+
+    python -m analyses.cost.memory_per_clip
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 
-from analyses.results_file import run_script
-from tqd_probe.core.files import write_json
-from tqd_probe.core.library_logging import silence_libraries
+from analyses.results_file import run_script, study_parser, write_results
+from tqd_probe.core.libraries import quiet_libraries
 from tqd_probe.models.activation_memory import activation_bytes
 
-OUT = Path(__file__).parent / "results" / "memory_per_clip.json"
 SMALL = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
 TI2V = {
     "num_attention_heads": 24,
@@ -52,7 +49,10 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...], i
 
 
 def main() -> None:
-    silence_libraries()
+    """Count weights and activations of every published model."""
+    parser = study_parser(__file__, __doc__)
+    args = parser.parse_args()
+    quiet_libraries()
     rows = {}
     for name, (kind, changes, clip, unit, text) in MODELS.items():
         cls = getattr(diffusers, f"{kind}Transformer3DModel")
@@ -82,7 +82,7 @@ def main() -> None:
             f" {row['activations_checkpointed_gb']} |"
             f" {row['gradient_of_all_parameters_gb']} |"
         )
-    write_json(OUT, rows)
+    write_results(parser, args, {"models": rows})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ feed-forward 35/6 of the width, 512 numbers of text per token), 1,024 video toke
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from statistics import median
@@ -25,23 +24,6 @@ from tqd_probe.models.families.wan import WanModel
 
 TOKENS, TEXT = 1024, 128
 LATENT = (16, 4, 32, 32)
-
-
-def machine() -> dict[str, Any]:
-    """Describe the machine and the libraries."""
-    name = ""
-    with open("/proc/cpuinfo") as handle:
-        for line in handle:
-            if line.startswith("model name"):
-                name = line.split(":")[1].strip()
-                break
-    return {
-        "processor": name,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "load_average": __import__("os").getloadavg()[0],
-    }
 
 
 def wan(

@@ -23,9 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
+from tqd_probe.probing.cost import batch_size
+from tqd_probe.probing.draws import pack_losses, steady_torch
+from tqd_probe.probing.micro_batches import packs
+from tqd_probe.probing.passes import fitted_sketch
 from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
 from tqd_probe.statistics.similarity import LevelStatistics
 
@@ -39,12 +44,6 @@ LOOKS = (8, 16, 32)  # clips at which the adaptive way looks
 
 def pool() -> tuple[np.ndarray, np.ndarray]:
     """Capture the pool; products ``[L, C, N, R, C, N, R]`` from sketches."""
-    from analyses.cost.probe_cost import tiny_probe
-    from tqd_probe.probing.cost import batch_size
-    from tqd_probe.probing.draws import pack_losses
-    from tqd_probe.probing.micro_batches import packs
-    from tqd_probe.probing.passes import fitted_sketch
-
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(
             Path(place) / "run",

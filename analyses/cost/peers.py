@@ -5,8 +5,8 @@ Part of `probe_cost.py`; run there with the Python of an environment that has th
 transformer (width 384, 2 blocks, 1,024 tokens), each reduced to about 4,096 numbers,
 their norms, and all their dot products. Every peer runs in turn with us in one process.
 
-python -m analyses.cost.peers --list
-python -m analyses.cost.peers --peer opacus
+    python -m analyses.cost.peers --list
+    python -m analyses.cost.peers --peer opacus
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from analyses.cost import models
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser
 from tqd_probe.gradients.sketch import Sketch
 
 SIZE, WIDTH, BLOCKS, CLIPS = 4096, 384, 2, 4
@@ -384,7 +384,8 @@ def measure(name: str, repetitions: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = study_parser(__file__, __doc__)
+    """Run one peer, or list them."""
+    parser = script_parser(__file__, __doc__)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--peer", choices=PEERS)
     parser.add_argument("--repeat", type=int, default=5)

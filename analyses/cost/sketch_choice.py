@@ -1,7 +1,5 @@
 """Which sketch: processor time and error of four ways at equal numbers kept.
 
-python -m analyses.cost.sketch_choice      about a minute; writes results/sketch_choice.json
-
 One layer's gradient is ``dW = sum_t g_t x_t^T`` (1,024 tokens). Kept are 1,024 numbers:
 
 - kronecker: ``P dW Q^T`` with 32 x 32 random signs, never forming dW;
@@ -13,6 +11,8 @@ One layer's gradient is ``dW = sum_t g_t x_t^T`` (1,024 tokens). Kept are 1,024 
 Time is relative to forming dW (one of the three products of a training step). Error is
 the root mean square of the cosine of two gradients whose true cosine is 0.5, at several
 stable ranks.
+
+    python -m analyses.cost.sketch_choice        # about a minute
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from pathlib import Path
 from statistics import median
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,10 +27,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from torch import Tensor
 
-from analyses.cost import models
-from analyses.results_file import run_script
+from analyses.results_file import run_script, study_parser, write_results
 
-RESULTS = Path(__file__).parent / "results" / "sketch_choice.json"
 TOKENS, CLIPS, SIDE = 1024, 2, 32
 WAYS = ("kronecker", "rows", "rows_formed", "count_sketch")
 
@@ -131,15 +128,16 @@ def errors(rank: float, draws: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Compare time and error of the four sketches."""
+    parser = study_parser(__file__, __doc__)
+    args = parser.parse_args()
     torch.set_num_threads(1)
     value = {
-        "machine": models.machine(),
         "cost": {str(width): costs(width, 9) for width in (384, 768, 1536)},
         "error": {str(rank): errors(rank, 100) for rank in (1, 5, 256)},
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(value, indent=1) + "\n")
     print(json.dumps(value, indent=1))
+    write_results(parser, args, value)
 
 
 if __name__ == "__main__":

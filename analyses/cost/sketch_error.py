@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from analyses.cost import models
+from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy
@@ -95,8 +96,6 @@ def flat_gradient(
 
 def on_tiny() -> dict[str, Any]:
     """Class means of 12 clips at three levels of the shipped checkpoint."""
-    from analyses.cost.probe_cost import tiny_probe
-
     truth, engine = [], []
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(Path(place) / "run", num_clips=12)

@@ -23,10 +23,9 @@ from scipy.stats import binom
 from transformers import Trainer as HubTrainer
 from transformers import TrainerCallback, TrainingArguments
 
-from analyses.results_file import run_script, study_parser
-from tqd_probe.core.files import write_json
-from tqd_probe.core.jsonl import read_jsonl
-from tqd_probe.core.library_logging import silence_libraries
+from analyses.results_file import run_script, study_parser, write_results
+from tqd_probe.core.jsonl import read_lines
+from tqd_probe.core.libraries import quiet_libraries
 from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -34,7 +33,6 @@ from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.train import train
 
-RESULTS = Path(__file__).parent / "results" / "train_cost.json"
 LOOPS = ("ours", "plain", "hub")
 
 
@@ -211,6 +209,7 @@ def median_interval(values: np.ndarray) -> list[float]:
 
 
 def main() -> None:
+    """Time the trainer and both loops in turns."""
     parser = study_parser(__file__, __doc__)
     parser.add_argument("--turns", type=int, default=61)
     parser.add_argument("--length", type=int, default=4)
@@ -262,7 +261,8 @@ def main() -> None:
             rows[kind][time_of] = found
         print(kind, rows[kind], flush=True)
     found = {"torch_threads": torch.get_num_threads(), "cores": os.cpu_count()}
-    write_json(RESULTS, found | {"load_average_at_start": load, "runs": rows})
+    found |= {"load_average_at_start": load, "runs": rows}
+    write_results(parser, args, found)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ and per source. Clips of one source are not independent: read the lines per sour
 
     python -m tqd_probe.score --clips DIR --out scores.csv
     python -m analyses.scoring.dilemma scores.csv --name mine
-    python -m analyses.scoring.dilemma Koala_36M_1.csv --name koala    # any published table
+    python -m analyses.scoring.dilemma Koala_36M_1.csv --name koala   # published
 
 The TQD paper (arXiv 2603.25527) reports r = -0.2419 and 21.9 % golden on Koala-36M
 scored by VideoAlign; how it normalised and where it cut is not known.
@@ -15,23 +15,18 @@ scored by VideoAlign; how it normalised and where it cut is not known.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from scipy import stats
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser, write_results
 from tqd_probe.clips.manifest import CLASSES
-from tqd_probe.core.errors import InputError, TqdError
-from tqd_probe.core.files import write_json
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
 from tqd_probe.scoring.normalise import METHODS, fit_scale
 from tqd_probe.scoring.published.score_file import open_scores
@@ -147,7 +142,7 @@ def show(name: str, found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read, correlate, draw, write."""
-    parser = study_parser(__file__, __doc__)
+    parser = script_parser(__file__, __doc__)
     parser.add_argument("table", type=Path, help="score table of any known shape")
     parser.add_argument("--name", default="dilemma", help="name of results and figure")
     parser.add_argument(
@@ -159,22 +154,18 @@ def main() -> None:
     parser.add_argument("--mq-column")
     parser.add_argument("--vq-column")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--figures", type=Path, default=HERE.parent / "figures")
+    parser.add_argument("--results", type=Path, help="file to write")
+    parser.add_argument("--figures", type=Path, default=HERE.parents[1] / "figures")
     args = parser.parse_args()
     columns = {"video": args.video_column, "mq": args.mq_column, "vq": args.vq_column}
-    try:
-        table, kind = read(args.table, columns)
-        limits = []
-        for field, text in (("mq", args.mq_min), ("vq", args.vq_min)):
-            values = table[field].to_numpy()
-            if args.normalise != "none":
-                values = fit_scale(args.normalise, values, field).apply(values)
-                table[field] = values
-            limits.append(parse_threshold(text).resolve(values))
-    except TqdError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    table, kind = read(args.table, columns)
+    limits = []
+    for field, text in (("mq", args.mq_min), ("vq", args.vq_min)):
+        values = table[field].to_numpy()
+        if args.normalise != "none":
+            values = fit_scale(args.normalise, values, field).apply(values)
+            table[field] = values
+        limits.append(parse_threshold(text).resolve(values))
     bad_picture = (table["vq"] < limits[1]).to_numpy()
     bad_motion = (table["mq"] < limits[0]).to_numpy()
     table["class"] = np.array(CLASSES)[bad_picture + 2 * bad_motion]
@@ -195,21 +186,17 @@ def main() -> None:
     )
     figure = args.figures / f"{args.name}_dilemma.png"
     draw(table, whole, limits, figure)
-    out = args.results / f"dilemma_{args.name}.json"
-    command = f"python -m analyses.scoring.dilemma TABLE --name {args.name}"
-    write_json(
-        out,
-        {
-            "command": command,
-            "table": kind,
-            "normalisation": args.normalise,
-            "thresholds": {"mq": args.mq_min, "vq": args.vq_min},
-            "all": whole,
-            "sources": sources,
-            "paper": PAPER,
-        },
-    )
-    print(figure, out, sep="\n")
+    print(figure)
+    found = {
+        "table": kind,
+        "normalisation": args.normalise,
+        "thresholds": {"mq": args.mq_min, "vq": args.vq_min},
+        "all": whole,
+        "sources": sources,
+        "paper": PAPER,
+    }
+    results = args.results or HERE / "results" / f"dilemma_{args.name}.json"
+    write_results(parser, args, found, results)
 
 
 if __name__ == "__main__":

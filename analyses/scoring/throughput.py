@@ -1,8 +1,8 @@
 """What scoring costs beside decoding, and whether its memory stays flat.
 
-1. Per core: real clips (those of `make_scored_clips.py`) are decoded, and decoded and scored,
-   in one process with one thread each, alternating; the ratio is the result, clips per
-   second are of the machine it ran on.
+1. Per core: real clips (those of `make_scored_clips.py`) are decoded, and decoded and
+   scored, in one process with one thread each, alternating; the ratio is the result,
+   clips per second are of the machine it ran on.
 2. Memory: the score command's function over many clips (copies of a small one under
    names of their own), with the resident memory of it and its two workers sampled.
 
@@ -23,13 +23,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-from tqd_probe.core.files import write_json
-from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
+from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.scoring.tasks import Task
@@ -126,13 +125,11 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=10_000, help="clips for the memory")
     args = parser.parse_args()
     found = {
-        "command": "python -m analyses.scoring.throughput --clips /tmp/real/clips"
-        f" --limit {args.limit} --many {args.many}",
         "cost": cost(args.clips, args.limit),
         "memory": memory(args.many),
     }
     print(found["cost"], found["memory"], sep="\n")
-    write_json(args.results, found)
+    write_results(parser, args, found)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ a killed run goes on where it was.
 from __future__ import annotations
 
 import argparse
-import platform
-import shlex
 import shutil
 import time
 from pathlib import Path
@@ -24,7 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser, write_results
 from analyses.tables.comparison import cost, judge
 from analyses.tables.generated_clips import statistics
 from analyses.tables.samplers import (
@@ -47,13 +45,13 @@ from tqd_probe.models.load import load_model
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.train import train
 
-RESULTS = Path(__file__).parent / "results"
+WORTH = Path(__file__).parents[1] / "worth/results/similarity_worth_half.json"
 HELD_OUT_SEED = 1  # `train` opens validation clips with clips_seed + 1
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = study_parser(__file__, __doc__)
+    made = script_parser(__file__, __doc__)
     made.add_argument(
         "--start", default="half", help="tiny, half, wide-half, scratch, wide or a path"
     )
@@ -82,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--worth",
         type=Path,
-        default=RESULTS / "similarity_worth_half.json",
+        default=WORTH,
         help="results of similarity_worth.py, for the gate by worth",
     )
     made.add_argument("--golden", type=int, default=24, help="golden clips of Set-A")
@@ -121,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--probe-draws", type=int, default=1)
     made.add_argument("--probe-levels", default="8")
     made.add_argument("--work", type=Path, required=True, help="folder; resumes")
-    made.add_argument("--out", type=Path, help="results file")
+    made.add_argument("--results", type=Path, help="file to write")
     return made
 
 
@@ -241,8 +239,9 @@ def _passes(run: Path) -> int:
 
 def main() -> None:
     """Make sets and schedules, run every trial, judge."""
-    args = parser().parse_args()
-    silence_libraries()
+    command = parser()
+    args = command.parse_args()
+    quiet_libraries()
     began = time.time()
     if not args.worth.exists():
         raise InputError(f"--worth {args.worth}: no such file; run similarity_worth.py")
@@ -263,7 +262,7 @@ def main() -> None:
         + "".join(f",freeze:{severity}" for severity in sorted({middle, 5})),
     }
     schedules, places, errors = _schedules(args, ckpt, sizes, probe)
-    kept = ("work", "out", "trained", "seeds", "first_seed", "sets", "ablations")
+    kept = ("work", "results", "trained", "seeds", "first_seed", "sets", "ablations")
     kept += ("skip", "only", "worth", "candidate", "few", "few_seeds")
     options = {k: v for k, v in vars(args).items() if k not in kept}
     mark = digest([options, fingerprint, [place.name for place in places]])
@@ -312,15 +311,7 @@ def main() -> None:
             for index in range(max(args.generated, 2))
         ]
     )
-    shown = {k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")}
-    shown["worth"] = f"analyses/results/{args.worth.name}"
-    if args.out:
-        shown["out"] = f"analyses/results/{args.out.name}"
     result = {
-        "command": "python -m analyses.tables.compare_samplers "
-        + shlex.join(f"--{k.replace('_', '-')}={v}" for k, v in shown.items())
-        + " --trained WORK --work DIR",
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
         "seconds_of_this_call": round(time.time() - began),
         "start": args.start,
         "steps": args.steps,
@@ -334,10 +325,10 @@ def main() -> None:
             args.candidate,
         ),
     }
-    out = args.out or RESULTS / f"compare_samplers_{Path(args.start).name}.json"
-    write_json(out, result)
     print(result["table"])
-    print(out)
+    name = f"compare_samplers_{Path(args.start).name}.json"
+    path = args.results or Path(__file__).parent / "results" / name
+    write_results(command, args, result, path)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ sampler helps is for `tqd_probe.verify` to say. Runs that are done are not run a
 that the same command goes on after it was stopped.
 
     python -m analyses.tables.make_imbalanced --out /tmp/imbalanced
-    python -m analyses.tables.make_imbalanced --out /tmp/held_out --seed 900 --golden 12 \
-        --visual 4 --motion 4
+    python -m analyses.tables.make_imbalanced --out /tmp/held_out --seed 900 \
+        --golden 12 --visual 4 --motion 4
     python -m tqd_probe.gradsim --ckpt tiny --criterion mixture \
         --pool golden=16,visual_degraded=48,motion_degraded=48 --out runs/tiny
     python -m analyses.tables.end_to_end --schedule runs/tiny/bands.json
@@ -24,11 +24,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe import train
-from tqd_probe.core.files import write_json
-from tqd_probe.core.jsonl import read_jsonl
-from tqd_probe.core.library_logging import silence_libraries
+from tqd_probe.core.jsonl import read_lines
+from tqd_probe.core.libraries import quiet_libraries
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 PROMPTS = (
@@ -64,7 +63,7 @@ class StopAt:
         """Nothing to take up."""
 
 
-def run(options: dict[str, Any], stop: int) -> list[int]:
+def train_with_a_stop(options: dict[str, Any], stop: int) -> list[int]:
     """Train to the end, through one stop of our own.
 
     Args:
@@ -88,6 +87,7 @@ def run(options: dict[str, Any], stop: int) -> list[int]:
 
 
 def main() -> None:
+    """Train with every sampler, LoRA and full; write what validation found."""
     parser = study_parser(__file__, __doc__)
     parser.add_argument("--schedule", type=Path, required=True)
     parser.add_argument("--clips", default="/tmp/imbalanced/clips.csv")
@@ -113,30 +113,46 @@ def main() -> None:
             out = args.work / name
             measured = sampler in ("beta", "bands", "mixture")
             options = {
-                **{"ckpt": "tiny", "clips": args.clips, "sampler": sampler},
-                **{"schedule": args.schedule if measured else None},
-                **{"full": kind == "full", "lr": RATES[kind], "ema_decay": 0.98},
-                **{"steps": args.steps, "warmup": args.steps // 10},
-                **{"batch_size": args.batch_size, "micro_batch": args.batch_size},
-                **{"validation": args.validation, "validate_every": args.steps // 2},
-                **{"sample_every": args.steps, "prompts": prompts, "sample_steps": 20},
-                **{"save_every": args.steps // 2, "device": "cpu", "out": out},
+                "ckpt": "tiny",
+                "clips": args.clips,
+                "sampler": sampler,
+                "schedule": args.schedule if measured else None,
+                "full": kind == "full",
+                "lr": RATES[kind],
+                "ema_decay": 0.98,
+                "steps": args.steps,
+                "warmup": args.steps // 10,
+                "batch_size": args.batch_size,
+                "micro_batch": args.batch_size,
+                "validation": args.validation,
+                "validate_every": args.steps // 2,
+                "sample_every": args.steps,
+                "prompts": prompts,
+                "sample_steps": 20,
+                "save_every": args.steps // 2,
+                "device": "cpu",
+                "out": out,
             }
             began = time.perf_counter()
-            stops = run(options, args.steps // 2 + 7)
-            last = read_jsonl(out / "validation.jsonl")[-1]
+            stops = train_with_a_stop(options, args.steps // 2 + 7)
+            last = read_lines(out / "validation.jsonl")[-1]
             density = json.loads((out / "density.json").read_text())
             rows.append(
                 {
-                    **{"weights": kind, "sampler": sampler, "steps": args.steps},
-                    **{"batch_size": args.batch_size, "stopped_and_resumed_at": stops},
-                    **{"seconds": time.perf_counter() - began},
-                    **{"sigma_edges": last["sigma_edges"], "classes": last["classes"]},
-                    **{"density": density["counts"]},
+                    "weights": kind,
+                    "sampler": sampler,
+                    "steps": args.steps,
+                    "batch_size": args.batch_size,
+                    "stopped_and_resumed_at": stops,
+                    "seconds": time.perf_counter() - began,
+                    "sigma_edges": last["sigma_edges"],
+                    "classes": last["classes"],
+                    "density": density["counts"],
                     "videos": len(list(out.glob(f"samples/*{args.steps}/*.mp4"))),
                 }
             )
-            write_json(args.results, {"schedule": args.schedule.name, "runs": rows})
+            found = {"schedule": args.schedule.name, "runs": rows}
+            write_results(parser, args, found)
 
 
 if __name__ == "__main__":

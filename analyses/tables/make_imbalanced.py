@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
@@ -71,7 +71,8 @@ def write_set(
 
 
 def main() -> None:
-    parser = study_parser(__file__, __doc__)
+    """Write the set and print its manifest."""
+    parser = script_parser(__file__, __doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--golden", type=int, default=16)
     parser.add_argument("--visual", type=int, default=48)

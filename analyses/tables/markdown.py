@@ -1,4 +1,4 @@
-"""The tables of `compare_samplers.py` as Markdown: whole, short, and beside the paper's."""
+"""Tables of `compare_samplers.py` in Markdown: whole, short, beside the paper's."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def table_runs(
 
     def run(name: str, *options: Any) -> tuple[str, tuple[Any, ...], Path]:
         out = results / f"compare_samplers_{name}.json"
-        return name, (*options, *worth, "--out", out), out
+        return name, (*options, *worth, "--results", out), out
 
     if reduced:
         small: tuple[Any, ...] = ("--golden", 14, "--visual", 25, "--motion", 25)

@@ -1,4 +1,4 @@
-"""Schedules that `compare_samplers.py` trains by: measured ones, and the SANA-Video rule.
+"""Schedules that `compare_samplers.py` trains by: measured, and the SANA-Video rule.
 
 The SANA-Video rule adds 1.1 to the logit of the level for clips that are good in motion
 only, and takes 1.1 away for those good in appearance only (arXiv 2607.21553); it is

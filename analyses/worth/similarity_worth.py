@@ -19,16 +19,14 @@ after the look-ahead alone.
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, script_parser, write_results
 from analyses.worth.correlations import cosine_of, summarise
 from analyses.worth.short_training import Bench
 from analyses.worth.start_checkpoints import start_checkpoint
@@ -38,13 +36,12 @@ from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.clip_encoder import default_cache
 from tqd_probe.training.settings import TrainRunSettings
 
-RESULTS = Path(__file__).parent / "results"
 PROBE, HELD_OUT, TRAIN = 7001, 7002, 7100  # seeds of collections that share no clip
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = study_parser(__file__, __doc__)
+    made = script_parser(__file__, __doc__)
     made.add_argument(
         "--start", default="tiny", help="tiny, half, wide-half, scratch, wide or a path"
     )
@@ -66,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--lr", type=float, default=3e-4)
     made.add_argument("--seeds", type=int, default=5)
     made.add_argument("--work", type=Path, required=True, help="folder; resumes")
-    made.add_argument("--out", type=Path, help="results file")
+    made.add_argument("--results", type=Path, help="file to write")
     return made
 
 
@@ -141,7 +138,8 @@ def trial(
 
 def main() -> None:
     """Probe, train every pair for every seed, correlate."""
-    args = parser().parse_args()
+    command = parser()
+    args = command.parse_args()
     args.levels = [float(part) for part in args.levels.split(",")]
     names = args.degradations.split(",")
     if not 0 < args.look < args.steps:
@@ -163,7 +161,7 @@ def main() -> None:
     )
     bench = Bench(settings, default_cache())
     options = {
-        k: v for k, v in vars(args).items() if k not in ("work", "out", "trained")
+        k: v for k, v in vars(args).items() if k not in ("work", "results", "trained")
     }
     key = digest([options | {"seeds": 0, "degradations": ""}, bench.model.fingerprint])
     folder = args.work / f"worth-{args.start.replace('/', '_')}-{key[-12:]}"
@@ -198,10 +196,6 @@ def main() -> None:
                 trials.setdefault(label, []).append(one)
                 bar.update()
     result = {
-        "command": "python -m analyses.worth.similarity_worth "
-        + " ".join(f"--{k.replace('_', '-')} {_shown(v)}" for k, v in options.items())
-        + " --work DIR",
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
         "seconds_of_this_call": round(time.time() - began),
         "start": args.start,
         "steps": args.steps,
@@ -209,15 +203,11 @@ def main() -> None:
         "levels": args.levels,
         **summarise(predicted, np.array(before), trials, args.levels, names),
     }
-    out = args.out or RESULTS / f"similarity_worth_{Path(args.start).name}.json"
-    write_json(out, result)
     for kind, one in result["correlations"].items():
         print(kind, one)
-    print(out)
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    name = f"similarity_worth_{Path(args.start).name}.json"
+    path = args.results or Path(__file__).parent / "results" / name
+    write_results(command, args, result, path)
 
 
 if __name__ == "__main__":

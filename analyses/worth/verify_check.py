@@ -21,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from analyses.results_file import run_script, study_parser
+from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-from tqd_probe.core.files import write_json
-from tqd_probe.core.library_logging import silence_libraries
+from tqd_probe.core.libraries import quiet_libraries
 from tqd_probe.core.rng import stream
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -122,6 +121,7 @@ def outcome(gap: np.ndarray, early: bool) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Verify the case again and again, count right verdicts."""
     parser = study_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=10)
@@ -171,7 +171,7 @@ def main() -> None:
             }
         )
         print(rows[-1], flush=True)
-        write_json(args.results, summary(args, rows, baselines))
+        write_results(parser, args, summary(args, rows, baselines))
 
 
 def summary(
