@@ -6,7 +6,7 @@
 
 A step that has finished with the same command and the same script is skipped; one that
 was killed goes on where it was, since every script resumes. The full version writes
-into `analyses/results` and `figures`; the reduced one into copies of these folders in
+into `analyses/*/results` and `figures`; the reduced one into copies of these folders in
 the working folder, so that it never replaces results that took a night. The reduced
 version trains no `tiny`: without `--trained` it starts from the shipped checkpoint and
 leaves out what needs the step files of its training.
@@ -14,8 +14,9 @@ leaves out what needs the step files of its training.
 
 from __future__ import annotations
 
-import argparse
+import ast
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from analyses.results_file import run_script, script_parser
 from analyses.steps import Step, steps
-from tqd_probe.core.command_line import main_guard
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
 
@@ -34,43 +35,58 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def signature(step: Step, place: Path) -> str:
-    """Hash what decides a step's outcome: its command and the scripts."""
-    if step.command[0] == "-m":
-        scripts = []
-    elif Path(step.command[0]).parent.name == "figures":
-        scripts = [Path(step.command[0]), *(place / "analyses" / "results").glob("*")]
-    else:
-        scripts = _used(Path(step.command[0]))
-    return digest([step.command, [file_digest(path) for path in scripts]])
+    """Hash what decides a step's outcome: its command, its scripts, and their results.
+
+    Args:
+        step: The step.
+        place: Folder that holds `analyses` and `figures`.
+
+    Returns:
+        A digest; a figure's changes with every results file.
+    """
+    module = step.command[1]
+    files = scripts_of(module, place)
+    if module.startswith("figures."):
+        files += sorted((place / "analyses").glob("*/results/*"))
+    return digest([step.command, [file_digest(path) for path in files]])
 
 
-def _used(script: Path) -> list[Path]:
-    """Return a script and its neighbours that it imports, directly or not."""
-    found, waiting = [], [script]
+def scripts_of(module: str, place: Path) -> list[Path]:
+    """Return a module of `analyses` or `figures` and those of them that it imports.
+
+    Args:
+        module: Its name, such as ``analyses.tiny.maturity``.
+        place: Folder that holds `analyses` and `figures`.
+
+    Returns:
+        Files, imported directly or not; none of `tqd_probe`.
+    """
+    found: set[Path] = set()
+    waiting = [module]
     while waiting:
-        path = waiting.pop()
-        if path in found:
+        path = place.joinpath(*waiting.pop().split(".")).with_suffix(".py")
+        if path in found or not path.is_file():
             continue
-        found.append(path)
-        for line in path.read_text(encoding="utf-8").splitlines():
-            words = line.split()
-            if words[:1] in (["from"], ["import"]) and len(words) > 1:
-                near = path.with_name(f"{words[1]}.py")
-                waiting += [near] if near.exists() else []
-    return sorted(found)
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module]
+                waiting += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+    own = (place / "analyses", place / "figures")
+    return sorted(path for path in found if any(path.is_relative_to(o) for o in own))
 
 
 def main() -> None:
     """Run what has not been run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__file__, __doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"))
     parser.add_argument("--reduced", action="store_true", help="under 20 minutes")
     parser.add_argument(
         "--trained",
         type=Path,
-        help="finished --work of train.py: not trained again (a full run trains"
+        help="finished --work of tiny/train.py: not trained again (a full run trains"
         " the wider network of the tables there)",
     )
     parser.add_argument("--only", default="", help="part of the names of steps to run")
@@ -86,7 +102,7 @@ def main() -> None:
         raise InputError(f"--only {args.only}: no such step; see --list")
     if args.list:
         for step in chosen:
-            print(f"{step.name:36s} python {' '.join(step.command)}")
+            print(f"{step.name:36s} python {shlex.join(step.command)}")
         return
     if args.reduced:
         for folder in ("analyses", "figures"):
@@ -96,7 +112,6 @@ def main() -> None:
                 dirs_exist_ok=True,
                 ignore=shutil.ignore_patterns("results", "*.png", "__pycache__"),
             )
-        (place / "analyses" / "results").mkdir(exist_ok=True)
     raise SystemExit(run(chosen, place, work))
 
 
@@ -135,7 +150,7 @@ def run(chosen: list[Step], place: Path, work: Path) -> int:
                 status = subprocess.run(
                     [sys.executable, *step.command],
                     env=environment,
-                    cwd=ROOT,
+                    cwd=place,  # whose `analyses` and `figures` are run
                     stdout=handle,
                     stderr=subprocess.STDOUT,
                 ).returncode
@@ -154,6 +169,4 @@ def run(chosen: list[Step], place: Path, work: Path) -> int:
 
 
 if __name__ == "__main__":
-    with main_guard() as outcome:
-        main()
-    raise SystemExit(outcome.code)
+    run_script(main)

@@ -9,45 +9,30 @@ from typing import Any
 
 from analyses.tables.runs import table_runs
 
-STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of train.py
-WIDE_STEP = (
-    1000  # of the wider network, which `wide-half` of start_checkpoints.py asks for
-)
-WORTH = ("--levels", "0.1,0.3,0.5,0.7,0.9", "--degradations")
+STEP_FILES = (500, 1000, 1500, 2000, 2500, 3000, 3500)  # of tiny/train.py
+WIDE_STEP = 1000  # of the wider network, which `wide-half` starts from
+LEVELS_OF_WORTH = "0.1,0.3,0.5,0.7,0.9"
 # 40 pairs, three seeds of 24 steps: half an hour or more from each start; and fewer.
-WORTH_SHOWN = (
-    *WORTH,
-    "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,shuffle:3",
-    "--probe-clips",
-    24,
-    "--held-out",
-    24,
-    "--train-clips",
-    48,
-    "--steps",
-    24,
-    "--look",
-    6,
-    "--seeds",
-    3,
-)
-WORTH_REDUCED = (
-    *WORTH,
-    "blur:3,noise:3,freeze:5,slow:4",
-    "--probe-clips",
-    16,
-    "--held-out",
-    16,
-    "--train-clips",
-    32,
-    "--steps",
-    16,
-    "--look",
-    4,
-    "--seeds",
-    2,
-)
-COGVIDEOX_STEPS = (500, 1000, 2000, 2500)  # of train_cogvideox.py, those probed
+WORTH = {
+    "degradations": "blur:2,blur:4,noise:3,downscale:4,freeze:3,freeze:5,slow:4,"
+    "shuffle:3",
+    "probe-clips": 24,
+    "held-out": 24,
+    "train-clips": 48,
+    "steps": 24,
+    "look": 6,
+    "seeds": 3,
+}
+WORTH_REDUCED = {
+    "degradations": "blur:3,noise:3,freeze:5,slow:4",
+    "probe-clips": 16,
+    "held-out": 16,
+    "train-clips": 32,
+    "steps": 16,
+    "look": 4,
+    "seeds": 2,
+}
+COGVIDEOX_STEPS = "500,1000,2000,2500"  # of tiny/train_cogvideox.py, those probed
 LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
 
@@ -67,6 +52,77 @@ class Step:
     makes: list[Path]
 
 
+def options(**values: Any) -> list[str]:
+    """Return options as words of a command line.
+
+    Args:
+        **values: Values by name; None leaves an option out.
+
+    Returns:
+        ``--name value`` for each.
+    """
+    words: list[str] = []
+    for name, value in values.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Where the studies run and write.
+
+    Attributes:
+        place: Folder that holds `analyses` and `figures`.
+        work: Working folder.
+        trained: Working folder of `tiny/train.py`; None if `tiny` is not trained.
+        reduced: Small sizes.
+    """
+
+    place: Path
+    work: Path
+    trained: Path | None
+    reduced: bool
+
+    def results(self, study: str, suffix: str = "") -> Path:
+        """Return the results file of a study.
+
+        Args:
+            study: Its folder and name, such as ``tiny.maturity``.
+            suffix: What the file's name ends with beside the study's.
+
+        Returns:
+            The path.
+        """
+        folder, _, name = study.partition(".")
+        return self.place / "analyses" / folder / "results" / f"{name}{suffix}.json"
+
+    def study(
+        self, name: str, study: str, words: list[Any], makes: list[Path] | None = None
+    ) -> Step:
+        """Return the step of a study, which makes its results file by default."""
+        command = ["-m", f"analyses.{study}", *map(str, words)]
+        return Step(name, command, makes or [self.results(study)])
+
+    def figure(self, name: str, suffix: str = "") -> Step:
+        """Return the step of a figure; the suffix names another model's."""
+        made = self.place / "figures" / f"{name}{suffix and '_'}{suffix}.png"
+        words = [suffix] if suffix else []
+        command = ["-m", f"figures.{name}", *words]
+        return Step(f"figure {name} {suffix}".strip(), command, [made])
+
+    def probe(self, name: str, run: Path, **values: Any) -> Step:
+        """Return the step of a probe into a run directory."""
+        words = options(**{"ckpt": "tiny"} | values, out=run)
+        command = ["-m", "tqd_probe.gradsim", *words]
+        return Step(name, command, [run / "bands.json"])
+
+    def run_figures(self, name: str, run: Path, prefix: str) -> Step:
+        """Return the step that draws a run's own figures."""
+        made = self.place / "figures" / f"{prefix}_heatmap.png"
+        return Step(name, ["-m", "figures.run_figures", str(run), prefix], [made])
+
+
 def steps(
     place: Path, work: Path, trained: Path | None, reduced: bool
 ) -> Iterator[Step]:
@@ -75,182 +131,143 @@ def steps(
     Args:
         place: Folder that holds `analyses` and `figures`.
         work: Working folder.
-        trained: Working folder of `train.py`, if the model has been trained.
+        trained: Working folder of `tiny/train.py`, if the model has been trained.
         reduced: Small sizes.
 
     Yields:
         The steps.
     """
-    results, figures = place / "analyses" / "results", place / "figures"
-
-    def script(name: str, *options: Any) -> list[str]:
-        return [str(place / "analyses" / f"{name}.py"), *map(str, options)]
-
-    def draw(name: str, *pictures: str) -> Step:
-        made = [figures / f"{each}.png" for each in pictures or (name,)]
-        return Step(f"figure {name}", [str(figures / f"{name}.py")], made)
-
+    given = trained
     if trained is None and not reduced:
         trained = work / "train_tiny"
-        copy = work / "tiny"
-        each = ("--work", trained)
-        yield Step(
-            "train the decoder of tiny",
-            script("train_tiny", *each, "--stage", "decoder"),
-            [trained / "decoder.pt"],
-        )
-        yield Step(
-            "train tiny",
-            script("train_tiny", *each, "--stage", "transformer", "--out", copy),
-            [trained / f"step-{step:05d}.pt" for step in STEP_FILES],
-        )
+    suite = Suite(place, work, trained, reduced)
+    if given is None and not reduced:
+        yield from _train_tiny(suite)
     if not reduced:
-        yield Step(
-            "train a wider tiny for the tables",
-            script(
-                *("train_tiny", "--work", trained, "--stage", "wide"),
-                *("--steps", WIDE_STEP),
-            ),
-            [trained / f"heads6-step-{WIDE_STEP:05d}.pt"],
+        words = options(work=trained, stage="wide", steps=WIDE_STEP)
+        made = [trained / f"heads6-step-{WIDE_STEP:05d}.pt"] if trained else []
+        yield suite.study(
+            "train a wider tiny for the tables", "tiny.train", words, made
         )
     # 1: hierarchical learning dynamics
-    size: tuple[Any, ...] = ("--trained", trained, "--work", work / "dynamics")
-    if reduced:
-        size += ("--clips", 8, "--levels", "0.05,0.25,0.45,0.65,0.85")
-        size += ("--steps", "500,1000,2000,3500")
     if trained is not None:
-        yield Step(
-            "learning dynamics",
-            script("learning_dynamics", *size),
-            [results / "learning_dynamics.json"],
-        )
-        yield draw("learning_dynamics")
+        yield from _learning_dynamics(suite)
     # 2: gradient analysis, and whether it predicts what training achieves
-    run = work / "gradsim"
-    size = ("--num-clips", 12, "--draws", 1, "--levels", 5) if reduced else ()
-    probe = ["-m", "tqd_probe.gradsim", "--ckpt", "tiny", "--out", str(run)]
-    yield Step("probe tiny", [*probe, *map(str, size)], [run / "bands.json"])
-    for name in ("tiny_effect", "module_bands"):
-        yield Step(name, script(name, run), [results / f"{name}.json"])
-    yield draw("module_bands")
+    yield from _gradients(suite)
     if not reduced:
-        yield from _more_probes(place, work, run)
-    size = ("--run", work / "severity")
-    if reduced:
-        size += ("--names", "blur,freeze", "--levels", "0.15,0.85", "--clips", 8)
-    yield Step(
-        "severity curves",
-        script("severity_curves", *size),
-        [results / "severity_curves.json"],
-    )
-    yield draw("severity_curves")
-    size = ("--trained", trained, "--work", work / "maturity")
-    if reduced:
-        size += ("--steps", "500,3500", "--levels", 3, "--clips", 8)
-        size += ("--degradations", "blur:3,freeze:5")
-    if trained is not None:
-        yield Step("maturity", script("maturity", *size), [results / "maturity.json"])
-        yield draw("maturity")
-    if not reduced:
-        yield from _second_architecture(place, work)
-    given = ("--trained", trained) if trained is not None else ()
+        yield from _second_architecture(suite)
     half = "half" if trained is not None else "tiny"
     for start in (half,) if reduced else ("half", "tiny"):
-        size = ("--start", start, *given, "--work", work / "worth")
-        size += WORTH_REDUCED if reduced else WORTH_SHOWN
-        yield Step(
-            f"worth of similarity, from {start}",
-            script("similarity_worth", *size),
-            [results / f"similarity_worth_{start}.json"],
-        )
-    yield draw("similarity_worth")
+        study = "worth.similarity_worth"
+        size = WORTH_REDUCED if reduced else WORTH
+        words = options(start=start, trained=trained, work=work / "worth")
+        words += options(levels=LEVELS_OF_WORTH, **size)
+        made = [suite.results(study, f"_{start}")]
+        yield suite.study(f"worth of similarity, from {start}", study, words, made)
+    yield suite.figure("similarity_worth")
     # 3: TQD against baselines
-    for name, size, made in table_runs(results, half, reduced):
-        size += (*given, "--work", work / "tables")
-        yield Step(f"tables, {name}", script("compare_samplers", *size), [made])
-    yield draw("compare_samplers")
+    for name, more, path in table_runs(place / "analyses", half, reduced):
+        words = [*more, *options(trained=trained, work=work / "tables")]
+        yield suite.study(f"tables, {name}", "tables.compare_samplers", words, [path])
+    yield suite.figure("compare_samplers")
 
 
-def _more_probes(place: Path, work: Path, run: Path) -> Iterator[Step]:
+def _train_tiny(suite: Suite) -> Iterator[Step]:
+    """Yield the training of `tiny`."""
+    trained = suite.trained or suite.work
+    words = options(work=trained, stage="decoder")
+    made = [trained / "decoder.pt"]
+    yield suite.study("train the decoder of tiny", "tiny.train", words, made)
+    words = options(work=trained, stage="transformer", out=suite.work / "tiny")
+    made = [trained / f"step-{step:05d}.pt" for step in STEP_FILES]
+    yield suite.study("train tiny", "tiny.train", words, made)
+
+
+def _learning_dynamics(suite: Suite) -> Iterator[Step]:
+    """Yield what is learned when."""
+    words = options(trained=suite.trained, work=suite.work / "dynamics")
+    if suite.reduced:
+        words += options(clips=8, levels="0.05,0.25,0.45,0.65,0.85")
+        words += options(steps="500,1000,2000,3500")
+    yield suite.study("learning dynamics", "tiny.learning_dynamics", words)
+    yield suite.figure("learning_dynamics")
+
+
+def _gradients(suite: Suite) -> Iterator[Step]:
+    """Yield the probe of `tiny` and what is read from it."""
+    run = suite.work / "gradsim"
+    size = {"num-clips": 12, "draws": 1, "levels": 5} if suite.reduced else {}
+    yield suite.probe("probe tiny", run, **size)
+    yield suite.study("cosine trend", "tiny.cosine_trend", [str(run)])
+    yield suite.study("module bands", "tiny.module_bands", [str(run)])
+    yield suite.figure("module_bands")
+    if not suite.reduced:
+        yield from _more_probes(suite, run)
+    words = options(run=suite.work / "severity")
+    if suite.reduced:
+        words += options(names="blur,freeze", levels="0.15,0.85", clips=8)
+    yield suite.study("severity curves", "tiny.severity_curves", words)
+    yield suite.figure("severity_curves")
+    if suite.trained is None:
+        return
+    words = options(trained=suite.trained, work=suite.work / "maturity")
+    if suite.reduced:
+        words += options(steps="500,3500", levels=3, clips=8)
+        words += options(degradations="blur:3,freeze:5")
+    yield suite.study("maturity", "tiny.maturity", words)
+    yield suite.figure("maturity")
+
+
+def _more_probes(suite: Suite, run: Path) -> Iterator[Step]:
     """Yield real clips, and Adam's metric beside the raw one."""
-    figures = place / "figures"
+    work = suite.work
     real, run_real, run_adam = work / "real_clips", work / "gradsim_real", work / "adam"
-    yield Step(
-        "make real clips",
-        [str(place / "analyses" / "make_real_clips.py"), "--out", str(real)],
-        [real],
-    )
-    probe = ["-m", "tqd_probe.gradsim", "--ckpt", "tiny", "--out"]
-    yield Step(
-        "probe real clips",
-        [*probe, str(run_real), "--clips", str(real)],
-        [run_real / "bands.json"],
-    )
-    yield Step(
-        "figures of real clips",
-        [str(figures / "run_figures.py"), str(run_real), "real"],
-        [figures / "real_heatmap.png"],
-    )
-    yield Step(
-        "probe tiny in Adam's metric",
-        [*probe, str(run_adam), "--metric", "adam"],
-        [run_adam / "bands.json"],
-    )
-    yield Step(
-        "metric_effect",
-        [str(place / "analyses" / "metric_effect.py"), str(run), str(run_adam)],
-        [place / "analyses" / "results" / "metric_effect.json"],
-    )
-    made = [figures / "metric_effect.png"]
-    yield Step("figure metric_effect", [str(figures / "metric_effect.py")], made)
+    words = options(out=real)
+    yield suite.study("make real clips", "scoring.make_real_clips", words, [real])
+    yield suite.probe("probe real clips", run_real, clips=real)
+    yield suite.run_figures("figures of real clips", run_real, "real")
+    yield suite.probe("probe tiny in Adam's metric", run_adam, metric="adam")
+    words = [str(run), str(run_adam)]
+    yield suite.study("metric effect", "intervals.metric_effect", words)
+    yield suite.figure("metric_effect")
 
 
-def _second_architecture(place: Path, work: Path) -> Iterator[Step]:
+def _second_architecture(suite: Suite) -> Iterator[Step]:
     """Yield a tiny CogVideoX trained as `tiny` is, and the gradient study on it."""
-    results, figures = place / "analyses" / "results", place / "figures"
+    work = suite.work
     trained, ckpt = work / "train_cogvideox", work / "tiny_cogvideox"
-
-    def study(title: str, name: str, *options: Any, suffix: str = "_cogvideox") -> Step:
-        made = results / f"{name}{suffix}.json"
-        script = str(place / "analyses" / f"{name}.py")
-        return Step(title, [script, *map(str, options), "--out", str(made)], [made])
-
-    def draw(name: str, suffix: str = "cogvideox") -> Step:
-        command = [str(figures / f"{name}.py"), *([suffix] if suffix else [])]
-        made = figures / f"{'_'.join(filter(None, (name, suffix)))}.png"
-        return Step(f"figure {name} {suffix}".strip(), command, [made])
-
-    train = [str(place / "analyses" / "train_cogvideox.py")]
-    train += ["--work", str(trained), "--out", str(ckpt), "--stage"]
-    yield Step(
+    words = options(work=trained, out=ckpt)
+    yield suite.study(
         "train the decoder of the tiny CogVideoX",
-        [*train, "decoder"],
+        "tiny.train_cogvideox",
+        [*words, "--stage", "decoder"],
         [trained / "decoder.pt"],
     )
-    yield Step(
+    yield suite.study(
         "train the tiny CogVideoX",
-        [*train, "transformer"],
-        [ckpt / "model_index.json", results / "train_cogvideox.json"],
+        "tiny.train_cogvideox",
+        [*words, "--stage", "transformer"],
+        [ckpt / "model_index.json", suite.results("tiny.train_cogvideox")],
     )
     run = work / "gradsim_cogvideox"
-    probe = ["-m", "tqd_probe.gradsim", "--ckpt", str(ckpt), "--out", str(run)]
-    probe += ["--levels", LEVELS, "--degradations", DEGRADATIONS]
-    yield Step("probe the tiny CogVideoX", probe, [run / "bands.json"])
-    yield study(
-        "two architectures", "two_architectures", work / "gradsim", run, suffix=""
-    )
-    yield draw("two_architectures", "")
-    yield Step(
-        "figures of the tiny CogVideoX",
-        [str(figures / "run_figures.py"), str(run), "cogvideox"],
-        [figures / "cogvideox_heatmap.png"],
-    )
-    yield study("module bands of the tiny CogVideoX", "module_bands", run)
-    yield draw("module_bands")
-    size = ("--ckpt", ckpt, "--run", work / "severity_cogvideox")
-    yield study("severity curves of the tiny CogVideoX", "severity_curves", *size)
-    yield draw("severity_curves")
-    size = ("--ckpt", ckpt, "--trained", trained, "--work", work / "maturity_cogvideox")
-    size += ("--steps", ",".join(map(str, COGVIDEOX_STEPS)))
-    yield study("maturity of the tiny CogVideoX", "maturity", *size)
-    yield draw("maturity")
+    size = {"ckpt": ckpt, "levels": LEVELS, "degradations": DEGRADATIONS}
+    yield suite.probe("probe the tiny CogVideoX", run, **size)
+    runs = [str(work / "gradsim"), str(run)]
+    yield suite.study("two architectures", "tiny.two_architectures", runs)
+    yield suite.figure("two_architectures")
+    yield suite.run_figures("figures of the tiny CogVideoX", run, "cogvideox")
+    yield from _of_cogvideox(suite, "module_bands", [str(run)])
+    words = options(ckpt=ckpt, run=work / "severity_cogvideox")
+    yield from _of_cogvideox(suite, "severity_curves", words)
+    words = options(ckpt=ckpt, trained=trained, work=work / "maturity_cogvideox")
+    words += options(steps=COGVIDEOX_STEPS)
+    yield from _of_cogvideox(suite, "maturity", words)
+
+
+def _of_cogvideox(suite: Suite, name: str, words: list[str]) -> Iterator[Step]:
+    """Yield a study of the tiny CogVideoX and its figure."""
+    made = suite.results(f"tiny.{name}", "_cogvideox")
+    title = f"{name.replace('_', ' ')} of the tiny CogVideoX"
+    words = [*words, *options(results=made)]
+    yield suite.study(title, f"tiny.{name}", words, [made])
+    yield suite.figure(name, "cogvideox")

@@ -25,22 +25,23 @@ SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint"
 
 
 def table_runs(
-    results: Path, half: str, reduced: bool
+    analyses: Path, half: str, reduced: bool
 ) -> Iterator[tuple[str, tuple[Any, ...], Path]]:
     """Yield the runs.
 
     Args:
-        results: Folder of results.
+        analyses: The folder of that name, whose results are read and written.
         half: The half-trained checkpoint, or ``tiny`` where that is not at hand.
         reduced: Small sizes.
 
     Yields:
         Name, options beside ``--trained`` and ``--work``, and results file.
     """
-    worth = ("--worth", results / f"similarity_worth_{half}.json")
+    results = analyses / "worth" / "results" / f"similarity_worth_{half}.json"
+    worth = ("--worth", results)
 
     def run(name: str, *options: Any) -> tuple[str, tuple[Any, ...], Path]:
-        out = results / f"compare_samplers_{name}.json"
+        out = analyses / "tables" / "results" / f"compare_samplers_{name}.json"
         return name, (*options, *worth, "--results", out), out
 
     if reduced:
