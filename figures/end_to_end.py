@@ -1,26 +1,18 @@
-"""The training figures of the README, from `analyses/results/end_to_end.json`.
+"""Draw density and validation of the trainings of `analyses.tables.end_to_end`.
 
-python figures/end_to_end.py        # figures/train_{density,validation}.png
+python -m figures.end_to_end    # figures/train_{density,validation}.png
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from figures.helpers import figure_parser, results_of, save, set_style
 from tqd_probe.plots.training_figures import COLOURS
-
-HERE = Path(__file__).parent
-RESULTS = HERE.parent / "analyses" / "tables" / "results" / "end_to_end.json"
 
 
 def density(runs: list[dict[str, Any]]) -> None:
@@ -39,10 +31,8 @@ def density(runs: list[dict[str, Any]]) -> None:
         place.set(title=run["sampler"], xlabel="noise level σ", xlim=(0, 1))
     np.atleast_1d(axes)[0].set_ylabel("density of draws")
     np.atleast_1d(axes)[-1].legend(fontsize=6, frameon=False)
-    sns.despine(figure)
     figure.tight_layout()
-    figure.savefig(HERE / "train_density.png", dpi=150)
-    print(HERE / "train_density.png")
+    save(figure, "train_density")
 
 
 def validation(runs: list[dict[str, Any]]) -> None:
@@ -76,16 +66,15 @@ def validation(runs: list[dict[str, Any]]) -> None:
         place.set(title=f"{title}, {steps} steps", xlabel="noise level σ", xlim=(0, 1))
     axes[0][0].set_ylabel("change of golden held-out loss")
     axes[0][-1].legend(fontsize=7, frameon=False)
-    sns.despine(figure)
     figure.tight_layout()
-    figure.savefig(HERE / "train_validation.png", dpi=150)
-    print(HERE / "train_validation.png")
+    save(figure, "train_validation")
 
 
 def main() -> None:
     """Draw both figures."""
-    sns.set_theme(context="notebook", style="ticks", font_scale=0.8)
-    runs = json.loads(RESULTS.read_text())["runs"]
+    figure_parser(__file__, __doc__).parse_args()
+    set_style(0.8)
+    runs = results_of("tables.end_to_end")["runs"]
     density([run for run in runs if run["weights"] == runs[0]["weights"]])
     validation(runs)
 

@@ -1,20 +1,14 @@
-"""Draw what a clip-gradient costs and errs, from `analyses/results/probe_cost.json`."""
+"""Draw what a clip-gradient costs and errs."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parent / "analyses" / "cost" / "results" / "probe_cost.json"
+from figures.helpers import figure_parser, results_of, save
 
 
 def costs(axes: plt.Axes, results: dict) -> None:
+    """Draw time over a plain pass, by width."""
     modes = {"floor": "0.75", "sketched": "tab:blue", "exact_norms": "tab:orange"}
     widths = [key for key in results["widths"] if key.isdigit()]
     for place, (mode, colour) in enumerate(modes.items()):
@@ -31,6 +25,7 @@ def costs(axes: plt.Axes, results: dict) -> None:
 
 
 def errors(axes: plt.Axes, results: dict) -> None:
+    """Draw the error of cosines by numbers kept."""
     part = results["error"]
     for name, colour, label in (
         ("tiny", "tab:blue", "tiny"),
@@ -52,6 +47,7 @@ def errors(axes: plt.Axes, results: dict) -> None:
 
 
 def growth(axes: plt.Axes, results: dict) -> None:
+    """Draw the time of a run by clips and levels."""
     part = results["growth"]
     for what in ("clips", "levels"):
         x = [int(key) for key in part[what]]
@@ -62,6 +58,7 @@ def growth(axes: plt.Axes, results: dict) -> None:
 
 
 def passes(axes: plt.Axes, results: dict) -> None:
+    """Draw how often all edges are right, by clip-gradients."""
     curves = results["passes"]["curves"]["all"]
     for way, label in (
         ("ours_adaptive", "ours, adaptive"),
@@ -76,7 +73,9 @@ def passes(axes: plt.Axes, results: dict) -> None:
 
 
 def main() -> None:
-    results = json.loads(RESULTS.read_text())
+    """Draw the figure, a panel for each part."""
+    figure_parser(__file__, __doc__).parse_args()
+    results = results_of("cost.probe_cost")
     parts = {"widths": costs, "error": errors, "growth": growth, "passes": passes}
     have = [name for name in parts if name in results]
     figure, every = plt.subplots(
@@ -86,7 +85,7 @@ def main() -> None:
         parts[name](axes, results)
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(HERE / "probe_cost.png", dpi=130, metadata={"Software": None})
+    save(figure, "probe_cost", dpi=130, despine=False)
 
 
 if __name__ == "__main__":

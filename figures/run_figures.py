@@ -1,26 +1,22 @@
 """The figures of the README, from finished runs.
 
 python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
-python figures/run_figures.py runs/tiny tiny     # figures/tiny_{heatmap,curves}.png
-python figures/run_figures.py runs/mixture tiny --mixture
+python -m figures.run_figures runs/tiny tiny    # tiny_heatmap.png, tiny_curves.png
+python -m figures.run_figures runs/mixture tiny --mixture
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
+from figures.helpers import HERE, figure_parser
 from tqd_probe.plot import redraw
-
-HERE = Path(__file__).parent
 
 
 def main() -> None:
     """Draw a run's figures again and copy some of them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = figure_parser(__file__, __doc__)
     parser.add_argument("run", type=Path, help="a finished run directory")
     parser.add_argument("name", help="prefix of the files")
     parser.add_argument(

@@ -1,11 +1,10 @@
 """Contact sheet: clips the `tiny` checkpoint generates beside real ones.
 
-python figures/tiny_samples.py        # writes figures/tiny_samples.png
+python -m figures.tiny_samples    # writes figures/tiny_samples.png
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from diffusers import WanPipeline
 from matplotlib import pyplot as plt
 
+from figures.helpers import figure_parser
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.models.load import checkpoint_path
@@ -24,7 +24,7 @@ SEED = 3000  # held out: neither trained on nor the probe's default
 
 def main() -> None:
     """Generate with the plain diffusers pipeline and draw the sheet."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = figure_parser(__file__, __doc__)
     parser.add_argument("--ckpt", default="tiny")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--steps", type=int, default=30)

@@ -1,24 +1,22 @@
 """Training curves of the `tiny` checkpoint and its held-out loss by noise level.
 
-python figures/tiny_training.py        # reads analyses/results/train.json
+python -m figures.tiny_training    # reads analyses/results/train.json
 """
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-RESULTS = Path(__file__).parents[1] / "analyses" / "tiny" / "results" / "train.json"
+from figures.helpers import figure_parser, results_of, save, set_style
 
 
 def main() -> None:
     """Draw the figure."""
-    data = json.loads(RESULTS.read_text())
-    sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+    figure_parser(__file__, __doc__).parse_args()
+    data = results_of("tiny.train")
+    set_style()
     colours = sns.color_palette("colorblind")
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(13, 3.8), layout="constrained"
@@ -61,10 +59,7 @@ def main() -> None:
         xlim=(0, 1),
     )
     right.legend(fontsize=8, loc="upper right")
-    sns.despine(figure)
-    out = Path(__file__).with_suffix(".png")
-    figure.savefig(out, dpi=130)
-    print(out)
+    save(figure, "tiny_training", dpi=130)
 
 
 if __name__ == "__main__":
