@@ -9,13 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.statistics.intervals import (
-    covariances,
-    mean_interval,
-    pair_mean,
-    quantile,
-    symmetric,
-)
+from tqd_probe.statistics.intervals import mean_interval, quantile
+from tqd_probe.statistics.u_statistics import covariances, pair_mean, symmetric
 
 
 def cosine_kernel(gram: LevelGram, condition: int) -> tuple[float, np.ndarray] | None:

@@ -15,7 +15,7 @@ import diffusers
 import torch
 
 from analyses.results_file import run_script, study_parser, write_results
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.activation_memory import activation_bytes
 
 SMALL = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
@@ -52,7 +52,7 @@ def main() -> None:
     """Count weights and activations of every published model."""
     parser = study_parser(__file__, __doc__)
     args = parser.parse_args()
-    quiet_libraries()
+    silence_libraries()
     rows = {}
     for name, (kind, changes, clip, unit, text) in MODELS.items():
         cls = getattr(diffusers, f"{kind}Transformer3DModel")

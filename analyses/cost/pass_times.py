@@ -13,7 +13,7 @@ from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.probing.cost import batch_size, plain_pass
-from tqd_probe.probing.draws import pack_losses, steady_torch
+from tqd_probe.probing.draws import pack_losses
 from tqd_probe.probing.micro_batches import packs
 from tqd_probe.probing.passes import fitted_sketch
 
@@ -76,7 +76,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
             "sketched_no_pilot": lambda: unfitted.per_clip(many, count),
             "exact_one_draw": lambda: whole.per_clip(one, len(names)),
         }
-        with steady_torch(probe):
+        with probe.deterministic():
             found = models.interleaved(modes, 3 * repetitions)
             alone = models.interleaved(modes, 3 * repetitions, "plain_one_draw")
         probe.store.release()

@@ -28,7 +28,7 @@ from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.probing.cost import batch_size
-from tqd_probe.probing.draws import pack_losses, steady_torch
+from tqd_probe.probing.draws import pack_losses
 from tqd_probe.probing.micro_batches import packs
 from tqd_probe.probing.passes import fitted_sketch
 from tqd_probe.schedules.bands import CosineCriterion, cosine_bands

@@ -18,7 +18,7 @@ import torch
 from analyses.cost import models
 from analyses.cost.pass_times import WIDTHS
 from analyses.results_file import run_script, script_parser
-from tqd_probe.core.memory import MemoryProbe
+from tqd_probe.core.memory import PeakMemory
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ def one_pass(width: int, way: str) -> int:
     if way != "plain":
         engine = task.engine(DEFAULT_SIZE, exact_norms=way == "exact_norms")
         action = task.capturing(engine)
-    with MemoryProbe("cpu") as memory:
+    with PeakMemory("cpu") as memory:
         action()
     return memory.used
 

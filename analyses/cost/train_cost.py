@@ -24,8 +24,8 @@ from transformers import Trainer as HubTrainer
 from transformers import TrainerCallback, TrainingArguments
 
 from analyses.results_file import run_script, study_parser, write_results
-from tqd_probe.core.jsonl import read_lines
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.jsonl import read_jsonl
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule

@@ -24,9 +24,13 @@ from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.rng import stream
 from tqd_probe.statistics.intervals import quantile, ratio_interval
-from tqd_probe.statistics.u_statistics import covariances, least_share, symmetric
 from tqd_probe.statistics.similarity import LevelStatistics
-from tqd_probe.statistics.u_statistics import u_statistic
+from tqd_probe.statistics.u_statistics import (
+    covariances,
+    least_share,
+    symmetric,
+    u_statistic,
+)
 
 CONFIDENCE, RESAMPLES = 0.95, 2000
 CLIPS, SNRS = (8, 12, 24, 48), (0.05, 0.2, 1.0)

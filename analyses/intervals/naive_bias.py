@@ -17,7 +17,7 @@ from analyses.finished_probe import FinishedProbe
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.rng import stream
-from tqd_probe.statistics.similarity import u_statistic
+from tqd_probe.statistics.u_statistics import u_statistic
 
 
 def cosines(

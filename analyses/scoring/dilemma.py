@@ -25,7 +25,7 @@ import seaborn as sns
 from scipy import stats
 
 from analyses.results_file import run_script, script_parser, write_results
-from tqd_probe.clips.manifest import CLASSES
+from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
 from tqd_probe.scoring.normalise import METHODS, fit_scale

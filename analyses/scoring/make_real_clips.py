@@ -24,7 +24,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from analyses.results_file import run_script, script_parser
-from tqd_probe.clips.frame_selection import fit
+from tqd_probe.clips.frame_selection import crop_and_resize
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged

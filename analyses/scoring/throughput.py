@@ -28,7 +28,7 @@ from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-from tqd_probe.scoring.clip_scores import Reading, Task, score_clip
+from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.scoring.tasks import Task

@@ -241,7 +241,7 @@ def main() -> None:
     """Make sets and schedules, run every trial, judge."""
     command = parser()
     args = command.parse_args()
-    quiet_libraries()
+    silence_libraries()
     began = time.time()
     if not args.worth.exists():
         raise InputError(f"--worth {args.worth}: no such file; run similarity_worth.py")

@@ -26,8 +26,8 @@ from typing import Any
 
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe import train
-from tqd_probe.core.jsonl import read_lines
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.jsonl import read_jsonl
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 PROMPTS = (
@@ -135,7 +135,7 @@ def main() -> None:
             }
             began = time.perf_counter()
             stops = train_with_a_stop(options, args.steps // 2 + 7)
-            last = read_lines(out / "validation.jsonl")[-1]
+            last = read_jsonl(out / "validation.jsonl")[-1]
             density = json.loads((out / "density.json").read_text())
             rows.append(
                 {

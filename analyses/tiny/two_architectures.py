@@ -27,7 +27,7 @@ from analyses.finished_probe import FinishedProbe
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
-from tqd_probe.statistics.intervals import covariances
+from tqd_probe.statistics.u_statistics import covariances
 
 CONFIDENCE, DRAWS = 0.95, 4000
 THIRDS = {"lowest": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "highest": (2 / 3, 1.01)}

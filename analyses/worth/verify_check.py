@@ -25,7 +25,7 @@ from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-from tqd_probe.core.libraries import quiet_libraries
+from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.core.rng import stream
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
