@@ -87,6 +87,27 @@ def built_once(tmp_path_factory):
     shared.check()
 
 
+@pytest.fixture(autouse=True)
+def few_figures(request, monkeypatch):
+    """Figures are made, but only those that a test names are drawn to pixels.
+
+    Drawing takes three times as long as a small probe. ``@pytest.mark.rendered`` alone
+    draws all of a test, ``@pytest.mark.rendered("similarity_heatmap")`` some.
+    """
+    from matplotlib.figure import Figure
+
+    mark = request.node.get_closest_marker("rendered")
+    draw = Figure.savefig
+
+    def savefig(self, path, **options):
+        if mark and any(name in str(path) for name in mark.args or [""]):
+            draw(self, path, **options)
+        else:
+            Path(path).write_text("not drawn in this test")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(built_once):
     """Folder of a pipeline by its name in `PIPELINES`; do not change it."""

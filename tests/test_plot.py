@@ -1,9 +1,12 @@
 import json
 import shutil
 
+import pytest
 from probe_runs import FIGURES, copy_of, fails
 
 from tqd_probe import plot
+
+pytestmark = pytest.mark.rendered
 
 
 def test_plot_draws_the_same_figures_again(probe_run, tmp_path, capsys):

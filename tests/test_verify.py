@@ -71,6 +71,7 @@ def test_a_sampler_that_must_lose_loses(spoilt, schedule, tmp_path, capsys):
     assert "**bands=noisy.json** hurts: raises the golden loss" in printed
 
 
+@pytest.mark.rendered
 def test_samplers_that_draw_the_same_do_not_differ_and_a_killed_run_goes_on(
     spoilt, schedule, tmp_path, capsys
 ):

@@ -20,6 +20,7 @@ def run(checkpoint, clips, out, *more):
     return main([*arguments, *FEW, *more])
 
 
+@pytest.mark.rendered("similarity_heatmap")
 @pytest.mark.parametrize("name", sorted(n for n in PIPELINES if "experts" not in n))
 def test_gradsim_on_every_family(checkpoint, folder_of_clips, tmp_path, name, capsys):
     assert run(checkpoint(name), folder_of_clips, tmp_path) == 0
@@ -36,6 +37,7 @@ def test_gradsim_on_every_family(checkpoint, folder_of_clips, tmp_path, name, ca
     assert "blur:3" in capsys.readouterr().out
 
 
+@pytest.mark.rendered("experts_heatmap")
 def test_both_experts_each_over_its_own_range(
     checkpoint, folder_of_clips, tmp_path, capsys
 ):

@@ -44,6 +44,7 @@ def scored(tmp_path_factory):
     return folder / "clips.csv"
 
 
+@pytest.mark.rendered("mixture_weights", "mixture_risk")
 @pytest.mark.parametrize("form", ["per-level", "joint"])
 def test_mixture_end_to_end(pipeline, plain, tmp_path, form, capsys):
     pool = "golden=10,visual_degraded=800,motion_degraded=300"
