@@ -6,6 +6,8 @@ from training_runs import argv, fails, options, stream_of
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.train import main
+from tqd_probe.training.train import train
+from tqd_probe.training.weight_metadata import read_metadata
 
 
 def test_bad_clips_go_to_quarantine_up_to_a_cap(pipeline, manifest, tmp_path, capsys):
@@ -50,8 +52,11 @@ def test_a_schedule_must_be_of_this_model(
     ("changed", "shown"),
     [
         ({"sampler": "bands", "kappa_max": None}, ["--sampler bands needs --schedule"]),
-        ({"kappa_max": None}, ["--kappa-max"]),
         ({"hold_out": 0}, ["--validate-every needs clips"]),
+        (
+            {"hold_out": 0, "validate_every": None, "agreement_every": 2},
+            ["--agreement-every needs clips"],
+        ),
         ({"hold_out": 3}, ["--hold-out 3", "has 3 clips"]),
         ({"warmup": 7}, ["--warmup 7: not below --steps 7"]),
         ({"steps": 0}, ["--steps 0"]),
@@ -68,6 +73,26 @@ def test_a_schedule_must_be_of_this_model(
 def test_bad_options(pipeline, manifest, tmp_path, capsys, changed, shown):
     values = options(pipeline, manifest, tmp_path / "run", **changed)
     fails(capsys, {k: v for k, v in values.items() if v is not None}, *shown)
+
+
+def test_defaults_never_refuse_each_other(pipeline, manifest, tmp_path, capsys):
+    """A warm-up longer than the run, and the sampler beta without kappa_max."""
+    values = options(pipeline, manifest, tmp_path, steps=3, full=True)
+    del values["warmup"], values["kappa_max"]
+    assert main(argv(values)) == 0
+    assert "--kappa-max not given: 8" in capsys.readouterr().out
+    note = json.loads((tmp_path / "run.json").read_text())
+    assert note["settings"]["warmup"] == 1
+    weights = tmp_path / "result" / "transformer"
+    metadata = read_metadata(next(weights.glob("*.safetensors")))
+    assert json.loads(metadata["sampler"])["kappa_max"] == 8
+
+
+def test_files_lists_what_was_written(pipeline, manifest, tmp_path):
+    values = options(pipeline, manifest, tmp_path, steps=2, warmup=0)
+    done = train(**values, quiet=True, figures=False)
+    assert done.files == [tmp_path / "metrics.jsonl"]
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_unknown_options_are_refused(capsys):

@@ -105,7 +105,6 @@ def test_samplers_that_draw_the_same_do_not_differ_and_a_killed_run_goes_on(
         ({"samplers": "uniform,bands"}, "bands needs a schedule"),
         ({"golden": "nowhere"}, "nowhere: no such folder"),
         ({"golden": "synthetic:1"}, "fewer than 2 golden clips"),
-        ({"samplers": "uniform,beta"}, "--kappa-max"),
         ({"seeds": 1}, "--seeds 1"),
         ({"samplers": "uniform,bands=none.json"}, "none.json: no such file"),
     ],

@@ -8,7 +8,7 @@ import torch
 from tqd_probe.models.load import load_model
 from tqd_probe.train import main
 from tqd_probe.training.checkpoint import CheckpointStore
-from tqd_probe.training.parameters import LossModule
+from tqd_probe.training.model import LossModule
 
 STEPS, BATCH = 7, 4
 

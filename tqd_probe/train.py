@@ -60,14 +60,14 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         result = train(settings)
         if result.stopped_by:
             outcome.code = 128 + result.stopped_by
-        if not result.main:
+        if not result.is_main_process:
             return outcome.code
-        print(result.says)
-        for path in (result.result, *result.files):
+        print(result.summary)
+        for path in (result.weights, *result.files):
             print(path)
         if result.stopped_by:
             print(
-                f"stopped at step {result.step} by a signal; go on with --resume",
+                f"stopped at step {result.step} by a signal; the same command resumes",
                 file=sys.stderr,
             )
     return outcome.code

@@ -29,6 +29,7 @@ from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.train import train
@@ -85,8 +86,8 @@ def mixture_schedule(path: Path) -> Path:
     return path
 
 
-class Turns:
-    """A hook: after every few steps of the trainer, the other loops get their turn."""
+class Turns(Callback):
+    """After every few steps of the trainer, the other loops get their turn."""
 
     name = "turns"
 
@@ -96,9 +97,9 @@ class Turns:
         self.seconds: dict[str, list[np.ndarray]] = {name: [] for name in LOOPS}
         self.began = np.zeros(2)
 
-    def begin(self, trainer: Any) -> None:
+    def on_train_begin(self, trainer: Any) -> None:
         """Copy the network for the other loops."""
-        pool = trainer.data.pool
+        pool = trainer.batches.clips
         clips = collate([pool.get(row) for row in range(len(pool.clips))])
         self.latents = clips.latents
         self.text = clips.conditioning
@@ -110,7 +111,7 @@ class Turns:
             self.models[name] = (model, make_optimiser(parameters, self.settings))
         self.began = clock()
 
-    def after(self, trainer: Any, result: Any) -> None:
+    def on_step_end(self, trainer: Any, result: Any) -> None:
         """Time a turn of each."""
         if result.step % self.length:
             return
@@ -118,13 +119,6 @@ class Turns:
         self.seconds["plain"].append(self.plain())
         self.seconds["hub"].append(self.hub())
         self.began = clock()
-
-    def state(self) -> dict[str, Any]:
-        """Nothing is kept."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to take up."""
 
     def loss(self, model: Any) -> torch.Tensor:
         """Draw a batch at uniform levels and return its mean loss."""
@@ -238,7 +232,7 @@ def main() -> None:
                 out=Path(folder) / "run",
             )
             turns = Turns(settings, args.length)
-            train(settings, hooks=[turns], quiet=True)
+            train(settings, callbacks=[turns], quiet=True)
             waits = [
                 r["data_wait_share"] for r in read_jsonl(settings.out / "timing.jsonl")
             ]

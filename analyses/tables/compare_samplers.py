@@ -179,7 +179,7 @@ def trial(
         "draws": read_json(work / "density.json", "a density")["counts"],
     }
     if args.generated:
-        model = load_model(str(done.result), "cpu")
+        model = load_model(str(done.weights), "cpu")
         captions = [
             synthetic_clip(index, HELD_OUT_SEED).caption
             for index in range(args.generated)

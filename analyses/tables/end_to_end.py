@@ -37,8 +37,8 @@ PROMPTS = (
 RATES = {"lora": 1e-3, "full": 1e-4}
 
 
-class StopAt:
-    """A hook: the process gets SIGTERM after a step."""
+class StopAt(Callback):
+    """The process gets SIGTERM after a step."""
 
     name = "stop"
 
@@ -46,21 +46,14 @@ class StopAt:
         """Set the step."""
         self.step, self.fired = step, False
 
-    def begin(self, trainer: Any) -> None:
+    def on_train_begin(self, trainer: Any) -> None:
         """Nothing to do."""
 
-    def after(self, trainer: Any, result: Any) -> None:
+    def on_step_end(self, trainer: Any, result: Any) -> None:
         """Send the signal."""
         if result.step == self.step:
             self.fired = True
             os.kill(os.getpid(), signal.SIGTERM)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing is kept."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to take up."""
 
 
 def train_with_a_stop(options: dict[str, Any], stop: int) -> list[int]:
@@ -73,17 +66,17 @@ def train_with_a_stop(options: dict[str, Any], stop: int) -> list[int]:
     Returns:
         The steps at which it was stopped.
     """
-    hook = StopAt(stop)
+    stopper = StopAt(stop)
     stops = []
     while True:
-        done = train(**options, resume=True, hooks=[hook])
+        done = train(**options, callbacks=[stopper])
         if not done.stopped_by:
             return stops
-        if not hook.fired:  # somebody else's signal: end, resumable
+        if not stopper.fired:  # somebody else's signal: end, resumable
             print(f"stopped at step {done.step}; the same command goes on")
             sys.exit(128 + done.stopped_by)
         stops.append(done.step)
-        hook.fired = False
+        stopper.fired = False
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.clip_encoder import ClipEncoder
 from tqd_probe.models.load import load_model
+from tqd_probe.training.model import make_trainable
 from tqd_probe.training.optimisation import learning_rate, make_optimiser
-from tqd_probe.training.parameters import make_trainable, trained_parameters
+from tqd_probe.training.parameters import trained_parameters
 from tqd_probe.training.settings import TrainRunSettings
 
 

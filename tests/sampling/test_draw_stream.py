@@ -5,11 +5,11 @@ from scipy.stats import kstest
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
+from tqd_probe.sampling.level_buckets import bucket_index
 from tqd_probe.sampling.level_density import (
-    bucket_of,
+    density_table,
+    density_warnings,
     realised_density,
-    table_of,
-    warnings_of,
 )
 from tqd_probe.sampling.registry import make_sampler
 
@@ -105,7 +105,7 @@ def test_expected_density_is_what_is_drawn(schedule, name, order):
         rows = pool.classes[clip] == value
         for bucket in range(10):
             expected = density[value][bucket * 200 : bucket * 200 + 200].mean() / 10
-            found = (rows & (bucket_of(sigma) == bucket)).mean()
+            found = (rows & (bucket_index(sigma) == bucket)).mean()
             assert abs(found - expected) < 4.5 * np.sqrt(max(expected, 1e-3) / 4000)
 
 
@@ -116,22 +116,22 @@ def test_table_and_warnings(schedule):
     assert density.counts.sum() == 5000
     assert density.counts[1, :6].sum() == 0
     assert density.above["visual_degraded"] == pytest.approx(0.125 / 0.4, abs=0.03)
-    text = " ".join(warnings_of(density))
+    text = " ".join(density_warnings(density))
     assert "levels 0 to 0.6 are starved" in text
-    assert "0.875" in table_of(density)
-    shares = [line.split() for line in table_of(density).splitlines()]
+    assert "0.875" in density_table(density)
+    shares = [line.split() for line in density_table(density).splitlines()]
     golden = next(line for line in shares if line[0] == "golden")
     assert float(golden[3]) == pytest.approx(
         100 * density.counts[0].sum() / 5000, abs=0.06
     )
     whole = DrawStream(make_sampler("uniform"), pool, 0)
-    assert warnings_of(realised_density(whole, 5000)) == []
+    assert density_warnings(realised_density(whole, 5000)) == []
 
 
 def test_floored_and_never_drawn_are_reported(schedule):
     pool = ClipPool.of(["golden", "both_degraded"], [1.0, 0.0], [0.0, 0.0])
     stream = DrawStream(make_sampler("beta", kappa_max=8), pool, 0)
-    text = " ".join(warnings_of(realised_density(stream, 500)))
+    text = " ".join(density_warnings(realised_density(stream, 500)))
     assert "1 clips have scores so far apart" in text
     assert "class both_degraded is never drawn (1 clips)" in text
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.training.checkpoint import CheckpointStore, fault_of
+from tqd_probe.training.checkpoint import CheckpointStore, find_fault
 
 
 def content(step):
@@ -113,7 +113,7 @@ def test_twenty_kills_while_checkpoints_are_written(tmp_path):
             continue
         assert latest.step >= last
         assert whole(latest)
-        assert fault_of(latest.folder) is None
+        assert find_fault(latest.folder) is None
         last = latest.step
     assert last >= 8  # the kills did meet writing
 
@@ -134,7 +134,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
     os.waitpid(forked(work), 0)
     message = json.loads(report.read_text())
     assert "step-00000002: cannot be written" in message
-    assert "--resume" in message
+    assert "the same command resumes" in message
     report.unlink()
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
     assert whole(store.latest()[0])

@@ -58,7 +58,7 @@ def test_lora_round_trip_with_alpha_other_than_rank(
     done = train(**values, quiet=True)
     pipe = WanPipeline.from_pretrained(pipeline)
     before = predictions(pipe.transformer)
-    pipe.load_lora_weights(done.result)
+    pipe.load_lora_weights(done.weights)
     after = predictions(pipe.transformer)
     model = load_model(str(pipeline))
     model.add_lora(2, 6.0)
@@ -67,7 +67,7 @@ def test_lora_round_trip_with_alpha_other_than_rank(
             model.network.get_parameter(name).copy_(value)
     assert abs(after - before).max() > 1e-3
     assert torch.equal(after, predictions(model.network))
-    found = read_metadata(done.result / "pytorch_lora_weights.safetensors")
+    found = read_metadata(done.weights / "pytorch_lora_weights.safetensors")
     assert json.loads(found["schedule"]) == json.loads(bands.read_text())
     assert json.loads(found["sampler"])["sampler"] == "mixture"
     assert found["base_fingerprint"] == model.fingerprint

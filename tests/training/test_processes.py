@@ -31,6 +31,7 @@ from training_runs import (
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
 from tqd_probe.training import accelerator as processes
+from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.train import train
 
 FSDP = {
@@ -119,7 +120,7 @@ def test_shards_in_two_processes_equal_one_and_resume(
     kinds = tmp_path / "kinds"
 
     def work():
-        train(**values, hooks=[SeesShards(kinds)], quiet=True)
+        train(**values, callbacks=[SeesShards(kinds)], quiet=True)
 
     assert sharded(work) == [0, 0]
     assert kinds.read_text() == "all are shards"
@@ -128,36 +129,27 @@ def test_shards_in_two_processes_equal_one_and_resume(
     before = parts(out)
     for step in (6, 7):
         shutil.rmtree(out / "checkpoints" / f"step-0000000{step}")
-    again = {**values, "resume": True, "hooks": [SeesShards(kinds)]}
+    again = {**values, "resume": True, "callbacks": [SeesShards(kinds)]}
     assert sharded(lambda: train(**again, quiet=True)) == [0, 0]
     assert parts(out) == before
 
 
-class SeesShards:
-    """A hook that notes whether this process has but a part of each parameter."""
+class SeesShards(Callback):
+    """Notes whether this process has but a part of each parameter."""
 
     name = "sees-shards"
 
     def __init__(self, note):
         self.note = note
 
-    def begin(self, trainer):
-        if trainer.accelerator.is_main_process:
-            values = list(trainer.parameters.values())
+    def on_train_begin(self, training):
+        if training.accelerator.is_main_process:
+            values = list(training.parameters.values())
             some = [v for v in values if isinstance(v, DTensor)]
             parts = sum(v.to_local().numel() for v in some)
             whole = sum(v.numel() for v in values)
             fair = len(some) == len(values) and 0.4 < parts / whole < 0.6
             self.note.write_text("all are shards" if fair else "not sharded")
-
-    def after(self, trainer, result):
-        pass
-
-    def state(self):
-        return {}
-
-    def restore(self, state):
-        pass
 
 
 def assert_same_weights(a, b, limit):

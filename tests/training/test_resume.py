@@ -23,7 +23,7 @@ def test_killed_and_resumed_equals_straight(
         ended = in_child(lambda: train(**values, quiet=True) and 0)
     assert ended == -signal.SIGKILL
     assert not (out / "result").exists()
-    done = train(**values, resume=True, quiet=True)
+    done = train(**values, quiet=True)
     assert done.step == STEPS
     assert parts(out) == parts(straight)
 
@@ -39,8 +39,15 @@ def test_sigterm_saves_and_resumes_exactly(
     assert ended == 143
     latest, _ = CheckpointStore(out / "checkpoints", 3).latest()
     assert latest.step == 5  # the step of the eighteenth pass was finished
-    assert main([*argv(values), "--resume"]) == 0
+    assert main(argv(values)) == 0  # the same command
     assert parts(out) == parts(straight)
+
+
+def test_resume_wants_something_to_resume(pipeline, manifest, tmp_path, capsys):
+    out = tmp_path / "run"
+    values = options(pipeline, manifest, out, resume=True)
+    fails(capsys, values, "--resume", "holds no training to resume", "check --out")
+    assert not out.exists()
 
 
 def test_a_run_is_continued_only_as_it_was(
@@ -50,9 +57,11 @@ def test_a_run_is_continued_only_as_it_was(
     shutil.copytree(straight, out)
     before = parts(out)
     values = options(pipeline, manifest, out)
-    fails(capsys, values, "holds a training", "--resume")
+    assert main(argv(values)) == 0  # finished: nothing left to do
+    assert parts(out) == before
+    fails(capsys, {**values, "lr": 2e-3}, "--lr was 0.001, now 0.002")
+    fails(capsys, {**values, "steps": 9}, "--steps was 7, now 9")
     fails(capsys, {**values, "resume": True, "lr": 2e-3}, "--lr was 0.001, now 0.002")
-    fails(capsys, {**values, "resume": True, "steps": 9}, "--steps was 7, now 9")
     pool = tmp_path / "pool"
     shutil.copytree(manifest.parent, pool)
     changed = {**values, "resume": True, "clips": pool / manifest.name}

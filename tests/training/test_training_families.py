@@ -69,9 +69,11 @@ def test_lora_and_full_training_of_every_family(
             expected = trained.predict(x_t, sigma, batch.conditioning)
             before = model.predict(x_t, sigma, batch.conditioning)
             # the family's own pipeline loads what was saved
-            loaded = model.pipeline_class.from_pretrained(done.result if full else ckpt)
+            loaded = model.pipeline_class.from_pretrained(
+                done.weights if full else ckpt
+            )
             if not full:
-                loaded.load_lora_weights(done.result)
+                loaded.load_lora_weights(done.weights)
             other = model.bound_to(loaded.transformer.eval())
             found = other.predict(x_t, sigma, batch.conditioning)
         assert (expected - before).abs().max() > 1e-3

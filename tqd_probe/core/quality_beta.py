@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 
 # Concentration at equal scores: Beta(1, 1) is uniform, Beta(2, 2) is near logit-normal.
 KAPPA_BASE = {"uniform": 2.0, "logit_normal": 4.0}
+# Concentration at |mq - vq| = 1 where no schedule gives one. The paper states no value;
+# 8 is the one in use where its formula has been implemented (krea2).
+KAPPA_MAX = 8.0
 
 
 def beta_parameters(

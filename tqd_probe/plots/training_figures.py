@@ -1,13 +1,9 @@
-"""The pictures of a training: density of draws, validation along the noise axis."""
+"""Figures of a training: density of draws, validation, sheets of sample videos."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,9 +11,11 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from tqd_probe.core.files import staged
-from tqd_probe.sampling.level_density import BUCKETS, Density
+from tqd_probe.sampling.level_buckets import BUCKETS
+from tqd_probe.sampling.level_density import LevelDensity
 
 AXIS = "noise level σ"
+SHEET_COLUMNS = 6  # frames of a video on a contact sheet
 COLOURS = {
     "golden": "#c8960c",
     "visual_degraded": "#3f6fb5",
@@ -26,23 +24,24 @@ COLOURS = {
 }
 
 
-def write(figure: Figure, path: Path) -> Path:
+def write_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
     """Write a figure whole and close it.
 
     Args:
         figure: The figure.
         path: The PNG file.
+        dpi: Dots per inch.
 
     Returns:
         The file.
     """
     with staged(path) as part:
-        figure.savefig(part, dpi=150, format="png", bbox_inches="tight")
+        figure.savefig(part, dpi=dpi, format="png", bbox_inches="tight")
     plt.close(figure)
     return path
 
 
-def density_figure(density: Density, title: str) -> Figure:
+def density_figure(density: LevelDensity, title: str) -> Figure:
     """Draw the density of draws: expected curves over counted draws, per class.
 
     Args:
@@ -73,8 +72,11 @@ def density_figure(density: Density, title: str) -> Figure:
     left.step(
         np.append(0, middle + 0.05),
         np.append(density.base[0], density.base) * BUCKETS,
-        color="0.3", ls=":", where="pre", label="base density",
-    )  # fmt: skip
+        color="0.3",
+        ls=":",
+        where="pre",
+        label="base density",
+    )
     left.set(xlabel=AXIS, ylabel="density of draws", xlim=(0, 1), title=title)
     right.set(xlabel=AXIS, ylabel="density within the class", xlim=(0, 1))
     high = max(
@@ -129,4 +131,32 @@ def validation_figure(rows: list[dict[str, Any]]) -> Figure:
     left.legend(fontsize=7, frameon=False)
     sns.despine(figure)
     figure.tight_layout()
+    return figure
+
+
+def contact_sheet_figure(videos: np.ndarray, prompts: list[str]) -> Figure:
+    """Draw a row of frames for each video.
+
+    Args:
+        videos: uint8 RGB ``[N, T, H, W, 3]``.
+        prompts: One per video.
+
+    Returns:
+        The figure.
+    """
+    frames = np.linspace(0, videos.shape[1] - 1, min(SHEET_COLUMNS, videos.shape[1]))
+    rows, columns = len(videos), len(frames)
+    ratio = videos.shape[2] / videos.shape[3]
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(1.6 * columns, (1.6 * ratio + 0.3) * rows),
+        squeeze=False,
+    )
+    for row in range(rows):
+        for column, frame in enumerate(frames.round().astype(int)):
+            axes[row, column].imshow(videos[row, frame])
+            axes[row, column].axis("off")
+        title = prompts[row] if len(prompts[row]) < 90 else prompts[row][:87] + "..."
+        axes[row, 0].set_title(title, fontsize=7, loc="left")
     return figure

@@ -9,15 +9,15 @@ import numpy as np
 
 from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.sampling.draw_stream import DrawStream
+from tqd_probe.sampling.level_buckets import BUCKETS, bucket_edges, bucket_index
 
-BUCKETS = 10  # equal intervals of sigma
 DRAWS = 10_000  # of the run's own draws that are counted
 STARVED = 0.1  # share of what the base density would give, below which we warn
 LEAST = 0.002  # buckets to which the base density itself gives less are left alone
 
 
 @dataclass
-class Density:
+class LevelDensity:
     """The realised density of a run.
 
     Attributes:
@@ -59,14 +59,9 @@ class Density:
         }
 
 
-def bucket_of(sigma: np.ndarray) -> np.ndarray:
-    """Return the bucket of each level, 0 to ``BUCKETS - 1``."""
-    return np.minimum((np.asarray(sigma) * BUCKETS).astype(int), BUCKETS - 1)
-
-
 def realised_density(
     stream: DrawStream, total: int, boundary: float | None = None
-) -> Density:
+) -> LevelDensity:
     """Draw a run's first samples, as it will draw them, and count them.
 
     Args:
@@ -84,9 +79,9 @@ def realised_density(
     sigma = np.array([draw.sigma for draw in draws])
     row = np.array([place[clips.classes[draw.clip]] for draw in draws])
     counts = np.zeros((len(names), BUCKETS), dtype=int)
-    np.add.at(counts, (row, bucket_of(sigma)), 1)
+    np.add.at(counts, (row, bucket_index(sigma)), 1)
     grid = (np.arange(200) + 0.5) / 200
-    edges = np.clip(np.arange(BUCKETS + 1) / BUCKETS, *stream.sampler.sigma_range)
+    edges = np.clip(bucket_edges(), *stream.sampler.sigma_range)
     base = np.diff(stream.sampler.base.cdf(edges))
     keep = stream.sampler.keep(clips)
     above = {}
@@ -94,7 +89,7 @@ def realised_density(
         for name in names:
             mine = sigma[row == place[name]]
             above[name] = float((mine >= boundary).mean()) if len(mine) else 0.0
-    return Density(
+    return LevelDensity(
         classes=names,
         clips={name: int((clips.classes == name).sum()) for name in names},
         counts=counts,
@@ -108,8 +103,8 @@ def realised_density(
     )
 
 
-def warnings_of(density: Density) -> list[str]:
-    """Say what is starved.
+def density_warnings(density: LevelDensity) -> list[str]:
+    """Name levels and classes that the run would hardly train.
 
     Args:
         density: The realised density.
@@ -158,7 +153,7 @@ def warnings_of(density: Density) -> list[str]:
     return found
 
 
-def table_of(density: Density) -> str:
+def density_table(density: LevelDensity) -> str:
     """Write the density as a table of shares of all draws, in percent.
 
     Args:

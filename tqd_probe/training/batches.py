@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
 from tqd_probe.sampling.draw_stream import Draw, DrawStream
-from tqd_probe.training.scored_clips import EncodedPool
+from tqd_probe.training.encoded_clips import EncodedClips
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Batch:
             )
 
 
-def noise_of(shape: tuple[int, ...], seed: int, index: int) -> torch.Tensor:
+def sample_noise(shape: tuple[int, ...], seed: int, index: int) -> torch.Tensor:
     """Return the noise of a sample; the same under every sampler.
 
     Args:
@@ -70,13 +70,13 @@ def noise_of(shape: tuple[int, ...], seed: int, index: int) -> torch.Tensor:
     return normal(shape, seed, "train-noise", index)
 
 
-class StepData(Dataset[Batch]):
+class TrainingBatches(Dataset[Batch]):
     """Batches by step number; this process's share of each step's samples."""
 
     def __init__(
         self,
-        stream: DrawStream,
-        pool: EncodedPool,
+        draws: DrawStream,
+        clips: EncodedClips,
         batch_size: int,
         text_dropout: float,
         rank: int = 0,
@@ -85,14 +85,14 @@ class StepData(Dataset[Batch]):
         """Set what decides the batches.
 
         Args:
-            stream: The run's draws.
-            pool: The encoded clips.
+            draws: The run's draws.
+            clips: The encoded clips.
             batch_size: Samples per step over all processes, a multiple of `world`.
             text_dropout: Share of samples with an empty caption.
             rank: Number of this process.
             world: How many processes there are.
         """
-        self.stream, self.pool = stream, pool
+        self.draws, self.clips = draws, clips
         self.batch_size, self.text_dropout = batch_size, text_dropout
         self.rank, self.world = rank, world
 
@@ -118,18 +118,20 @@ class StepData(Dataset[Batch]):
         Returns:
             The batch, on the CPU.
         """
-        draws = [self.stream.draw(index) for index in indices]
-        clips = [self.pool.get(draw.clip, self.drops(draw.index)) for draw in draws]
-        seed = self.stream.seed
+        draws = [self.draws.draw(index) for index in indices]
+        clips = [
+            self.clips.get(draw.clip, self.drops_caption(draw.index)) for draw in draws
+        ]
+        seed = self.draws.seed
         eps = [
-            noise_of(tuple(clip.latents.shape), seed, draw.index)
+            sample_noise(tuple(clip.latents.shape), seed, draw.index)
             for draw, clip in zip(draws, clips)
         ]
         sigma = torch.tensor([draw.sigma for draw in draws], dtype=torch.float32)
         return Batch(draws, collate(clips), torch.stack(eps), sigma)
 
-    def drops(self, index: int) -> bool:
-        """Say whether a sample has its caption dropped.
+    def drops_caption(self, index: int) -> bool:
+        """Tell whether a sample has its caption dropped.
 
         Args:
             index: Number of the sample in the run.
@@ -137,7 +139,7 @@ class StepData(Dataset[Batch]):
         Returns:
             True for a share `text_dropout` of the samples.
         """
-        number = stream(self.stream.seed, "text-dropout", index).random()
+        number = stream(self.draws.seed, "text-dropout", index).random()
         return bool(number < self.text_dropout)
 
     def steps(self, first: int, last: int, workers: int) -> Iterator[Batch]:

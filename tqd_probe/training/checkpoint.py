@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import file_digest, read_json, write_json
+from tqd_probe.core.files import file_digest, read_json, staged_folder, write_json
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"step-(\d{8})")
@@ -45,10 +44,6 @@ class Checkpoint:
         """Return the tensors of one part, such as ``parameters``, on the CPU."""
         return load_file(self.folder / f"{name}.safetensors")
 
-    def has(self, name: str) -> bool:
-        """Say whether there is such a part."""
-        return (self.folder / f"{name}.safetensors").exists()
-
     def state(self) -> dict[str, Any]:
         """Return what is not a tensor."""
         return dict(read_json(self.folder / "state.json", "a checkpoint's state"))
@@ -58,7 +53,7 @@ class CheckpointStore:
     """The checkpoints of one run."""
 
     def __init__(self, folder: Path, keep: int) -> None:
-        """Look after a folder.
+        """Keep checkpoints in a folder.
 
         Args:
             folder: Folder of the checkpoints; may not exist.
@@ -89,28 +84,15 @@ class CheckpointStore:
                 checkpoints are untouched.
         """
         final = self.folder / f"step-{step:08d}"
-        part = self.folder / f".step-{step:08d}.{os.getpid()}.part"
-        try:
-            self._sweep()
-            part.mkdir(parents=True)
+        self._sweep()
+        cure = "free the disk; the same command resumes from the checkpoint before"
+        with staged_folder(final, replace=True, cure=cure) as part:
             for name, values in tensors.items():
-                whole = {key: value.contiguous() for key, value in values.items()}
-                save_file(whole, part / f"{name}.safetensors")
+                contiguous = {key: value.contiguous() for key, value in values.items()}
+                save_file(contiguous, part / f"{name}.safetensors")
             write_json(part / "state.json", state)
             export(part / "weights")
-            _seal(part)
-            if final.exists():  # the same step again, after a resume
-                os.replace(final, self.folder / f".old-{final.name}.{os.getpid()}.part")
-            os.replace(part, final)
-            _sync(self.folder)
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(
-                f"{final}: cannot be written ({reason}); free the disk and go on with"
-                " --resume"
-            ) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            _write_manifest(part)
         self._prune(final)
         return Checkpoint(step, final)
 
@@ -122,19 +104,19 @@ class CheckpointStore:
         """
         skipped: list[str] = []
         for step, folder in sorted(self._all(), reverse=True):
-            fault = fault_of(folder)
+            fault = find_fault(folder)
             if fault is None:
                 return Checkpoint(step, folder), skipped
             skipped.append(f"{folder}: skipped, {fault}")
         return None, skipped
 
     def _all(self) -> list[tuple[int, Path]]:
-        found = []
+        checkpoints = []
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             match = NAME.fullmatch(path.name)
             if match and path.is_dir():
-                found.append((int(match.group(1)), path))
-        return found
+                checkpoints.append((int(match.group(1)), path))
+        return checkpoints
 
     def _sweep(self) -> None:
         """Remove what killed processes have left."""
@@ -147,35 +129,25 @@ class CheckpointStore:
             if folder == newest:
                 continue
             gone = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-            os.replace(folder, gone)  # no half a checkpoint under its own name
+            os.replace(folder, gone)  # never half a checkpoint under its own name
             shutil.rmtree(gone, ignore_errors=True)
         self._sweep()
 
 
-def _seal(folder: Path) -> None:
-    """Force the files to the disk and write the manifest of them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    content = {}
-    for path in files:
-        with open(path, "rb") as handle:
-            os.fsync(handle.fileno())
-        name = path.relative_to(folder).as_posix()
-        content[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+def _write_manifest(folder: Path) -> None:
+    """Write the size and checksum of every file; the last file to be written."""
+    content = {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": file_digest(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
     write_json(folder / MANIFEST, {"format": "tqd-checkpoint", "files": content})
-    for path in {folder, *(file.parent for file in files)}:
-        _sync(path)
 
 
-def _sync(folder: Path) -> None:
-    """Force a folder's list of names to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def fault_of(folder: Path) -> str | None:
+def find_fault(folder: Path) -> str | None:
     """Check a checkpoint against its manifest.
 
     Args:

@@ -31,7 +31,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, parameters: Named, step: int) -> None:
-        """Take in the weights after a step.
+        """Average in the weights after a step.
 
         Args:
             parameters: Trained parameters by name.

@@ -1,16 +1,79 @@
-"""What a finished training leaves and says."""
+"""What a training returns, and what it leaves in its run directory at the end."""
 
 from __future__ import annotations
 
-import os
+import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import staged_folder
 from tqd_probe.core.jsonl import read_jsonl
+from tqd_probe.plots.training_figures import validation_figure, write_figure
+from tqd_probe.training.trainer import Trainer
+
+log = logging.getLogger("tqd_probe")
 
 
-def publish(weights: Path, place: Path) -> Path:
+@dataclass
+class TrainResult:
+    """How a training ended.
+
+    Attributes:
+        step: Steps done.
+        stopped_by: Number of the signal that ended it early, or 0.
+        weights: Folder of the trained weights in diffusers' format; the newest
+            checkpoint's where the training was stopped.
+        files: The other files to look at, all of which exist.
+        summary: A few lines on speed and validation.
+        is_main_process: Whether this process reports for all.
+    """
+
+    step: int
+    stopped_by: int
+    weights: Path
+    files: list[Path]
+    summary: str
+    is_main_process: bool = True
+
+
+def finish(trainer: Trainer, figures: bool) -> TrainResult:
+    """Publish the weights of a finished training and describe how it ended.
+
+    Args:
+        trainer: The trainer, after its run.
+        figures: Draw the validation.
+
+    Returns:
+        The result.
+
+    Raises:
+        InputError: If the weights cannot be written.
+    """
+    out, steps = trainer.settings.out, trainer.settings.steps
+    newest, _ = trainer.store.latest()
+    assert newest is not None  # the run has just saved
+    weights = newest.folder / "weights"
+    main = trainer.accelerator.is_main_process
+    if main:
+        log.info("ended at step %d", trainer.step)
+    if main and trainer.step >= steps:
+        weights = publish_weights(weights, out / "result")
+        rows = read_jsonl(out / "validation.jsonl")
+        if rows and figures:
+            write_figure(validation_figure(rows), out / "validation.png")
+    names = ("density.png", "metrics.jsonl", "validation.png")
+    return TrainResult(
+        step=trainer.step,
+        stopped_by=trainer.stopped_by,
+        weights=weights,
+        files=[out / name for name in names if (out / name).exists()],
+        summary=summarise_run(out, trainer.step, steps),
+        is_main_process=main,
+    )
+
+
+def publish_weights(weights: Path, place: Path) -> Path:
     """Copy a checkpoint's weights to the place of results, whole.
 
     Args:
@@ -23,23 +86,14 @@ def publish(weights: Path, place: Path) -> Path:
     Raises:
         InputError: If it cannot be written.
     """
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        shutil.copytree(weights, part)
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(part, place)
-    except OSError as error:
-        raise InputError(
-            f"{place}: cannot be written ({error.strerror or error}); the weights are"
-            f" in {weights}"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    cure = f"free the disk; the weights are in {weights}"
+    with staged_folder(place, replace=True, cure=cure) as part:
+        shutil.copytree(weights, part, dirs_exist_ok=True)
     return place
 
 
-def summary(out: Path, step: int, steps: int) -> str:
-    """Say in a few lines how a training went.
+def summarise_run(out: Path, step: int, steps: int) -> str:
+    """Summarise a training: steps, speed, and the last validation by class.
 
     Args:
         out: The run directory.

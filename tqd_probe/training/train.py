@@ -1,44 +1,49 @@
-"""One training from its settings to its results."""
+"""`train`: one training, from its settings to its results."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import file_digest, write_json
-from tqd_probe.core.jsonl import JsonlWriter, read_jsonl
-from tqd_probe.core.run_directory import add_log_file
+from tqd_probe.core.files import write_json
+from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel, collate
-from tqd_probe.plots.training_figures import density_figure, validation_figure, write
-from tqd_probe.sampling.draw_stream import DrawStream
-from tqd_probe.sampling.level_density import realised_density, table_of, warnings_of
-from tqd_probe.schedules.band_schedule import BandSchedule
-from tqd_probe.training import run_configuration as rundir
-from tqd_probe.training import sampler as build
+from tqd_probe.plots.training_figures import density_figure, write_figure
+from tqd_probe.sampling.level_density import (
+    density_table,
+    density_warnings,
+    realised_density,
+)
 from tqd_probe.training.accelerator import is_sharded, make_accelerator, start_trackers
-from tqd_probe.training.batches import StepData
-from tqd_probe.training.callbacks.base import Hook
-from tqd_probe.training.callbacks.gradient_agreement import Agreement
-from tqd_probe.training.callbacks.metrics import Telemetry
-from tqd_probe.training.callbacks.reprobe import Reprobe
-from tqd_probe.training.callbacks.sample_videos import Samples
-from tqd_probe.training.callbacks.validation import HeldOut, Validation
+from tqd_probe.training.batches import TrainingBatches
+from tqd_probe.training.callbacks.base import Callback
+from tqd_probe.training.callbacks.make import check_callbacks, make_callbacks
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.export_weights import weights_exporter
+from tqd_probe.training.encoded_clips import TrainingClips, encode_clips
+from tqd_probe.training.export_weights import export_weights
+from tqd_probe.training.model import LossModule, load_model_to_train, make_trainable
 from tqd_probe.training.optimisation import make_optimiser
-from tqd_probe.training.parameters import LossModule, make_trainable, trained_parameters
-from tqd_probe.training.result import publish, summary
+from tqd_probe.training.parameters import trained_parameters
+from tqd_probe.training.result import TrainResult, finish
+from tqd_probe.training.run_configuration import (
+    claim_directory,
+    describe_training,
+    input_fingerprints,
+    write_description,
+)
+from tqd_probe.training.sampler import ScheduleInUse, load_schedule
+from tqd_probe.training.scored_clips import classes_and_scores, read_clips
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.trainer import Trainer
 from tqd_probe.training.weight_metadata import provenance
@@ -46,41 +51,22 @@ from tqd_probe.training.weight_metadata import provenance
 log = logging.getLogger("tqd_probe")
 
 
-@dataclass
-class TrainResult:
-    """How a training ended.
-
-    Attributes:
-        step: Steps done.
-        stopped_by: Signal that ended it early, or 0.
-        result: The trained weights in diffusers' format; the newest checkpoint's
-            where the training was stopped.
-        files: Everything else worth looking at.
-        says: What is printed at the end.
-        main: Whether this is the process that reports.
-    """
-
-    step: int
-    stopped_by: int
-    result: Path
-    files: list[Path]
-    says: str
-    main: bool = True
-
-
 def train(
     settings: TrainRunSettings | None = None,
     *,
-    hooks: Sequence[Hook] = (),
+    callbacks: Sequence[Callback] = (),
     quiet: bool = False,
     figures: bool = True,
     **options: Any,
 ) -> TrainResult:
     """Train a video diffusion model with a timestep distribution per clip.
 
+    The same call resumes a training that was stopped; one with other settings is
+    refused.
+
     Args:
         settings: The settings; or give them one by one.
-        hooks: What else shall happen beside training, after each step.
+        callbacks: What else shall run beside training, after the run's own callbacks.
         quiet: Show no progress bars and print no tables.
         figures: Draw the density and the validation.
         **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
@@ -96,244 +82,160 @@ def train(
     accelerator = make_accelerator(settings)
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
-        session = _Session(settings, accelerator, quiet, stack, hooks)
-        session.figures = figures
-        return session.run()
+        show = _printer(quiet, accelerator)
 
+        # Set up: whatever can be refused is refused here, before any slow work.
+        model = load_model_to_train(settings, accelerator)
+        schedule = load_schedule(settings, model)
+        train_clips, validation_clips = read_clips(settings)
+        check_callbacks(settings, validation_clips)
 
-class _Session:
-    """The parts of one training while it is put together and run."""
-
-    figures = True
-
-    def __init__(
-        self,
-        settings: TrainRunSettings,
-        accelerator: Accelerator,
-        quiet: bool,
-        stack: ExitStack,
-        more: Sequence[Hook],
-    ) -> None:
-        self.settings, self.accelerator = settings, accelerator
-        self.more = more
-        self.quiet, self.stack = quiet, stack
-        self.main = accelerator.is_main_process
-        self.out = settings.out
-
-    def run(self) -> TrainResult:
-        settings, accelerator = self.settings, self.accelerator
-        model = build.open_model(settings, accelerator)
-        self.schedule = build.open_schedule(settings, model)
-        train_clips, held = build.open_pools(settings)
-        if self.main:
-            self._claim(model)
+        # Claim the run directory; the clips' hash is known once they are encoded.
+        inputs = input_fingerprints(settings, model)
+        if accelerator.is_main_process:
+            lock = claim_directory(settings, describe_training(settings, inputs))
+            stack.callback(lock.close)
+            stack.callback(remove_log_file, add_log_file(settings.out))
         accelerator.wait_for_everyone()
-        clips = build.encode(
-            settings, accelerator, model, train_clips, held, self.quiet
+        clips = encode_clips(
+            settings, accelerator, model, train_clips, validation_clips, quiet
         )
-        if self.main:
-            self._claim(model, clips)
-        sigma_range = model.sigma_range
-        factory = build.sampler_factory(settings, clips.train, sigma_range)
-        draws, self.resolved = factory(self.schedule)
-        if self.main:
-            self._show_density(draws, model, clips)
-        parameters = sum(p.numel() for p in model.network.parameters())
-        self.stack.enter_context(deterministic(accelerator.device, parameters))
-        trainer = self._trainer(model, clips, draws, factory, sigma_range)
-        self._resume(trainer)
+        inputs["clips"] = clips.digest
+        if accelerator.is_main_process:
+            write_description(settings, describe_training(settings, inputs))
+
+        # Which clip is trained at which level.
+        scores = classes_and_scores(clips.train.clips)
+        in_use = ScheduleInUse(settings, scores, model.sigma_range, schedule)
+        for note in in_use.notes:
+            show(note)
+        if accelerator.is_main_process:
+            _report_density(settings, model, in_use, figures, show)
+
+        # Train, from the newest checkpoint where there is one.
+        size = sum(p.numel() for p in model.network.parameters())
+        stack.enter_context(deterministic(accelerator.device, size))
+        trainer = _make_trainer(
+            settings, accelerator, model, clips, in_use, callbacks, quiet
+        )
+        _resume(trainer, show)
         trainer.run()
-        return self._finish(trainer)
+        accelerator.end_training()
+        return finish(trainer, figures)
 
-    def _claim(self, model: VideoModel, clips: build.Clips | None = None) -> None:
-        """Take the directory, first by settings, then with the clips' hash."""
-        path = self.settings.schedule
-        inputs = {
-            "checkpoint": model.fingerprint,
-            "encoders": model.encoder_fingerprint,
-            "schedule": file_digest(path) if path else None,
-        }
-        if clips is not None:
-            inputs["clips"] = clips.digest
-            self.lock.close()
-        known = clips is not None or self.settings.resume
-        description = rundir.describe(self.settings, inputs)
-        self.lock: IO[str] = rundir.claim(
-            self.out, description, known, clips is not None
-        )
-        if clips is None:
-            handler = add_log_file(self.out)
-            self.stack.callback(log.removeHandler, handler)
-            self.stack.callback(handler.close)
-        else:
-            self.stack.callback(self.lock.close)
 
-    def _show_density(
-        self, draws: DrawStream, model: VideoModel, clips: build.Clips
-    ) -> None:
-        settings = self.settings
-        total = settings.steps * settings.batch_size
-        if model.expert is not None and not self.quiet:
-            self._show_experts(model, clips, total)
-        density = realised_density(draws, total)
-        write_json(self.out / "density.json", density.to_json())
-        title = f"{settings.sampler}, {self.resolved['order']} first"
-        if self.figures:
-            write(density_figure(density, title), self.out / "density.png")
-        lines = [table_of(density)]
-        lines += [f"warning: {text}" for text in warnings_of(density)]
-        for text in warnings_of(density):
-            log.warning(text)
-        if not self.quiet:
-            print("\n".join(lines), flush=True)
+def _printer(quiet: bool, accelerator: Accelerator) -> Callable[..., None]:
+    """Return what logs a text and prints it, in the main process alone."""
 
-    def _show_experts(self, model: VideoModel, clips: build.Clips, total: int) -> None:
-        """Print how draws would be shared by both experts of a model with two."""
-        factory = build.sampler_factory(self.settings, clips.train, (0.0, 1.0))
-        edges = [edge for edge in model.sigma_range if 0 < edge < 1]
-        both = realised_density(factory(self.schedule)[0], total, edges[0])
-        print(f"both experts, which meet at sigma {edges[0]:g}:")
-        print(table_of(both))
-        for text in warnings_of(both):
-            print(f"warning: {text}")
-        print(f"the {model.expert}-noise expert, trained now:", flush=True)
+    def show(text: str, level: int = logging.INFO) -> None:
+        if accelerator.is_main_process:
+            log.log(level, text)
+            if not quiet:
+                prefix = "warning: " if level == logging.WARNING else ""
+                print(prefix + text, flush=True)
 
-    def _trainer(
-        self,
-        model: VideoModel,
-        clips: build.Clips,
-        draws: DrawStream,
-        factory: Any,
-        sigma_range: Any,
-    ) -> Trainer:
-        settings, accelerator = self.settings, self.accelerator
-        make_trainable(model, settings)
-        set_checkpointing(
-            model,
-            settings.checkpointing,
-            clip=collate([clips.train.get(0)]),
-            batch_size=settings.micro_batch,
-        )
-        bare = LossModule(model)
-        optimiser = make_optimiser(
-            list(trained_parameters(model.network).values()), settings
-        )
-        loss, wrapped = accelerator.prepare(bare, optimiser)
-        parameters = trained_parameters(model.network)
-        data = StepData(
-            draws,
-            clips.train,
-            settings.batch_size,
-            settings.text_dropout,
-            accelerator.process_index,
-            accelerator.num_processes,
-        )
-        if settings.report_to != "none":
-            start_trackers(accelerator, settings)
+    return show
 
-        def describe() -> dict[str, str]:
-            return provenance(
-                settings,
-                model.fingerprint,
-                self._schedule_now(hooks),
-                clips.scores,
-                trainer.step,
-                self.resolved,
-            )
 
-        names = [each.name for each in clips.train.clips]
-        hidden = self.quiet or not self.main
-        hooks: list[Hook] = [Telemetry(self.out, names, hidden)]
-        if clips.held_out is not None and settings.validate_every:
-            held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
-            lines = JsonlWriter(self.out / "validation.jsonl")
-            size = settings.micro_batch
-            hooks.append(Validation(held_out, settings.validate_every, size, lines))
-        if settings.agreement_every and clips.held_out is not None:
-            held_out = HeldOut(clips.held_out, settings.seed, sigma_range)
-            lines = JsonlWriter(self.out / "agreement.jsonl")
-            hooks.append(Agreement(held_out, bare, lines))
-        if settings.sample_every:
-            prompts, images = build.prompts_of(settings, model, clips)
-            shape, place = clips.train.encoder.shape, self.out / "samples"
-            hooks.append(Samples(model, shape, prompts, images, place))
-        if settings.reprobe_every and self.schedule is not None:
+def _report_density(
+    settings: TrainRunSettings,
+    model: VideoModel,
+    in_use: ScheduleInUse,
+    figures: bool,
+    show: Callable[..., None],
+) -> None:
+    """Write, draw and print the density of levels that the run will train."""
+    total = settings.steps * settings.batch_size
+    if model.expert is not None:
+        # how the draws would be shared by both experts
+        boundary = next(edge for edge in model.sigma_range if 0 < edge < 1)
+        whole = in_use.over_range((0.0, 1.0))
+        both = realised_density(whole, total, boundary)
+        show(f"both experts, which meet at sigma {boundary:g}:\n{density_table(both)}")
+        for text in density_warnings(both):
+            show(text, logging.WARNING)
+        show(f"the {model.expert}-noise expert, trained now:")
+    density = realised_density(in_use.draws, total)
+    write_json(settings.out / "density.json", density.to_json())
+    if figures:
+        title = f"{settings.sampler}, {in_use.resolved['order']} first"
+        write_figure(density_figure(density, title), settings.out / "density.png")
+    show(density_table(density))
+    for text in density_warnings(density):
+        show(text, logging.WARNING)
 
-            def follow(schedule: BandSchedule) -> DrawStream:
-                stream, self.resolved = factory(schedule)
-                return stream
 
-            def save(folder: Path) -> None:
-                model.save_full(folder)
+def _make_trainer(
+    settings: TrainRunSettings,
+    accelerator: Accelerator,
+    model: VideoModel,
+    clips: TrainingClips,
+    in_use: ScheduleInUse,
+    more_callbacks: Sequence[Callback],
+    quiet: bool,
+) -> Trainer:
+    """Put the trainer together from its parts."""
+    make_trainable(model, settings)
+    set_checkpointing(
+        model,
+        settings.checkpointing,
+        clip=collate([clips.train.get(0)]),
+        batch_size=settings.micro_batch,
+    )
+    bare_loss = LossModule(model)
+    optimiser = make_optimiser(
+        list(trained_parameters(model.network).values()), settings
+    )
+    loss, optimiser = accelerator.prepare(bare_loss, optimiser)
+    parameters = trained_parameters(model.network)  # after they may be sharded
+    if settings.report_to != "none":
+        start_trackers(accelerator, settings)
 
-            hooks.append(
-                Reprobe(self.schedule, settings.reprobe_every, save, follow, self.out)
-            )
-        hooks += self.more
-        trainer = Trainer(
+    def export(folder: Path, weights: dict[str, torch.Tensor], step: int) -> None:
+        metadata = provenance(
             settings=settings,
-            accelerator=accelerator,
-            loss=loss,
-            parameters=parameters,
-            optimiser=wrapped,
-            data=data,
-            store=CheckpointStore(self.out / "checkpoints", settings.keep),
-            export=weights_exporter(settings, model, describe, is_sharded(accelerator)),
-            hooks=hooks,
-            ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,
+            fingerprint=model.fingerprint,
+            schedule=in_use.schedule,
+            scores=clips.scores,
+            step=step,
+            resolved=in_use.resolved,
         )
-        return trainer
+        sharded = is_sharded(accelerator)
+        export_weights(settings, model, folder, weights, metadata, sharded)
 
-    def _schedule_now(self, hooks: list[Hook]) -> BandSchedule | None:
-        for hook in hooks:
-            if isinstance(hook, Reprobe):
-                return hook.schedule
-        return self.schedule
+    own = make_callbacks(settings, accelerator, model, bare_loss, clips, in_use, quiet)
+    return Trainer(
+        settings=settings,
+        accelerator=accelerator,
+        loss=loss,
+        parameters=parameters,
+        optimiser=optimiser,
+        batches=TrainingBatches(
+            draws=in_use.draws,
+            clips=clips.train,
+            batch_size=settings.batch_size,
+            text_dropout=settings.text_dropout,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        ),
+        store=CheckpointStore(settings.out / "checkpoints", settings.keep),
+        export=export,
+        callbacks=[*own, *more_callbacks],
+        ema=Ema(parameters, settings.ema_decay) if settings.ema_decay else None,
+    )
 
-    def _resume(self, trainer: Trainer) -> None:
-        checkpoint, skipped = trainer.store.latest()
-        if not self.settings.resume:
-            return
-        if self.main:
-            for text in skipped:
-                log.warning(text)
-                if not self.quiet:
-                    print(text, flush=True)
-        if checkpoint is None:
-            if self.main:
-                self._say("--resume: no valid checkpoint yet; starting at step 0")
-            return
-        if checkpoint.step > self.settings.steps:
-            raise InputError(
-                f"--steps {self.settings.steps}: the run is at step {checkpoint.step};"
-                " give more"
-            )
-        trainer.load(checkpoint)
-        if self.main:
-            self._say(f"resumed at step {checkpoint.step} from {checkpoint.folder}")
 
-    def _say(self, text: str) -> None:
-        log.info(text)
-        if not self.quiet:
-            print(text, flush=True)
-
-    def _finish(self, trainer: Trainer) -> TrainResult:
-        self.accelerator.end_training()
-        newest, _ = trainer.store.latest()
-        assert newest is not None  # run() has just saved
-        done = trainer.step >= self.settings.steps
-        result = newest.folder / "weights"
-        files = [self.out / name for name in ("density.png", "metrics.jsonl")]
-        if self.main and done:
-            result = publish(result, self.out / "result")
-            rows = read_jsonl(self.out / "validation.jsonl")
-            if rows and self.figures:
-                files.append(
-                    write(validation_figure(rows), self.out / "validation.png")
-                )
-        says = summary(self.out, trainer.step, self.settings.steps)
-        if self.main:
-            log.info("ended at step %d", trainer.step)
-        return TrainResult(
-            *(trainer.step, trainer.stopped_by, result, files, says), self.main
+def _resume(trainer: Trainer, show: Callable[..., None]) -> None:
+    """Load the newest valid checkpoint, if there is one."""
+    checkpoint, skipped = trainer.store.latest()
+    for text in skipped:
+        show(text, logging.WARNING)
+    if checkpoint is None:
+        return
+    steps = trainer.settings.steps
+    if checkpoint.step > steps:
+        raise InputError(
+            f"--steps {steps}: the run is at step {checkpoint.step}; give more"
         )
+    trainer.load(checkpoint)
+    show(f"resumed at step {checkpoint.step} from {checkpoint.folder}")

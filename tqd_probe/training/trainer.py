@@ -1,4 +1,4 @@
-"""The training loop. It knows batches, losses and hooks: no model family, no sampler.
+"""The training loop. It knows batches, losses and callbacks, but no model family.
 
 One step: this process's samples, in micro-batches; the mean loss over all samples of
 all processes; its gradient, clipped; AdamW; the moving average. Every number of a step
@@ -23,18 +23,19 @@ from accelerate import Accelerator
 from tqd_probe.core.errors import GradientError
 from tqd_probe.core.rng import stream
 from tqd_probe.core.signals import StopRequest
-from tqd_probe.training.batches import Batch, StepData
-from tqd_probe.training.callbacks.base import Hook, StepResult
+from tqd_probe.sampling.draw_stream import DrawStream
+from tqd_probe.training.batches import Batch, TrainingBatches
+from tqd_probe.training.callbacks.base import Callback, StepResult
 from tqd_probe.training.checkpoint import Checkpoint, CheckpointStore
 from tqd_probe.training.ema import Ema
 from tqd_probe.training.optimisation import learning_rate
 from tqd_probe.training.parameters import (
-    Named,
-    forget_gathered,
+    NamedParameters,
+    free_gathered_weights,
+    gather_to_cpu,
+    load_optimiser_state,
+    load_parameters,
     optimiser_state,
-    restore_optimiser,
-    restore_parameters,
-    whole,
 )
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -61,11 +62,11 @@ class Trainer:
         loss: Loss module, wrapped for the processes: batch to losses ``[B]``.
         parameters: Trained parameters by name.
         optimiser: AdamW over them, wrapped.
-        data: Batches by step number.
+        batches: Batches by step number.
         store: The checkpoints.
-        export: Writes weights in diffusers' format: takes a folder and whole tensors;
-            the network holds the same weights meanwhile.
-        hooks: What happens beside training, in order.
+        export: Writes weights in diffusers' format: takes a folder, whole tensors and
+            the step; the network holds the same weights meanwhile.
+        callbacks: What runs beside training, in order.
         ema: The moving average, or None.
         step: Steps done.
         stopped_by: Number of the signal that ended the run early, or 0.
@@ -75,17 +76,17 @@ class Trainer:
     settings: TrainRunSettings
     accelerator: Accelerator
     loss: torch.nn.Module
-    parameters: Named
+    parameters: NamedParameters
     optimiser: Any
-    data: StepData
+    batches: TrainingBatches
     store: CheckpointStore
-    export: Callable[[Path, dict[str, torch.Tensor]], object]
-    hooks: list[Hook]
+    export: Callable[[Path, dict[str, torch.Tensor], int], object]
+    callbacks: list[Callback]
     ema: Ema | None = None
     step: int = 0
     stopped_by: int = 0
     request: StopRequest = field(default_factory=StopRequest)
-    _stale: bool = False
+    _draws_changed: bool = False
 
     def run(self) -> None:
         """Train to the last step, or until a signal; saves before it returns.
@@ -94,40 +95,49 @@ class Trainer:
             GradientError: If a loss or a gradient is not finite; nothing is saved.
         """
         with self.request.listening():
-            for hook in self.hooks:
-                hook.begin(self)
+            for callback in self.callbacks:
+                callback.on_train_begin(self)
             saved = self.step
-            batches = self._batches()
-            while self.step < self.settings.steps and not self.stopped_by:
-                result = self._one_step(batches)
-                for hook in self.hooks:
-                    hook.after(self, result)
-                if self.step % self.settings.save_every == 0:
-                    saved = self.save()
-                if self._stale:
-                    batches = self._batches()
+            try:
+                saved = self._run_steps(saved)
+            finally:
+                for callback in self.callbacks:
+                    callback.on_train_end(self)
             if saved != self.step or self.step == 0:
                 self.save()
 
-    def replace_data(self, data: StepData) -> None:
-        """Train on other batches from the next step on.
+    def _run_steps(self, saved: int) -> int:
+        """Run the steps that are left; returns the step saved last."""
+        batches = self._load_batches()
+        while self.step < self.settings.steps and not self.stopped_by:
+            result = self._one_step(batches)
+            for callback in self.callbacks:
+                callback.on_step_end(self, result)
+            if self.step % self.settings.save_every == 0:
+                saved = self.save()
+            if self._draws_changed:
+                batches = self._load_batches()
+        return saved
+
+    def follow(self, draws: DrawStream) -> None:
+        """Train on other draws from the next step on.
 
         Args:
-            data: The batches.
+            draws: The draws.
         """
-        self.data, self._stale = data, True
+        self.batches.draws, self._draws_changed = draws, True
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged_weights(self) -> Iterator[None]:
         """Give the network the averaged weights for a block, if there are any.
 
         Yields:
             Nothing.
         """
         with self.ema.swapped_in(self.parameters) if self.ema else nullcontext():
-            forget_gathered(self.loss)
+            free_gathered_weights(self.loss)
             yield
-        forget_gathered(self.loss)
+        free_gathered_weights(self.loss)
 
     def save(self) -> int:
         """Write a checkpoint; every process must call this.
@@ -136,71 +146,79 @@ class Trainer:
             The step saved.
         """
         tensors = {
-            "parameters": {name: whole(p) for name, p in self.parameters.items()},
+            "parameters": {
+                name: gather_to_cpu(p) for name, p in self.parameters.items()
+            },
             "optimiser": optimiser_state(self.optimiser.optimizer, self.parameters),
         }
         if self.ema is not None:
-            tensors["ema"] = {n: whole(value) for n, value in self.ema.average.items()}
+            tensors["ema"] = {
+                n: gather_to_cpu(value) for n, value in self.ema.average.items()
+            }
         state = {
             "step": self.step,
-            "hooks": {hook.name: hook.state() for hook in self.hooks},
+            "hooks": {each.name: each.state_dict() for each in self.callbacks},
         }
-        with self.averaged():
+        with self.averaged_weights():
             if self.accelerator.is_main_process:
                 weights = tensors.get("ema", tensors["parameters"])
                 self.store.save(
-                    *(self.step, tensors, state),
-                    lambda folder: self.export(folder, weights),
+                    step=self.step,
+                    tensors=tensors,
+                    state=state,
+                    export=lambda folder: self.export(folder, weights, self.step),
                 )
             self.accelerator.wait_for_everyone()
         return self.step
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Take up a checkpoint.
+        """Continue from a checkpoint.
+
+        A callback that was not there when the checkpoint was written starts fresh.
 
         Args:
             checkpoint: The checkpoint.
         """
-        restore_parameters(self.parameters, checkpoint.tensors("parameters"))
+        load_parameters(self.parameters, checkpoint.tensors("parameters"))
         state = checkpoint.tensors("optimiser")
-        restore_optimiser(self.optimiser.optimizer, self.parameters, state)
+        load_optimiser_state(self.optimiser.optimizer, self.parameters, state)
         if self.ema is not None:
-            restore_parameters(self.ema.average, checkpoint.tensors("ema"))
-        known = checkpoint.state()
-        self.step = int(known["step"])
-        for hook in self.hooks:
-            hook.restore(known["hooks"][hook.name])
+            load_parameters(self.ema.average, checkpoint.tensors("ema"))
+        saved = checkpoint.state()
+        self.step = int(saved["step"])
+        for callback in self.callbacks:
+            if callback.name in saved["hooks"]:
+                callback.load_state_dict(saved["hooks"][callback.name])
 
-    def _batches(self) -> Iterator[Batch]:
-        self._stale = False
-        return self.data.steps(self.step, self.settings.steps, self.settings.workers)
+    def _load_batches(self) -> Iterator[Batch]:
+        self._draws_changed = False
+        return self.batches.steps(self.step, self.settings.steps, self.settings.workers)
 
     def _one_step(self, batches: Iterator[Batch]) -> StepResult:
         began = time.perf_counter()
         batch = next(batches)
         wait = time.perf_counter() - began
-        # No module of ours draws torch's own numbers while it trains; one that does
-        # shall draw the same after a resume.
+        # A network with dropout must draw the same numbers after a resume.
         world, device = self.accelerator.num_processes, self.accelerator.device
-        rng = stream(self.settings.seed, "torch", self.step, self.data.rank)
+        rng = stream(self.settings.seed, "torch", self.step, self.batches.rank)
         seed_torch(int(rng.integers(2**62)), device)
         parts = list(batch.split(self.settings.micro_batch, device))
         losses = []
         for number, part in enumerate(parts, start=1):
             last = number == len(parts)
-            quiet = nullcontext() if last else self.accelerator.no_sync(self.loss)
-            with quiet:
+            sync = nullcontext() if last else self.accelerator.no_sync(self.loss)
+            with sync:
                 each = self.loss(part)
                 mean = each.sum() * (world / self.settings.batch_size)
                 self.accelerator.backward(mean)
             losses.append(each.detach().float())
-        every, signal_number = self._share(torch.cat(losses))
-        self._check_losses(every)
+        losses_of_all, signal_number = self._gather_losses(torch.cat(losses))
+        self._check_losses(losses_of_all)
         limit = self.settings.clip_norm or math.inf
-        found = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
-        norm = float(whole(found))
+        values = list(self.parameters.values())
+        norm = float(gather_to_cpu(torch.nn.utils.clip_grad_norm_(values, limit)))
         if not math.isfinite(norm):
-            self._refuse("gradient", every)
+            self._refuse("gradient", losses_of_all)
         lr = learning_rate(self.step, self.settings)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -211,10 +229,17 @@ class Trainer:
         self.step += 1
         self.stopped_by = signal_number
         seconds = time.perf_counter() - began
-        return StepResult(self.step, every, norm, lr, wait, seconds)
+        return StepResult(
+            step=self.step,
+            losses=losses_of_all,
+            grad_norm=norm,
+            lr=lr,
+            wait=wait,
+            seconds=seconds,
+        )
 
-    def _share(self, losses: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """Give every process all losses, and the signal that any of them got."""
+    def _gather_losses(self, losses: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Give every process all losses, and the signal that any of them received."""
         flag = torch.tensor([float(self.request.number)], device=losses.device)
         each = torch.cat([losses, flag])[None]
         rows = self.accelerator.gather(each).cpu()
@@ -228,11 +253,12 @@ class Trainer:
         """Stop at a number that is not finite; names the sample or the step."""
         bad = (~torch.isfinite(losses)).nonzero().flatten().tolist()
         first = self.step * self.settings.batch_size
-        draw = self.data.stream.draw(first + (bad[0] if bad else 0))
-        clip = self.data.pool.clips[draw.clip]
+        draw = self.batches.draws.draw(first + (bad[0] if bad else 0))
+        clip = self.batches.clips.clips[draw.clip]
         whose = "" if bad else "first of its samples: "
         raise GradientError(
             f"step {self.step + 1}: {what} is not finite; {whose}clip {clip.clip.id}"
-            f" (class {clip.name}), sigma {draw.sigma:.4g}; lower --lr or --clip-norm,"
-            " use --dtype fp32, or leave the clip out; the last checkpoint is untouched"
+            f" (class {clip.clip_class}), sigma {draw.sigma:.4g}; lower --lr or"
+            " --clip-norm, use --dtype fp32, or leave the clip out; the last checkpoint"
+            " is untouched"
         )

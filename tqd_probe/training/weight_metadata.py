@@ -16,8 +16,15 @@ from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.settings import TrainSettings
 
 SAMPLING = (
-    *("sampler", "base", "logit_mean", "logit_std", "shift", "space"),
-    *("kappa_base", "kappa_max", "order"),
+    "sampler",
+    "base",
+    "logit_mean",
+    "logit_std",
+    "shift",
+    "space",
+    "kappa_base",
+    "kappa_max",
+    "order",
 )
 PREFIX = "tqd_probe."
 
@@ -41,10 +48,10 @@ def provenance(
         resolved: Sampler settings that were derived, such as ``kappa_max``.
 
     Returns:
-        Keys with `PREFIX`; the schedule whole, so that the file alone tells it.
+        Keys with `PREFIX`; the whole schedule, so that the file alone is enough.
     """
     sampling = {key: getattr(settings, key) for key in SAMPLING} | resolved
-    found = {
+    values = {
         "version": __version__,
         "base_model": settings.ckpt,
         "base_fingerprint": fingerprint,
@@ -58,12 +65,12 @@ def provenance(
     }
     if schedule is not None:
         content = schedule.model_dump(mode="json", exclude_unset=True)
-        found["schedule"] = json.dumps(content, sort_keys=True, allow_nan=False)
-        found["schedule_sha256"] = digest(content)
-    return {PREFIX + key: value for key, value in found.items()}
+        values["schedule"] = json.dumps(content, sort_keys=True, allow_nan=False)
+        values["schedule_sha256"] = digest(content)
+    return {PREFIX + key: value for key, value in values.items()}
 
 
-def stamp(folder: Path, metadata: dict[str, str]) -> None:
+def add_metadata(folder: Path, metadata: dict[str, str]) -> None:
     """Add metadata to the weight files of a saved pipeline that were just written.
 
     Args:
@@ -79,7 +86,7 @@ def stamp(folder: Path, metadata: dict[str, str]) -> None:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Read what a trained file says of itself.
+    """Read the provenance in the header of a trained file.
 
     Args:
         path: A safetensors file that `tqd_probe.train` wrote.
@@ -92,7 +99,11 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """
     try:
         with safe_open(path, "pt") as handle:
-            found = dict(handle.metadata() or {})
+            metadata = dict(handle.metadata() or {})
     except Exception as error:  # the library raises whatever it meets
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
-    return {k.removeprefix(PREFIX): v for k, v in found.items() if k.startswith(PREFIX)}
+    return {
+        key.removeprefix(PREFIX): value
+        for key, value in metadata.items()
+        if key.startswith(PREFIX)
+    }

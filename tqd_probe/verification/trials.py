@@ -10,20 +10,26 @@ import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from tqd_probe.core.errors import InputError
+from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
 from tqd_probe.core.jsonl import read_jsonl
-from tqd_probe.core.run_directory import add_log_file
+from tqd_probe.core.run_directory import (
+    RunDescription,
+    add_log_file,
+    describe_run,
+    differences,
+    lock_directory,
+    read_description,
+)
 from tqd_probe.core.version import __version__
 from tqd_probe.models.load import load_model
-from tqd_probe.plots.training_figures import write
-from tqd_probe.training import run_configuration as rundir
-from tqd_probe.training.scored_clips import read_pool
+from tqd_probe.plots.training_figures import write_figure
+from tqd_probe.training.scored_clips import read_scored_clips
 from tqd_probe.training.train import train
 from tqd_probe.verification.interim_analyses import Look, plan
 from tqd_probe.verification.report import page, verify_figure
@@ -72,12 +78,12 @@ def verify(
     settings = settings or TrialRunSettings(**options)
     arms = read_arms(settings.samplers)
     seed = settings.seed if settings.clips_seed is None else settings.clips_seed
-    golden = read_pool(settings.golden, seed + 1)
-    if sum(each.name == "golden" for each in golden) < 2:
+    golden = read_scored_clips(settings.golden, seed + 1)
+    if sum(each.clip_class == "golden" for each in golden) < 2:
         raise InputError(
             f"--golden {settings.golden}: fewer than 2 golden clips; add some"
         )
-    lock = rundir.claim(settings.out, _description(settings, arms), True)
+    lock = _claim(settings, _description(settings, arms))
     handler = add_log_file(settings.out)
     try:
         losses, first = _run(settings, arms, quiet)
@@ -88,7 +94,21 @@ def verify(
     return _write(settings, arms, losses, first)
 
 
-def _description(settings: TrialRunSettings, arms: list[Arm]) -> dict[str, Any]:
+def _claim(settings: TrialRunSettings, wanted: RunDescription) -> IO[str]:
+    """Lock the run directory if it is new or holds the same verification."""
+    known = read_description(settings.out, "verification", ignored=("log.txt",))
+    changed = differences(known, wanted) if known else []
+    if changed:
+        raise ConfigurationChanged(
+            f"--out {settings.out}: holds a verification with another configuration"
+            f" ({'; '.join(changed[:3])}); use the former one, or another --out"
+        )
+    lock = lock_directory(settings.out)
+    write_json(settings.out / "run.json", wanted.model_dump(mode="json"))
+    return lock
+
+
+def _description(settings: TrialRunSettings, arms: list[Arm]) -> RunDescription:
     """Resolve what decides the outcome."""
 
     def content(source: str) -> str:
@@ -102,13 +122,8 @@ def _description(settings: TrialRunSettings, arms: list[Arm]) -> dict[str, Any]:
         "clips": digest([content(settings.clips), content(settings.golden)]),
         "schedules": digest(schedules),
     }
-    return {
-        "settings": settings.model_dump(
-            mode="json", include=set(TrialSettings.model_fields)
-        ),
-        "inputs": inputs,
-        "versions": {"tqd_probe": __version__},
-    }
+    deciding = settings.model_dump(mode="json", include=set(TrialSettings.model_fields))
+    return describe_run(deciding, inputs, libraries=())
 
 
 def looks_of(settings: TrialRunSettings, arms: list[Arm]) -> dict[int, Look]:
@@ -240,5 +255,5 @@ def _write(
     write_json(settings.out / "verify.json", result)
     text = page(result)
     (settings.out / "verify.md").write_text(text + "\n", encoding="utf-8")
-    write(verify_figure(result), settings.out / "verify.png")
+    write_figure(verify_figure(result), settings.out / "verify.png")
     return result

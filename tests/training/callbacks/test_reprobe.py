@@ -8,7 +8,11 @@ from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.registry import make_sampler
 from tqd_probe.schedules.band_schedule import BandSchedule
-from tqd_probe.training.callbacks.reprobe import drift, moved, probe_settings
+from tqd_probe.training.callbacks.reprobe import (
+    density_distance,
+    drift,
+    probe_settings,
+)
 from tqd_probe.training.train import train
 from tqd_probe.training.weight_metadata import read_metadata
 
@@ -26,9 +30,9 @@ def test_drift_and_distance(schedule):
         DrawStream(make_sampler("bands", schedule=s), pool, 0)
         for s in (schedule, narrow)
     )
-    assert moved(a, a) == 0
+    assert density_distance(a, a) == 0
     # half of all draws were spread over 0.4 of sigma and now are over 0.2 of it
-    assert moved(a, b) == pytest.approx(0.5 * 0.5, abs=5e-3)
+    assert density_distance(a, b) == pytest.approx(0.5 * 0.5, abs=5e-3)
 
 
 def test_a_schedule_without_a_command_cannot_be_measured_again(schedule):
@@ -67,7 +71,7 @@ def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
     assert found.classes == expected.classes
     assert found.golden == expected.golden
     assert found.model.fingerprint == expected.model.fingerprint
-    file = next((done.result / "transformer").glob("*.safetensors"))
+    file = next((done.weights / "transformer").glob("*.safetensors"))
     assert json.loads(read_metadata(file)["schedule"]) == found.model_dump(mode="json")
     # resumed in between: the same schedule is followed from there on
     state = (out / "checkpoints" / "step-00000005" / "state.json").read_bytes()

@@ -1,7 +1,7 @@
-"""Gradient agreement during training: what each class teaches, against golden.
+"""Gradient agreement during training: cosines of class gradients with the golden one.
 
-Per bucket of sigma, on validation clips, for the trained parameters, with sums over
-pairs of different clips only, so that the noise of a clip's own gradient counts not:
+Per bucket of sigma, on validation clips, for the trained parameters. Sums run over
+pairs of different clips only, so that the noise of each clip's own gradient drops out:
 ``U_gg = (|sum g|^2 - sum |g_i|^2) / (n (n - 1))`` and
 ``cosine = U_gc / sqrt(U_gg U_cc)``. A coarse, cheap form of `tqd_probe.gradsim`.
 """
@@ -9,123 +9,162 @@ pairs of different clips only, so that the noise of a clip's own gradient counts
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from tqd_probe.core.clip_classes import golden_first
+from tqd_probe.core.clip_classes import GOLDEN
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.jsonl import JsonlWriter
-from tqd_probe.training.callbacks.base import StepResult, due
-from tqd_probe.training.callbacks.validation import HeldOut
-from tqd_probe.training.parameters import LossModule
-
-if TYPE_CHECKING:
-    from tqd_probe.training.trainer import Trainer
+from tqd_probe.sampling.level_buckets import format_level
+from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
+from tqd_probe.training.model import LossModule
+from tqd_probe.training.validation_set import ValidationSet
 
 CLIPS = 8  # of each class
 STRIDE = 2  # every second bucket
 
 
-class Agreement:
+@dataclass
+class GradientSum:
+    """The gradients of one class in one bucket, summed over clips.
+
+    Attributes:
+        total: Sum of the clips' gradients, one tensor per parameter.
+        squares: Sum of the clips' squared gradient norms.
+        clips: Number of clips.
+    """
+
+    total: list[torch.Tensor]
+    squares: float
+    clips: int
+
+    def squared_signal(self) -> float:
+        """Return ``U``, the squared norm of the mean gradient without noise.
+
+        Returns:
+            The estimate; NaN for a single clip.
+        """
+        if self.clips < 2:
+            return math.nan
+        norm = sum(float(part.square().sum()) for part in self.total)
+        return (norm - self.squares) / (self.clips * (self.clips - 1))
+
+
+class GradientAgreement(Callback):
     """Writes cosines of class gradients with the golden gradient."""
 
     name = "agreement"
 
-    def __init__(self, held_out: HeldOut, loss: LossModule, lines: JsonlWriter) -> None:
+    def __init__(
+        self, clips: ValidationSet, loss: LossModule, every: int, rows: JsonlWriter
+    ) -> None:
         """Set what is compared.
 
         Args:
-            held_out: Validation clips, golden ones among them.
+            clips: Validation clips, golden ones among them.
             loss: The loss module, not wrapped.
-            lines: Where rows go.
+            every: Steps between measurements.
+            rows: Where rows go.
         """
-        self.held_out, self.loss, self.lines = held_out, loss, lines
+        check_golden(clips.classes)
+        self.clips, self.loss, self.every, self.rows = clips, loss, every, rows
 
-    def begin(self, trainer: Trainer) -> None:
+    def on_train_begin(self, training: RunningTraining) -> None:
         """Measure the weights that training starts from."""
-        if trainer.accelerator.is_main_process:
-            self.lines.drop_after(trainer.step if trainer.step else -1)
-        if trainer.step == 0:
-            self.measure(trainer)
+        if training.accelerator.is_main_process:
+            self.rows.drop_after(training.step if training.step else -1)
+        if training.step == 0:
+            self.measure(training)
 
-    def after(self, trainer: Trainer, result: StepResult) -> None:
-        """Measure if it is time to."""
-        if due(result.step, trainer.settings.agreement_every, trainer.settings.steps):
-            self.measure(trainer)
+    def on_step_end(self, training: RunningTraining, result: StepResult) -> None:
+        """Measure if it is due."""
+        if self.is_due(training):
+            self.measure(training)
 
-    def measure(self, trainer: Trainer) -> None:
+    def measure(self, training: RunningTraining) -> None:
         """Measure all classes in every second bucket; the main process alone.
 
         Args:
-            trainer: The training.
+            training: The training.
         """
-        if trainer.accelerator.is_main_process:
-            parameters = list(trainer.parameters.values())
-            names = golden_first(self.held_out.classes)
-            buckets = range(0, self.held_out.sigma.shape[1], STRIDE)
-            found: dict[str, list[float | None]] = {n: [] for n in names[1:]}
+        if training.accelerator.is_main_process:
+            classes = sorted(set(self.clips.classes) - {GOLDEN})
+            buckets = list(range(0, self.clips.sigma.shape[1], STRIDE))
+            cosines: dict[str, list[float | None]] = {name: [] for name in classes}
             for bucket in buckets:
-                sums = {
-                    name: self._sum(name, bucket, trainer, parameters) for name in names
+                golden = self._gradient_sum(GOLDEN, bucket, training)
+                for name in classes:
+                    other = self._gradient_sum(name, bucket, training)
+                    cosines[name].append(cosine(golden, other))
+            edges = self.clips.edges.tolist()
+            self.rows.write(
+                {
+                    "step": training.step,
+                    "buckets": buckets,
+                    "sigma_edges": edges,
+                    "cosine": cosines,
                 }
-                golden = sums["golden"]
-                for name in names[1:]:
-                    found[name].append(_cosine(golden, sums[name]))
-            row = {
-                "step": trainer.step,
-                "buckets": list(buckets),
-                "cosine": found,
-            }
-            self.lines.write(row)
-            flat = {
-                f"agreement/{name}/{bucket / 10:.1f}": value
-                for name, values in found.items()
+            )
+            curves = {
+                f"agreement/{name}/{format_level(edges[bucket])}": value
+                for name, values in cosines.items()
                 for bucket, value in zip(buckets, values)
                 if value is not None
             }
-            trainer.accelerator.log(flat, step=trainer.step)
-        trainer.accelerator.wait_for_everyone()
+            training.accelerator.log(curves, step=training.step)
+        training.accelerator.wait_for_everyone()
 
-    def _sum(
-        self, name: str, bucket: int, trainer: Trainer, parameters: list[Any]
-    ) -> tuple[list[torch.Tensor], float, int]:
-        """Return a class's summed gradient, its summed squared norms, the count."""
-        rows = np.flatnonzero(self.held_out.classes == name)[:CLIPS]
+    def _gradient_sum(
+        self, name: str, bucket: int, training: RunningTraining
+    ) -> GradientSum:
+        """Sum the gradients of some clips of a class in a bucket."""
+        parameters = list(training.parameters.values())
+        rows = np.flatnonzero(self.clips.classes == name)[:CLIPS]
         total = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
         squares = 0.0
         for row in rows:
-            batch = self.held_out.batch(
-                [(int(row), bucket)], trainer.accelerator.device
-            )
-            with trainer.accelerator.autocast():
+            batch = self.clips.batch([(int(row), bucket)], training.accelerator.device)
+            with training.accelerator.autocast():
                 loss = self.loss(batch).sum()
             for part, each in zip(total, torch.autograd.grad(loss, parameters)):
                 part += each.float()
                 squares += float(each.float().square().sum())
-        return total, squares, len(rows)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing is carried from one time to the next."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to take up."""
+        return GradientSum(total, squares, len(rows))
 
 
-def _cosine(
-    golden: tuple[list[torch.Tensor], float, int],
-    other: tuple[list[torch.Tensor], float, int],
-) -> float | None:
-    """Return the debiased cosine, None where a signal does not stand out."""
+def check_golden(classes: Iterable[str]) -> None:
+    """Refuse validation clips among which none is golden.
 
-    def own(one: tuple[list[torch.Tensor], float, int]) -> float:
-        total, squares, count = one
-        norm = sum(float(part.square().sum()) for part in total)
-        return (norm - squares) / (count * (count - 1)) if count > 1 else math.nan
+    Args:
+        classes: Classes of the validation clips.
 
-    cross = sum(float((a * b).sum()) for a, b in zip(golden[0], other[0]))
-    cross /= golden[2] * other[2]
-    product = own(golden) * own(other)
-    clear = own(golden) > 0 and own(other) > 0
-    return cross / math.sqrt(product) if clear else None
+    Raises:
+        InputError: If there is nothing to compare with.
+    """
+    if GOLDEN not in set(classes):
+        raise InputError(
+            "--agreement-every: none of the validation clips is golden, so there is no"
+            " gradient to compare with; add golden clips to --validation, or leave the"
+            " option out"
+        )
+
+
+def cosine(golden: GradientSum, other: GradientSum) -> float | None:
+    """Estimate the cosine of two mean gradients without the bias of their noise.
+
+    Args:
+        golden: Gradients of golden clips.
+        other: Gradients of another class.
+
+    Returns:
+        The cosine; None where one of the signals is not above its noise.
+    """
+    signals = golden.squared_signal(), other.squared_signal()
+    if not (signals[0] > 0 and signals[1] > 0):
+        return None
+    cross = sum(float((a * b).sum()) for a, b in zip(golden.total, other.total))
+    cross /= golden.clips * other.clips
+    return cross / math.sqrt(signals[0] * signals[1])

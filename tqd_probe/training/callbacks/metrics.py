@@ -1,4 +1,4 @@
-"""What a run reports: losses by level and class, density so far, times, memory.
+"""Metrics of a run: losses by level and class, density so far, times, memory.
 
 ``metrics.jsonl`` has what depends on the configuration alone: a resumed run writes the
 bytes that an uninterrupted one would. ``timing.jsonl`` has what depends on the machine.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import resource
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,24 +18,21 @@ from tqdm import tqdm
 
 from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.core.jsonl import JsonlWriter
-from tqd_probe.sampling.level_density import BUCKETS, bucket_of
-from tqd_probe.training.callbacks.base import StepResult
-
-if TYPE_CHECKING:
-    from tqd_probe.training.trainer import Trainer
+from tqd_probe.sampling.level_buckets import BUCKETS, bucket_index
+from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
 
 
-class Telemetry:
+class Metrics(Callback):
     """Writes metrics and times, moves the progress bar."""
 
-    name = "telemetry"
+    name = "telemetry"  # in checkpoints
 
     def __init__(self, out: Path, classes: list[str], quiet: bool = False) -> None:
-        """Name what is reported.
+        """Name the files and start all counts at zero.
 
         Args:
             out: The run directory.
-            classes: Class of every clip of the pool.
+            classes: Class of every training clip.
             quiet: Show no progress bar.
         """
         self.classes = np.array(classes, dtype=object)
@@ -44,43 +41,44 @@ class Telemetry:
         self.draws = JsonlWriter(out / "draws.jsonl")
         self.names = golden_first(classes)
         self.counts = {name: [0] * BUCKETS for name in self.names}
-        self.sums = {name: [0.0] * BUCKETS for name in self.names}  # of this window
+        # since the last report: sums of losses, and how many
+        self.sums = {name: [0.0] * BUCKETS for name in self.names}
         self.seen = {name: [0] * BUCKETS for name in self.names}
         self._times: list[tuple[float, float]] = []
         self._quiet = quiet
         self._bar: Any = None
 
-    def begin(self, trainer: Trainer) -> None:
+    def on_train_begin(self, training: RunningTraining) -> None:
         """Cut files to the step resumed at; open the progress bar."""
-        if not trainer.accelerator.is_main_process:
+        if not training.accelerator.is_main_process:
             return
-        for lines in (self.metrics, self.timing, self.draws):
-            lines.drop_after(trainer.step)
+        for rows in (self.metrics, self.timing, self.draws):
+            rows.drop_after(training.step)
         self._bar = tqdm(
-            total=trainer.settings.steps,
-            initial=trainer.step,
+            total=training.settings.steps,
+            initial=training.step,
             desc="train",
             unit="step",
             disable=self._quiet,
             smoothing=0.05,
         )
 
-    def after(self, trainer: Trainer, result: StepResult) -> None:
+    def on_step_end(self, training: RunningTraining, result: StepResult) -> None:
         """Report a step."""
-        if not trainer.accelerator.is_main_process:
+        if not training.accelerator.is_main_process:
             return
-        settings = trainer.settings
+        settings = training.settings
         first = (result.step - 1) * settings.batch_size
         losses = result.losses.tolist()
-        draws = [trainer.data.stream.draw(first + i) for i in range(len(losses))]
-        buckets = bucket_of(np.array([draw.sigma for draw in draws])).tolist()
+        draws = [training.batches.draws.draw(first + i) for i in range(len(losses))]
+        buckets = bucket_index(np.array([draw.sigma for draw in draws])).tolist()
         for draw, bucket, loss in zip(draws, buckets, losses):
             name = self.classes[draw.clip]
             self.counts[name][bucket] += 1
             self.seen[name][bucket] += 1
             self.sums[name][bucket] += loss
             if settings.record_draws:
-                self._record(trainer, draw.index, loss)
+                self._record(training, draw.index, loss)
         row: dict[str, Any] = {
             "step": result.step,
             "loss": float(np.mean(losses)),
@@ -90,28 +88,26 @@ class Telemetry:
         self._times.append((result.seconds, result.wait))
         if result.step % settings.log_every == 0 or result.step == settings.steps:
             row |= self._window()
-            self._time_row(trainer, row)
+            self._time_row(training, row)
         self.metrics.write(row)
         self._bar.update()
         self._bar.set_postfix_str(f"loss {row['loss']:.4f}", refresh=False)
-        if result.step == settings.steps or trainer.stopped_by:
-            self.close()
 
-    def state(self) -> dict[str, Any]:
+    def on_train_end(self, training: RunningTraining) -> None:
+        """Close the files and the bar."""
+        for rows in (self.metrics, self.timing, self.draws):
+            rows.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def state_dict(self) -> dict[str, Any]:
         """Return counts and the losses since the last report."""
         return {"counts": self.counts, "sums": self.sums, "seen": self.seen}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up counts and losses."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from saved counts and losses."""
         self.counts, self.sums = state["counts"], state["sums"]
         self.seen = state["seen"]
-
-    def close(self) -> None:
-        """Close the files and the bar."""
-        for lines in (self.metrics, self.timing, self.draws):
-            lines.close()
-        if self._bar is not None:
-            self._bar.close()
 
     def _window(self) -> dict[str, Any]:
         """Mean losses since the last report, and the density so far."""
@@ -129,41 +125,41 @@ class Telemetry:
             self.sums[name], self.seen[name] = [0.0] * BUCKETS, [0] * BUCKETS
         return report
 
-    def _time_row(self, trainer: Trainer, row: dict[str, Any]) -> None:
+    def _time_row(self, training: RunningTraining, row: dict[str, Any]) -> None:
         """Write times and memory; send everything to the tracker."""
         seconds = sum(spent for spent, _ in self._times)
         count = len(self._times)
         timing = {
             "step": row["step"],
             "seconds_per_step": seconds / count,
-            "clips_per_second": count * trainer.settings.batch_size / seconds,
+            "clips_per_second": count * training.settings.batch_size / seconds,
             "data_wait_share": sum(wait for _, wait in self._times) / seconds,
-            "memory_gb": memory_gb(trainer.accelerator.device),
-            "processes": trainer.accelerator.num_processes,
+            "memory_gb": memory_gb(training.accelerator.device),
+            "processes": training.accelerator.num_processes,
         }
         self._times = []
         self.timing.write(timing)
-        flat = {f"train/{k}": row[k] for k in ("loss", "grad_norm", "lr")}
+        curves = {f"train/{k}": row[k] for k in ("loss", "grad_norm", "lr")}
         for bucket, loss in enumerate(row["loss_by_bucket"]):
             if loss is not None:
-                flat[f"loss_by_sigma/{bucket / BUCKETS:.1f}"] = loss
+                curves[f"loss_by_sigma/{bucket / BUCKETS:.1f}"] = loss
         for name, loss in row["loss_by_class"].items():
             if loss is not None:
-                flat[f"loss_by_class/{name}"] = loss
-        flat |= {f"time/{k}": v for k, v in timing.items() if k != "step"}
-        trainer.accelerator.log(flat, step=row["step"])
+                curves[f"loss_by_class/{name}"] = loss
+        curves |= {f"time/{k}": v for k, v in timing.items() if k != "step"}
+        training.accelerator.log(curves, step=row["step"])
 
-    def _record(self, trainer: Trainer, index: int, loss: float) -> None:
+    def _record(self, training: RunningTraining, index: int, loss: float) -> None:
         """Write one sample as the network saw it."""
-        batch = trainer.data.samples(range(index, index + 1))
+        batch = training.batches.samples(range(index, index + 1))
         noise = batch.eps.numpy().tobytes()
         self.draws.write(
             {
-                "step": index // trainer.settings.batch_size + 1,
+                "step": index // training.settings.batch_size + 1,
                 "sample": index,
-                "clip": trainer.data.pool.clips[batch.draws[0].clip].clip.id,
+                "clip": training.batches.clips.clips[batch.draws[0].clip].clip.id,
                 "sigma": batch.draws[0].sigma,
-                "text_dropped": trainer.data.drops(index),
+                "text_dropped": training.batches.drops_caption(index),
                 "noise": hashlib.sha256(noise).hexdigest()[:16],
                 "loss": loss,
             }

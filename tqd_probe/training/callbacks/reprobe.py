@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +23,8 @@ from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
-from tqd_probe.training.callbacks.base import StepResult
-
-if TYPE_CHECKING:
-    from tqd_probe.training.trainer import Trainer
+from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
+from tqd_probe.training.sampler import ScheduleInUse
 
 log = logging.getLogger("tqd_probe")
 
@@ -57,85 +55,83 @@ def probe_settings(schedule: BandSchedule) -> RunSettings:
     return RunSettings.model_validate(parsed.model_dump(include=fields))
 
 
-class Reprobe:
+class Reprobe(Callback):
     """Measures again every so many steps; the schedule in use is its state."""
 
     name = "reprobe"
 
     def __init__(
         self,
+        in_use: ScheduleInUse,
         schedule: BandSchedule,
         every: int,
         save: Callable[[Path], object],
-        stream_of: Callable[[BandSchedule], DrawStream],
         out: Path,
     ) -> None:
         """Set what is measured.
 
         Args:
+            in_use: The schedule that training follows, and its draws.
             schedule: The schedule training starts with.
             every: Steps between measurements.
             save: Writes the present weights as a pipeline directory.
-            stream_of: Builds the draws that follow a schedule.
             out: The run directory.
         """
-        self.schedule, self.every, self.save = schedule, every, save
-        self.stream_of, self.out = stream_of, out
-        self.lines = JsonlWriter(out / "reprobe.jsonl")
+        self.in_use, self.schedule, self.every = in_use, schedule, every
+        self.save, self.out = save, out
+        self.rows = JsonlWriter(out / "reprobe.jsonl")
         self.settings = probe_settings(schedule)
 
-    def begin(self, trainer: Trainer) -> None:
+    def on_train_begin(self, training: RunningTraining) -> None:
         """Follow the schedule that was in use when the run was saved."""
-        if trainer.accelerator.is_main_process:
-            self.lines.drop_after(trainer.step)
-        trainer.data.stream = self.stream_of(self.schedule)
+        if training.accelerator.is_main_process:
+            self.rows.drop_after(training.step)
+        training.follow(self.in_use.follow(self.schedule))
 
-    def after(self, trainer: Trainer, result: StepResult) -> None:
-        """Measure if it is time to; not at the very end."""
-        last = result.step == trainer.settings.steps
-        if result.step % self.every == 0 and not last and not trainer.stopped_by:
-            self.measure(trainer)
+    def on_step_end(self, training: RunningTraining, result: StepResult) -> None:
+        """Measure if it is due; not at the very end."""
+        if self.is_due(training, at_end=False) and not training.stopped_by:
+            self.measure(training)
 
-    def measure(self, trainer: Trainer) -> None:
+    def measure(self, training: RunningTraining) -> None:
         """Measure in the main process; every process goes on with the result.
 
         Args:
-            trainer: The training.
+            training: The training.
         """
-        path = self.out / "schedules" / f"step-{trainer.step:08d}.json"
-        if trainer.accelerator.is_main_process:
-            found = self._probe(trainer)
-            found.save(path)
-        trainer.accelerator.wait_for_everyone()
-        found = BandSchedule.load(path)
+        path = self.out / "schedules" / f"step-{training.step:08d}.json"
+        if training.accelerator.is_main_process:
+            self._probe(training).save(path)
+        training.accelerator.wait_for_everyone()
+        measured = BandSchedule.load(path)
+        before = training.batches.draws
         try:
-            stream = self.stream_of(found)
+            draws = self.in_use.follow(measured)
         except TqdError as error:  # no band is left for these clips
-            log.warning("step %d: schedule not followed: %s", trainer.step, error)
-            self._report(trainer, found, f"kept the former schedule: {error}")
+            log.warning("step %d: schedule not followed: %s", training.step, error)
+            self._report(training, measured, f"kept the former schedule: {error}")
             return
-        self._report(trainer, found, None, stream)
-        self.schedule = found
-        trainer.data.stream = stream
-        trainer.replace_data(trainer.data)
+        self._report(training, measured, None, density_distance(before, draws))
+        self.schedule = measured
+        training.follow(draws)
 
-    def _probe(self, trainer: Trainer) -> BandSchedule:
+    def _probe(self, training: RunningTraining) -> BandSchedule:
         from tqd_probe.probing.measure import derive_schedule, measure
         from tqd_probe.probing.passes import run
         from tqd_probe.probing.prepare import prepare
 
-        place = self.out / f".probe-{trainer.step:08d}"
+        place = self.out / f".probe-{training.step:08d}"
         shutil.rmtree(place, ignore_errors=True)
         try:
-            with trainer.averaged():
+            with training.averaged_weights():
                 self.save(place / "model")
-            device = trainer.accelerator.device
+            device = training.accelerator.device
             settings = self.settings.model_copy(
                 update={
                     "ckpt": str(place / "model"),
                     "out": place / "run",
                     "device": str(device),
-                    "cache": trainer.data.pool.encoder.cache,
+                    "cache": training.batches.clips.encoder.cache,
                     "plan": False,
                     "self_check": False,
                 }
@@ -149,40 +145,40 @@ class Reprobe:
                     result = measure(probe, list(self.schedule.provenance.argv))
                 finally:
                     probe.store.release()
-            result["model"]["source"] = f"{trainer.settings.ckpt} step {trainer.step}"
+            result["model"]["source"] = f"{training.settings.ckpt} step {training.step}"
             return derive_schedule(result)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
     def _report(
         self,
-        trainer: Trainer,
+        training: RunningTraining,
         found: BandSchedule,
         note: str | None,
-        stream: DrawStream | None = None,
+        draws_moved: float | None = None,
     ) -> None:
-        if not trainer.accelerator.is_main_process:
+        if not training.accelerator.is_main_process:
             return
-        row: dict[str, Any] = {"step": trainer.step, "note": note, "classes": {}}
+        row: dict[str, Any] = {"step": training.step, "note": note, "classes": {}}
         for name, curves in found.classes.items():
             old = self.schedule.classes.get(name)
             row["classes"][name] = drift(old, curves) if old else None
-        if stream is not None:
-            row["draws_moved"] = moved(trainer.data.stream, stream)
-        self.lines.write(row)
+        if draws_moved is not None:
+            row["draws_moved"] = draws_moved
+        self.rows.write(row)
         shares = ", ".join(
             f"{name} bands moved {one['bands_moved']:.2f}"
             for name, one in row["classes"].items()
             if one is not None
         )
-        log.info("step %d: schedule measured again (%s)", trainer.step, shares)
+        log.info("step %d: schedule measured again (%s)", training.step, shares)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the schedule in use."""
         return {"schedule": self.schedule.model_dump(mode="json")}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up the schedule in use."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue with the saved schedule."""
         self.schedule = BandSchedule.model_validate(state["schedule"])
 
 
@@ -201,7 +197,7 @@ def _alone() -> Iterator[None]:
 
 
 def drift(old: Curves, new: Curves) -> dict[str, Any]:
-    """Say how far a class moved.
+    """Measure how far bands and curves of a class moved.
 
     Args:
         old: Its curves before.
@@ -223,7 +219,7 @@ def drift(old: Curves, new: Curves) -> dict[str, Any]:
     }
 
 
-def moved(old: DrawStream, new: DrawStream) -> float:
+def density_distance(old: DrawStream, new: DrawStream) -> float:
     """Return the total variation distance of two densities of (class, sigma).
 
     Args:

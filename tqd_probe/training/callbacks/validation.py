@@ -1,14 +1,8 @@
-"""Held-out loss along the noise axis: the same clips, levels and noise every time.
-
-Each clip is corrupted once in each of ten buckets of sigma. Inside a bucket the clips
-of a class are spread evenly, so that a class's ten losses rest on all of the axis. Two
-validations, of one run or of two, differ by the weights alone: their paired difference
-has a fraction of the interval of either loss.
-"""
+"""Held-out loss along the noise axis, by class, with paired changes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,109 +10,115 @@ from scipy.stats import t as student
 
 from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.core.jsonl import JsonlWriter
-from tqd_probe.core.rng import normal, stream
-from tqd_probe.models.base import Conditioned, collate
-from tqd_probe.sampling.draw_stream import Draw
-from tqd_probe.sampling.level_density import BUCKETS
-from tqd_probe.training.batches import Batch
-from tqd_probe.training.callbacks.base import StepResult, due
-from tqd_probe.training.scored_clips import EncodedPool
-
-if TYPE_CHECKING:
-    from tqd_probe.training.trainer import Trainer
+from tqd_probe.sampling.level_buckets import BUCKETS
+from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
+from tqd_probe.training.validation_set import ValidationSet
 
 CONFIDENCE = 0.95
 
 
-class HeldOut:
-    """Encoded clips with their levels and noise."""
+class Validation(Callback):
+    """Validates before the first step, every so many steps, and at the end."""
+
+    name = "validation"
 
     def __init__(
-        self, pool: EncodedPool, seed: int, sigma_range: tuple[float, float] = (0, 1)
+        self, clips: ValidationSet, every: int, micro_batch: int, rows: JsonlWriter
     ) -> None:
-        """Lay the levels.
+        """Set when and with what to validate.
 
         Args:
-            pool: The clips.
-            seed: Run seed, which decides levels and noise.
-            sigma_range: Levels to spread over.
+            clips: The clips.
+            every: Steps between validations.
+            micro_batch: Samples per forward pass.
+            rows: Where rows go; the losses of every clip go to a file beside it.
         """
-        self.pool, self.seed = pool, seed
-        self.classes = np.array([each.name for each in pool.clips], dtype=object)
-        low, high = sigma_range
-        self.edges = low + (high - low) * np.arange(BUCKETS + 1) / BUCKETS
-        self.sigma = np.empty((len(pool.clips), BUCKETS))
-        for name in sorted(set(self.classes)):
-            rows = np.flatnonzero(self.classes == name)
-            for bucket in range(BUCKETS):
-                order = stream(seed, "validation-level", name, bucket)
-                place = (order.permutation(len(rows)) + 0.5) / len(rows)
-                width = self.edges[bucket + 1] - self.edges[bucket]
-                self.sigma[rows, bucket] = self.edges[bucket] + place * width
+        self.clips, self.every, self.micro_batch = clips, every, micro_batch
+        self.rows = rows
+        self.losses = JsonlWriter(rows.path.with_name(f"{rows.path.stem}_losses.jsonl"))
+        self.first: np.ndarray | None = None
 
-    def batch(self, pairs: list[tuple[int, int]], device: torch.device) -> Batch:
-        """Build the batch of some clips in some buckets.
+    def on_train_begin(self, training: RunningTraining) -> None:
+        """Validate the weights that training starts from."""
+        if training.accelerator.is_main_process:
+            for rows in (self.rows, self.losses):
+                rows.drop_after(training.step if self.first is not None else -1)
+        if self.first is None:
+            self.validate(training)
+
+    def on_step_end(self, training: RunningTraining, result: StepResult) -> None:
+        """Validate if it is due."""
+        if self.is_due(training):
+            self.validate(training)
+
+    def validate(self, training: RunningTraining) -> dict[str, dict[str, Any]]:
+        """Validate now.
 
         Args:
-            pairs: Row of the clip and bucket of each sample.
-            device: Where it goes.
+            training: The training.
 
         Returns:
-            The batch.
+            The summary by class, also written to the file and the tracker.
         """
-        clips = [self.pool.get(row) for row, _ in pairs]
-        eps = [
-            normal(
-                tuple(clip.latents.shape),
-                self.seed,
-                "validation-noise",
-                self.pool.clips[row].clip.id,
-                bucket,
-            )
-            for clip, (row, bucket) in zip(clips, pairs)
-        ]
-        levels = [float(self.sigma[pair]) for pair in pairs]
-        encoded = collate(clips)
-        return Batch(
-            [Draw(0, row, level) for (row, _), level in zip(pairs, levels)],
-            Conditioned(
-                encoded.latents.to(device),
+        losses = validation_losses(training, self.clips, self.micro_batch)
+        if self.first is None:
+            self.first = losses
+        summary = summarise(losses, self.first, self.clips.classes)
+        if training.accelerator.is_main_process:
+            edges = self.clips.edges.tolist()
+            step = training.step
+            self.rows.write({"step": step, "sigma_edges": edges, "classes": summary})
+            self.losses.write(
                 {
-                    name: value.to(device)
-                    for name, value in encoded.conditioning.items()
-                },
-            ),
-            torch.stack(eps).to(device),
-            torch.tensor(levels, dtype=torch.float32, device=device),
-        )
+                    "step": step,
+                    "clips": [each.clip.id for each in self.clips.clips.clips],
+                    "classes": self.clips.classes.tolist(),
+                    "losses": losses.tolist(),
+                }
+            )
+            curves = {f"validation/{name}": c["loss"] for name, c in summary.items()}
+            training.accelerator.log(curves, step=step)
+        return summary
 
-    @torch.no_grad()
-    def measure(self, trainer: Trainer, size: int) -> np.ndarray:
-        """Measure the losses with the present (averaged) weights.
+    def state_dict(self) -> dict[str, Any]:
+        """Return the first validation, to which changes refer."""
+        return {"first": None if self.first is None else self.first.tolist()}
 
-        Args:
-            trainer: The training; its processes share the clips.
-            size: Samples per forward pass.
-
-        Returns:
-            Loss of each clip in each bucket ``[N, BUCKETS]``, in every process.
-        """
-        accelerator = trainer.accelerator
-        world, rank = accelerator.num_processes, accelerator.process_index
-        pairs = [(row, b) for row in range(len(self.sigma)) for b in range(BUCKETS)]
-        each = -(-len(pairs) // world)
-        mine = [pairs[i % len(pairs)] for i in range(rank * each, (rank + 1) * each)]
-        found = []
-        with trainer.averaged():
-            for start in range(0, each, size):
-                part = mine[start : start + size]
-                batch = self.batch(part, accelerator.device)
-                found.append(trainer.loss(batch).float())
-        losses = accelerator.gather(torch.cat(found)).cpu().numpy()
-        return losses[: len(pairs)].reshape(-1, BUCKETS).astype(float)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Refer changes to the saved first validation."""
+        if state["first"] is not None:
+            self.first = np.array(state["first"])
 
 
-def interval(values: np.ndarray) -> list[float] | None:
+@torch.no_grad()
+def validation_losses(
+    training: RunningTraining, clips: ValidationSet, micro_batch: int
+) -> np.ndarray:
+    """Compute the losses with the present (averaged) weights.
+
+    Args:
+        training: The training; its processes share the clips.
+        clips: The validation clips.
+        micro_batch: Samples per forward pass.
+
+    Returns:
+        Loss of each clip in each bucket ``[N, BUCKETS]``, in every process.
+    """
+    accelerator = training.accelerator
+    world, rank = accelerator.num_processes, accelerator.process_index
+    pairs = [(row, b) for row in range(len(clips.sigma)) for b in range(BUCKETS)]
+    each = -(-len(pairs) // world)
+    mine = [pairs[i % len(pairs)] for i in range(rank * each, (rank + 1) * each)]
+    losses = []
+    with training.averaged_weights():
+        for start in range(0, each, micro_batch):
+            batch = clips.batch(mine[start : start + micro_batch], accelerator.device)
+            losses.append(training.loss(batch).float())
+    gathered = accelerator.gather(torch.cat(losses)).cpu().numpy()
+    return gathered[: len(pairs)].reshape(-1, BUCKETS).astype(float)
+
+
+def mean_interval(values: np.ndarray) -> list[float] | None:
     """Return a 95 % interval of a mean over clips (Student's t).
 
     Args:
@@ -134,7 +134,7 @@ def interval(values: np.ndarray) -> list[float] | None:
     return [float(values.mean() - half), float(values.mean() + half)]
 
 
-def describe(
+def summarise(
     losses: np.ndarray, first: np.ndarray, classes: np.ndarray
 ) -> dict[str, dict[str, Any]]:
     """Summarise a validation by class.
@@ -147,91 +147,19 @@ def describe(
     Returns:
         By class: clips, loss and change with intervals, over all buckets and in each.
     """
-    found = {}
+    summary = {}
     for name in golden_first(classes):
         mine = losses[classes == name]
         change = mine - first[classes == name]
-        found[name] = {
+        summary[name] = {
             "clips": len(mine),
             "loss": float(mine.mean()),
-            "loss_ci": interval(mine.mean(1)),
+            "loss_ci": mean_interval(mine.mean(1)),
             "change": float(change.mean()),
-            "change_ci": interval(change.mean(1)),
+            "change_ci": mean_interval(change.mean(1)),
             "bucket_loss": mine.mean(0).tolist(),
-            "bucket_loss_ci": [interval(column) for column in mine.T],
+            "bucket_loss_ci": [mean_interval(column) for column in mine.T],
             "bucket_change": change.mean(0).tolist(),
-            "bucket_change_ci": [interval(column) for column in change.T],
+            "bucket_change_ci": [mean_interval(column) for column in change.T],
         }
-    return found
-
-
-class Validation:
-    """Validates before the first step, on a schedule of steps, and at the end."""
-
-    name = "validation"
-
-    def __init__(
-        self, held_out: HeldOut, every: int, size: int, lines: JsonlWriter
-    ) -> None:
-        """Set when and with what.
-
-        Args:
-            held_out: The clips.
-            every: Steps between validations.
-            size: Samples per forward pass.
-            lines: Where rows go; the losses of every clip go to a file beside it.
-        """
-        self.held_out, self.every, self.size = held_out, every, size
-        self.lines = lines
-        self.losses = JsonlWriter(
-            lines.path.with_name(f"{lines.path.stem}_losses.jsonl")
-        )
-        self.first: np.ndarray | None = None
-
-    def begin(self, trainer: Trainer) -> None:
-        """Validate the weights that training starts from."""
-        if trainer.accelerator.is_main_process:
-            for lines in (self.lines, self.losses):
-                lines.drop_after(trainer.step if self.first is not None else -1)
-        if self.first is None:
-            self.validate(trainer)
-
-    def after(self, trainer: Trainer, result: StepResult) -> None:
-        """Validate if it is time to."""
-        if due(result.step, self.every, trainer.settings.steps):
-            self.validate(trainer)
-
-    def validate(self, trainer: Trainer) -> dict[str, dict[str, Any]]:
-        """Validate now.
-
-        Args:
-            trainer: The training.
-
-        Returns:
-            The summary by class, also written to the file and the tracker.
-        """
-        losses = self.held_out.measure(trainer, self.size)
-        if self.first is None:
-            self.first = losses
-        found = describe(losses, self.first, self.held_out.classes)
-        if trainer.accelerator.is_main_process:
-            edges = self.held_out.edges.tolist()
-            row = {"step": trainer.step, "sigma_edges": edges, "classes": found}
-            self.lines.write(row)
-            clips = [each.clip.id for each in self.held_out.pool.clips]
-            each_clip = {"clips": clips, "classes": self.held_out.classes.tolist()}
-            self.losses.write(
-                {"step": trainer.step, **each_clip, "losses": losses.tolist()}
-            )
-            flat = {f"validation/{name}": one["loss"] for name, one in found.items()}
-            trainer.accelerator.log(flat, step=trainer.step)
-        return found
-
-    def state(self) -> dict[str, Any]:
-        """Return the first validation, to which changes refer."""
-        return {"first": None if self.first is None else self.first.tolist()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up the first validation."""
-        if state["first"] is not None:
-            self.first = np.array(state["first"])
+    return summary
