@@ -2,17 +2,11 @@ import json
 
 import pytest
 import torch
+from wan_gradients import wan_loss
 
 from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
-
-
-def wan_loss(network, batch):
-    x, sigma, text, target = batch
-    dtype = next(network.parameters()).dtype
-    out = network(x.to(dtype), (1000 * sigma).to(dtype), text.to(dtype)).sample
-    return (out - target.to(dtype)).square().flatten(1).mean(1)
 
 
 def test_shares_are_those_of_the_true_gradients(wan, wan_batch, wan_layout):

@@ -1,4 +1,4 @@
-"""Errors a user can mend. Each message is one line: the place, the fault, the cure."""
+"""Errors a user can fix. Each message is one line: the place, the fault, the cure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class InputError(TqdError):
 
 
 class BadClip(InputError):
-    """A clip that cannot be used; it goes to quarantine."""
+    """A clip that cannot be used; it is quarantined."""
 
 
 class ClipTooSmall(BadClip):
-    """A clip with fewer pixels than are asked of it."""
+    """A clip with fewer pixels than the wanted shape."""
 
 
 class ConfigurationChanged(TqdError):
@@ -24,8 +24,8 @@ class ConfigurationChanged(TqdError):
 
 
 class GradientError(TqdError):
-    """A gradient is not finite, is not covered, or disagrees with the oracle."""
+    """A gradient is not finite, not covered, or differs from the reference."""
 
 
 class MainProcessFailed(TqdError):
-    """The first process of a run failed and has said why."""
+    """The main process of a run failed and has reported why."""

@@ -1,4 +1,4 @@
-"""Files of one JSON object per line that a resumed run continues where it should."""
+"""JSONL logs with a ``step`` per row, which a resumed run continues."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tqd_probe.core.files import staged
 
 
 class JsonlWriter:
-    """Appends rows, each with a ``step``."""
+    """Appends rows to a JSONL file; every row has a ``step``."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file; it is opened when the first row is written.
+        """Set the file; it is opened when the first row is written.
 
         Args:
             path: The file.
@@ -23,10 +23,10 @@ class JsonlWriter:
         self._handle: Any = None
 
     def drop_after(self, step: int) -> None:
-        """Drop rows after a step, and a last line that a killed process left torn.
+        """Drop rows after a step, and a last line that was only partly written.
 
         Args:
-            step: Steps that are done.
+            step: Last step to keep.
         """
         self.close()
         if not self.path.exists():
@@ -39,7 +39,7 @@ class JsonlWriter:
         """Append a row.
 
         Args:
-            row: JSON values; ``step`` says after which step.
+            row: JSON values; ``step`` is the step after which it is written.
         """
         if self._handle is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,13 +55,13 @@ class JsonlWriter:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read the whole rows of a file.
+    """Read the rows of a file.
 
     Args:
         path: The file; may not exist.
 
     Returns:
-        Its rows, without a torn one.
+        Its rows; lines that are not whole rows are skipped.
     """
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():

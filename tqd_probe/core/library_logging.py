@@ -1,4 +1,4 @@
-"""Settings of the libraries a command uses."""
+"""Silence the messages and progress bars of diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 
 
 def silence_libraries() -> None:
-    """Silence progress bars and notes of libraries; our own bars say what goes on."""
+    """Show only errors of the libraries; the commands have their own progress bars."""
     import diffusers
     import transformers
 

@@ -1,6 +1,6 @@
-"""The noise axis: sigma, its shift, its logarithmic signal-to-noise ratio.
+"""Noise levels: sigma, the timestep shift, log-SNR, and flow-matching noise.
 
-`sigma` in [0, 1] is the one noise variable above the model adapters: the share of
+`sigma` in [0, 1] is the only noise variable outside the model adapters: the share of
 noise in ``x_t = (1 - sigma) x0 + sigma eps`` (flow matching, Lipman et al., 2023),
 after any timestep shift. `u` is the same before the shift (Esser et al., 2024).
 """
@@ -22,7 +22,7 @@ def shift_sigma(u: Array, shift: float) -> Array:
 
     Args:
         u: Levels before the shift, in [0, 1].
-        shift: Shift s, above 0; 1 leaves the levels alone.
+        shift: Shift s, above 0; 1 changes nothing.
 
     Returns:
         Levels after the shift, same shape.
@@ -70,17 +70,17 @@ def sigma_of_logsnr(value: Array) -> Array:
     return 1 / (1 + np.exp(np.asarray(value, dtype=np.float64) / 2))
 
 
-def broadcast_to_batch(sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Give one level per clip the shape that broadcasts against a batch.
+def broadcast_to_batch(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Reshape one value per clip so that it broadcasts against a batch.
 
     Args:
-        sigma: Levels ``[B]``.
+        values: One value per clip ``[B]``.
         like: A batch ``[B, ...]``.
 
     Returns:
-        Levels ``[B, 1, ...]`` in the type and on the device of `like`.
+        ``[B, 1, ...]`` with the dtype and device of `like`.
     """
-    return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))
+    return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def flow_corrupt(
@@ -88,8 +88,8 @@ def flow_corrupt(
 ) -> torch.Tensor:
     """Mix clean latents with noise: ``x_t = (1 - sigma) x0 + sigma eps``.
 
-    Computed here and never by a checkpoint's scheduler: a freshly built UniPC, as
-    Wan ships it, adds noise by variance-preserving coefficients.
+    A checkpoint's scheduler is not used for this: a newly built UniPC, which Wan ships,
+    adds noise with variance-preserving coefficients.
 
     Args:
         x0: Clean latents ``[B, ...]``.

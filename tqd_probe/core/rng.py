@@ -1,9 +1,9 @@
-"""Counter-based random streams: what a draw is called decides what it contains.
+"""Counter-based random streams: the name of a draw decides its numbers.
 
 Every random number in a run comes from a Philox generator (Salmon et al., 2011)
 whose key is a hash of the run seed, a purpose and the global index of the sample.
-No state is carried from one draw to the next, so a resumed run, another batch size
-or another number of processes cannot change a single number.
+No state is carried from one draw to the next, so a resumed run, another batch size or
+another number of processes draws the same numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Key(ISeedSequence):
-    """Hands Philox its key: ``Philox(key=key)`` first asks the system for entropy."""
+    """The key of Philox. ``Philox(key=key)`` would first read system entropy: slow."""
 
     def __init__(self, key: np.ndarray) -> None:
         self.key = key

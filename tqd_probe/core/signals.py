@@ -1,4 +1,4 @@
-"""Signals that end a run after the step under way, saved."""
+"""SIGTERM and SIGINT as a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from types import FrameType
 
 
 class StopRequest:
-    """Notes that SIGTERM or SIGINT arrived.
+    """Records that SIGTERM or SIGINT arrived.
 
     Attributes:
-        number: The signal, or 0.
+        number: The last signal, or 0.
     """
 
     number: int = 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals for the length of a block.
+        """Handle the signals inside a ``with`` block; outside the main thread, none.
 
         Yields:
             Nothing.

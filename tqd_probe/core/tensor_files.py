@@ -1,4 +1,4 @@
-"""Tensor files that know what they are: content, place and a checksum over both."""
+"""Safetensors files with a checksum over their content and a label."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from tqd_probe.core.files import staged
 Tensors = dict[str, np.ndarray]
 
 
-def write_tensors(path: Path, tensors: Tensors, place: str, sync: bool = False) -> None:
+def write_tensors(path: Path, tensors: Tensors, label: str, sync: bool = False) -> None:
     """Write arrays whole, with a checksum.
 
     Args:
         path: The safetensors file.
         tensors: Arrays by name.
-        place: What the file holds; reading under another place fails.
+        label: What the file holds; reading it under another label fails.
         sync: Force the bytes to the disk.
     """
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    checksum = _checksum(tensors, place)
+    checksum = _checksum(tensors, label)
     with staged(path, sync=sync) as part:
         save_file(tensors, part, metadata={"checksum": checksum})
 
 
-def read_tensors(path: Path, place: str) -> Tensors | None:
+def read_tensors(path: Path, label: str) -> Tensors | None:
     """Read arrays and check that they are what was written.
 
     Args:
         path: The safetensors file.
-        place: What the file should hold.
+        label: What the file must hold.
 
     Returns:
-        Arrays by name; None if the file is damaged or of another place.
+        Arrays by name; None if the file is missing, damaged or has another label.
     """
     try:
         with safe_open(path, "np") as handle:
@@ -45,12 +45,12 @@ def read_tensors(path: Path, place: str) -> Tensors | None:
             stated = (handle.metadata() or {}).get("checksum")
     except (SafetensorError, OSError, ValueError, TypeError):
         return None
-    return tensors if stated == _checksum(tensors, place) else None
+    return tensors if stated == _checksum(tensors, label) else None
 
 
-def _checksum(tensors: Tensors, place: str) -> str:
-    """Hash place, names, types, shapes and bytes."""
-    state = hashlib.sha256(place.encode())
+def _checksum(tensors: Tensors, label: str) -> str:
+    """Return the SHA-256 of label, names, types, shapes and bytes."""
+    state = hashlib.sha256(label.encode())
     for name in sorted(tensors):
         value = np.ascontiguousarray(tensors[name])
         state.update(f"\n{name} {value.dtype} {value.shape}\n".encode())

@@ -1,9 +1,9 @@
-"""Where a network's gradient is: its squared norm per parameter, from a few passes.
+"""Share of each parameter in the squared gradient norm, from a few pilot passes.
 
-A sketch of m numbers is the more exact the more of them go where the gradient is
-(`sketch.py`), and that differs from model to model: in a Wan with random weights four
-fifths of the squared norm lie in the last layer. A few golden gradients tell, before
-the first draw; what they told is kept with the run.
+A sketch is more exact when parameters with more of the gradient get more of its numbers
+(`sketch.py`). The shares differ from model to model: in a Wan with random weights four
+fifths of the squared norm are in the last layer. A few golden gradients measure them
+before the first draw; they are stored with the run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqd_probe.gradients.sinks import Captured
 
 
 class SquaredNorms:
-    """A sink that keeps the squared norm of every parameter's gradient, and no more.
+    """A sink that keeps the squared norm of each parameter's gradient only.
 
     Attributes:
         squares: Sum over the clips of the last batch, by parameter.
@@ -50,7 +50,7 @@ class SquaredNorms:
         self.squares = dict.fromkeys(self.layout.parameters, 0.0)
 
     def takes_factors(self, name: str) -> bool:
-        """Want gradients, never factors.
+        """Ask for gradients, never for factors.
 
         Args:
             name: Parameter name.
@@ -61,7 +61,7 @@ class SquaredNorms:
         return False
 
     def record(self, name: str, gradients: Tensor) -> None:
-        """Add a squared norm; parts of one parameter count as if orthogonal.
+        """Add a squared norm; parts of one parameter are treated as orthogonal.
 
         Args:
             name: Parameter name.
@@ -91,7 +91,7 @@ class SquaredNorms:
             losses: Losses ``[B]``.
 
         Returns:
-            No gradients: the losses alone.
+            The losses, without gradients.
         """
         return Captured(losses.new_zeros(len(losses), 0), None, losses)
 
@@ -107,11 +107,11 @@ def measure_energy(
     Args:
         network: The network.
         layout: The parameters.
-        passes: Losses and number of clips of each pass; all count alike.
+        passes: Losses and number of clips of each pass; all have equal weight.
         scale: What gradients are multiplied by ``[layout.size]``: the metric.
 
     Returns:
-        Share by parameter, rounded to six digits; they sum to 1 but for that.
+        Share by parameter, rounded to six digits; their sum is 1 to that rounding.
 
     Raises:
         GradientError: If a gradient is zero or not finite.
@@ -137,12 +137,12 @@ def measure_energy(
 def stored_energy(
     path: Path, layout: Layout, measure: Callable[[], dict[str, float]]
 ) -> dict[str, float]:
-    """Return the shares of a run, measured once.
+    """Return the stored shares of a run; measure and store them first if missing.
 
     Args:
-        path: Where they are kept.
+        path: The file.
         layout: The parameters.
-        measure: Measures them, when they are not known yet.
+        measure: Measures them; called only when the file is missing.
 
     Returns:
         Share by parameter.

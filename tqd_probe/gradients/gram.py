@@ -1,4 +1,4 @@
-"""Gram matrices: all inner products the statistics need, and nothing more."""
+"""Gram matrices: the inner products of gradients that the statistics need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from tqd_probe.gradients.level_sketch import LevelSketch
 
 Columns = Callable[[int, int], np.ndarray]
-WHOLE = 8192  # numbers of a gradient that needs no sketch for products between levels
+WHOLE = 8192  # entries: shorter gradients are kept whole for products between levels
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,22 @@ class LevelGram:
         draws: ``[groups, conditions, clips, draws, draws]``, float64: products of the
             draws of one clip and condition, for the split of variance.
         losses: ``[clips, draws, conditions]``.
-        toward: ``[groups, conditions, clips, draws]``: products of every draw with the
+        toward: ``[groups, conditions, clips, draws]``: product of each draw with the
             sum of the golden gradients of all *other* clips.
         folded: ``[conditions, clips, D]``, float32: the gradients of all groups side by
-            side, whole up to `WHOLE` numbers and sketched above, for products between
-            levels.
-        others: ``[groups, unpaired, conditions, clips]``: products of the unpaired
-            clips (M of them, maybe none) with the paired ones.
-        among: ``[groups, unpaired, unpaired]``: products among them.
-        others_draws: ``[groups, unpaired, draws, draws]``.
-        others_toward: ``[groups, unpaired, draws]``: with the sum over golden clips.
-        others_folded: ``[unpaired, D]``.
+            side, for products between levels; whole up to `WHOLE` entries, sketched
+            above.
+        others: ``[groups, unpaired, conditions, clips]``: products of unpaired clips
+            with paired ones.
+        among: ``[groups, unpaired, unpaired]``: products of unpaired clips.
+        others_draws: ``[groups, unpaired, draws, draws]``: as `draws`, unpaired.
+        others_toward: ``[groups, unpaired, draws]``: product with the sum over all
+            golden clips.
+        others_folded: ``[unpaired, D]``: as `folded`, unpaired.
         splits: ``[groups, S, conditions, conditions]``: means of products over pairs of
-            different clips by each part of the sketch alone; None for exact products.
-        sketch: The sketches that `folded`, and `products` if `splits` are there, were
-            computed from; not stored again.
+            different clips, by each part of the sketch alone; None for exact products.
+        sketch: The sketches that `folded` comes from, and `products` where `splits` is
+            not None; not stored again.
     """
 
     groups: tuple[str, ...]
@@ -85,7 +86,7 @@ class LevelGram:
         return LevelGram(names, **held)
 
     def all_groups(self) -> LevelGram:
-        """Add the module groups up: gradients side by side have summed products.
+        """Sum over the module groups: products of concatenated gradients.
 
         Returns:
             Matrices with the one group ``all``.
@@ -114,18 +115,18 @@ def gram_from_columns(
     width: int,
     unpaired: Columns | None = None,
 ) -> LevelGram:
-    """Compute Gram matrices from gradients read in blocks of columns.
+    """Compute Gram matrices from whole gradients, read in blocks of columns.
 
     Args:
-        columns: Gives gradients ``[conditions, clips, draws, stop - start]``.
+        columns: Reads gradients ``[conditions, clips, draws, stop - start]``.
         groups: Start and stop in the flat gradient by module group.
         losses: Losses ``[clips, draws, conditions]``.
-        width: Columns to hold at once; bounds the memory.
-        unpaired: Gives gradients of unpaired clips ``[M, draws, stop - start]``.
+        width: Columns in memory at once.
+        unpaired: Reads gradients of unpaired clips ``[M, draws, stop - start]``.
 
     Returns:
-        The level's Gram matrices, summed in float64; `folded` only of gradients of at
-        most `WHOLE` numbers.
+        The level's Gram matrices, summed in float64. `folded` is None for gradients of
+        more than `WHOLE` entries.
     """
     clips, _, conditions = losses.shape
     size = max(stop for _, stop in groups.values())

@@ -1,13 +1,14 @@
 """Per-clip parameter gradients of single layers, from input and output gradient.
 
-Each rule takes the layer, its input and the gradient of its output, both with the
-clips in front, and returns one gradient per clip. A layer may see several rows per
-clip (a flattened sequence): rows of one clip are neighbours.
+Each rule takes the layer, its input and the gradient of its output, both with clips as
+the first dimension, and returns one gradient per clip. A clip may fill several rows of
+that dimension (a flattened sequence); they are consecutive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from diffusers.models.normalization import RMSNorm as DiffusersRMSNorm
@@ -57,7 +58,7 @@ def linear(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tens
 def convolution(
     layer: nn.Module, x: Tensor, g: Tensor, clips: int
 ) -> dict[str, Tensor]:
-    """Convolution in 1 to 3 dimensions: one grouped call, clips as groups.
+    """Convolution in 1 to 3 dimensions.
 
     Args:
         layer: An `nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d` with zero padding.
@@ -78,23 +79,36 @@ def convolution(
     if patches:  # a patch embedding is a linear layer on patches
         weight = _patch_weight(layer, x, g, clips)
     else:
-        gradient = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.ndim]
-        weight = torch.stack(
-            [
-                torch.func.vjp(
-                    lambda w, row=row: gradient(
-                        row, w, None, layer.stride, layer.padding, layer.dilation,
-                        layer.groups,
-                    ),
-                    layer.weight.detach().to(x.dtype),
-                )[1](part)[0]
-                for row, part in zip(x.chunk(clips), g.chunk(clips))
-            ]
-        )  # fmt: skip
+        weight = _convolution_weight(layer, x, g, clips)
     out = {"weight": weight}
     if layer.bias is not None:
         out["bias"] = g.reshape(clips, -1, *g.shape[1:]).flatten(3).sum((1, 3))
     return out
+
+
+def _convolution_weight(
+    layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor, g: Tensor, clips: int
+) -> Tensor:
+    """Weight gradients of any convolution, by one vector-Jacobian product per clip."""
+    convolve: Any = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.ndim]
+    weight = layer.weight.detach().to(x.dtype)
+    found = []
+    for row, part in zip(x.chunk(clips), g.chunk(clips)):
+
+        def forward(w: Tensor, row: Tensor = row) -> Tensor:
+            return convolve(
+                row,
+                w,
+                None,
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+                groups=layer.groups,
+            )
+
+        pull_back: Any = torch.func.vjp(forward, weight)[1]
+        found.append(pull_back(part)[0])
+    return torch.stack(found)
 
 
 def _patch_weight(
@@ -179,7 +193,7 @@ def embedding(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, T
 def _affine(
     layer: nn.Module, normal: Tensor, g: Tensor, clips: int, dims: int
 ) -> dict[str, Tensor]:
-    """Reduce the gradients of a scale and an offset over all but the clips."""
+    """Sum the gradients of a scale and an offset over all rows of a clip."""
     shape = g.shape[g.ndim - dims :]
     out = {}
     if getattr(layer, "weight", None) is not None:
@@ -205,13 +219,13 @@ FACTORS: dict[type[nn.Module], Factors] = {nn.Linear: linear_factors}
 
 
 def factors_of(layer: nn.Module) -> Factors | None:
-    """Find what factors a layer's weight gradient.
+    """Return the function that factors a layer's weight gradient.
 
     Args:
         layer: Any module.
 
     Returns:
-        The function, or None where only the gradient itself is known.
+        The function; None for layers whose gradient has no such factors.
     """
     for kind, factors in FACTORS.items():
         if isinstance(layer, kind) and rule_of(layer) is RULES[kind]:
@@ -220,13 +234,14 @@ def factors_of(layer: nn.Module) -> Factors | None:
 
 
 def rule_of(layer: nn.Module) -> Rule | None:
-    """Find the rule of a layer.
+    """Return the rule of a layer.
 
     Args:
         layer: Any module.
 
     Returns:
-        Its rule, or None: then its own parameters count as bare ones.
+        Its rule; None where there is none, and its parameters are treated as
+        parameters outside a layer.
     """
     for kind, rule in RULES.items():
         if isinstance(layer, kind):

@@ -1,4 +1,4 @@
-"""Where each parameter and module group lies in a flat gradient vector."""
+"""Layout of the flat gradient vector: the place of each parameter and module group."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Layout:
         return digest([list(self.parameters), list(self.shapes.values())])
 
     def locate(self, index: int) -> tuple[str, str]:
-        """Name what lies at a place of the flat vector.
+        """Return the module group and parameter at an index of the flat vector.
 
         Args:
-            index: Place in ``[0, size)``.
+            index: Index in ``[0, size)``.
 
         Returns:
             Module group and parameter name.
@@ -49,7 +49,7 @@ class Layout:
 def make_layout(
     network: torch.nn.Module, groups: dict[str, list[str]], only: str = "all"
 ) -> Layout:
-    """Lay out the parameters of a network.
+    """Make the layout of a network's parameters.
 
     Args:
         network: The network.

@@ -11,8 +11,8 @@ import numpy as np
 class LevelSketch:
     """Sketches of the per-clip gradients of one noise level.
 
-    Sketches of one run share one random map, so that gradients of *different* levels
-    can be multiplied too: that is what a mixture over class and level needs.
+    All levels of a run share one random map, so that gradients of *different* levels
+    have products too. A mixture over class and level needs them.
 
     Attributes:
         groups: Start and stop in the sketch by module group.
@@ -27,10 +27,10 @@ class LevelSketch:
     others: np.ndarray | None = None
 
     def all_groups(self) -> LevelSketch:
-        """Join the module groups: part by part, so that the parts stay sketches.
+        """Join the module groups part by part, so that each part stays a sketch.
 
         Returns:
-            Sketches with the one group ``all``; the numbers in another order.
+            Sketches with the one group ``all``; their numbers are reordered.
         """
 
         def joined(values: np.ndarray) -> np.ndarray:
@@ -68,16 +68,16 @@ class LevelSketch:
     def pair_means(self, other: LevelSketch) -> np.ndarray:
         """Average the products of two levels over pairs of different clips.
 
-        Where one level has fewer clips, the first clips of both are used. The work
-        and the result do not grow with the square of the number of clips.
+        Where one level has fewer clips, the first clips of both are used. Time and
+        memory are linear in the number of clips.
 
         Args:
             other: Another level, or this one.
 
         Returns:
-            U-statistics ``[groups, splits, conditions, conditions]``, float64, one
-            per part of the sketch: their mean over the parts is the estimate, their
-            spread its error.
+            U-statistics ``[groups, splits, conditions, conditions]``, float64, one per
+            part of the sketch. Their mean over parts is the estimate, their spread
+            its error.
         """
         clips = min(self.values.shape[1], other.values.shape[1])
         found = []
@@ -101,8 +101,8 @@ class LevelSketch:
             rows: Places of the class's clips among the unpaired ones, at least two.
 
         Returns:
-            Golden with the class over all pairs, the class with itself over pairs of
-            different clips ``[2, splits]``, float64.
+            ``[2, splits]``, float64: golden with the class, over all pairs; the class
+            with itself, over pairs of different clips.
         """
         assert self.others is not None
         start, stop = list(self.groups.values())[group]

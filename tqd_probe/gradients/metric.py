@@ -1,9 +1,9 @@
-"""The metric of the optimiser: inner products as Adam's steps see them.
+"""Adam's metric: inner products of gradients weighted as Adam's steps weight them.
 
-Adam moves along ``g / (sqrt(v) + eps)``, not along g, so a step for one clip changes
-the loss of another by ``<a, b> = sum_p a_p b_p / (sqrt(v_p) + eps)`` to first order
-(Kingma and Ba, 2015). Gradients multiplied by the root of that weight have this as
-their plain inner product. Constant factors of v drop out of cosines and norm ratios.
+Adam moves along ``g / (sqrt(v) + eps)``, not along g. To first order, a step for one
+clip changes the loss of another by ``<a, b> = sum_p a_p b_p / (sqrt(v_p) + eps)``
+(Kingma and Ba, 2015). Gradients scaled by the square root of that weight have this as
+their plain inner product. Constant factors of v cancel in cosines and norm ratios.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tqd_probe.core.files import file_digest
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
 from tqd_probe.gradients.layout import Layout
 
-EPSILON = 1e-8  # Adam's own default
+EPSILON = 1e-8  # Adam's default
 SAMPLES = 64  # pairs of clip and level that second moments are estimated from
 FORMS = ("{}", "exp_avg_sq.{}", "{}.exp_avg_sq", "state.{}.exp_avg_sq")
 
 
 def metric_scale(moments: torch.Tensor) -> torch.Tensor:
-    """Return what gradients are multiplied by.
+    """Return the factor of every gradient entry.
 
     Args:
         moments: Second moments v by element of the flat gradient ``[size]``.
@@ -42,11 +42,11 @@ def estimate_moments(
 ) -> torch.Tensor:
     """Estimate Adam's second moments from single-clip golden gradients.
 
-    Adam averages squares of batch gradients; where noise outweighs signal these are the
-    squares of single clips over the batch size, a constant factor.
+    Adam averages squares of batch gradients. Where noise dominates, these are the
+    squares for single clips divided by the batch size, a constant factor.
 
     Args:
-        gradients: Gives the golden gradient ``[size]`` of a clip at a level.
+        gradients: Computes the golden gradient ``[size]`` of a clip at a level.
         clips: Number of golden clips.
         levels: Number of noise levels.
 
@@ -58,7 +58,7 @@ def estimate_moments(
     total: torch.Tensor | float = 0.0
     for turn in range(rounds):
         for clip in range(clips):
-            # Clip and turn pass over the levels evenly, no pair twice.
+            # Levels are visited evenly, and no pair of clip and level twice.
             level = (clip + turn * -(-levels // rounds)) % levels
             total = total + gradients(clip, level).double() ** 2
     return torch.as_tensor(total) / (rounds * clips)
@@ -71,12 +71,12 @@ def stored_moments(
     clips: int,
     levels: int,
 ) -> torch.Tensor:
-    """Estimate second moments once and keep them: a resumed run needs the same.
+    """Estimate second moments once and store them: a resumed run needs the same.
 
     Args:
-        path: Where they are kept.
-        fingerprint: Of the gradients they belong to.
-        gradients: Gives the golden gradient ``[size]`` of a clip at a level.
+        path: The file.
+        fingerprint: Fingerprint of the gradients they belong to.
+        gradients: Computes the golden gradient ``[size]`` of a clip at a level.
         clips: Number of golden clips.
         levels: Number of noise levels.
 
@@ -99,7 +99,7 @@ def stored_moments(
 def read_adam_state(
     path: Path | None, layout: Layout
 ) -> tuple[torch.Tensor | None, str]:
-    """Read Adam's second moments of the probed parameters.
+    """Read Adam's second moments of the probed parameters from a file.
 
     Args:
         path: A safetensors file with one tensor per parameter, named as the parameter,
@@ -107,8 +107,8 @@ def read_adam_state(
         layout: The probed parameters.
 
     Returns:
-        Moments ``[size]``, None if they are to be estimated; and what they are, for
-        fingerprints.
+        Moments ``[size]``, None if they are to be estimated; and a description of them
+        for fingerprints.
 
     Raises:
         InputError: If the file lacks a parameter or holds impossible values.

@@ -1,7 +1,7 @@
-"""The oracle: per-clip gradients by `torch.func`, in float64.
+"""Reference per-clip gradients by `torch.func`, in float64.
 
-Slow, memory-hungry and independent of the capture engine: `functional_call`, `grad`
-and `vmap` know nothing of hooks. Used by tests and by `--self-check`. A second,
+Slow, and independent of the capture engine: `functional_call`, `grad` and `vmap` use no
+hooks. Used by tests and by `--self-check`. A second,
 independent check is `directional_derivatives`: every clip's gradient dotted with a
 given direction, by forward mode (`torch.func.jvp`).
 """
@@ -55,7 +55,7 @@ def reference_gradients(
     Args:
         network: The network; a float64 copy of it is used.
         layout: Which parameters, in which order.
-        loss: Gives the losses ``[B]`` of a batch under a network; it is called with
+        loss: Computes the losses ``[B]`` of a batch under a network; it is called with
             batches of one clip.
         batch: Tensors with the clips in front, in any nesting `vmap` takes.
 
@@ -72,7 +72,7 @@ def reference_gradients(
     with double_precision(), sdpa_kernel(SDPBackend.MATH):
         try:
             found = torch.func.vmap(gradient, (None, 0))(chosen, batch)
-        except RuntimeError:  # vmap knows no shapes that depend on data
+        except RuntimeError:  # vmap has no shapes that depend on data
             take, count = torch.utils._pytree, len(_leaves(batch)[0])
             clips = [take.tree_map(lambda t, i=i: t[i], batch) for i in range(count)]
             rows = [gradient(chosen, clip) for clip in clips]
@@ -88,7 +88,7 @@ def directional_derivatives(
     Args:
         network: The network; a float64 copy of it is used.
         layout: Which parameters, in which order.
-        loss: Gives the losses ``[B]`` of a batch under a network.
+        loss: Computes the losses ``[B]`` of a batch under a network.
         batch: Tensors with the clips in front.
         direction: Flat direction ``[layout.size]``.
 
@@ -121,7 +121,7 @@ def finite_difference(
     Args:
         network: The network; a float64 copy of it is used.
         layout: Which parameters, in which order.
-        loss: Gives the losses ``[B]`` of a batch under a network.
+        loss: Computes the losses ``[B]`` of a batch under a network.
         batch: Tensors with the clips in front.
         direction: Flat direction ``[layout.size]``.
         step: Length of the step to each side, in the parameters' unit.
@@ -150,11 +150,11 @@ def finite_difference(
 def _split(
     network: nn.Module, layout: Layout
 ) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
-    """Copy a network to float64; split what varies from what is fixed."""
+    """Copy a network to float64; return it, the chosen values and all others."""
     double = copy.deepcopy(network).double().eval()
     undo: Any = getattr(double, "disable_gradient_checkpointing", None)
     if undo is not None:
-        undo()  # torch.func cannot cross checkpoints
+        undo()  # torch.func does not support checkpointing
     values = {name: p.detach() for name, p in double.named_parameters()}
     chosen = {name: values[name] for name in layout.parameters}
     fixed = {name: v for name, v in values.items() if name not in chosen}
@@ -167,7 +167,7 @@ def _leaves(batch: Any) -> list[Tensor]:
 
 
 class _Bound(nn.Module):
-    """A network seen through a loss, so that `functional_call` can swap weights."""
+    """A network with its loss as one module, for `functional_call`."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def _call(
     batch: Any,
     total: bool = True,
 ) -> Tensor:
-    """Run a loss with swapped weights."""
+    """Compute a loss with other weights."""
     named = {f"network.{name}": value for name, value in values.items()}
     losses = torch.func.functional_call(_Bound(network, loss), named, (batch,))
     return losses.sum() if total else losses

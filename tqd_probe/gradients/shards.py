@@ -1,4 +1,4 @@
-"""The shards of one level and what they are reduced to: sketches and products."""
+"""Reduce the shards of one noise level to sketches and products."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def reduce_shards(
         sketch: The sketch the shards have, or get now.
 
     Returns:
-        Sketches of the clips, and products: those of single draws for sketched shards,
-        all of them for whole gradients. `gram_of` takes both.
+        Sketches of the clips; and products, of single draws for sketched shards, of all
+        gradients for whole ones. `gram_of` takes both.
     """
     losses: list[list[np.ndarray]] = []
     means: list[np.ndarray] = []
@@ -72,8 +72,10 @@ def reduce_shards(
             losses.append([part["losses"] for part in read])
     others = [mean[0] for mean in means[shards.clips :]]
     found = LevelSketch(
-        *(sketch.groups, SPLITS, np.stack(means[: shards.clips], 1)),
-        np.stack(others) if others else None,
+        groups=sketch.groups,
+        splits=SPLITS,
+        values=np.stack(means[: shards.clips], 1),
+        others=np.stack(others) if others else None,
     )
     loss = np.array(losses)
     if sketched:
@@ -106,7 +108,7 @@ def _whole_products(shards: Shards, layout: Layout, losses: np.ndarray) -> Tenso
 
 
 def gram_of(sketches: LevelSketch, products: Tensors) -> LevelGram:
-    """Return Gram matrices: those stored, or else those of the sketches.
+    """Return a level's Gram matrices: as stored, or computed from the sketches.
 
     Args:
         sketches: A level's sketches.
@@ -128,7 +130,7 @@ def gram_of(sketches: LevelSketch, products: Tensors) -> LevelGram:
 def _products_of_draws(shards: Shards, sketches: LevelSketch) -> Tensors:
     """Multiply sketched draws of one clip, and each draw with the golden clips.
 
-    Squared norms that are known exactly take the place of sketched ones.
+    Exact squared norms, where they are known, replace sketched ones.
 
     Args:
         shards: The shards of a level.

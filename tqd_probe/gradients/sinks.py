@@ -26,13 +26,11 @@ class Captured:
         norms: Exact squared norms ``[B, groups]`` beside sketches, NaN where a
             group's gradient was not formed; None beside whole gradients.
         losses: Losses ``[B]``.
-        dots: Exact products with the reference gradients ``[B, references]``.
     """
 
     gradients: Tensor
     norms: Tensor | None
     losses: Tensor
-    dots: Tensor | None = None
 
 
 class Sink(Protocol):
@@ -167,13 +165,12 @@ class Whole:
 
 
 class Sketched:
-    """Keeps sketches, exact norms where they come free, and exact dot products."""
+    """Keeps sketches, and exact norms where they cost nothing extra."""
 
     def __init__(
         self,
         sketch: Sketch,
         exact_norms: bool = False,
-        references: Tensor | None = None,
         scale: Tensor | None = None,
     ) -> None:
         """Keep sketches.
@@ -182,19 +179,17 @@ class Sketched:
             sketch: The sketch.
             exact_norms: Form every layer's gradient, one layer at a time, so that all
                 squared norms are exact.
-            references: Whole gradients ``[references, layout.size]`` to take exact
-                dot products with.
             scale: What gradients are multiplied by first ``[layout.size]``: the metric;
                 every layer's gradient is formed then, as for exact norms.
         """
-        self.sketch, self.references, self.scale = sketch, references, scale
+        self.sketch, self.scale = sketch, scale
         self.exact_norms = exact_norms or scale is not None
         self._unformed = {
             sketch.group_of(name)
             for name, shape in sketch.layout.shapes.items()
             if len(shape) == 2 and self._by_factors(name)
         }
-        self._out = self._norms = self._dots = torch.empty(0)
+        self._out = self._norms = torch.empty(0)
         self._held: dict[str, Tensor] = {}
         self._seen: set[str] = set()
         self._workspace = Workspace()
@@ -210,8 +205,6 @@ class Sketched:
         self._out = self.sketch.blank(clips, wide, device)
         groups = len(self.sketch.groups)
         self._norms = torch.zeros((clips, groups), dtype=torch.float64, device=device)
-        count = 0 if self.references is None else len(self.references)
-        self._dots = torch.zeros((clips, count), dtype=torch.float64, device=device)
         self._held.clear()
         self._seen.clear()
 
@@ -267,12 +260,6 @@ class Sketched:
             return
         entries = self.sketch.entries_of_factors(name, left, right)
         self.sketch.count(name, entries, self._out)
-        if self.references is not None:
-            part = self._references(name, left)
-            for index, reference in enumerate(part):
-                matrix = reference.reshape(left.shape[-1], right.shape[-1])
-                product = torch.matmul(left, matrix).mul_(right).sum((1, 2))
-                self._dots[:, index] += product
 
     def finish(self, losses: Tensor) -> Captured:
         """End the batch.
@@ -281,32 +268,21 @@ class Sketched:
             losses: Losses ``[B]``.
 
         Returns:
-            The sketches, with norms and products.
+            The sketches, with norms.
         """
         for group, squares in enumerate(self.sketch.count_small(self._held, self._out)):
             self._norms[:, group] += squares
-        if self.references is not None:
-            for name, rows in self._held.items():
-                self._dots += rows @ self._references(name, rows).t()
         self._held.clear()
         for group in self._unformed:
             self._norms[:, group] = torch.nan
         out, self._out = self._out, torch.empty(0)
-        dots = None if self.references is None else self._dots
-        return Captured(out, self._norms, losses, dots)
-
-    def _references(self, name: str, like: Tensor) -> Tensor:
-        assert self.references is not None
-        start, stop = self.sketch.layout.parameters[name]
-        return self.references[:, start:stop].to(like)
+        return Captured(out, self._norms, losses)
 
     def _measure(self, name: str, rows: Tensor) -> None:
-        """Multiply a formed gradient by references and add its squared norm.
+        """Add the squared norm of a formed gradient.
 
         Parts of one parameter have no norm of their own.
         """
-        if self.references is not None:
-            self._dots += rows @ self._references(name, rows).t()
         group = self.sketch.group_of(name)
         if group in self._unformed:
             return

@@ -1,7 +1,7 @@
-"""A linear random sketch of gradients: few numbers that keep all inner products.
+"""A linear random sketch of gradients: few numbers that preserve inner products.
 
-For every parameter a random linear map, fixed by its name, adds into the numbers of
-its module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
+Each parameter has a random linear map, fixed by its name, into the numbers of its
+module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
 
 - *Count-sketch* (Charikar, Chen and Farach-Colton, 2002) for vectors and small
   matrices: each entry gets a random sign and is added to one of m numbers
@@ -18,8 +18,8 @@ least at ``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934). The sum over a
 groups is then as exact as one sketch of the whole gradient.
 
 `analyses/cost/sketch_choice.py` compares time and error with other sketches. The
-numbers of a group fall into `SPLITS` parts that are sketches by themselves; how these
-disagree tells the sketch's own error.
+numbers of a group form `SPLITS` parts that are sketches by themselves; their spread
+measures the sketch's own error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ROWS = 16  # rows come in multiples of this, so that all parts have as many
 ROW_VARIANCE = 4e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
 FORMED = 1 << 22  # entries: larger layers are never formed for the sketch
 MOST_ROWS = 1024
-UNKNOWN = 2 * ROWS  # rows of a layer in a block where no pilot has measured shares
+UNKNOWN = 2 * ROWS  # rows of a layer in a block where shares were not measured
 OUTSIDE = 8  # times as many for a layer outside the blocks
 EQUAL = 0.25  # of the numbers are divided equally, whatever the groups' energies
 DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
@@ -57,7 +57,7 @@ class Sketch:
     Attributes:
         groups: Start and stop of each module group's numbers.
         size: Numbers per gradient.
-        asked: Numbers that were asked for: never less.
+        asked: Numbers that were asked for; `size` is at most these.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Sketch:
             )
         self.layout, self.asked, self.energy = layout, size, energy
         spans = list(layout.groups.values())
-        self._home = {
+        self._group = {
             parameter: next(i for i, (a, b) in enumerate(spans) if a <= start < b)
             for parameter, (start, _) in layout.parameters.items()
         }
@@ -95,7 +95,7 @@ class Sketch:
         if energy is not None:
             parts = np.zeros(count)
             for parameter, value in energy.items():
-                parts[self._home[parameter]] += value
+                parts[self._group[parameter]] += value
             shares = EQUAL / count + (1 - EQUAL) * parts / parts.sum()
         free = size // SPLITS - count  # every group has at least one per part
         self._widths = [largest_prime(1 + int(free * share + 1e-9)) for share in shares]
@@ -107,9 +107,9 @@ class Sketch:
         self._small: dict[int, list[str]] = {}
         for name, shape in layout.shapes.items():
             if not self._rows[name] and math.prod(shape) <= SMALL:
-                self._small.setdefault(self._home[name], []).append(name)
+                self._small.setdefault(self._group[name], []).append(name)
         self._signs: dict[str, Tensor] = {}
-        self._folds: dict[str, CyclicCountSketch] = {}
+        self._count_sketches: dict[str, CyclicCountSketch] = {}
         self._workspace = Workspace()
 
     def rows(self, name: str) -> int:
@@ -124,7 +124,7 @@ class Sketch:
         return self._rows[name]
 
     def _choose_rows(self, name: str) -> int:
-        """Choose rows by the size of a layer and its part of the gradient."""
+        """Choose rows by the size of a layer and its share of the gradient."""
         shape = self.layout.shapes[name]
         if len(shape) < 2:
             return 0
@@ -142,7 +142,7 @@ class Sketch:
         return min(MOST_ROWS, out * into // (2 * (out + into)) // ROWS * ROWS)
 
     def group_of(self, name: str) -> int:
-        """Return the place of a parameter's module group.
+        """Return the index of a parameter's module group.
 
         Args:
             name: Parameter name.
@@ -150,14 +150,14 @@ class Sketch:
         Returns:
             Index into `groups`.
         """
-        return self._home[name]
+        return self._group[name]
 
     def signs(self, name: str, like: Tensor) -> Tensor:
         """Return the signs of the one-sided rows.
 
         Args:
             name: Parameter name, with rows.
-            like: Gives device and type.
+            like: Gives device and dtype.
 
         Returns:
             ``[out, rows]``, +1 or -1 over the root of the rows.
@@ -183,14 +183,14 @@ class Sketch:
         return torch.zeros((gradients, self.size), dtype=dtype, device=device)
 
     def entries(self, name: str, gradients: Tensor) -> Tensor:
-        """Return what of a parameter's gradients is count-sketched.
+        """Return the entries of a parameter's gradients that are count-sketched.
 
         Args:
             name: Parameter name.
             gradients: ``[B, *shape]``.
 
         Returns:
-            The entries themselves, or the rows, ``[B, n]``.
+            All entries, or those of the one-sided rows, ``[B, n]``.
         """
         if not self.rows(name):
             return gradients.reshape(len(gradients), -1)
@@ -213,7 +213,7 @@ class Sketch:
         return torch.bmm(mixed.transpose(1, 2), right).flatten(1)
 
     def small(self, name: str) -> bool:
-        """Say whether a parameter is counted together with others.
+        """Say whether a parameter is sketched together with other small ones.
 
         Args:
             name: Parameter name.
@@ -234,7 +234,7 @@ class Sketch:
         rows = self.rows(name)
         lines = rows or self.layout.shapes[name][0]
         shape = lines, entries.shape[1] // lines
-        found = self._fold(name, shape, self._home[name], rows, into)
+        found = self._count_sketch(name, shape, self._group[name], rows, into)
         found.add(entries, into, self._workspace)
 
     def count_small(self, parts: dict[str, Tensor], into: Tensor) -> list[Tensor]:
@@ -248,7 +248,7 @@ class Sketch:
             Squared norms ``[B]`` of what was added, by group.
         """
         squares = [into.new_zeros(len(into)) for _ in self._widths]
-        for home, names in self._small.items():
+        for group, names in self._small.items():
             sizes = (math.prod(self.layout.shapes[name]) for name in names)
             rows = torch.cat(
                 [
@@ -257,29 +257,29 @@ class Sketch:
                 ],
                 1,
             )
-            label = f"small {list(self.layout.groups)[home]}"
-            found = self._fold(label, (1, rows.shape[1]), home, 0, into)
+            label = f"small {list(self.layout.groups)[group]}"
+            found = self._count_sketch(label, (1, rows.shape[1]), group, 0, into)
             found.add(rows, into, self._workspace)
-            squares[home] = torch.linalg.vector_norm(rows, dim=1).square()
+            squares[group] = torch.linalg.vector_norm(rows, dim=1).square()
         return squares
 
-    def _fold(
-        self, label: str, shape: tuple[int, int], home: int, rows: int, like: Tensor
+    def _count_sketch(
+        self, label: str, shape: tuple[int, int], group: int, rows: int, like: Tensor
     ) -> CyclicCountSketch:
-        """Draw once, from streams of its own, where entries are added, and signs."""
-        found = self._folds.get(label)
+        """Return the count-sketch of a parameter; drawn once, from its own streams."""
+        found = self._count_sketches.get(label)
         if found is not None and _alike(found.signs, like):
             return found
-        start, width = self._starts[home], self._widths[home]
+        start, width = self._starts[group], self._widths[group]
         blocks = -(-rows // SPLITS) or 1
         rng = stream(SEED, "sketch starts", label)
         begins = rng.integers(0, width * (1 if rows else SPLITS), blocks)
-        self._folds[label] = found = CyclicCountSketch(
-            _random_signs("sketch entries", label, shape, like),
-            [int(begin) for begin in begins],
-            (start, start + SPLITS * width),
-            (SPLITS, width),
-            rows > 0,
+        self._count_sketches[label] = found = CyclicCountSketch(
+            signs=_random_signs("sketch entries", label, shape, like),
+            starts=[int(begin) for begin in begins],
+            span=(start, start + SPLITS * width),
+            shape=(SPLITS, width),
+            by_rows=rows > 0,
         )
         return found
 
@@ -299,7 +299,7 @@ class Sketch:
         return self.of_parts(parts)
 
     def of_parts(self, gradients: dict[str, Tensor]) -> Tensor:
-        """Sketch gradients that lie apart, by parameter.
+        """Sketch gradients given by parameter.
 
         Args:
             gradients: ``[B, *shape]`` by parameter, at least one.
@@ -318,7 +318,7 @@ class Sketch:
 
 
 def _random_signs(use: str, label: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Draw +1 and -1 from a stream of a parameter's own."""
+    """Draw +1 and -1 from the stream of a parameter."""
     bits = stream(SEED, use, label).integers(0, 2, shape, dtype=np.int8)
     return torch.from_numpy(bits).to(like) * 2 - 1
 

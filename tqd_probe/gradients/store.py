@@ -1,13 +1,14 @@
 """The gradient store: one shard per draw, two small files per finished level.
 
 A shard holds the gradients, or their sketches, of all versions of one clip under one
-noise sample. When a level has all its shards they are reduced and removed: to a sketch
-per clip and version, and to products per module group, which is all that statistics
-need (with sketched gradients the Gram matrices are computed from the sketches when
-read, so that the store grows with the clips and not with their square). Every file is
-written whole and carries a checksum; a killed run resumes at the draw where it stopped
-and ends with the same bytes, because statistics are always computed from what was read
-back.
+noise sample. A level that has all its shards is reduced to a sketch per clip and
+version and to products per module group, which is all that statistics need; the shards
+are removed. With sketched gradients the Gram matrices are computed from the sketches
+when read, so that the store grows with the number of clips and not with its square.
+
+Every file is written whole and has a checksum. A killed run resumes at the draw where
+it stopped and ends with the same bytes: statistics are always computed from what was
+read back.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tqd_probe.gradients.sketch import Sketch
 
 
 class GradientStore:
-    """Shards and Gram matrices of one run."""
+    """Shards, sketches and Gram matrices of one run."""
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class GradientStore:
             )
         return share
 
-    def note(
+    def record(
         self, name: str, fields: tuple[str, ...], make: Callable[[], dict[str, int]]
     ) -> dict[str, int]:
         """Return a small record of positive counts, made once.
@@ -156,7 +157,7 @@ class GradientStore:
             Shards of paired clips, and of unpaired ones.
         """
         folder = self.folder / f"level-{level:02d}"
-        clips = [int(path.name[5:9]) for path in folder.glob("clip-*.safetensors")]
+        clips = [int(path.name.split("-")[1]) for path in folder.glob("clip-*")]
         first = sum(clip < paired for clip in clips)
         return first, len(clips) - first
 
@@ -220,20 +221,20 @@ class GradientStore:
         content = {"gradients": gradients, "losses": losses}
         if norms is not None:
             content["norms"] = norms
-        place = self._place(level, clip, draw)
-        write_tensors(self._shard(level, clip, draw), content, place)
+        label = self._label(level, clip, draw)
+        write_tensors(self._shard(level, clip, draw), content, label)
 
-    def _place(self, *where: int) -> str:
-        """Name what a file holds: it must not be taken for another one."""
+    def _label(self, *where: int) -> str:
+        """Label what a file holds, so that no file is taken for another."""
         return f"{self.fingerprint} {where}"
 
     def _read(self, path: Path, *where: int) -> Tensors:
-        """Read a file back, or say which is damaged and how to go on."""
+        """Read a file back; raise `InputError` if it is missing or damaged."""
         if not path.exists():
             raise InputError(
-                f"{path}: gone while the run needs it; run the same command again"
+                f"{path}: was removed during the run; run the same command again"
             )
-        tensors = read_tensors(path, self._place(*where))
+        tensors = read_tensors(path, self._label(*where))
         if tensors is None:
             raise InputError(
                 f"{path}: damaged shard (checksum); delete this file and run the same"
@@ -268,13 +269,13 @@ class GradientStore:
         """
         shards = self._shards(level, clips, draws, others)
         sketches, products = reduce_shards(shards, layout, sketch)
-        place = self._place(level)
-        write_tensors(self._sketches(level), sketches.tensors(), place)
-        write_tensors(self._gram(level), products, place)  # last: the level is done
+        label = self._label(level)
+        write_tensors(self._sketches(level), sketches.tensors(), label)
+        write_tensors(self._gram(level), products, label)  # last: the level is done
         shutil.rmtree(self.folder / f"level-{level:02d}")
         return self.level(level)
 
-    def peek(
+    def unfinished_level(
         self,
         level: int,
         clips: int,
@@ -303,7 +304,7 @@ class GradientStore:
         return gram_of(*reduce_shards(shards, layout, sketch))
 
     def _shards(self, level: int, clips: int, draws: int, others: range) -> Shards:
-        """Gather a level's shards: those of paired clips, then of unpaired ones."""
+        """Return a level's shards: those of paired clips, then of unpaired ones."""
         return Shards(
             [
                 [self._shard(level, clip, draw) for draw in range(draws)]

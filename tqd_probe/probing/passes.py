@@ -110,7 +110,7 @@ def run(probe: Probe, quiet: bool = False) -> None:
         # Of two buffers one is captured into and one is written.
         engine = probe.engine(ring=2, compiled=compiled)
         work = processes.broadcast_from_main(
-            lambda: store.note("work", WORK, lambda: batch_size(probe))
+            lambda: store.record("work", WORK, lambda: batch_size(probe))
         )
         assert work is not None
         probe.work = work
@@ -227,7 +227,7 @@ def _settled(
     store = probe.store
 
     def look() -> bool:
-        gram = store.peek(
+        gram = store.unfinished_level(
             *(level, *stages[stage], probe.layout, probe.sketch),
             probe.unpaired_places,
         )

@@ -1,0 +1,54 @@
+"""Known gradients of a run with two module groups, put into a store as shards."""
+
+import numpy as np
+import torch
+
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.sketch import Sketch
+
+CLIPS, DRAWS, CONDITIONS, SIZE = 4, 2, 3, 50
+GROUPS = {"embedding": (0, 20), "block00.feed_forward": (20, 50)}
+LAYOUT = Layout({"a": (0, 20), "b": (20, 50)}, GROUPS, {"a": (20,), "b": (5, 6)}, SIZE)
+SKETCH = Sketch(LAYOUT, 4096)
+UNPAIRED = 3
+
+
+def gradients(level=0):
+    """Gradients [clips, draws, conditions, size] of a level."""
+    rng = np.random.default_rng(level)
+    return rng.normal(size=(CLIPS, DRAWS, CONDITIONS, SIZE)).astype(np.float32)
+
+
+def fill(store, level=0, skip=()):
+    """Shards of whole gradients."""
+    values = gradients(level)
+    for clip, draw in np.ndindex(CLIPS, DRAWS):
+        if (clip, draw) not in skip:
+            losses = np.full(CONDITIONS, 10 * clip + draw, np.float32)
+            store.put_draw(level, clip, draw, values[clip, draw], losses)
+
+
+def sketched(values):
+    """Sketches of gradients [B, size]."""
+    return SKETCH.of_flat(torch.from_numpy(values)).numpy()
+
+
+def fill_sketched(store, level=0, exact=True):
+    """Shards of sketches, with exact norms or none."""
+    values = gradients(level)
+    for clip, draw in np.ndindex(CLIPS, DRAWS):
+        one = values[clip, draw]
+        norms = [(one[:, a:b].astype(float) ** 2).sum(1) for a, b in GROUPS.values()]
+        norms = np.stack(norms, 1) if exact else np.full((CONDITIONS, 2), np.nan)
+        losses = np.zeros(CONDITIONS, np.float32)
+        store.put_draw(level, clip, draw, sketched(one), losses, norms)
+
+
+def fill_unpaired(store, values):
+    """Shards of sketched unpaired clips after the paired ones."""
+    for clip, draw in np.ndindex(*values.shape[:2]):
+        one = values[clip, draw][None]
+        norms = [(one[:, a:b].astype(float) ** 2).sum(1) for a, b in GROUPS.values()]
+        norms = np.stack(norms, 1)
+        losses = np.zeros(1, np.float32)
+        store.put_draw(0, CLIPS + clip, draw, sketched(one), losses, norms)
