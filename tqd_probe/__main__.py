@@ -6,9 +6,12 @@ import difflib
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqd_probe.core.version import __version__
+
+if TYPE_CHECKING:
+    from tqd_probe.core.command_line import Options
 
 COMMANDS = {
     "score": "score clips for motion and visual quality, or convert published scores",
@@ -29,6 +32,19 @@ def load_command(name: str) -> Any:
         The module, with `main` and its class of options.
     """
     return import_module(f"tqd_probe.{name}")
+
+
+def options_of(name: str) -> type[Options]:
+    """Return the options of a subcommand.
+
+    Args:
+        name: One of `COMMANDS`.
+
+    Returns:
+        The class, such as `TrainOptions` of `tqd_probe.train`.
+    """
+    options: type[Options] = getattr(load_command(name), f"{name.title()}Options")
+    return options
 
 
 def overview(program: str) -> str:

@@ -26,8 +26,8 @@ class OptionHelp:
         value: What follows the flag, such as ``INT`` or ``{auto,on,off}``; empty for a
             switch.
         sentence: What it does, with its unit.
-        default: Its default in words; empty where the sentence has it, or for a switch
-            that is off.
+        default: Its default in words; empty for a switch that is off, and where there
+            is none.
         required: Whether it must be given.
         positional: Whether the value stands without a flag.
     """
@@ -88,8 +88,10 @@ def _bases_first(owner: type, seen: set[type] | None = None) -> Iterator[type]:
 
 def _describe(name: str, field: FieldInfo, heading: str) -> OptionHelp:
     """Put one field into words."""
-    sentence = " ".join((field.description or "").split())
-    default = "" if "(default: " in sentence else _default(field)
+    said = " ".join((field.description or "").split())
+    sentence, _, default = said.removesuffix(")").partition(" (default: ")
+    if not default:
+        sentence, default = said, _default(field)
     kind = _plain(field.annotation)
     name = field.alias or name
     return OptionHelp(
