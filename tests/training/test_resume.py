@@ -3,10 +3,12 @@ import shutil
 import signal
 
 import pytest
+import torch
 from child_processes import in_child
-from training_runs import STEPS, argv, fails, options, parts, send_at
+from training_runs import STEPS, argv, fails, options, parts, send_at, tensors_of
 
 from tqd_probe.core.errors import TqdError
+from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.train import main
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.train import train
@@ -95,3 +97,41 @@ def test_resume_skips_a_damaged_checkpoint(
     assert "step-00000007: skipped, parameters.safetensors has 500 of" in printed
     assert "resumed at step 6" in printed
     assert parts(out) == parts(straight)
+
+
+def test_callbacks_enabled_later_start_fresh(straight, pipeline, manifest, tmp_path):
+    """Sample videos and agreement had no state in the checkpoint."""
+    out = tmp_path / "run"
+    shutil.copytree(straight, out)
+    shutil.rmtree(out / "checkpoints" / "step-00000007")
+    more = {"sample_every": 1, "sample_steps": 1, "guidance": 1, "agreement_every": 1}
+    train(**options(pipeline, manifest, out, **more), quiet=True)
+    assert tensors_of(out).keys() == tensors_of(straight).keys()
+    for name, value in tensors_of(straight).items():
+        assert torch.equal(tensors_of(out)[name], value), name
+    assert [row["step"] for row in read_jsonl(out / "agreement.jsonl")] == [7]
+    assert [p.name for p in (out / "samples").iterdir()] == ["step-00000007"]
+
+
+def test_validation_enabled_later_refers_to_where_it_began(
+    pipeline, manifest, tmp_path
+):
+    values = options(pipeline, manifest, tmp_path, steps=4, save_every=2)
+    train(**{**values, "validate_every": 0}, quiet=True)
+    shutil.rmtree(tmp_path / "checkpoints" / "step-00000004")
+    train(**{**values, "validate_every": 1}, quiet=True)
+    rows = read_jsonl(tmp_path / "validation.jsonl")
+    assert [row["step"] for row in rows] == [2, 3, 4]
+    assert rows[0]["classes"]["golden"]["change"] == 0
+    assert rows[1]["classes"]["golden"]["change"] != 0
+
+
+def test_a_refused_run_leaves_the_directory_to_the_next(
+    pipeline, manifest, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    values = options(pipeline, manifest, out, steps=1, warmup=0)
+    del values["full"]
+    fails(capsys, {**values, "lora_targets": "attn9"}, "attn9")
+    assert not (out / "run.json").exists()
+    train(**values, quiet=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from importlib.util import find_spec
 
 import torch
@@ -17,9 +16,8 @@ from accelerate.utils import (
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest
+from tqd_probe.core.processes import TIMEOUT
 from tqd_probe.training.settings import TrainRunSettings
-
-PATIENCE = timedelta(hours=12)  # while the first process samples or probes
 
 
 def make_accelerator(settings: TrainRunSettings) -> Accelerator:
@@ -55,13 +53,13 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
         mixed_precision="bf16" if settings.dtype == "bf16" else "no",
         log_with=tracker,
         project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
     )
-    asked = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
-    if asked and not is_sharded(accelerator):  # accelerate would train with DDP
+    fsdp_asked = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    if fsdp_asked and not is_sharded(accelerator):  # accelerate would train with DDP
         raise InputError(
-            "accelerate: FSDP shards networks over GPUs, and this run has none or one"
-            " process; give --device cuda and several processes, or take DDP"
+            "accelerate: FSDP shards networks over GPUs, and this run has no GPU or one"
+            " process; give --device cuda and several processes, or use DDP"
         )
     if is_sharded(accelerator):
         if not accelerator.is_fsdp2:
@@ -70,7 +68,7 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
             if getattr(settings, option):
                 raise InputError(
                     f"--{option.replace('_', '-')}: needs the whole network in one"
-                    " process, which FSDP has not; leave it out, or use DDP"
+                    " process, which FSDP does not give; leave it out, or use DDP"
                 )
     world = accelerator.num_processes
     if settings.batch_size % world:
@@ -82,14 +80,14 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
 
 
 def is_sharded(accelerator: Accelerator) -> bool:
-    """Say whether parameters are spread over the processes (FSDP)."""
+    """Tell whether parameters are spread over the processes (FSDP)."""
     return accelerator.distributed_type == DistributedType.FSDP
 
 
 def start_trackers(accelerator: Accelerator, settings: TrainRunSettings) -> None:
-    """Tell the tracker of the run; W&B keeps its files in the run directory.
+    """Start the tracker; W&B keeps its files in the run directory.
 
-    A resumed run goes on in the same W&B run.
+    A resumed run continues the same W&B run.
 
     Args:
         accelerator: The processes and their tracker.
@@ -104,13 +102,18 @@ def start_trackers(accelerator: Accelerator, settings: TrainRunSettings) -> None
     }
     logs = settings.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    same = digest(str(settings.out.resolve()))[:16]
-    wandb = {"dir": str(logs), "name": settings.out.name, "id": same, "resume": "allow"}
+    run_id = digest(str(settings.out.resolve()))[:16]
+    wandb = {
+        "dir": str(logs),
+        "name": settings.out.name,
+        "id": run_id,
+        "resume": "allow",
+    }
     try:
         accelerator.init_trackers("tqd_probe", config, {"wandb": wandb})
     except Exception as error:  # trackers raise whatever they meet
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"--report-to {settings.report_to}: cannot start ({reason}); mend that, for"
+            f"--report-to {settings.report_to}: cannot start ({reason}); fix that, for"
             " W&B without a login WANDB_MODE=offline, or use --report-to none"
         ) from error

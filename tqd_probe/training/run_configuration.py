@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import IO, Any
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
-from tqd_probe.core.files import file_digest, write_json
+from tqd_probe.core.files import file_digest
 from tqd_probe.core.run_directory import (
-    DESCRIPTION_FILE,
     LOG_FILE,
     RunDescription,
     describe_run,
@@ -18,7 +17,8 @@ from tqd_probe.core.run_directory import (
 from tqd_probe.models.base import VideoModel
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 
-EARLY = (LOG_FILE, "quarantine.json", "logs")  # written before run.json
+# written before run.json
+EARLY = (LOG_FILE, "quarantine.json", "density.json", "density.png", "logs")
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 
 
@@ -55,11 +55,11 @@ def describe_training(
     return describe_run(deciding, inputs, LIBRARIES)
 
 
-def claim_directory(settings: TrainRunSettings, wanted: RunDescription) -> IO[str]:
+def reserve_directory(settings: TrainRunSettings, wanted: RunDescription) -> IO[str]:
     """Lock the run directory if it is new or holds a training that this one resumes.
 
-    Called before slow work, so that another configuration is refused early; nothing
-    is written yet.
+    Called before slow work, so that another configuration is refused early.
+    ``run.json`` is written when nothing can be refused any more.
 
     Args:
         settings: The run's settings.
@@ -78,17 +78,6 @@ def claim_directory(settings: TrainRunSettings, wanted: RunDescription) -> IO[st
             " or leave --resume out to start one"
         )
     return lock_directory(settings.out)
-
-
-def write_description(settings: TrainRunSettings, wanted: RunDescription) -> None:
-    """Write ``run.json`` once all inputs are known, the clips among them.
-
-    Args:
-        settings: The run's settings.
-        wanted: The whole configuration.
-    """
-    check_directory(settings, wanted)
-    write_json(settings.out / DESCRIPTION_FILE, wanted.model_dump(mode="json"))
 
 
 def check_directory(

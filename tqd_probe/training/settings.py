@@ -104,7 +104,7 @@ class LevelDensity(Settings):
         gt=0,
         le=1000,
         description="concentration of the Beta at |mq - vq| = 1, for the sampler beta"
-        " (default: from the schedule's fits)",
+        " (default: from the schedule's fits; without a schedule 8)",
     )
     order: Literal["clip", "level"] | None = Field(
         default=None,
@@ -251,7 +251,9 @@ class TrainingRun(Settings):
 
     out: Path = Field(description="folder of all that is written")
     resume: bool = Field(
-        default=False, description="go on from the newest valid checkpoint in --out"
+        default=False,
+        description="insist that --out holds this training; not needed to resume it,"
+        " which the same command does by itself",
     )
     save_every: int = Field(default=500, ge=1, description="steps between checkpoints")
     keep: int = Field(default=3, ge=1, description="checkpoints kept, the newest")

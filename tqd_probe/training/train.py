@@ -15,7 +15,12 @@ from accelerate.state import AcceleratorState
 from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
-from tqd_probe.core.run_directory import add_log_file, remove_log_file
+from tqd_probe.core.processes import Processes
+from tqd_probe.core.run_directory import (
+    DESCRIPTION_FILE,
+    add_log_file,
+    remove_log_file,
+)
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel, collate
 from tqd_probe.plots.training_figures import density_figure, write_figure
@@ -37,10 +42,10 @@ from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.parameters import trained_parameters
 from tqd_probe.training.result import TrainResult, finish
 from tqd_probe.training.run_configuration import (
-    claim_directory,
+    check_directory,
     describe_training,
     input_fingerprints,
-    write_description,
+    reserve_directory,
 )
 from tqd_probe.training.sampler import ScheduleInUse, load_schedule
 from tqd_probe.training.scored_clips import classes_and_scores, read_clips
@@ -80,6 +85,7 @@ def train(
     """
     settings = settings or TrainRunSettings(**options)
     accelerator = make_accelerator(settings)
+    processes = Processes(accelerator.process_index, accelerator.num_processes)
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
         show = _printer(quiet, accelerator)
@@ -89,20 +95,24 @@ def train(
         schedule = load_schedule(settings, model)
         train_clips, validation_clips = read_clips(settings)
         check_callbacks(settings, validation_clips)
+        scores = classes_and_scores(train_clips)
+        ScheduleInUse(settings, scores, model.sigma_range, schedule)
 
-        # Claim the run directory; the clips' hash is known once they are encoded.
+        # Reserve the run directory; the clips' hash is known once they are encoded.
         inputs = input_fingerprints(settings, model)
-        if accelerator.is_main_process:
-            lock = claim_directory(settings, describe_training(settings, inputs))
+
+        def reserve() -> None:
+            lock = reserve_directory(settings, describe_training(settings, inputs))
             stack.callback(lock.close)
             stack.callback(remove_log_file, add_log_file(settings.out))
-        accelerator.wait_for_everyone()
+
+        processes.broadcast_from_main(reserve)
         clips = encode_clips(
             settings, accelerator, model, train_clips, validation_clips, quiet
         )
         inputs["clips"] = clips.digest
-        if accelerator.is_main_process:
-            write_description(settings, describe_training(settings, inputs))
+        description = describe_training(settings, inputs)
+        processes.broadcast_from_main(lambda: check_directory(settings, description))
 
         # Which clip is trained at which level.
         scores = classes_and_scores(clips.train.clips)
@@ -118,6 +128,8 @@ def train(
         trainer = _make_trainer(
             settings, accelerator, model, clips, in_use, callbacks, quiet
         )
+        if accelerator.is_main_process:  # nothing can be refused any more
+            write_json(settings.out / DESCRIPTION_FILE, description.model_dump())
         _resume(trainer, show)
         trainer.run()
         accelerator.end_training()
