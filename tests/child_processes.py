@@ -32,9 +32,12 @@ def in_two_processes(work, **environment):
     def one(rank):
         os.environ.update(
             {
-                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
-                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-                **{"ACCELERATE_USE_CPU": "true"},
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "ACCELERATE_USE_CPU": "true",
                 **environment,
             }
         )

@@ -20,8 +20,14 @@ def test_everything_a_run_writes(probe_run):
         str(p.relative_to(probe_run)) for p in probe_run.rglob("[!.]*") if p.is_file()
     }
     assert names == {
-        *("run.json", "gradsim.json", "bands.json", "clips.csv", "cost.json"),
-        *("log.txt", "gradients/store.json", "gradients/coverage.json"),
+        "run.json",
+        "gradsim.json",
+        "bands.json",
+        "clips.csv",
+        "cost.json",
+        "log.txt",
+        "gradients/store.json",
+        "gradients/coverage.json",
         "gradients/work.json",
         "gradients/energy.json",
         *(

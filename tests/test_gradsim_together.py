@@ -60,7 +60,10 @@ def test_a_sketched_run_of_everything_agrees_with_the_exact_one(
     a, b = result(out), result(sketched)
     assert b["cost"]["unpaired_clips"] == 8
     assert set(a["subjects"]) == {
-        *("visual_degraded", "motion_degraded", "blur:4", "freeze:5")
+        "visual_degraded",
+        "motion_degraded",
+        "blur:4",
+        "freeze:5",
     }
     assert not b["subjects"]["visual_degraded"]["paired"]
     compared = 0

@@ -28,8 +28,13 @@ def test_clips_end_to_end(folder_of_clips, tmp_path, capsys):
     for row in rows:
         assert 0 <= float(row["mq"]) <= 1
         assert set(json.loads(row["components"])) == {
-            *("flow", "turning", "duplicates"),
-            *("detail", "noise", "blocks", "contrast"),
+            "flow",
+            "turning",
+            "duplicates",
+            "detail",
+            "noise",
+            "blocks",
+            "contrast",
         }
     summary = json.loads((tmp_path / "scores.summary.json").read_text())
     assert summary["normalisation"] == "quantile"

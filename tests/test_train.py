@@ -43,8 +43,11 @@ def test_a_schedule_must_be_of_this_model(
     other.model.prediction = "epsilon"
     other.save(tmp_path / "bands.json")
     fails(
-        *(capsys, {**values, "allow_model_mismatch": True}),
-        *("model.prediction", "'epsilon'", "'flow_velocity'"),
+        capsys,
+        {**values, "allow_model_mismatch": True},
+        "model.prediction",
+        "'epsilon'",
+        "'flow_velocity'",
     )
 
 

@@ -43,9 +43,19 @@ def spoiling(schedule, path, bands):
 
 def arguments(spoilt, out, samplers, **more):
     values = {
-        **{"ckpt": "tiny", "clips": spoilt, "golden": "synthetic:6", "out": out},
-        **{"samplers": samplers, "steps": 14, "seeds": 3, "warmup": 2, "lr": 3e-3},
-        **{"batch-size": 4, "micro-batch": 4, "device": "cpu", **more},
+        "ckpt": "tiny",
+        "clips": spoilt,
+        "golden": "synthetic:6",
+        "out": out,
+        "samplers": samplers,
+        "steps": 14,
+        "seeds": 3,
+        "warmup": 2,
+        "lr": 3e-3,
+        "batch-size": 4,
+        "micro-batch": 4,
+        "device": "cpu",
+        **more,
     }
     return [x for key, value in values.items() for x in (f"--{key}", str(value))]
 

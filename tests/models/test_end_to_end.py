@@ -10,8 +10,16 @@ from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 FEW = [
-    *("--levels", "2", "--draws", "1", "--num-clips", "4", "--degradations", "blur:3"),
-    *("--params", r"0\.attn\w*\.(to_q|add_k_proj)|proj_out"),
+    "--levels",
+    "2",
+    "--draws",
+    "1",
+    "--num-clips",
+    "4",
+    "--degradations",
+    "blur:3",
+    "--params",
+    r"0\.attn\w*\.(to_q|add_k_proj)|proj_out",
 ]
 
 

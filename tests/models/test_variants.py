@@ -39,7 +39,9 @@ NETWORK = "transformer/config.json"
         ("cogvideox", NOISE, {"prediction_type": "epsilon"}, ("prediction_type",)),
         ("cogvideox", NOISE, {"_class_name": "DDIMScheduler"}, ("_class_name",)),
         (
-            *("hunyuan_video", NETWORK, {"image_condition_type": "token_replace"}),
+            "hunyuan_video",
+            NETWORK,
+            {"image_condition_type": "token_replace"},
             ("image_condition_type", "text-to-video"),
         ),
         ("hunyuan_video_15", NETWORK, {"use_meanflow": True}, ("use_meanflow",)),

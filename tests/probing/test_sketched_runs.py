@@ -20,7 +20,9 @@ def test_a_sketched_run_agrees_with_the_exact_one(probe_run, sketched_run):
         one, other = a["subjects"][name], b["subjects"][name]
         assert one["sketch_error"] == [0, 0, 0]
         for x, y, error, ci in zip(
-            *(one["cosine"], other["cosine"], other["sketch_error"]),
+            one["cosine"],
+            other["cosine"],
+            other["sketch_error"],
             other["cosine_ci"],
         ):
             if x is None or y is None or error is None or ci is None:

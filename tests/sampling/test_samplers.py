@@ -143,7 +143,7 @@ def test_joint_mixture_of_an_expert_trains_its_cells_by_their_shares(schedule):
 def test_density_distribution_and_quantile_agree(schedule, name, sigma_range):
     """Each sampler's draws follow the density it states, on an expert's range too."""
     sampler = make_sampler(
-        *(name,), schedule=schedule, kappa_max=8, sigma_range=sigma_range, shift=1.5
+        name, schedule=schedule, kappa_max=8, sigma_range=sigma_range, shift=1.5
     )
     clip = ClipPool.of(["visual_degraded"], [0.7], [0.3])
     edges = np.linspace(*sigma_range, 11)

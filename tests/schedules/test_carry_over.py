@@ -35,23 +35,46 @@ VP = Model("cogvideox", "v_prediction", "b")
 @pytest.fixture
 def schedule():
     curve = {
-        "degradations": {"blur": 3}, "clips": 4, "cosine": [0.9] * 4,
-        "cosine_ci": [[0.8, 1.0]] * 4, "cosine_naive": [0.8] * 4,
-        "norm_ratio": [1.0] * 4, "norm_ratio_ci": [[0.9, 1.1]] * 4,
-        "bias2": [0.1] * 4, "bands": BANDS, "beta": None, "logit_offset": None,
-    }  # fmt: skip
+        "degradations": {"blur": 3},
+        "clips": 4,
+        "cosine": [0.9] * 4,
+        "cosine_ci": [[0.8, 1.0]] * 4,
+        "cosine_naive": [0.8] * 4,
+        "norm_ratio": [1.0] * 4,
+        "norm_ratio_ci": [[0.9, 1.1]] * 4,
+        "bias2": [0.1] * 4,
+        "bands": BANDS,
+        "beta": None,
+        "logit_offset": None,
+    }
     value = {
-        "format": "tqd-band-schedule", "version": 1,
+        "format": "tqd-band-schedule",
+        "version": 1,
         "provenance": {"tool_version": "0", "argv": [], "seed": 0},
-        "model": {"family": "wan", "source": "here", "fingerprint": FLOW.fingerprint,
-                  "expert": None, "parameters": "all", "prediction": "flow_velocity"},
-        "noise": {"axis": "sigma", "shift": 1.0, "levels": LEVELS,
-                  "logsnr": logsnr(np.array(LEVELS)).tolist()},
-        "criterion": {"name": "cosine", "cos_min": 0.9, "norm_range": [0.5, 2.0],
-                      "confidence": 0.95},
+        "model": {
+            "family": "wan",
+            "source": "here",
+            "fingerprint": FLOW.fingerprint,
+            "expert": None,
+            "parameters": "all",
+            "prediction": "flow_velocity",
+        },
+        "noise": {
+            "axis": "sigma",
+            "shift": 1.0,
+            "levels": LEVELS,
+            "logsnr": logsnr(np.array(LEVELS)).tolist(),
+        },
+        "criterion": {
+            "name": "cosine",
+            "cos_min": 0.9,
+            "norm_range": [0.5, 2.0],
+            "confidence": 0.95,
+        },
         "golden": {"clips": 4, "draws": 1, "snr": [1.0] * 4, "resolved": [True] * 4},
-        "classes": {"visual_degraded": curve}, "degradations_detail": {"blur:3": curve},
-    }  # fmt: skip
+        "classes": {"visual_degraded": curve},
+        "degradations_detail": {"blur:3": curve},
+    }
     return BandSchedule.model_validate(value)
 
 
@@ -83,7 +106,8 @@ def test_the_native_axis_of_vp_has_equal_logsnr_and_other_numbers(schedule):
     low = native_bands(schedule, "visual_degraded", "v_prediction")[0]
     assert low == (0.0, pytest.approx(0.1394685, abs=1e-6))
     assert native_bands(schedule, "visual_degraded", "flow_velocity")[0] == (
-        *(0.0, 0.123456789),
+        0.0,
+        0.123456789,
     )
 
 

@@ -42,7 +42,9 @@ def test_lora_round_trip_with_alpha_other_than_rank(
 
     bands = scheduled(schedule, pipeline, tmp_path / "bands.json")
     values = options(
-        *(pipeline, manifest, tmp_path / "run"),
+        pipeline,
+        manifest,
+        tmp_path / "run",
         full=False,
         lora_rank=2,
         lora_alpha=6,

@@ -79,8 +79,10 @@ def assert_same_training(out, alone):
     assert stream_of(out) == stream_of(alone)
     for part in ("parameters", "ema"):
         assert_close(tensors_of(out, part), tensors_of(alone, part), 1e-6)
-    rows = [json.loads((o / "validation.jsonl").read_text().splitlines()[-1])
-            for o in (out, alone)]  # fmt: skip
+    rows = [
+        json.loads((o / "validation.jsonl").read_text().splitlines()[-1])
+        for o in (out, alone)
+    ]
     for name, one in rows[0]["classes"].items():
         expected = rows[1]["classes"][name]["bucket_loss"]
         assert one["bucket_loss"] == pytest.approx(expected, rel=1e-5)
@@ -196,16 +198,27 @@ def test_the_schedule_is_measured_again_with_two_processes(pipeline, tmp_path):
     command += ["--norm-range", "0.01,100", "--out", str(tmp_path / "probe")]
     assert gradsim.main(command) == 0
     values = {
-        **{"ckpt": str(pipeline), "clips": "synthetic:6", "sampler": "bands"},
-        **{"schedule": tmp_path / "probe" / "bands.json", "steps": 4, "full": True},
-        **{"batch_size": 2, "warmup": 0, "lr": 1e-4, "reprobe_every": 2},
-        **{"report_to": "none", "device": "cpu", "record_draws": True},
+        "ckpt": str(pipeline),
+        "clips": "synthetic:6",
+        "sampler": "bands",
+        "schedule": tmp_path / "probe" / "bands.json",
+        "steps": 4,
+        "full": True,
+        "batch_size": 2,
+        "warmup": 0,
+        "lr": 1e-4,
+        "reprobe_every": 2,
+        "report_to": "none",
+        "device": "cpu",
+        "record_draws": True,
     }
     train(**values, out=tmp_path / "one", quiet=True)
     two = {**values, "out": tmp_path / "two"}
     assert in_two_processes(lambda: train(**two, quiet=True)) == [0, 0]
-    rows = [json.loads((tmp_path / name / "reprobe.jsonl").read_text())
-            for name in ("one", "two")]  # fmt: skip
+    rows = [
+        json.loads((tmp_path / name / "reprobe.jsonl").read_text())
+        for name in ("one", "two")
+    ]
     assert [row["step"] for row in rows] == [2, 2]
     moved = [row["classes"]["visual_degraded"]["cosine_moved"] for row in rows]
     assert moved[0] == pytest.approx(moved[1], abs=1e-4)

@@ -70,9 +70,19 @@ def test_the_loop_is_plain_training(straight, pipeline, manifest):
 def test_what_a_run_writes(straight):
     names = {p.name for p in straight.iterdir() if not p.name.startswith(".")}
     assert names == {
-        *("run.json", "log.txt", "quarantine.json", "density.json", "density.png"),
-        *("metrics.jsonl", "timing.jsonl", "draws.jsonl", "validation.jsonl"),
-        *("validation_losses.jsonl", "validation.png", "checkpoints", "result"),
+        "run.json",
+        "log.txt",
+        "quarantine.json",
+        "density.json",
+        "density.png",
+        "metrics.jsonl",
+        "timing.jsonl",
+        "draws.jsonl",
+        "validation.jsonl",
+        "validation_losses.jsonl",
+        "validation.png",
+        "checkpoints",
+        "result",
     }
     last = json.loads((straight / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == STEPS

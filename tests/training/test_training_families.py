@@ -18,10 +18,21 @@ FAMILIES = ["cogvideox", "hunyuan_video", "ltx", "wan_image", "wan_image_tokens"
 
 def run(ckpt, clips, out, **more):
     values = {
-        **{"ckpt": str(ckpt), "clips": str(clips), "out": out, "steps": 2},
-        **{"warmup": 0, "batch_size": 2, "micro_batch": 2, "lr": 0.02},
-        **{"text_dropout": 0.0, "device": "cpu", "report_to": "none"},
-        **{"record_draws": True, "quiet": True, "figures": False, **more},
+        "ckpt": str(ckpt),
+        "clips": str(clips),
+        "out": out,
+        "steps": 2,
+        "warmup": 0,
+        "batch_size": 2,
+        "micro_batch": 2,
+        "lr": 0.02,
+        "text_dropout": 0.0,
+        "device": "cpu",
+        "report_to": "none",
+        "record_draws": True,
+        "quiet": True,
+        "figures": False,
+        **more,
     }
     return train(**values)
 
@@ -116,7 +127,9 @@ def test_image_to_video_samples_start_from_clips(checkpoint, folder_of_clips, tm
     (tmp_path / "prompts.txt").write_text("a cat")
     with pytest.raises(InputError, match="starts from a frame"):
         run(
-            *(ckpt, folder_of_clips, tmp_path / "b"),
+            ckpt,
+            folder_of_clips,
+            tmp_path / "b",
             **{**more, "prompts": tmp_path / "prompts.txt"},
         )
 

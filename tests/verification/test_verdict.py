@@ -69,11 +69,17 @@ def test_the_page_says_it():
     (verdict,) = verdicts(losses, "uniform", Look(3, 0.025, 0.025))
     result = {
         "settings": {
-            **{"ckpt": "tiny", "steps": 9, "full": False, "lora_rank": 4},
+            "ckpt": "tiny",
+            "steps": 9,
+            "full": False,
+            "lora_rank": 4,
             "confidence": 0.95,
         },
-        **{"baseline": "uniform", "seeds": 3, "stopped_early": True},
-        **{"golden_clips": 10, "start_loss": 0.6},
+        "baseline": "uniform",
+        "seeds": 3,
+        "stopped_early": True,
+        "golden_clips": 10,
+        "start_loss": 0.6,
         "samplers": {k: {"loss": float(v.mean())} for k, v in losses.items()},
         "verdicts": {
             "bands": {
@@ -118,9 +124,16 @@ def test_only_looks_and_comparisons_that_are_made_are_paid_for(tmp_path):
 
 def test_trials_differ_by_the_sampler_alone(tmp_path):
     settings = TrialRunSettings(
-        ckpt="tiny", clips="a.csv", golden="g", samplers="uniform,uniform",
-        out=tmp_path, steps=70, seed=3, kappa_max=8, lr=3e-4,
-    )  # fmt: skip
+        ckpt="tiny",
+        clips="a.csv",
+        golden="g",
+        samplers="uniform,uniform",
+        out=tmp_path,
+        steps=70,
+        seed=3,
+        kappa_max=8,
+        lr=3e-4,
+    )
     a, b = (
         trial_options(settings, arm, 5, tmp_path) for arm in read_arms("uniform,beta")
     )

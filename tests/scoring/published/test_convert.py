@@ -31,13 +31,22 @@ def test_rows_numbers_and_classes(tmp_path):
     path = videoalign(tmp_path, [1, 2, 3, 4], [4, 1, 3, 2])
     summary, rows, _ = run(path, tmp_path / "o.csv")
     assert list(rows[0])[:7] == [
-        *("video", "mq", "vq", "mq_raw", "vq_raw", "components", "class")
+        "video",
+        "mq",
+        "vq",
+        "mq_raw",
+        "vq_raw",
+        "components",
+        "class",
     ]
     assert [float(row["mq"]) for row in rows] == [0.125, 0.375, 0.625, 0.875]
     assert [float(row["vq"]) for row in rows] == [0.875, 0.125, 0.625, 0.375]
     assert [float(row["mq_raw"]) for row in rows] == [1, 2, 3, 4]
     assert [row["class"] for row in rows] == [
-        *("motion_degraded", "both_degraded", "golden", "visual_degraded")
+        "motion_degraded",
+        "both_degraded",
+        "golden",
+        "visual_degraded",
     ]
     assert summary["classes"] == dict.fromkeys(summary["classes"], 1)
     assert summary["normalisation"] == "quantile"

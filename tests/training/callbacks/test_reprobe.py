@@ -54,8 +54,15 @@ def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
         "clips": "synthetic:6",
         "sampler": "bands",
         "schedule": tmp_path / "probe" / "bands.json",
-        **{"steps": 5, "batch_size": 2, "warmup": 0, "lr": 0.02, "full": True},
-        **{"reprobe_every": 2, "save_every": 2, "report_to": "none", "device": "cpu"},
+        "steps": 5,
+        "batch_size": 2,
+        "warmup": 0,
+        "lr": 0.02,
+        "full": True,
+        "reprobe_every": 2,
+        "save_every": 2,
+        "report_to": "none",
+        "device": "cpu",
         "out": out,
     }
     done = train(**options, quiet=True)
