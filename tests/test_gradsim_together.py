@@ -71,20 +71,19 @@ def test_a_sketched_run_of_everything_agrees_with_the_exact_one(
         other = b["subjects"][name]
         assert max(one["sketch_error"]) == 0
         for x, y, error in zip(one["cosine"], other["cosine"], other["sketch_error"]):
-            if None not in (x, y, error):
-                assert abs(x - y) < max(6 * error, 1e-6)
-                assert error > 0
-                compared += 1
-    assert compared >= 4
-    assert a["golden"]["signal"] == pytest.approx(b["golden"]["signal"], rel=0.3)
+            assert abs(x - y) < max(6 * error, 1e-6)
+            assert error > 0
+            compared += 1
+    assert compared == 4 * 2
+    assert a["golden"]["signal"] == pytest.approx(b["golden"]["signal"], rel=0.05)
     for run in (out, sketched):
         mixture = BandSchedule.load(run / "bands.json").mixture
         assert mixture.form == "joint"
         assert mixture.classes == ["golden", "motion_degraded", "visual_degraded"]
         assert np.sum(mixture.weights, axis=1) == pytest.approx([1, 1])
+    assert len(a["cross_level"]) == 3
     for one, other in zip(a["cross_level"].values(), b["cross_level"].values()):
-        for x, y in zip(np.ravel(one), np.ravel(other)):
-            assert x is None or y is None or abs(x - y) < 0.6
+        np.testing.assert_allclose(one, other, atol=0.01)
     rows = list(csv.DictReader((sketched / "clips.csv").read_text().splitlines()))
     assert {row["version"] for row in rows} >= {"clip itself", "golden", "blur:4"}
 
@@ -98,6 +97,7 @@ def test_it_resumes_with_the_same_bytes(sketched, pipeline, scored):
     assert [(sketched / name).read_bytes() for name in names] == before
 
 
+@pytest.mark.two_processes
 def test_two_processes_equal_one(sketched, pipeline, scored, tmp_path):
     out = tmp_path / "two"
     argv = arguments(pipeline, scored, out)

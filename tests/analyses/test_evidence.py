@@ -42,9 +42,10 @@ def test_cosine_of_gradients_is_free_of_noise_bias():
     assert found["resolved"] is True
 
 
-def test_worth_is_one_where_cosine_orders_the_gains():
-    from analyses.worth.correlations import summarise
+def test_worth_is_one_where_cosine_orders_the_gains(monkeypatch):
+    from analyses.worth import correlations
 
+    monkeypatch.setattr(correlations, "RESAMPLES", 200)
     levels, names = [0.2, 0.8], ["blur:1", "blur:3", "blur:5"]
     rng = np.random.default_rng(2)
     before = 1 + 0.01 * rng.standard_normal((12, 2))
@@ -89,7 +90,7 @@ def test_worth_is_one_where_cosine_orders_the_gains():
     ]
     found = {f"{n} {levels[j]:g}": trials(s, j) for (n, j), s in gain.items()}
     found |= {f"golden {sigma:g}": trials(1.0, j) for j, sigma in enumerate(levels)}
-    result = summarise(rows, before, found, levels, names)
+    result = correlations.summarise(rows, before, found, levels, names)
     table = result["correlations"]["share of golden gain"]
     assert result["pairs_used"] == 6
     assert table["cosine"]["spearman"] == pytest.approx(1)

@@ -34,6 +34,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.monte_carlo
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch):
     """Over many seeds; a scale that depended on the shape would fail."""
@@ -73,6 +74,7 @@ def test_a_mis_scaled_projection_is_found(monkeypatch):
         )
 
 
+@pytest.mark.monte_carlo
 def test_splits_are_unbiased_and_tell_the_error(monkeypatch):
     shape = (512, 512)
     a = gradient(shape, 0, rank=1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from child_processes import in_two_processes
 from probe_runs import arguments, numbers, result
 
@@ -26,6 +27,7 @@ def launch(argv):
     )
 
 
+@pytest.mark.two_processes
 def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path):
     out, extra = tmp_path / "two", "--sketch 8192 --self-check"
     done = launch(arguments(pipeline, out, extra))
@@ -34,7 +36,9 @@ def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path
     a, b = numbers(result(sketched_run)), numbers(result(out))
     assert len(a) == len(b) > 100
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
-    for path in (sketched_run / "gradients").glob("*.safetensors"):
+    paths = list((sketched_run / "gradients").glob("*.safetensors"))
+    assert len(paths) == 6
+    for path in paths:
         place = json.loads((sketched_run / "gradients" / "store.json").read_text())
         level = int(path.stem[-2:])
         known, found = (
@@ -52,6 +56,7 @@ def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path
     np.testing.assert_allclose(numbers(result(out)), a, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.two_processes
 def test_bad_input_of_two_processes_is_said_once(sketched_run, pipeline, tmp_path):
     argv, printed = arguments(pipeline, sketched_run, "--sketch 4096"), tmp_path / "err"
 

@@ -24,6 +24,7 @@ def draws_of(sampler, pool, count, seed=0):
     return np.array([d.clip for d in draws]), np.array([d.sigma for d in draws])
 
 
+@pytest.mark.monte_carlo
 def test_keep_probability_acts_at_batch_size_one():
     """Clips are drawn in proportion to max(mq, vq), whatever the batch."""
     pool = ClipPool.of(["golden"] * 3, [0.9, 0.3, 0.1], [0.2, 0.6, 0.1])
@@ -52,6 +53,7 @@ def test_samplers_share_the_numbers_of_a_draw():
     assert a[1] == pytest.approx(b[1], abs=1e-12)
 
 
+@pytest.mark.monte_carlo
 def test_mixture_keeps_the_global_density_and_the_shares(schedule):
     pool = ClipPool.of(
         ["golden"] * 5 + ["visual_degraded"] * 45 + ["motion_degraded"] * 50

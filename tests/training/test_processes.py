@@ -95,6 +95,7 @@ def test_batch_split_and_workers_change_no_sample(alone, pipeline, manifest, tmp
     assert_same_training(out, alone)
 
 
+@pytest.mark.two_processes
 def test_two_processes_of_the_command_equal_one(alone, pipeline, manifest, tmp_path):
     out = tmp_path / "run"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -113,6 +114,7 @@ def test_two_processes_of_the_command_equal_one(alone, pipeline, manifest, tmp_p
     assert_same_training(out, alone)
 
 
+@pytest.mark.two_processes
 def test_shards_in_two_processes_equal_one_and_resume(
     alone, pipeline, manifest, tmp_path
 ):
@@ -161,6 +163,7 @@ def assert_same_weights(a, b, limit):
     assert_close(*(dict(n.named_parameters()) for n in networks), limit)
 
 
+@pytest.mark.two_processes
 def test_a_sharded_lora_trains_and_saves(pipeline, manifest, tmp_path):
     values = {"full": False, "lora_rank": 2, "steps": 2, "lr": 1e-4, "warmup": 0}
     values |= {"validate_every": 0, "hold_out": 0, "ema_decay": 0}
@@ -172,6 +175,7 @@ def test_a_sharded_lora_trains_and_saves(pipeline, manifest, tmp_path):
     assert_close(a, b, 1e-6)
 
 
+@pytest.mark.two_processes
 def test_what_shards_cannot_do_is_refused(pipeline, manifest, tmp_path):
     """One line in every process, nothing written."""
     out = tmp_path / "run"
@@ -192,6 +196,7 @@ def test_what_shards_cannot_do_is_refused(pipeline, manifest, tmp_path):
         assert not out.exists()
 
 
+@pytest.mark.two_processes
 def test_the_schedule_is_measured_again_with_two_processes(pipeline, tmp_path):
     command = ["--ckpt", str(pipeline), "--num-clips", "5", "--levels", "0.2,0.8"]
     command += ["--draws", "1", "--degradations", "blur:4", "--cos-min", "-0.5"]

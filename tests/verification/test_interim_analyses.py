@@ -32,6 +32,7 @@ def test_a_look_that_could_spend_next_to_nothing_is_left_out():
     assert sum(look.spent for look in looks) == pytest.approx(0.05)
 
 
+@pytest.mark.monte_carlo
 def test_the_levels_hold_over_all_looks():
     """Other random numbers: nothing is declared in more than 5 % of null sequences."""
     rng = np.random.default_rng(5)
@@ -44,6 +45,7 @@ def test_the_levels_hold_over_all_looks():
     assert wrong.mean() == pytest.approx(0.05, abs=0.002)
 
 
+@pytest.mark.monte_carlo
 @pytest.mark.parametrize(("by_seed", "by_clip"), [(1, 0), (0, 1), (1, 1), (0, 0)])
 def test_intervals_over_seeds_and_clips_hold_over_all_looks(by_seed, by_clip):
     rng = np.random.default_rng(0)

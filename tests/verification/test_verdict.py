@@ -29,6 +29,7 @@ def test_difference_by_hand():
     assert (same.low, same.high, same.clear) == (0, 0, False)
 
 
+@pytest.mark.monte_carlo
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize(("by_seed", "by_clip"), [(1, 0), (0, 1), (1, 1), (0, 0)])
 def test_intervals_hold_the_truth_as_often_as_they_say(seeds, by_seed, by_clip):
