@@ -10,8 +10,8 @@ from typing import Any
 from tqd_probe.core.files import read_json
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.plot import read_result
-from tqd_probe.probing.measure import derive_schedule
+from tqd_probe.probing.derive_schedule import derive_schedule
+from tqd_probe.probing.result import Comparison, GoldenCurves, ProbeResult
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 
@@ -26,9 +26,9 @@ class FinishedProbe:
     folder: Path
 
     @cached_property
-    def result(self) -> Any:
+    def result(self) -> ProbeResult:
         """Content of ``gradsim.json``."""
-        return read_result(self.folder / "gradsim.json")
+        return ProbeResult.load(self.folder / "gradsim.json")
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -48,38 +48,42 @@ class FinishedProbe:
 
     @property
     def command(self) -> str:
-        """The arguments of the run."""
-        return " ".join(self.result["provenance"]["argv"])
+        """The settings of the run as arguments, those with a value."""
+        return " ".join(
+            f"--{name.replace('_', '-')} {value}"
+            for name, value in self.settings.items()
+            if value not in (None, False)
+        )
 
     @property
     def clips(self) -> int:
         """Number of golden clips."""
-        return len(self.result["clips"]["ids"])
+        return len(self.result.clips.ids)
 
     @property
-    def golden(self) -> dict[str, Any]:
+    def golden(self) -> GoldenCurves:
         """What golden clips measured: ``snr``, ``loss``, ``resolved``, by level."""
-        return self.result["golden"]
+        return self.result.golden
 
     @property
     def levels(self) -> list[float]:
         """Noise levels sigma."""
-        return self.result["noise"]["levels"]
+        return self.result.noise.levels
 
     @property
     def resolved(self) -> list[bool]:
         """Whether the golden gradient is resolved, level by level."""
-        return self.golden["resolved"]
+        return self.golden.resolved
 
     @property
-    def compared(self) -> dict[str, Any]:
+    def compared(self) -> dict[str, Comparison]:
         """Curves of every class and degradation, by name."""
-        return self.result["subjects"]
+        return self.result.subjects
 
     @property
     def degradations(self) -> list[str]:
         """Degradations such as ``blur:3``, in the order of the conditions from 1 on."""
-        return [n for n, each in self.compared.items() if each["kind"] == "degradation"]
+        return [n for n, each in self.compared.items() if each.kind == "degradation"]
 
     def cosine(self, name: str) -> list[float | None]:
         """Return the debiased cosine of a class or degradation, level by level.
@@ -90,7 +94,7 @@ class FinishedProbe:
         Returns:
             None where it is undefined.
         """
-        return self.compared[name]["cosine"]
+        return self.compared[name].cosine
 
     def whole_grams(self) -> list[LevelGram]:
         """Return the Gram matrices of all module groups together, level by level."""

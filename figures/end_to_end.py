@@ -12,7 +12,7 @@ import numpy as np
 import seaborn as sns
 
 from figures.helpers import figure_parser, results_of, save, set_style
-from tqd_probe.plots.training_figures import COLOURS
+from tqd_probe.plots.palette import CLASS_COLOURS
 
 
 def density(runs: list[dict[str, Any]]) -> None:
@@ -26,7 +26,9 @@ def density(runs: list[dict[str, Any]]) -> None:
         under = np.zeros(10)
         for name, counts in run["density"].items():
             share = 10 * np.array(counts) / total
-            place.bar(middle, share, 0.094, under, color=COLOURS[name], label=name)
+            place.bar(
+                middle, share, 0.094, under, color=CLASS_COLOURS[name], label=name
+            )
             under += share
         place.set(title=run["sampler"], xlabel="noise level σ", xlim=(0, 1))
     np.atleast_1d(axes)[0].set_ylabel("density of draws")

@@ -11,7 +11,8 @@ from child_processes import in_child
 from probe_runs import FIGURES, arguments, copy_of, fails, kill_at_draw, results
 
 from tqd_probe import gradsim
-from tqd_probe.probing.measure import derive_schedule
+from tqd_probe.probing.derive_schedule import derive_schedule
+from tqd_probe.probing.result import ProbeResult
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 
@@ -43,12 +44,13 @@ def test_everything_a_run_writes(probe_run):
     assert schedule.noise.levels == [0.1, 0.5, 0.9]
     result = json.loads((probe_run / "gradsim.json").read_text())
     assert result["covered_share"] == pytest.approx(1, abs=1e-6)
-    assert schedule == derive_schedule(result)
+    assert schedule == derive_schedule(ProbeResult.load(probe_run / "gradsim.json"))
     identity = schedule.degradations_detail["identity:1"]
     known = [c for c in identity.cosine if c is not None]
     assert known
     assert known == pytest.approx([1.0] * len(known), abs=1e-9)
-    assert "--out" not in " ".join(schedule.provenance.argv)
+    assert schedule.provenance.settings["num_clips"] == 5
+    assert "out" not in schedule.provenance.settings
 
 
 def test_the_same_command_again_changes_nothing(probe_run, pipeline, tmp_path):

@@ -24,7 +24,9 @@ def test_plot_refuses_what_is_not_a_run(probe_run, tmp_path, capsys):
     fails(capsys, [str(tmp_path)], "gradsim.json", "no such file", main=plot.main)
     out = copy_of(probe_run, tmp_path)
     (out / "gradsim.json").write_text('{"format": "other"}')
-    fails(capsys, [str(out)], "not a tqd-gradsim file", main=plot.main)
+    fails(
+        capsys, [str(out)], "gradsim.json: ", "not a tqd-gradsim file", main=plot.main
+    )
     shutil.copy(probe_run / "gradsim.json", out)
     value = json.loads((out / "bands.json").read_text())
     value["model"]["fingerprint"] = "sha256:other"

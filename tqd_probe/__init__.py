@@ -15,9 +15,10 @@ from tqd_probe.core.version import __version__
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
+    from tqd_probe.api import probe
     from tqd_probe.models.load import load_model
-    from tqd_probe.probing.api import probe
-    from tqd_probe.probing.measure import derive_schedule
+    from tqd_probe.probing.derive_schedule import derive_schedule
+    from tqd_probe.probing.result import ProbeResult
     from tqd_probe.sampling.registry import make_sampler
     from tqd_probe.schedules.band_schedule import BandSchedule
     from tqd_probe.training.train import train
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BandSchedule",
+    "ProbeResult",
     "__version__",
     "derive_schedule",
     "load_model",
@@ -34,11 +36,12 @@ __all__ = [
     "verify",
 ]
 _HOMES = {
+    "ProbeResult": "tqd_probe.probing.result",
     "BandSchedule": "tqd_probe.schedules.band_schedule",
-    "derive_schedule": "tqd_probe.probing.measure",
+    "derive_schedule": "tqd_probe.probing.derive_schedule",
     "load_model": "tqd_probe.models.load",
     "make_sampler": "tqd_probe.sampling.registry",
-    "probe": "tqd_probe.probing.api",
+    "probe": "tqd_probe.api",
     "train": "tqd_probe.training.train",
     "verify": "tqd_probe.verification.trials",
 }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 PROGRAM = "python -m tqd_probe.plot"
@@ -27,29 +26,6 @@ class PlotOptions(Options):
     run_dir: CliPositionalArg[Path] = Field(
         description="run directory with gradsim.json and bands.json"
     )
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """Read ``gradsim.json``.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its content.
-
-    Raises:
-        InputError: If the file is missing or not a result of this version.
-    """
-    from tqd_probe.probing.measure import FORMAT  # loads torch and diffusers
-
-    result = read_json(path, "a gradsim result")
-    known = isinstance(result, dict) and result.get("format") == FORMAT
-    if not known or result.get("version") != 1:
-        raise InputError(
-            f"{path}: not a {FORMAT} file of version 1; make it with tqd_probe.gradsim"
-        )
-    return result
 
 
 def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
@@ -84,26 +60,22 @@ def redraw(run_dir: Path) -> list[Path]:
     Raises:
         InputError: If a file is missing, damaged, or the two do not fit.
     """
-    from tqd_probe.plots.probe_figures import (
-        draw_all,  # matplotlib takes a second to load
-    )
+    from tqd_probe.plots.probe_figures import draw_all  # loads torch and matplotlib
+    from tqd_probe.probing.result import ProbeResult
 
-    result = read_result(run_dir / "gradsim.json")
+    result = ProbeResult.load(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")
-    same = result.get("model") == schedule.model.model_dump(mode="json")
-    levels = result.get("noise", {}).get("levels") == schedule.noise.levels
-    if not (same and levels):
+    entries = schedule.classes.keys() | schedule.degradations_detail.keys()
+    if not (
+        result.model == schedule.model
+        and result.noise.levels == schedule.noise.levels
+        and result.subjects.keys() == entries
+    ):
         raise InputError(
-            f"{run_dir / 'bands.json'}: model or noise.levels differ from those of"
-            " gradsim.json; both must be of one run"
+            f"{run_dir / 'bands.json'}: model, noise.levels or classes differ from"
+            " those of gradsim.json; both must be of one run"
         )
-    try:
-        return draw_all(result, schedule, run_dir / "figures")
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise InputError(
-            f"{run_dir / 'gradsim.json'}: does not fit bands.json or is damaged"
-            f" ({type(error).__name__}: {error}); run gradsim again"
-        ) from error
+    return draw_all(result, schedule, run_dir / "figures")
 
 
 if __name__ == "__main__":

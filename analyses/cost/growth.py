@@ -11,7 +11,7 @@ import numpy as np
 
 from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
-from tqd_probe.probing.passes import run
+from tqd_probe.probing.passes import capture_all
 
 
 def study() -> dict[str, Any]:
@@ -29,10 +29,10 @@ def study() -> dict[str, Any]:
                 sketch=str(DEFAULT_SIZE),
             )
             began = time.perf_counter()
-            run(probe, quiet=True)
+            capture_all(probe, progress=False)
             spent = time.perf_counter() - began
             size = sum(f.stat().st_size for f in (probe.out / "gradients").rglob("*.*"))
-            probe.store.release()
+            probe.release()
         key = clips if what == "clips" else levels
         found[what][str(key)] = spent
         found["store_bytes"][f"{what} {key}"] = size

@@ -12,9 +12,9 @@ from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
-from tqd_probe.probing.cost import batch_size, plain_pass
-from tqd_probe.probing.draws import pack_losses
-from tqd_probe.probing.micro_batches import packs
+from tqd_probe.probing.batch_size import choose_batch_size, plain_pass
+from tqd_probe.probing.losses import batch_losses
+from tqd_probe.probing.micro_batches import micro_batches
 from tqd_probe.probing.passes import fitted_sketch
 
 WIDTHS = {384: (4, 2), 768: (4, 2), 1536: (2, 2)}  # width: blocks, clips
@@ -60,17 +60,17 @@ def tiny(repetitions: int) -> dict[str, Any]:
         probe = tiny_probe(Path(place) / "run", num_clips=8)
         names = probe.encoded.conditions
         network, layout = probe.model.network, probe.layout
-        size = batch_size(probe)["batch_size"]
-        pack = next(packs(8, (), 1, len(names), size))
-        count = len(pack) * len(names)
-        one = pack_losses(probe, pack[:1], 0.5, names)
-        many = pack_losses(probe, pack, 0.5, names)
+        size = choose_batch_size(probe)["batch_size"]
+        draws = next(micro_batches(8, (), 1, len(names), size))
+        count = len(draws) * len(names)
+        one = batch_losses(probe, draws[:1], 0.5, names)
+        many = batch_losses(probe, draws, 0.5, names)
         whole = probe.engine(ring=2)
         sketched = GradientCapture(network, layout, Sketched(fitted_sketch(probe)))
         unfitted = GradientCapture(network, layout, Sketched(probe.sketch))
         modes = {
-            "plain_one_draw": lambda: plain_pass(probe, one),
-            "plain": lambda: plain_pass(probe, many),
+            "plain_one_draw": lambda: plain_pass(network, one),
+            "plain": lambda: plain_pass(network, many),
             "exact": lambda: whole.per_clip(many, count),
             "sketched": lambda: sketched.per_clip(many, count),
             "sketched_no_pilot": lambda: unfitted.per_clip(many, count),
@@ -79,7 +79,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
         with probe.deterministic():
             found = models.interleaved(modes, 3 * repetitions)
             alone = models.interleaved(modes, 3 * repetitions, "plain_one_draw")
-        probe.store.release()
+        probe.release()
     for name, mode in alone.items():
         share = 1 if name.endswith("one_draw") else len(names) / count
         found[name]["per_clip_over_one_draw"] = share * mode["ratio"]

@@ -27,9 +27,9 @@ from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
-from tqd_probe.probing.cost import batch_size
-from tqd_probe.probing.draws import pack_losses
-from tqd_probe.probing.micro_batches import packs
+from tqd_probe.probing.batch_size import choose_batch_size
+from tqd_probe.probing.losses import batch_losses
+from tqd_probe.probing.micro_batches import micro_batches
 from tqd_probe.probing.passes import fitted_sketch
 from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
 from tqd_probe.statistics.similarity import LevelStatistics
@@ -55,23 +55,23 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
         )
         probe.sketch = fitted_sketch(probe)
         engine, names = probe.engine(), probe.encoded.conditions
-        size = batch_size(probe)["batch_size"]
+        size = choose_batch_size(probe)["batch_size"]
         rows = []
         with probe.deterministic():
             for sigma in probe.sigmas:
                 values = np.empty(
                     (len(names), CLIPS, DRAWS, probe.sketch.size), np.float32
                 )
-                for pack in packs(CLIPS, (), DRAWS, len(names), size):
-                    losses = pack_losses(probe, pack, float(sigma), names)
-                    found, _ = engine.per_clip(losses, len(pack) * len(names))
-                    for (clip, draw), own in zip(pack, found.split(len(names))):
+                for draws in micro_batches(CLIPS, (), DRAWS, len(names), size):
+                    losses = batch_losses(probe, draws, float(sigma), names)
+                    found, _ = engine.per_clip(losses, len(draws) * len(names))
+                    for (clip, draw), own in zip(draws, found.split(len(names))):
                         values[:, clip, draw] = own.numpy()
                 flat = values.reshape(-1, values.shape[-1])
                 shape = values.shape[:3]
                 rows.append((flat @ flat.T).reshape(*shape, *shape))
                 print(f"pool: sigma {sigma:.2f}", flush=True)
-        probe.store.release()
+        probe.release()
         return np.stack(rows), probe.sigmas
 
 

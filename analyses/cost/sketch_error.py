@@ -27,7 +27,8 @@ from tqd_probe.gradients.reference import double_precision
 from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 from tqd_probe.models.base import per_clip_loss
-from tqd_probe.probing.draws import draw_batch
+from tqd_probe.probing.losses import draw_batch
+from tqd_probe.probing.micro_batches import Draw
 from tqd_probe.probing.passes import fitted_sketch
 
 SIZES = (1024, 4096, 16_384, DEFAULT_SIZE)
@@ -107,7 +108,7 @@ def on_tiny() -> dict[str, Any]:
             total = torch.zeros(len(names), layout.size, dtype=torch.float64)
             parts = torch.zeros(len(names), probe.sketch.size)
             for clip in range(12):
-                batch, eps, levels = draw_batch(probe, clip, 0, sigma, names)
+                batch, eps, levels = draw_batch(probe, Draw(clip, 0), sigma, names)
                 found, _ = capture.per_clip(
                     lambda b=(batch, eps, levels): per_clip_loss(probe.model, *b),
                     len(names),
@@ -116,7 +117,7 @@ def on_tiny() -> dict[str, Any]:
             network.double()
             with double_precision():
                 for clip in range(12):
-                    batch, eps, levels = draw_batch(probe, clip, 0, sigma, names)
+                    batch, eps, levels = draw_batch(probe, Draw(clip, 0), sigma, names)
                     values = per_clip_loss(
                         probe.model,
                         type(batch)(
@@ -137,7 +138,7 @@ def on_tiny() -> dict[str, Any]:
             network.float()
             truth.append(total)
             engine.append(parts)
-        probe.store.release()
+        probe.release()
     assert probe.sketch.energy is not None
     return compare(layout, truth, engine, probe.sketch.energy)
 

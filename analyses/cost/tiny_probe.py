@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tqd_probe.probing.draws import Probe
 from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.workspace import Workspace
 
 
-def tiny_probe(folder: Path, **options: Any) -> Probe:
+def tiny_probe(folder: Path, **options: Any) -> Workspace:
     """Prepare a probe of the shipped checkpoint.
 
     Args:
@@ -18,6 +18,9 @@ def tiny_probe(folder: Path, **options: Any) -> Probe:
         **options: Fields of `RunSettings`.
 
     Returns:
-        The probe; its store is released by the caller.
+        The probe, with its run directory; released by the caller.
     """
-    return prepare(RunSettings(ckpt="tiny", out=folder, **options), quiet=True)
+    settings = RunSettings(ckpt="tiny", out=folder, **options)
+    probe = prepare(settings, progress=False)
+    probe.claim()
+    return probe

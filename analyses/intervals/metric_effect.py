@@ -38,7 +38,7 @@ def main() -> None:
         {
             "runs": {metric: each.command for metric, each in runs.items()},
             "levels": runs["raw"].levels,
-            "snr": {metric: each.golden["snr"] for metric, each in runs.items()},
+            "snr": {metric: each.golden.snr for metric, each in runs.items()},
             "degradations": rows,
         },
     )

@@ -24,9 +24,9 @@ from analyses.intervals.stability import half
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.api import probe
-from tqd_probe.probing.comparisons import subjects
+from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.plan import PILOT_CLIPS
+from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.statistics.forecast import forecast
 from tqd_probe.statistics.similarity import LevelStatistics
@@ -46,7 +46,7 @@ def first_clips(gram: LevelGram, count: int) -> LevelGram:
 
 def grams_of(settings: RunSettings) -> tuple[list[float], list[LevelGram]]:
     """Probe (or open a finished run) and return its levels and Gram matrices."""
-    probe(settings)
+    run_probe(settings)
     run = FinishedProbe(Path(str(settings.out)))
     return run.levels, run.whole_grams()
 
@@ -156,7 +156,7 @@ def main() -> None:
     ]
     levels = two[0][0]
     once = {round(s, 6): index for index, s in enumerate(one[0][0] if one else [])}
-    names = subjects(parse_degradations(args.degradations))
+    names = paired_comparisons(parse_degradations(args.degradations))
     rows: list[dict[str, Any]] = []
     for index, sigma in enumerate(levels):
         for seed in range(args.seeds):

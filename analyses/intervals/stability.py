@@ -25,8 +25,8 @@ from analyses.finished_probe import FinishedProbe
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.api import probe
-from tqd_probe.probing.comparisons import subjects
+from tqd_probe.probing.comparisons import paired_comparisons
+from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.schedules.bands import Band, CosineCriterion, cosine_bands
 from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
@@ -171,14 +171,15 @@ def main() -> None:
             seed=seed,
             out=args.runs / f"seed-{seed}",
         )
-        probe(settings)
+        run_probe(settings)
         finished = FinishedProbe(args.runs / f"seed-{seed}")
         levels = np.array(finished.levels)
         runs.append(finished.whole_grams())
     halved = [[[half(gram, k) for gram in grams] for k in (0, 1)] for grams in runs]
     rows: list[dict[str, Any]] = []
     bands: dict[str, Any] = {}
-    for name, conditions in subjects(parse_degradations(args.degradations)).items():
+    compared = paired_comparisons(parse_degradations(args.degradations))
+    for name, conditions in compared.items():
         whole = [curves_of(levels, grams, conditions) for grams in runs]
         halves = [
             tuple(curves_of(levels, grams, conditions) for grams in pair)

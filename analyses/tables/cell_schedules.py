@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from tqd_probe.core.noise import logsnr
-from tqd_probe.probing.measure import numbers
+from tqd_probe.probing.result import ProbeResult, as_array
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 CELLS = 50
@@ -113,39 +113,39 @@ def in_bands(schedule: BandSchedule) -> dict[str, np.ndarray]:
 
 
 def by_worth(
-    result: dict[str, Any], worth: Callable[[np.ndarray], np.ndarray]
+    result: ProbeResult, worth: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Return the share of golden's gain that each class is expected to bring.
 
     Args:
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
         worth: Share expected at a cosine (`worth_curve`).
 
     Returns:
         Shares in [0, 1] by class ``[CELLS]``; 0 at levels without a cosine.
     """
-    levels = np.array(result["noise"]["levels"])
+    levels = np.array(result.noise.levels)
     found = {}
-    for name, curves in result["subjects"].items():
-        if curves["kind"] == "class":
-            cosine = numbers(curves["cosine"])
+    for name, curves in result.subjects.items():
+        if curves.kind == "class":
+            cosine = as_array(curves.cosine)
             share = np.where(np.isfinite(cosine), worth(np.nan_to_num(cosine)), 0.0)
             found[name] = np.interp(CENTRES, levels, share)
     return found
 
 
-def by_signal(result: dict[str, Any]) -> np.ndarray:
+def by_signal(result: ProbeResult) -> np.ndarray:
     """Return how much golden clips have to teach at each level: their gradient's norm.
 
     Args:
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
 
     Returns:
         ``sqrt(U_gg)`` over its largest value, at least a quarter ``[CELLS]``.
     """
-    signal = np.maximum(numbers(result["golden"]["signal"]), 0)
+    signal = np.maximum(as_array(result.golden.signal), 0)
     share = np.sqrt(np.nan_to_num(signal) / np.nanmax(signal))
-    return np.interp(CENTRES, result["noise"]["levels"], np.maximum(share, 0.25))
+    return np.interp(CENTRES, result.noise.levels, np.maximum(share, 0.25))
 
 
 def worth_curve(points: list[dict[str, Any]]) -> Callable[[np.ndarray], np.ndarray]:

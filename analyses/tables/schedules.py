@@ -25,14 +25,16 @@ from analyses.tables.cell_schedules import (
     worth_curve,
 )
 from analyses.tables.samplers import BARS, CLASSES, SETS
-from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
-from tqd_probe.probing.comparisons import subjects
-from tqd_probe.probing.draws import Probe
-from tqd_probe.probing.measure import derive_schedule, measure
-from tqd_probe.probing.passes import run
-from tqd_probe.probing.prepare import prepare
+from tqd_probe.probing.comparisons import paired_comparisons
+from tqd_probe.probing.derive_schedule import derive_schedule
+from tqd_probe.probing.measure import measure
+from tqd_probe.probing.result import ProbeResult
+from tqd_probe.probing.run import captured_gradients
 from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.workspace import Workspace
+from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
 from tqd_probe.statistics.moments import joint_moments, level_moments
 
@@ -68,24 +70,18 @@ def measure_schedules(
     """
     settings = RunSettings(ckpt=ckpt, out=work / "probe", **options)
     curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
-    probe = prepare(settings, quiet=True)
-    try:
-        run(probe, quiet=True)
-        flags = {"ckpt": ckpt, "out": work / "probe"} | options
-        argv = [f"--{k.replace('_', '-')}={value}" for k, value in flags.items()]
-        result = measure(probe, ["gradsim", *argv])
-        write_json(work / "gradsim.json", result)
+    with captured_gradients(settings, progress=False) as probe:
+        result = measure(probe)
+        result.save(work / "gradsim.json")
         made = {}
         for name, bar in BARS.items():
-            stated = {"criterion": result["criterion"] | {"cos_min": bar}}
-            command = ["gradsim", *argv, f"--cos-min={bar}"]
-            stated["provenance"] = result["provenance"] | {"argv": command}
-            made[name] = derive_schedule(result | stated)
+            made[name] = derive_schedule(at_bar(result, bar))
         for letter in letters:
             pool = {n: counts[n] if n in SETS[letter] else 0 for n in CLASSES}
             for name, form, floor in MIXTURES:
-                known = {"mixture": _mixture(probe, result, pool, form, floor)}
-                made[f"{name} {letter}"] = derive_schedule(result | known)
+                mixture = _mixture(probe, result, pool, form, floor)
+                known = result.model_copy(update={"mixture": mixture})
+                made[f"{name} {letter}"] = derive_schedule(known)
             even, worths = np.ones(CELLS), by_worth(result, curve)
             for name, accept, floor, level in (
                 ("floor", in_bands(made["bands .95"]), FLOOR, even),
@@ -95,34 +91,43 @@ def measure_schedules(
             ):
                 mass = gate_mass(accept, pool, floor, level)
                 made[f"{name} {letter}"] = cells_schedule(
-                    result["model"], pool, mass, f"gate {name}"
+                    result.model.model_dump(mode="json"), pool, mass, f"gate {name}"
                 )
-    finally:
-        probe.store.release()
     found = {name: work / f"{name.replace(' ', '-')}.json" for name in made}
     for name, schedule in made.items():
         schedule.save(found[name])
     return found
 
 
+def at_bar(result: ProbeResult, cos_min: float) -> ProbeResult:
+    """Return a result as ``--cos-min`` would give it."""
+    settings = {**(result.provenance.settings or {}), "cos_min": cos_min}
+    return result.model_copy(
+        update={
+            "criterion": result.criterion.model_copy(update={"cos_min": cos_min}),
+            "provenance": result.provenance.model_copy(update={"settings": settings}),
+        }
+    )
+
+
 def _mixture(
-    probe: Probe,
-    result: dict[str, Any],
+    probe: Workspace,
+    result: ProbeResult,
     pool: dict[str, int],
     form: str,
     floor: float,
-) -> dict[str, Any]:
+) -> Mixture:
     """Find the mixture for a pool, which may lack golden clips.
 
     The command line always gives golden clips the levels that are not resolved. A pool
     without any takes its classes there as they are pooled.
     """
-    names = subjects(probe.degradations)
+    names = paired_comparisons(probe.degradations)
     detail = {str(each) for each in probe.degradations}
     classes = {"golden": [0]} | {k: v for k, v in names.items() if k not in detail}
     order = list(classes)
     whole = [probe.level(index).all_groups() for index in range(len(probe.sigmas))]
-    resolved = np.array(result["golden"]["resolved"])
+    resolved = np.array(result.golden.resolved)
     joint = form == "joint"
     moments = (
         [joint_moments(whole, classes, {})]
@@ -144,7 +149,7 @@ def _mixture(
             if not known or share == 0:
                 found["weights"][row] = (clips / clips.sum()).tolist()
         found["resolved"] = resolved.tolist()
-    return found
+    return Mixture.model_validate(found)
 
 
 def sana_schedule(ckpt: str, path: Path, counts: dict[str, int]) -> float:

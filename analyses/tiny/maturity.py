@@ -26,7 +26,7 @@ from analyses.finished_probe import FinishedProbe
 from analyses.results_file import run_script, study_parser, write_results
 from analyses.tiny.step_files import pipeline_at_step
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.api import probe
+from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 
 CONFIDENCE = 0.95
@@ -122,7 +122,7 @@ def main() -> None:
         source = pipeline_at_step(
             args.ckpt, args.trained / f"{name}.pt", args.work / name
         )
-        probe(
+        run_probe(
             RunSettings(
                 ckpt=str(source),
                 num_clips=args.clips,
@@ -138,9 +138,9 @@ def main() -> None:
         rows.append(
             {
                 "step": step,
-                "snr": golden["snr"],
-                "loss": golden["loss"],
-                "resolved": golden["resolved"],
+                "snr": golden.snr,
+                "loss": golden.loss,
+                "resolved": golden.resolved,
                 "cosine": {name: entry.cosine for name, entry in details.items()},
                 "cosine_ci": {name: entry.cosine_ci for name, entry in details.items()},
                 "bands": {name: entry.bands for name, entry in details.items()},
@@ -148,7 +148,7 @@ def main() -> None:
                 "possible": {name: entry.possible for name, entry in details.items()},
             }
         )
-        print(step, "snr", np.round(golden["snr"], 3), "bands", rows[-1]["bands"])
+        print(step, "snr", np.round(golden.snr, 3), "bands", rows[-1]["bands"])
     moved = changes(
         grams,
         [row["resolved"] for row in rows],

@@ -20,8 +20,8 @@ from tqd_probe.clips.source import open_clips
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
 from tqd_probe.models.load import load_model
 from tqd_probe.models.native_clip import clip_shape
-from tqd_probe.probing.api import probe
 from tqd_probe.probing.matched_severity import CLIPS, latent_distances
+from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         degradations=",".join([*every, "identity:1", "reverse:1"]),
         out=args.run,
     )
-    probe(settings)
+    run_probe(settings)
     run = FinishedProbe(args.run)
     model = load_model(args.ckpt, "cpu", "fp32")
     encoder = ClipEncoder(model, clip_shape(settings, model), 0, default_cache())
@@ -67,7 +67,7 @@ def main() -> None:
             falls[f"{name} at {sigma}"] = rho
             print(f"{name:10} sigma {sigma:.2f}  {curve}  Spearman {rho}")
     for name in ("identity:1", "reverse:1"):
-        print(name, run.cosine(name), run.compared[name]["cosine_ci"])
+        print(name, run.cosine(name), run.compared[name].cosine_ci)
     keep = ("cosine", "cosine_ci", "norm_ratio")
     write_results(
         parser,
@@ -78,9 +78,9 @@ def main() -> None:
             "latent_distance": distances,
             "spearman": falls,
             "subjects": {
-                name: {key: curves[key] for key in keep}
+                name: {key: getattr(curves, key) for key in keep}
                 for name, curves in run.compared.items()
-                if curves["kind"] == "degradation"
+                if curves.kind == "degradation"
             },
         },
     )

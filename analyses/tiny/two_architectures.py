@@ -150,9 +150,9 @@ def describe(run: FinishedProbe, curves: dict[str, Curve]) -> dict[str, Any]:
         }
     golden = run.golden
     return {
-        "resolved": golden["resolved"],
-        "snr": golden["snr"],
-        "loss": golden["loss"],
+        "resolved": golden.resolved,
+        "snr": golden.snr,
+        "loss": golden.loss,
         "levels": run.levels,
         "degradations": rows,
     }

@@ -26,7 +26,7 @@ def test_looks_rise_to_all():
 )
 def test_a_comparison_is_decided_when_clear_of_thresholds(cosine_ci, norm_ci, expected):
     found = Similarity(0.9, cosine_ci, 0.9, 1.0, norm_ci, 0.0, (-0.1, 0.1))
-    assert adaptive.decided(found, 0.9, (0.5, 2.0)) is expected
+    assert adaptive.is_clear(found, 0.9, (0.5, 2.0)) is expected
 
 
 def test_adaptive_stops_where_all_is_clear(pipeline, tmp_path):

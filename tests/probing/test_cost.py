@@ -44,15 +44,15 @@ def test_a_damaged_record_of_work_is_named(probe_run, pipeline, tmp_path, capsys
 
 def test_memory_decides_the_batch(probe_run, pipeline, tmp_path, monkeypatch, capsys):
     """Half the versions fit: two passes per draw, the same numbers."""
-    from tqd_probe.probing import cost
+    from tqd_probe.probing import batch_size
 
-    class Small(cost.PeakMemory):
+    class Small(batch_size.PeakMemory):
         factor = 3
 
         def __exit__(self, *rest):
             self.used, self.free = 1000, self.factor * 1000
 
-    monkeypatch.setattr(cost, "PeakMemory", Small)
+    monkeypatch.setattr(batch_size, "PeakMemory", Small)
     out = tmp_path / "small"
     assert gradsim.main(arguments(pipeline, out)) == 0
     assert result(out)["cost"]["batch_size"] == 2  # 0.8 x 3

@@ -1,29 +1,29 @@
 import pytest
 
-from tqd_probe.probing.micro_batches import packs, staged
+from tqd_probe.probing.micro_batches import micro_batches, micro_batches_by_stage
 
 
 def flat(some):
-    return [draw for pack in some for draw in pack]
+    return [draw for batch in some for draw in batch]
 
 
 def test_draws_share_a_pass_up_to_its_size():
-    found = list(packs(3, range(3, 6), 2, 5, 20))
-    assert [len(pack) for pack in found] == [4, 2, 6]  # 20 // 5 paired, 20 unpaired
+    found = list(micro_batches(3, range(3, 6), 2, 5, 20))
+    assert [len(batch) for batch in found] == [4, 2, 6]  # 20 // 5 paired, 20 unpaired
     assert found[0] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert found[2] == [(3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (5, 1)]
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 9])
 def test_a_draw_whose_versions_do_not_fit_is_alone(size):
-    found = list(packs(3, (), 2, 5, size))
+    found = list(micro_batches(3, (), 2, 5, size))
     assert found == [[(clip, draw)] for clip in range(3) for draw in range(2)]
 
 
 def test_stages_add_up_to_all_draws_once():
     stages = [(8, 1), (24, 1), (24, 2), (24, 3)]
-    laid = list(staged(stages, range(24, 29), 5, 20))
-    assert [len(flat(some)) for some in laid] == [13, 16, 29, 29]
-    seen = [draw for some in laid for draw in flat(some)]
+    by_stage = list(micro_batches_by_stage(stages, range(24, 29), 5, 20))
+    assert [len(flat(some)) for some in by_stage] == [13, 16, 29, 29]
+    seen = [draw for some in by_stage for draw in flat(some)]
     assert len(seen) == len(set(seen)) == 29 * 3
-    assert set(seen) == set(flat(packs(24, range(24, 29), 3, 5, 20)))
+    assert set(seen) == set(flat(micro_batches(24, range(24, 29), 3, 5, 20)))

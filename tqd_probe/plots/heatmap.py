@@ -10,6 +10,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from tqd_probe.plots.palette import BAND_COLOUR
+from tqd_probe.probing.result import ProbeResult
+from tqd_probe.schedules.bands import Band, cell_edges
+
 TITLES = {
     "visual_degraded": "visual, pooled",
     "motion_degraded": "motion, pooled",
@@ -25,56 +29,46 @@ HATCH: dict[str, Any] = {
 }
 
 
-class Levels(np.ndarray):
-    """Noise levels that know the range of the network they are levels of."""
-
-    span: tuple[float, float] = (0.0, 1.0)
-
-
-def levels_of(result: dict[str, Any]) -> Levels:
-    """Return the levels of a result.
+def sorted_names(result: ProbeResult) -> list[str]:
+    """Order the rows of a heatmap.
 
     Args:
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
 
     Returns:
-        The levels ``[L]``, with the range of the network.
+        Names of comparisons: degradations, then classes.
     """
-    levels = np.array(result["noise"]["levels"]).view(Levels)
-    low, high = result["noise"].get("range", (0.0, 1.0))
-    levels.span = (low, high)
-    return levels
+    compared = result.subjects
+    return sorted(compared, key=lambda name: compared[name].kind == "class")
 
 
-def cell_edges(levels: np.ndarray) -> np.ndarray:
-    """Place cell edges halfway between levels, from end to end of their range.
+def result_edges(result: ProbeResult) -> np.ndarray:
+    """Return the edges of a result's levels, over the range of its network.
 
     Args:
-        levels: Noise levels, rising ``[L]``.
+        result: The result of a probe.
 
     Returns:
         Edges ``[L + 1]``.
     """
-    low, high = getattr(levels, "span", Levels.span)
-    plain = np.asarray(levels)
-    return np.concatenate([[low], (plain[1:] + plain[:-1]) / 2, [high]])
+    return cell_edges(result.levels, result.noise.range)
 
 
 def draw_cells(
-    axes: Axes, levels: np.ndarray, values: np.ndarray, **style: Any
+    axes: Axes, edges: np.ndarray, values: np.ndarray, **style: Any
 ) -> QuadMesh:
     """Draw a heatmap whose columns have their true width in sigma.
 
     Args:
         axes: Where to.
-        levels: Noise levels, rising ``[L]``.
+        edges: Ends of the columns, rising ``[L + 1]``.
         values: ``[rows, L]``; NaN stays grey.
         **style: Of `pcolormesh`.
 
     Returns:
         The mesh, for a colour bar.
     """
-    edges, rows = cell_edges(levels), np.arange(len(values) + 1)
+    rows = np.arange(len(values) + 1)
     mesh = axes.pcolormesh(edges, rows, np.ma.masked_invalid(values), **style)
     axes.set_facecolor("0.85")
     axes.set_xlim(0, 1)
@@ -86,18 +80,17 @@ def draw_cells(
 
 
 def write_values(
-    axes: Axes, levels: np.ndarray, places: np.ndarray, mesh: Any, digits: str
+    axes: Axes, edges: np.ndarray, places: np.ndarray, mesh: Any, digits: str
 ) -> None:
     """Write numbers into cells, dark on light and light on dark.
 
     Args:
         axes: Where to.
-        levels: Noise levels, rising ``[L]``.
+        edges: Ends of the columns, rising ``[L + 1]``.
         places: The cells' values on the colour scale ``[rows, L]``.
         mesh: The heatmap.
         digits: What to write: ``value`` itself, or two to its ``power``.
     """
-    edges = cell_edges(levels)
     for row, line in enumerate(places):
         for column, value in enumerate(line):
             if not np.isfinite(value) or edges[column + 1] - edges[column] < 0.045:
@@ -121,29 +114,67 @@ def write_values(
             )
 
 
-def hatch_unresolved(axes: Axes, result: dict[str, Any], rows: int) -> None:
-    """Hatch the columns on which no band may rest.
+def hatch_unresolved(
+    axes: Axes, edges: np.ndarray, resolved: list[bool], top: float, height: float
+) -> None:
+    """Hatch the cells on which no band may rest.
 
     Args:
         axes: A heatmap.
-        result: Content of ``gradsim.json``.
-        rows: Rows of the heatmap.
+        edges: Ends of the columns, rising ``[L + 1]``.
+        resolved: Whether golden is resolved ``[L]``.
+        top: Row at which the hatching begins.
+        height: Rows that it covers.
     """
-    edges = cell_edges(levels_of(result))
-    for column, known in enumerate(result["golden"]["resolved"]):
+    for column, known in enumerate(resolved):
         if not known:
             width = edges[column + 1] - edges[column]
-            axes.add_patch(Rectangle((edges[column], 0), width, rows, **HATCH))
+            place = edges[column], top
+            axes.add_patch(Rectangle(place, width, height, **HATCH))
 
 
-def mark_boundary(axes: Axes, result: dict[str, Any]) -> None:
+def outline_bands(axes: Axes, row: int, bands: list[Band]) -> None:
+    """Outline the bands of a class or degradation.
+
+    Args:
+        axes: A heatmap.
+        row: Its row.
+        bands: Intervals of sigma.
+    """
+    for start, stop in bands:
+        axes.add_patch(
+            Rectangle(
+                (start, row + 0.04),
+                stop - start,
+                0.92,
+                fill=False,
+                edgecolor=BAND_COLOUR,
+                linewidth=2.4,
+                zorder=5,
+            )
+        )
+
+
+def mark_boundary(axes: Axes, result: ProbeResult) -> None:
     """Draw the boundary at which another expert takes over; nothing without experts.
 
     Args:
         axes: A heatmap.
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
     """
-    expert = result["model"].get("expert")
-    if expert is not None:
-        boundary = result["noise"]["range"][0 if expert == "high" else 1]
-        axes.axvline(boundary, color="black", linestyle="--", linewidth=2, zorder=7)
+    if result.model.expert is not None:
+        style: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 2}
+        axes.axvline(boundary(result), zorder=7, **style)
+
+
+def boundary(result: ProbeResult) -> float:
+    """Return the noise level at which the other expert takes over.
+
+    Args:
+        result: The result of a probe of an expert.
+
+    Returns:
+        Sigma.
+    """
+    low, high = result.noise.range
+    return low if result.model.expert == "high" else high

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from tqd_probe.plots.palette import COLOURS
+from tqd_probe.probing.result import as_array
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import Band, cell_edges
 
@@ -20,15 +19,6 @@ NAMES = {
     "pooled": "pooled, every clip alike",
     "beta": "the paper's Beta",
     "mixture": "mixture",
-}
-COLOURS = {
-    "golden": "#E69F00",
-    "visual_degraded": "#0072B2",
-    "motion_degraded": "#009E73",
-    "both_degraded": "#CC79A7",
-    "pooled": "0.55",
-    "beta": "0.3",
-    "mixture": "#D55E00",
 }
 
 
@@ -50,14 +40,8 @@ def weights_figure(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
         raise ValueError("the schedule has no mixture")
     levels = np.array(schedule.noise.levels)
     weights = np.array(mixture.weights)
-    figure, (top, middle, bottom) = plt.subplots(
-        3,
-        1,
-        figsize=(8, 8),
-        height_ratios=[2, 1.5, 0.8],
-        sharex=True,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    top, middle, bottom = figure.subplots(3, height_ratios=[2, 1.5, 0.8], sharex=True)
     # The outermost levels stand for the range up to its ends.
     places = np.concatenate([[span[0]], levels, [span[1]]])
     padded = np.concatenate([weights[:1], weights, weights[-1:]])
@@ -111,15 +95,17 @@ def risk_figure(schedule: BandSchedule) -> Figure:
     mixture = schedule.mixture
     if mixture is None or mixture.risk is None:
         raise ValueError("the schedule has no predicted risks")
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
     order = [n for n in NAMES if n in mixture.risk]
-    rows = {
-        name: np.array([np.nan if x is None else x for x in mixture.risk[name]])
-        for name in order
-    }
+    rows = {name: as_array(mixture.risk[name]) for name in order}
     if mixture.form == "joint":
         values = [rows[name][0] for name in order]
-        axes.barh([NAMES[n] for n in order], values, color=[COLOURS[n] for n in order])
+        axes.barh(
+            [NAMES[n] for n in order],
+            values,
+            color=[COLOURS[n] for n in order],
+        )
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.set_xlabel("squared error of the gradient, levels together")
@@ -170,21 +156,10 @@ def cross_level_map(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
     levels = np.array(schedule.noise.levels)
     edges = cell_edges(levels, span)
     names = list(schedule.cross_level)
-    figure, panels = plt.subplots(
-        1,
-        len(names),
-        figsize=(1.4 + 3.4 * len(names), 4),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(1.4 + 3.4 * len(names), 4), layout="constrained")
+    panels = figure.subplots(ncols=len(names), sharey=True, squeeze=False)
     for axes, name in zip(panels[0], names):
-        table = np.array(
-            [
-                [np.nan if value is None else value for value in row]
-                for row in schedule.cross_level[name]
-            ]
-        )
+        table = np.array([as_array(row) for row in schedule.cross_level[name]])
         for row, known in enumerate(schedule.golden.resolved):
             if not known:
                 table[row] = np.nan
@@ -211,7 +186,9 @@ def cross_level_map(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
     return figure
 
 
-def mixture_figures(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> dict[str, Any]:
+def mixture_figures(
+    schedule: BandSchedule, span: Band = (0.0, 1.0)
+) -> dict[str, Figure]:
     """Draw what a schedule has of these.
 
     Args:

@@ -5,43 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from tqd_probe.core.files import staged
 from tqd_probe.plots.heatmap import (
     AXIS,
     COSINE,
-    HATCH,
     TITLES,
-    cell_edges,
+    boundary,
     draw_cells,
     hatch_unresolved,
-    levels_of,
     mark_boundary,
+    outline_bands,
+    result_edges,
+    sorted_names,
     write_values,
 )
 from tqd_probe.plots.mixture import mixture_figures
-from tqd_probe.probing.measure import numbers
+from tqd_probe.plots.palette import BAND_COLOUR, SERIES
+from tqd_probe.plots.save import write_figure
+from tqd_probe.probing.result import (
+    ProbeResult,
+    SimilarityCurves,
+    as_array,
+    as_bounds,
+)
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 
-def draw_all(
-    result: dict[str, Any], schedule: BandSchedule, folder: Path
-) -> list[Path]:
+def draw_all(result: ProbeResult, schedule: BandSchedule, folder: Path) -> list[Path]:
     """Draw every picture of a run.
 
     Args:
-        result: Content of ``gradsim.json``.
-        schedule: The band schedule.
+        result: The result of a probe.
+        schedule: Its band schedule.
         folder: Where the PNG files go.
 
     Returns:
@@ -53,77 +52,54 @@ def draw_all(
         "similarity_curves": similarity_curves(result, schedule),
         "norm_ratio_heatmap": norm_ratio_heatmap(result),
         "module_heatmap": module_heatmap(result),
-        **mixture_figures(schedule, levels_of(result).span),
+        **mixture_figures(schedule, result.noise.range),
     }
-    paths = []
-    for name, figure in figures.items():
-        path = folder / f"{name}.png"
-        with staged(path) as part:
-            figure.savefig(part, dpi=150, format="png", bbox_inches="tight")
-        plt.close(figure)
-        paths.append(path)
-    return paths
+    return [
+        write_figure(each, folder / f"{name}.png") for name, each in figures.items()
+    ]
 
 
-def _rows(result: dict[str, Any], key: str) -> tuple[list[str], np.ndarray]:
-    """Return row names and values ``[rows, levels]``; degradations, then classes."""
-    subjects = result["subjects"]
-    order = sorted(subjects, key=lambda name: subjects[name]["kind"] == "class")
-    values = np.array([numbers(subjects[name][key]) for name in order])
-    return [TITLES.get(name, name) for name in order], values
-
-
-def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure:
+def similarity_heatmap(result: ProbeResult, schedule: BandSchedule) -> Figure:
     """Draw the debiased cosine: degradation x noise level, bands outlined.
 
     Args:
-        result: Content of ``gradsim.json``.
-        schedule: The band schedule.
+        result: The result of a probe.
+        schedule: Its band schedule.
 
     Returns:
         The figure.
     """
-    levels = levels_of(result)
-    names, values = _rows(result, "cosine")
-    keys = sorted(
-        result["subjects"], key=lambda name: result["subjects"][name]["kind"] == "class"
-    )
-    figure, (ceiling_axes, axes) = plt.subplots(
-        2,
-        1,
-        figsize=(9, 1.9 + 0.46 * len(names)),
-        height_ratios=[1, len(names)],
-        sharex=True,
-        layout="constrained",
-    )
-    ceiling = numbers(result["golden"]["ceiling"])[None]
+    names, edges = sorted_names(result), result_edges(result)
+    values = np.array([as_array(result.subjects[name].cosine) for name in names])
+    figure = Figure(figsize=(9, 1.9 + 0.46 * len(names)), layout="constrained")
+    ceiling_axes, axes = figure.subplots(2, height_ratios=[1, len(names)], sharex=True)
+    ceiling = as_array(result.golden.ceiling)[None]
     style: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-    mesh = draw_cells(ceiling_axes, levels, ceiling, **style)
-    write_values(ceiling_axes, levels, ceiling, mesh, "value")
+    mesh = draw_cells(ceiling_axes, edges, ceiling, **style)
+    write_values(ceiling_axes, edges, ceiling, mesh, "value")
     ceiling_axes.set_yticklabels(["golden\nnoise ceiling*"])
-    mesh = draw_cells(axes, levels, values, **style)
-    write_values(axes, levels, values, mesh, "value")
-    axes.set_yticklabels(names)
+    mesh = draw_cells(axes, edges, values, **style)
+    write_values(axes, edges, values, mesh, "value")
+    axes.set_yticklabels([TITLES.get(name, name) for name in names])
     for each in (ceiling_axes, axes):
         mark_boundary(each, result)
-    for row, key in enumerate(keys):
-        entry = schedule.classes.get(key) or schedule.degradations_detail[key]
-        for start, stop in entry.bands:
-            axes.add_patch(
-                Rectangle(
-                    (start, row + 0.04), stop - start, 0.92,
-                    fill=False, edgecolor="#D55E00", linewidth=2.4, zorder=5,
-                )
-            )  # fmt: skip
+    for row, name in enumerate(names):
+        entry = schedule.classes.get(name) or schedule.degradations_detail[name]
+        outline_bands(axes, row, entry.bands)
         for low, high in (edge for pair in entry.edges_ci or [] for edge in pair):
             if high > low:
                 axes.plot(
-                    [low, high], [row + 0.84] * 2, color="#D55E00", linewidth=1.6,
-                    zorder=5, marker="|", markersize=7,
-                )  # fmt: skip
-    hatch_unresolved(axes, result, len(names))
-    hatch_unresolved(ceiling_axes, result, 1)
-    first_class = sum(1 for key in keys if result["subjects"][key]["kind"] != "class")
+                    [low, high],
+                    [row + 0.84] * 2,
+                    color=BAND_COLOUR,
+                    linewidth=1.6,
+                    zorder=5,
+                    marker="|",
+                    markersize=7,
+                )
+    hatch_unresolved(axes, edges, result.golden.resolved, 0, len(names))
+    hatch_unresolved(ceiling_axes, edges, result.golden.resolved, 0, 1)
+    first_class = sum(result.subjects[name].kind != "class" for name in names)
     axes.axhline(first_class, color="white", linewidth=3)
     axes.set_xlabel(AXIS)
     figure.colorbar(mesh, ax=[ceiling_axes, axes], label=COSINE)
@@ -154,40 +130,37 @@ def similarity_heatmap(result: dict[str, Any], schedule: BandSchedule) -> Figure
     return figure
 
 
-def _expert(result: dict[str, Any]) -> str:
+def _expert(result: ProbeResult) -> str:
     """Say which expert was probed and where the other one takes over (dashed)."""
-    name = result["model"].get("expert")
-    if name is None:
+    if result.model.expert is None:
         return ""
-    boundary = result["noise"]["range"][0 if name == "high" else 1]
     return (
-        f"\nexpert for {name} noise; the other one takes over at σ = {boundary:g}"
-        " (dashed)"
+        f"\nexpert for {result.model.expert} noise; the other one takes over at σ ="
+        f" {boundary(result):g} (dashed)"
     )
 
 
-def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
+def norm_ratio_heatmap(result: ProbeResult) -> Figure:
     """Draw the norm ratio: diverging, log2, centred at 1.
 
     Args:
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
 
     Returns:
         The figure.
     """
-    levels = levels_of(result)
-    names, values = _rows(result, "norm_ratio")
-    figure, axes = plt.subplots(
-        figsize=(9, 1.6 + 0.46 * len(names)), layout="constrained"
-    )
+    names, edges = sorted_names(result), result_edges(result)
+    values = np.array([as_array(result.subjects[name].norm_ratio) for name in names])
+    figure = Figure(figsize=(9, 1.6 + 0.46 * len(names)), layout="constrained")
+    axes = figure.subplots()
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log2(values)
     finite = np.abs(logs[np.isfinite(logs)])
     reach = max(1.0, float(np.ceil(finite.max())) if len(finite) else 1.0)
-    mesh = draw_cells(axes, levels, logs, cmap="RdBu_r", vmin=-reach, vmax=reach)
-    write_values(axes, levels, logs, mesh, "power")
-    axes.set_yticklabels(names)
-    hatch_unresolved(axes, result, len(names))
+    mesh = draw_cells(axes, edges, logs, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    write_values(axes, edges, logs, mesh, "power")
+    axes.set_yticklabels([TITLES.get(name, name) for name in names])
+    hatch_unresolved(axes, edges, result.golden.resolved, 0, len(names))
     axes.set_xlabel(AXIS)
     bar = figure.colorbar(mesh, ax=axes, label="gradient norm, degraded / golden")
     ticks = np.arange(-reach, reach + 1)
@@ -196,38 +169,27 @@ def norm_ratio_heatmap(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def module_heatmap(result: dict[str, Any]) -> Figure:
+def module_heatmap(result: ProbeResult) -> Figure:
     """Draw the cosine by module group and noise level, one panel per class.
 
     Args:
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
 
     Returns:
         The figure.
     """
-    levels = levels_of(result)
-    groups = list(result["modules"])
-    classes = [n for n, s in result["subjects"].items() if s["kind"] == "class"]
-    shown = classes or list(result["subjects"])
-    figure, panels = plt.subplots(
-        1,
-        len(shown),
-        figsize=(2.2 + 3.9 * len(shown), 1.8 + 0.2 * len(groups)),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    edges, groups = result_edges(result), list(result.modules)
+    classes = [name for name, s in result.subjects.items() if s.kind == "class"]
+    shown = classes or list(result.subjects)
+    size = 2.2 + 3.9 * len(shown), 1.8 + 0.2 * len(groups)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(ncols=len(shown), sharey=True, squeeze=False)
     for axes, name in zip(panels[0], shown):
-        values = np.array(
-            [numbers(result["modules"][g]["subjects"][name]["cosine"]) for g in groups]
-        )
-        mesh = draw_cells(axes, levels, values, cmap="viridis", vmin=0, vmax=1)
-        edges = cell_edges(levels)
+        curves = [result.modules[group].subjects[name] for group in groups]
+        values = np.array([as_array(each.cosine) for each in curves])
+        mesh = draw_cells(axes, edges, values, cmap="viridis", vmin=0, vmax=1)
         for row, group in enumerate(groups):
-            for column, known in enumerate(result["modules"][group]["resolved"]):
-                if not known:
-                    width = edges[column + 1] - edges[column]
-                    axes.add_patch(Rectangle((edges[column], row), width, 1, **HATCH))
+            hatch_unresolved(axes, edges, result.modules[group].resolved, row, 1)
         axes.set_title(TITLES.get(name, name), fontsize=10)
         axes.set_xlabel(AXIS, fontsize=8)
     panels[0][0].set_yticklabels(groups, fontsize=7.5)
@@ -239,45 +201,40 @@ def module_heatmap(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def similarity_curves(result: dict[str, Any], schedule: BandSchedule) -> Figure:
+def similarity_curves(result: ProbeResult, schedule: BandSchedule) -> Figure:
     """Draw cosine curves with confidence ribbons, one panel per kind.
 
     Args:
-        result: Content of ``gradsim.json``.
-        schedule: The band schedule.
+        result: The result of a probe.
+        schedule: Its band schedule.
 
     Returns:
         The figure.
     """
-    levels = levels_of(result)
-    by_class: dict[str, list[str]] = {}
+    panel_names: dict[str, list[str]] = {}
     for name, entry in schedule.classes.items():
-        by_class[name] = [f"{n}:{s}" for n, s in entry.degradations.items()]
-    taken = {name for names in by_class.values() for name in names}
+        panel_names[name] = [f"{n}:{s}" for n, s in entry.degradations.items()]
+    taken = {name for names in panel_names.values() for name in names}
     controls = [n for n in schedule.degradations_detail if n not in taken]
     if controls:
-        by_class["controls"] = controls
-    figure, panels = plt.subplots(
-        1,
-        len(by_class),
-        figsize=(1.2 + 4.4 * len(by_class), 4),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    palette = sns.color_palette("colorblind")
-    for axes, (kind, names) in zip(panels[0], by_class.items()):
+        panel_names["controls"] = controls
+    size = 1.2 + 4.4 * len(panel_names), 4
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(ncols=len(panel_names), sharey=True, squeeze=False)
+    palette = sns.color_palette(SERIES)
+    levels = result.levels
+    for axes, (kind, names) in zip(panels[0], panel_names.items()):
         for colour, name in zip(palette, names):
-            _ribbon(axes, levels, result["subjects"][name], colour, name)
-        if kind in result["subjects"]:
-            pooled = result["subjects"][kind]
+            _ribbon(axes, levels, result.subjects[name], colour, name)
+        if kind in result.subjects:
+            pooled = result.subjects[kind]
             _ribbon(axes, levels, pooled, "black", TITLES.get(kind, kind), width=2.4)
             for low, high in schedule.classes[kind].bands:
-                axes.axvspan(low, high, ymax=0.03, color="#D55E00")
+                axes.axvspan(low, high, ymax=0.03, color=BAND_COLOUR)
         axes.axhline(
             schedule.criterion.cos_min, color="0.5", linestyle=":", linewidth=1
         )
-        for level, known in zip(levels, result["golden"]["resolved"]):
+        for level, known in zip(levels, result.golden.resolved):
             if not known:
                 axes.axvline(level, color="0.6", linestyle="--", linewidth=0.8)
         axes.set_xlim(0, 1)
@@ -298,17 +255,20 @@ def similarity_curves(result: dict[str, Any], schedule: BandSchedule) -> Figure:
 def _ribbon(
     axes: Axes,
     levels: np.ndarray,
-    curves: dict[str, Any],
+    curves: SimilarityCurves,
     colour: Any,
     label: str,
     width: float = 1.4,
 ) -> None:
     """Draw one curve with its intervals."""
-    bounds = curves["cosine_ci"]
-    low = numbers([None if pair is None else pair[0] for pair in bounds])
-    high = numbers([None if pair is None else pair[1] for pair in bounds])
+    low, high = as_bounds(curves.cosine_ci).T
     axes.fill_between(levels, low, high, color=colour, alpha=0.16, linewidth=0)
     axes.plot(
-        levels, numbers(curves["cosine"]), "o-", markersize=3.5,
-        color=colour, linewidth=width, label=label,
-    )  # fmt: skip
+        levels,
+        as_array(curves.cosine),
+        "o-",
+        markersize=3.5,
+        color=colour,
+        linewidth=width,
+        label=label,
+    )

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from tqd_probe.core.files import staged
+from tqd_probe.plots.palette import CLASS_COLOURS
 from tqd_probe.sampling.level_buckets import BUCKETS
 from tqd_probe.sampling.level_density import LevelDensity
 
 AXIS = "noise level σ"
 SHEET_COLUMNS = 6  # frames of a video on a contact sheet
-COLOURS = {
-    "golden": "#c8960c",
-    "visual_degraded": "#3f6fb5",
-    "motion_degraded": "#b5443f",
-    "both_degraded": "#777777",
-}
-
-
-def write_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
-    """Write a figure whole and close it.
-
-    Args:
-        figure: The figure.
-        path: The PNG file.
-        dpi: Dots per inch.
-
-    Returns:
-        The file.
-    """
-    with staged(path) as part:
-        figure.savefig(part, dpi=dpi, format="png", bbox_inches="tight")
-    plt.close(figure)
-    return path
 
 
 def density_figure(density: LevelDensity, title: str) -> Figure:
@@ -52,12 +27,13 @@ def density_figure(density: LevelDensity, title: str) -> Figure:
         The figure.
     """
     sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
+    figure = Figure(figsize=(9.5, 3.4))
+    left, right = figure.subplots(1, 2)
     total = density.counts.sum()
     middle = (np.arange(BUCKETS) + 0.5) / BUCKETS
     under, bottom = np.zeros(BUCKETS), np.zeros(len(density.grid))
     for row, name in enumerate(density.classes):
-        colour = COLOURS.get(name)
+        colour = CLASS_COLOURS.get(name)
         bars = density.counts[row] / total * BUCKETS
         left.bar(
             middle, bars, 0.094, bottom=under, color=colour, alpha=0.55, label=name
@@ -102,14 +78,15 @@ def validation_figure(rows: list[dict[str, Any]]) -> Figure:
         The figure; bands and bars are 95 % intervals over clips.
     """
     sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
+    figure = Figure(figsize=(9.5, 3.4))
+    left, right = figure.subplots(1, 2)
     steps = [row["step"] for row in rows]
     last = rows[-1]
     middle = (
         np.array(last["sigma_edges"])[1:] + np.array(last["sigma_edges"])[:-1]
     ) / 2
     for number, (name, one) in enumerate(last["classes"].items()):
-        colour = COLOURS.get(name)
+        colour = CLASS_COLOURS.get(name)
         change = [row["classes"][name]["change"] for row in rows]
         left.plot(steps, change, color=colour, marker="o", ms=3, label=name)
         ends = [row["classes"][name]["change_ci"] for row in rows]
@@ -147,12 +124,8 @@ def contact_sheet_figure(videos: np.ndarray, prompts: list[str]) -> Figure:
     frames = np.linspace(0, videos.shape[1] - 1, min(SHEET_COLUMNS, videos.shape[1]))
     rows, columns = len(videos), len(frames)
     ratio = videos.shape[2] / videos.shape[3]
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(1.6 * columns, (1.6 * ratio + 0.3) * rows),
-        squeeze=False,
-    )
+    figure = Figure(figsize=(1.6 * columns, (1.6 * ratio + 0.3) * rows))
+    axes = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
         for column, frame in enumerate(frames.round().astype(int)):
             axes[row, column].imshow(videos[row, frame])

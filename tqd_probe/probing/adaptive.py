@@ -1,11 +1,11 @@
-"""Adaptive probing: levels at which every question is answered get no more draws.
+"""Adaptive probing: interim analyses stop levels whose comparisons are all decided.
 
-A level is looked at after its first 8 clips, after all clips, and after each further
-noise draw. It is settled when, for every class and degradation, the interval of the
-cosine lies on one side of ``--cos-min`` (and, above it, that of the norm ratio on one
-side of each end of ``--norm-range``). Looking often finds chance crossings: the
-intervals of a level that is looked at k times have confidence 1 - (1 - c) / k. Clips of
-imbalanced classes (unpaired) are all there at every look.
+A level is analysed after its first 8 clips, after all clips, and after each further
+noise draw. It stops when, for every class and degradation, the interval of the cosine
+lies on one side of ``--cos-min`` (and, above it, that of the norm ratio on one side of
+each end of ``--norm-range``). Repeated analyses find chance crossings: the intervals of
+a level with k analyses have confidence 1 - (1 - c) / k (Bonferroni). Unpaired clips of
+imbalanced classes are all in every analysis.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.comparisons import subjects
+from tqd_probe.probing.comparisons import paired_comparisons
+from tqd_probe.probing.micro_batches import Stage
 from tqd_probe.probing.option_parsing import read_range
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 from tqd_probe.statistics.similarity import LevelStatistics, Similarity
 
 FIRST_CLIPS = LEAST_CLIPS
-Look = tuple[int, int]
 
 
 def stopping_rule(settings: RunSettings) -> list[Any]:
@@ -41,8 +41,8 @@ def stopping_rule(settings: RunSettings) -> list[Any]:
     return [settings.cos_min, settings.norm_range, settings.level_confidence()]
 
 
-def looks(clips: int, draws: int, adaptive: bool) -> list[Look]:
-    """List how many clips and draws a level has at each look.
+def interim_stages(clips: int, draws: int, adaptive: bool) -> list[Stage]:
+    """List how many clips and draws a level has at each analysis.
 
     Args:
         clips: Clips of the run.
@@ -58,21 +58,21 @@ def looks(clips: int, draws: int, adaptive: bool) -> list[Look]:
     return [*first, *((clips, draw + 1) for draw in range(draws))]
 
 
-def settled(
+def is_decided(
     gram: LevelGram,
     degradations: tuple[Degradation, ...],
     unpaired: dict[str, list[int]],
     settings: RunSettings,
-    count: int,
+    analyses: int,
 ) -> bool:
-    """Say whether more draws could change which bands a level belongs to.
+    """Tell whether more draws can no longer change which bands a level belongs to.
 
     Args:
         gram: Gram matrices of the level so far.
         degradations: Degradations in order.
         unpaired: Places among the unpaired clips by class.
         settings: The run's settings.
-        count: Looks that the level may get in all.
+        analyses: Analyses that the level may get in all.
 
     Returns:
         True if every class and degradation is clearly inside or outside.
@@ -80,14 +80,14 @@ def settled(
     statistics = LevelStatistics(
         gram.all_groups(),
         0,
-        confidence=1 - (1 - settings.level_confidence()) / count,
+        confidence=1 - (1 - settings.level_confidence()) / analyses,
     )
     if not statistics.golden().resolved:
         return False
     wanted = read_range(settings.norm_range)
     found = [
         statistics.compare(pooled)
-        for name, pooled in subjects(degradations).items()
+        for name, pooled in paired_comparisons(degradations).items()
         if name not in unpaired
     ]
     # A class of too few clips has no interval, however many draws there are.
@@ -96,11 +96,11 @@ def settled(
         for rows in unpaired.values()
         if len(rows) >= LEAST_CLIPS
     ]
-    return all(decided(each, settings.cos_min, wanted) for each in found)
+    return all(is_clear(each, settings.cos_min, wanted) for each in found)
 
 
-def decided(found: Similarity, cos_min: float, norms: tuple[float, float]) -> bool:
-    """Say whether intervals lie clear of every threshold that matters.
+def is_clear(found: Similarity, cos_min: float, norms: tuple[float, float]) -> bool:
+    """Tell whether intervals lie clear of every threshold that matters.
 
     Args:
         found: A comparison with golden.

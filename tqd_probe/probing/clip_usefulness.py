@@ -19,7 +19,7 @@ import numpy as np
 
 from tqd_probe.core.files import staged
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.probing.draws import Probe
+from tqd_probe.probing.workspace import Workspace
 from tqd_probe.statistics.u_statistics import u_statistic
 
 COLUMNS = ("clip", "class", "version", "sigma", "usefulness", "error", "shrunk")
@@ -94,24 +94,24 @@ def level_usefulness(
     return found
 
 
-def write_usefulness(path: Path, probe: Probe) -> None:
+def write_usefulness(path: Path, workspace: Workspace) -> None:
     """Write the usefulness of every clip at every level.
 
     Args:
         path: The CSV file.
-        probe: A finished probe.
+        workspace: A finished workspace.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    kinds = {str(each): each.kind for each in probe.degradations}
-    names = probe.encoded.ids
-    others = probe.others.ids if probe.others else []
-    for level, sigma in enumerate(probe.sigmas):
-        gram = probe.level(level).all_groups()
-        found = level_usefulness(gram, probe.encoded.conditions, probe.unpaired)
+    kinds = {str(each): each.kind for each in workspace.degradations}
+    names = workspace.encoded.ids
+    others = workspace.others.ids if workspace.others else []
+    for level, sigma in enumerate(workspace.sigmas):
+        gram = workspace.level(level).all_groups()
+        found = level_usefulness(gram, workspace.encoded.conditions, workspace.unpaired)
         for version, some in found.items():
-            rows = probe.unpaired.get(version)
+            rows = workspace.unpaired.get(version)
             clips = names if rows is None else [others[row] for row in rows]
             kind = kinds.get(version, version)
             shown = "clip itself" if rows is not None else version

@@ -5,15 +5,15 @@ from __future__ import annotations
 from tqd_probe.clips.degradations import CONTROL, Degradation
 
 
-def subjects(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
-    """Name what is compared with golden: classes first, then each degradation.
+def paired_comparisons(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
+    """List what is compared with golden: classes first, then each degradation.
 
     Args:
         degradations: The degradations in the order of the Gram matrices.
 
     Returns:
-        Indices of the pooled conditions (0 is golden) by name. Controls stand for
-        themselves and belong to no class.
+        Indices of the pooled conditions (0 is golden) by name. Controls are compared
+        by themselves and belong to no class.
     """
     classes: dict[str, list[int]] = {}
     for index, each in enumerate(degradations, start=1):

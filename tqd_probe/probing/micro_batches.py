@@ -1,51 +1,66 @@
-"""Which draws share a pass: several of them, while the network is small.
+"""Which draws share a forward and backward pass: several, while the network is small.
 
-A pass of a small network is short, and what a pass costs beside its arithmetic is paid
-once for all that it holds. Packs are laid out in advance, by numbers that every process
-and every resumed run knows: which draws share a pass never depends on what is stored
-already or on who computes it, and so neither do the last digits.
+A pass of a small network is short, and its overhead is paid once for all that it holds.
+Micro-batches depend only on numbers that every process and every resumed run knows,
+never on what is stored already or on who computes it: neither do the last digits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import product
+from typing import NamedTuple
 
-Draw = tuple[int, int]  # clip, noise sample
 Stage = tuple[int, int]  # paired clips, noise samples of each
 
 
-def packs(
-    clips: int, others: Iterable[int], draws: int, versions: int, size: int,
+class Draw(NamedTuple):
+    """A clip under one noise sample.
+
+    Attributes:
+        clip: Place of the clip among all clips of the probe.
+        sample: Index of the noise sample.
+    """
+
+    clip: int
+    sample: int
+
+
+def micro_batches(
+    clips: int,
+    others: Iterable[int],
+    samples: int,
+    versions: int,
+    size: int,
     done: Stage = (0, 0),
-) -> Iterator[list[Draw]]:  # fmt: skip
+) -> Iterator[list[Draw]]:
     """Divide the draws of a noise level among passes.
 
     Args:
         clips: Paired clips, from the first.
         others: Places of unpaired clips, which have one version.
-        draws: Noise samples of each.
+        samples: Noise samples of each.
         versions: Versions of a paired clip.
         size: Versions that a pass holds; a draw whose versions do not fit is alone.
         done: Paired clips and noise samples of an earlier stage: left out. Unpaired
             clips were all in it.
 
     Yields:
-        Draws ``(clip, noise sample)`` of each pass: paired or unpaired ones.
+        Draws of each pass: paired or unpaired ones.
     """
-    left = [
-        (clip, draw)
-        for clip, draw in product(range(clips), range(draws))
-        if clip >= done[0] or draw >= done[1]
+    paired = [
+        Draw(clip, sample)
+        for clip, sample in product(range(clips), range(samples))
+        if clip >= done[0] or sample >= done[1]
     ]
-    single = list(product(others, range(done[1], draws)))
-    for some, each in ((left, versions), (single, 1)):
-        many = max(1, size // each)
-        for start in range(0, len(some), many):
-            yield some[start : start + many]
+    single = [Draw(c, sample) for c, sample in product(others, range(done[1], samples))]
+    for draws, each in ((paired, versions), (single, 1)):
+        count = max(1, size // each)
+        for start in range(0, len(draws), count):
+            yield draws[start : start + count]
 
 
-def staged(
+def micro_batches_by_stage(
     stages: Iterable[Stage], others: Iterable[int], versions: int, size: int
 ) -> Iterator[list[list[Draw]]]:
     """Divide the draws of a noise level that is probed in stages.
@@ -60,6 +75,6 @@ def staged(
         The passes of each stage; no draw twice.
     """
     done = (0, 0)
-    for clips, draws in stages:
-        yield list(packs(clips, others, draws, versions, size, done))
-        done = clips, draws
+    for clips, samples in stages:
+        yield list(micro_batches(clips, others, samples, versions, size, done))
+        done = clips, samples

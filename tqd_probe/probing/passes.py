@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,273 +16,260 @@ from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
 from tqd_probe.gradients.metric import metric_scale, stored_moments
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.clip_encoder import GOLDEN
-from tqd_probe.probing.adaptive import looks, settled
-from tqd_probe.probing.cost import WORK, CostMeter, batch_size
-from tqd_probe.probing.draws import (
-    Probe,
-    check_finite,
-    draw_losses,
-    pack_losses,
-)
-from tqd_probe.probing.micro_batches import Draw, staged
+from tqd_probe.probing.adaptive import interim_stages, is_decided
+from tqd_probe.probing.background_writer import BackgroundWriter
+from tqd_probe.probing.batch_size import WORK, choose_batch_size
+from tqd_probe.probing.cost import CostMeter
+from tqd_probe.probing.losses import batch_losses, check_finite
+from tqd_probe.probing.micro_batches import Draw, Stage, micro_batches_by_stage
+from tqd_probe.probing.workspace import Workspace
 
 LEAST_COVERED = 0.99
-PILOT_CLIPS = 2  # at the first, the middle and the last level
+ENERGY_CLIPS = 2  # at the first, the middle and the last level
 log = logging.getLogger("tqd_probe")
 
 
-class Behind:
-    """Does one task behind the next capture: a shard is hashed and written meanwhile.
-
-    At most one task waits, so that no more than one shard more is in memory, and its
-    error surfaces at the next task or at the end.
-    """
-
-    def __init__(self) -> None:
-        """Start the thread."""
-        self._pool = ThreadPoolExecutor(1)
-        self._task: Future[Any] | None = None
-
-    def put(self, task: Callable[..., None], *arguments: Any) -> None:
-        """Start a task once the last one is done.
-
-        Args:
-            task: What to call.
-            *arguments: What to call it with.
-        """
-        self.wait()
-        self._task = self._pool.submit(task, *arguments)
-
-    def wait(self) -> None:
-        """Wait for the task that was started last."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.result()
-
-    def __enter__(self) -> Behind:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Wait for what was started, and end the thread."""
-        try:
-            self.wait()
-        finally:
-            self._pool.shutdown()
-
-
-def run(probe: Probe, quiet: bool = False) -> None:
+def capture_all(workspace: Workspace, progress: bool = True) -> None:
     """Capture all gradients that the store does not have yet, level by level.
 
     Args:
-        probe: The probe.
-        quiet: Show no progress bars and print nothing.
+        workspace: The probe; its run directory is claimed.
+        progress: Show progress bars and the cost.
+    """
+    progress = progress and workspace.processes.is_main
+    with workspace.deterministic():
+        _check_coverage(workspace)
+        if workspace.settings.metric == "adam":
+            workspace.scale = _estimated_scale(workspace)
+        workspace.sketch = fitted_sketch(workspace)
+        compiled = workspace.settings.compile == "on"
+        # Of two buffers one is captured into and one is written.
+        engine = workspace.engine(ring=2, compiled=compiled)
+        work = workspace.processes.broadcast_from_main(
+            lambda: workspace.store.record(
+                "work", WORK, lambda: choose_batch_size(workspace)
+            )
+        )
+        assert work is not None
+        workspace.work = work
+        meter = CostMeter(workspace, engine, progress)
+        _capture_levels(workspace, engine, meter, progress)
+    meter.close()
+
+
+def _check_coverage(workspace: Workspace) -> None:
+    """Refuse a model whose gradients are not captured whole; measured once.
 
     Raises:
         GradientError: If a gradient is not finite or not all of it is captured.
     """
-    settings, store, processes = probe.settings, probe.store, probe.processes
-    quiet = quiet or not processes.is_main
-    engine = probe.engine(plain=True)
+    engine = workspace.engine(plain=True)
+    versions = workspace.encoded.conditions[:2]
+    count = len(versions)
 
     def coverage() -> float:
-        names = probe.encoded.conditions[:2]
-        first = draw_losses(probe, 0, 0, float(probe.sigmas[0]), names)
-        check_finite(probe, engine.per_clip(first, len(names))[0], 0, 0, names)
-        return engine.covered_share(first, len(names))
+        sigma = float(workspace.sigmas[0])
+        losses = batch_losses(workspace, [Draw(0, 0)], sigma, versions)
+        gradients = engine.per_clip(losses, count)[0]
+        check_finite(workspace, gradients, 0, 0, versions, workspace.sketched)
+        return engine.covered_share(losses, count)
 
-    with probe.deterministic():
-        processes.broadcast_from_main(lambda: store.covered_share(coverage))
-        probe.covered_share = store.covered_share(coverage)
-    if probe.covered_share < LEAST_COVERED:
+    store = workspace.store
+    workspace.processes.broadcast_from_main(lambda: store.covered_share(coverage))
+    workspace.covered_share = store.covered_share(coverage)
+    if workspace.covered_share < LEAST_COVERED:
         raise GradientError(
-            f"--ckpt {settings.ckpt}: only {probe.covered_share:.4f} of the squared"
-            " gradient norm is captured; restrict --params to layers that are"
+            f"--ckpt {workspace.settings.ckpt}: only {workspace.covered_share:.4f} of"
+            " the squared gradient norm is captured; restrict --params to layers that"
+            " are"
         )
-    with probe.deterministic():
-        if settings.metric == "adam":
-            probe.scale = _metric(probe)
-        probe.sketch = fitted_sketch(probe)
-        compiled = settings.compile == "on"
-        # Of two buffers one is captured into and one is written.
-        engine = probe.engine(ring=2, compiled=compiled)
-        work = processes.broadcast_from_main(
-            lambda: store.record("work", WORK, lambda: batch_size(probe))
-        )
-        assert work is not None
-        probe.work = work
-        meter = CostMeter(probe, engine, quiet)
-        _all_levels(probe, engine, meter, quiet)
-    meter.close()
 
 
-def _metric(probe: Probe) -> torch.Tensor:
+def _estimated_scale(workspace: Workspace) -> torch.Tensor:
     """Return the scale of Adam's metric, estimated in one process if not given."""
-    if probe.scale is None:
-        path = probe.store.folder / "second_moments.safetensors"
-        engine = GradientCapture(probe.model.network, probe.layout)
+    if workspace.scale is None:
+        path = workspace.store.folder / "second_moments.safetensors"
+        engine = GradientCapture(workspace.model.network, workspace.layout)
 
         def moments() -> torch.Tensor:
             return stored_moments(
-                *(path, probe.store.fingerprint),
-                lambda clip, level: _golden_gradient(probe, engine, clip, level),
-                *(len(probe.encoded.ids), len(probe.sigmas)),
+                path,
+                workspace.store.fingerprint,
+                lambda clip, level: _golden_gradient(workspace, engine, clip, level),
+                len(workspace.encoded.ids),
+                len(workspace.sigmas),
             )
 
-        probe.processes.broadcast_from_main(moments)
-        probe.scale = metric_scale(moments())
-    return probe.scale.to(next(probe.model.network.parameters()).device)
+        workspace.processes.broadcast_from_main(moments)
+        workspace.scale = metric_scale(moments())
+    return workspace.scale.to(next(workspace.model.network.parameters()).device)
 
 
-def fitted_sketch(probe: Probe) -> Sketch:
+def fitted_sketch(workspace: Workspace) -> Sketch:
     """Divide the sketch's numbers by where the golden gradient is, found once.
 
     Args:
-        probe: The probe.
+        workspace: The probe.
 
     Returns:
         The sketch of the run; its store keeps what decides it.
     """
-    path = probe.store.folder / "energy.json"
-    places = (0, len(probe.sigmas) // 2, -1)
-    levels = sorted({float(probe.sigmas[place]) for place in places})
+    path = workspace.store.folder / "energy.json"
+    network, layout = workspace.model.network, workspace.layout
+    places = (0, len(workspace.sigmas) // 2, -1)
+    levels = sorted({float(workspace.sigmas[place]) for place in places})
 
     def passes() -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
-        for clip, sigma in product(range(PILOT_CLIPS), levels):
-            yield draw_losses(probe, clip, 0, sigma, [GOLDEN]), 1
+        for clip, sigma in product(range(ENERGY_CLIPS), levels):
+            yield batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN]), 1
 
     def energy() -> dict[str, float]:
         return stored_energy(
             path,
-            probe.layout,
-            lambda: measure_energy(
-                probe.model.network, probe.layout, passes(), probe.scale
-            ),
+            layout,
+            lambda: measure_energy(network, layout, passes(), workspace.scale),
         )
 
-    probe.processes.broadcast_from_main(energy)
-    return Sketch(probe.layout, probe.sketch.asked, energy())
+    workspace.processes.broadcast_from_main(energy)
+    return Sketch(layout, workspace.sketch.asked, energy())
 
 
 def _golden_gradient(
-    probe: Probe, engine: GradientCapture, clip: int, level: int
+    workspace: Workspace, engine: GradientCapture, clip: int, level: int
 ) -> torch.Tensor:
     """Capture the whole golden gradient of a clip's first draw."""
-    losses = draw_losses(probe, clip, 0, float(probe.sigmas[level]), [GOLDEN])
+    sigma = float(workspace.sigmas[level])
+    losses = batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN])
     found = engine.per_clip(losses, 1)[0]
     if not bool(torch.isfinite(found).all()):
-        check_finite(replace(probe, sketched=False), found, level, clip, [GOLDEN])
+        check_finite(workspace, found, level, clip, [GOLDEN], sketched=False)
     return found[0].float().cpu()
 
 
-def _all_levels(
-    probe: Probe, engine: GradientCapture, meter: CostMeter, quiet: bool
+def _capture_levels(
+    workspace: Workspace, engine: GradientCapture, meter: CostMeter, progress: bool
 ) -> None:
     """Go through the levels; finished ones are skipped."""
-    settings, store, processes = probe.settings, probe.store, probe.processes
-    clips, levels = len(probe.encoded.ids), len(probe.sigmas)
-    others, versions = probe.unpaired_places, len(probe.encoded.conditions)
-    size = int(probe.work["batch_size"])
-    stages = looks(clips, settings.draws, settings.adaptive)
-    each = len(probe.clip_ids) * settings.draws
-    total = levels * each
-    bar = tqdm(total=total, desc="probe", unit="draw", disable=quiet, smoothing=0.05)
-    with bar, Behind() as behind:
-        for level, sigma in enumerate(probe.sigmas):
+    settings, store = workspace.settings, workspace.store
+    processes = workspace.processes
+    clips, levels = len(workspace.encoded.ids), len(workspace.sigmas)
+    others, versions = workspace.unpaired_places, len(workspace.encoded.conditions)
+    size = workspace.work["batch_size"]
+    stages = interim_stages(clips, settings.draws, settings.adaptive)
+    each = len(workspace.clip_ids) * settings.draws
+    bar = tqdm(
+        total=levels * each,
+        desc="probe",
+        unit="draw",
+        disable=not progress,
+        smoothing=0.05,
+    )
+    with bar, BackgroundWriter() as writer:
+        for level, sigma in enumerate(workspace.sigmas):
             bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
                 bar.update(each)
                 continue
             begun = bar.n
-            laid = staged(stages, others, versions, size)
-            for stage, some in enumerate(laid):
-                for index, pack in enumerate(some):
+            by_stage = micro_batches_by_stage(stages, others, versions, size)
+            for stage, batches in enumerate(by_stage):
+                for index, draws in enumerate(batches):
                     if processes.owns(index):
-                        _pack(probe, engine, meter, behind, level, pack)
-                    bar.update(len(pack))
-                behind.wait()
+                        _capture_draws(workspace, engine, meter, writer, level, draws)
+                    bar.update(len(draws))
+                writer.wait()
                 processes.barrier()
-                if stage + 1 < len(stages) and _settled(probe, level, stage, stages):
+                last = stage + 1 == len(stages)
+                if not last and _stops(workspace, level, stages[stage], len(stages)):
                     break
             bar.set_postfix_str("reducing")
-            reached, draws = stages[stage]
+            reached, samples = stages[stage]
             if processes.is_main:
                 store.finish_level(
-                    level, reached, draws, probe.layout, probe.sketch, others
+                    level, reached, samples, workspace.layout, workspace.sketch, others
                 )
             bar.set_postfix_str("")
             bar.update(begun + each - bar.n)
             text = "level %d of %d (sigma %.4g) done: %d clips x %d draws"
-            log.info(text, level + 1, levels, sigma, reached + len(others), draws)
+            log.info(text, level + 1, levels, sigma, reached + len(others), samples)
     processes.barrier()
 
 
-def _settled(
-    probe: Probe, level: int, stage: int, stages: list[tuple[int, int]]
-) -> bool:
-    """Let the main process look at a level; all hear what it saw."""
-    store = probe.store
+def _stops(workspace: Workspace, level: int, stage: Stage, analyses: int) -> bool:
+    """Analyse a level in the main process: is every comparison decided?"""
+    clips, samples = stage
 
-    def look() -> bool:
-        gram = store.unfinished_level(
-            *(level, *stages[stage], probe.layout, probe.sketch),
-            probe.unpaired_places,
+    def analyse() -> bool:
+        gram = workspace.store.unfinished_level(
+            level,
+            clips,
+            samples,
+            workspace.layout,
+            workspace.sketch,
+            workspace.unpaired_places,
         )
-        return settled(
-            *(gram, probe.degradations, probe.unpaired, probe.settings, len(stages))
+        return is_decided(
+            gram,
+            workspace.degradations,
+            workspace.unpaired,
+            workspace.settings,
+            analyses,
         )
 
-    return bool(probe.processes.broadcast_from_main(look))
+    return bool(workspace.processes.broadcast_from_main(analyse))
 
 
-def _pack(
-    probe: Probe,
+def _capture_draws(
+    workspace: Workspace,
     engine: GradientCapture,
     meter: CostMeter,
-    behind: Behind,
+    writer: BackgroundWriter,
     level: int,
-    pack: list[Draw],
+    draws: list[Draw],
 ) -> None:
-    """Capture the draws of a pack, unless all are stored."""
-    if all(probe.store.has_draw(level, *draw) for draw in pack):
+    """Capture the draws of a micro-batch, unless all are stored."""
+    if all(workspace.store.has_draw(level, *draw) for draw in draws):
         return
-    names, size = probe.versions(pack[0][0]), int(probe.work["batch_size"])
-    sigma = float(probe.sigmas[level])
+    versions, size = workspace.versions(draws[0].clip), workspace.work["batch_size"]
+    sigma = float(workspace.sigmas[level])
     gradients, losses, norms = [], [], []
-    alone = len(names) <= size  # else the next pass would use the buffer again
-    for start in range(0, len(names), size):
-        some = names[start : start + size]
-        count = len(some) * len(pack)
-        with meter.passing(count):
-            found = engine.capture(pack_losses(probe, pack, sigma, some), count)
+    one_pass = len(versions) <= size  # else the next pass would use the buffer again
+    for start in range(0, len(versions), size):
+        some = versions[start : start + size]
+        count = len(some) * len(draws)
+        with meter.timed_pass(count):
+            found = engine.capture(batch_losses(workspace, draws, sigma, some), count)
             rows = found.gradients.float().cpu().numpy()
-            gradients.append(rows if alone else rows.copy())
-        for index, (clip, _) in enumerate(pack):
+            gradients.append(rows if one_pass else rows.copy())
+        for index, draw in enumerate(draws):
             own = found.gradients[index * len(some) : (index + 1) * len(some)]
-            check_finite(probe, own, level, clip, some)
+            check_finite(workspace, own, level, draw.clip, some, workspace.sketched)
         losses.append(found.losses.float().cpu().numpy())
         if found.norms is not None:
             norms.append(found.norms.double().cpu().numpy())
-    behind.put(
-        *(_store, probe, level, pack),
-        gradients[0] if alone else np.concatenate(gradients),
+    writer.submit(
+        _store_draws,
+        workspace,
+        level,
+        draws,
+        gradients[0] if one_pass else np.concatenate(gradients),
         np.concatenate(losses),
         np.concatenate(norms) if norms else None,
     )
 
 
-def _store(
-    probe: Probe,
+def _store_draws(
+    workspace: Workspace,
     level: int,
-    pack: list[Draw],
+    draws: list[Draw],
     gradients: np.ndarray,
     losses: np.ndarray,
     norms: np.ndarray | None,
 ) -> None:
-    """Store the draws of a pack that are not there yet."""
-    versions = len(losses) // len(pack)
-    for index, draw in enumerate(pack):
-        if not probe.store.has_draw(level, *draw):
+    """Store the draws of a micro-batch that are not there yet."""
+    versions = len(losses) // len(draws)
+    for index, draw in enumerate(draws):
+        if not workspace.store.has_draw(level, *draw):
             own = slice(index * versions, (index + 1) * versions)
             square = None if norms is None else norms[own]
-            probe.store.put_draw(level, *draw, gradients[own], losses[own], square)
+            workspace.store.put_draw(level, *draw, gradients[own], losses[own], square)

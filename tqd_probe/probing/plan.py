@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,8 @@ from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.processes import Processes
 from tqd_probe.probing.checkpoint import model_levels, open_model
-from tqd_probe.probing.comparisons import subjects
-from tqd_probe.probing.passes import run
-from tqd_probe.probing.prepare import prepare
+from tqd_probe.probing.comparisons import paired_comparisons
+from tqd_probe.probing.run import captured_gradients
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.statistics.forecast import Forecast, forecast
 from tqd_probe.statistics.golden_signal import GoldenLevel
@@ -46,11 +46,29 @@ class Pilot:
     seconds: float
 
 
-def run_pilot(settings: RunSettings) -> Pilot:
+@contextmanager
+def temporary_folder(processes: Processes) -> Iterator[Path]:
+    """Make a folder that all processes share and that is removed after the block.
+
+    Args:
+        processes: The processes of the run.
+
+    Yields:
+        The folder.
+    """
+    with tempfile.TemporaryDirectory() as own:
+        folder = processes.broadcast_from_main(lambda: own)
+        assert folder is not None
+        yield Path(folder)
+        processes.barrier()  # all have read what they need
+
+
+def run_pilot(settings: RunSettings, *, progress: bool = True) -> Pilot:
     """Probe a few clips at a few levels, in a folder that is thrown away.
 
     Args:
         settings: The settings of the run that is planned.
+        progress: Show progress bars and costs.
 
     Returns:
         What the pilot found.
@@ -61,64 +79,72 @@ def run_pilot(settings: RunSettings) -> Pilot:
     if not settings.parsed_degradations():
         raise InputError("--plan: plans degraded copies; give --degradations")
     device = resolve_device(settings.device)
-    settings = settings.model_copy(update={"device": device})
-    processes = Processes.join(settings.device)
-    model = open_model(settings, processes.device(settings.device))
-    sigmas = model_levels(settings, model)
-    between = (sigmas[0] + model.sigma_range[1]) / 2  # a pilot needs two levels
-    chosen = np.unique(
-        np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
-    )
-    with tempfile.TemporaryDirectory() as own:  # all processes use the first one's
-        folder = processes.broadcast_from_main(lambda: own)
-        assert folder is not None
+    processes = Processes.join(device)
+    levels, count = _pilot_levels(settings, processes.device(device))
+    with temporary_folder(processes) as folder:
         pilot = settings.model_copy(
             update={
-                "out": Path(folder) / "pilot",
-                "num_clips": min(settings.num_clips or PILOT_CLIPS, PILOT_CLIPS),
+                "out": folder / "pilot",
+                "device": device,
                 "draws": PILOT_DRAWS,
                 "adaptive": False,
-                "levels": ",".join(repr(float(sigmas[i])) for i in chosen)
-                if len(chosen) > 1
-                else f"{float(sigmas[0])!r},{float(between)!r}",
+                "levels": levels,
             }
         )
-        probe = prepare(pilot)
-        try:
-            began = time.perf_counter()
-            run(probe)
-            spent = time.perf_counter() - began
+        with captured_gradients(
+            pilot, progress=progress, clips_at_most=PILOT_CLIPS
+        ) as probe:
+            spent = probe.capture_seconds
             grams = [probe.level(i).all_groups() for i in range(len(probe.sigmas))]
-            processes.barrier()
-        finally:
-            probe.store.release()
-    levels = [
+    statistics = [
         LevelStatistics(gram, 0, confidence=settings.level_confidence())
         for gram in grams
     ]
-    names = subjects(probe.degradations)
+    compared = paired_comparisons(probe.degradations)
     clips, versions = len(probe.encoded.ids), len(probe.encoded.conditions)
-    passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired))
-    keep = range(len(chosen))
+    passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired_places))
     return Pilot(
-        probe.sigmas[: len(chosen)],
-        [levels[i].golden() for i in keep],
-        [{n: forecast(levels[i], rows) for n, rows in names.items()} for i in keep],
-        *(clips, versions, spent * processes.world / passes),
+        sigmas=probe.sigmas[:count],
+        golden=[each.golden() for each in statistics[:count]],
+        forecasts=[
+            {name: forecast(each, rows) for name, rows in compared.items()}
+            for each in statistics[:count]
+        ],
+        clips=clips,
+        versions=versions,
+        seconds=spent * processes.world / passes,
     )
 
 
-def plan(settings: RunSettings) -> str:
+def _pilot_levels(settings: RunSettings, device: str) -> tuple[str, int]:
+    """Choose lowest, middle and highest level of the run.
+
+    Returns:
+        The option ``--levels`` of the pilot, and how many of its levels count: a pilot
+        has two at least.
+    """
+    model = open_model(settings, device)
+    sigmas = model_levels(settings, model)
+    places = np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
+    chosen = [float(sigma) for sigma in sigmas[np.unique(places)]]
+    count = len(chosen)
+    if count == 1:
+        chosen.append(float((sigmas[0] + model.sigma_range[1]) / 2))
+    return ",".join(repr(sigma) for sigma in chosen), count
+
+
+def plan(settings: RunSettings, *, progress: bool = True) -> str:
     """Run a pilot and predict the cost of intervals of a wanted width.
 
     Args:
         settings: The settings of the run that is planned.
+        progress: Show progress bars and costs.
 
     Returns:
         A table: per level, clips needed for each number of draws so that the level is
         resolved and every cosine's interval is as narrow as wanted, and minutes.
     """
-    pilot = run_pilot(settings)
+    pilot = run_pilot(settings, progress=progress)
     count, confidence = len(settings.sigmas()), settings.level_confidence()
     lines = [
         f"pilot: {pilot.clips} clips x {PILOT_DRAWS} draws,"

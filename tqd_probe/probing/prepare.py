@@ -1,171 +1,123 @@
-"""Before the first pass: clips encoded, sketch and layout chosen, directory claimed.
+"""Before the first pass: checkpoint opened, clips encoded, parameters chosen.
 
-What `prepare` returns, `passes.run` captures gradients with.
+Nothing is written to the run directory here: a run may still be refused.
 """
 
 from __future__ import annotations
 
-import logging
-from contextlib import suppress
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from tqd_probe.clips.clip import Clip
-from tqd_probe.clips.degradations import Degradation, check_frames
-from tqd_probe.clips.source import open_clips, refuse_duplicates
+from tqd_probe.clips.degradations import check_frames
+from tqd_probe.clips.source import ClipSet
 from tqd_probe.core.devices import resolve_device
-from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest
 from tqd_probe.core.processes import Processes
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.metric import metric_scale, read_adam_state
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, SPLITS, Sketch
 from tqd_probe.models.activation_memory import set_checkpointing
-from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
+from tqd_probe.models.base import VideoModel
+from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, default_cache
 from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.probing.adaptive import stopping_rule
 from tqd_probe.probing.checkpoint import model_levels, open_model
-from tqd_probe.probing.draws import Probe
-from tqd_probe.probing.matched_severity import match_severities
+from tqd_probe.probing.encoding import choose_clips, encode_probed, matched_degradations
 from tqd_probe.probing.run_directory import (
-    claim_for_all_processes,
+    check_run_directory,
     describe_probe,
     run_directory,
 )
 from tqd_probe.probing.settings import RunSettings
-from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
+from tqd_probe.probing.workspace import Workspace
 
-DEFAULT_CLIPS = 24
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
-GRAM_VERSION = 6  # raise when what is kept of a level changes
-log = logging.getLogger("tqd_probe")
+LEVEL_FORMAT = 6  # raise when what is stored of a level changes
 
 
-def prepare(settings: RunSettings, quiet: bool = False) -> Probe:
-    """Open the checkpoint, encode the clips, claim the run directory.
+def prepare(
+    settings: RunSettings, *, progress: bool = True, clips_at_most: int | None = None
+) -> Workspace:
+    """Open the checkpoint, encode the clips, choose what is kept of gradients.
 
     Args:
         settings: The run's settings.
-        quiet: Show no progress bars.
+        progress: Show progress bars.
+        clips_at_most: Take the first so many clips of each class; None for all that
+            are asked for.
 
     Returns:
-        The probe, ready to run.
-
-    Raises:
-        InputError: If the checkpoint, the clips or an option is at fault.
+        The probe, whose run directory is not claimed yet. Checkpoint, clips and options
+        that are at fault are refused with `InputError`.
     """
+    out = run_directory(settings)
+    # Settings that differ from those of a run there are refused before slow work.
+    check_run_directory(out, describe_probe(settings, {}), settings.overwrite)
     device = resolve_device(settings.device)
     settings = settings.model_copy(update={"device": device})
-    degradations = settings.parsed_degradations()
     processes = Processes.join(settings.device)
+    progress = progress and processes.is_main
+
     model = open_model(settings, processes.device(settings.device))
     sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
-    check_frames(degradations, shape)
-    limit = settings.num_clips
-    if limit is None and settings.clips == "synthetic":
-        limit = DEFAULT_CLIPS
-    found = open_clips(settings.clips, limit, settings.seed, settings.least_quality())
-    if len(found.golden) < 4:
-        raise InputError(
-            f"--clips {settings.clips}: {len(found.golden)} golden clips, at least 4"
-            " are needed to tell signal from noise; add clips"
-        )
-    refuse_duplicates(settings.clips, found.golden)
-    extra = unpaired_clips(found.others, limit)
-    if not degradations and not extra:
-        raise InputError(
-            f"--clips {settings.clips}: no class of imbalanced clips with at least"
-            f" {LEAST_UNPAIRED} clips, and --degradations none: nothing to compare;"
-            " give one of the two"
-        )
-    refuse_duplicates(settings.clips, [c for some in extra.values() for c in some])
+    check_frames(settings.parsed_degradations(), shape)
+
+    clips = choose_clips(settings, clips_at_most)
     cache = settings.cache or default_cache()
     encoder = ClipEncoder(model, shape, settings.seed, cache)
-    distances = None
-    if settings.match_severity is not None:
-        reference, asked = settings.match_severity, degradations
-
-        def match() -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
-            alone = quiet or not processes.is_main
-            return match_severities(encoder, found.golden, asked, reference, alone)
-
-        processes.broadcast_from_main(match)  # the others find it encoded
-        degradations, distances = match()
-    every = [clip for some in extra.values() for clip in some]
-    share_encoding(encoder, found.golden, degradations, processes)
-    share_encoding(encoder, every, (), processes)
-    quiet = quiet or not processes.is_main
-    total = len(found.golden) * (1 + len(degradations)) + len(every)
-    with tqdm(total=total, desc="encode", unit="clip", disable=quiet) as bar:
-        encoded = encode_clips(
-            encoder,
-            found.golden,
-            degradations,
-            max_bad=settings.max_bad,
-            progress=bar.update,
-        )
-        others, unpaired = encode_unpaired(
-            encoder, extra, settings.max_bad - len(encoded.quarantine), bar.update
-        )
-    if others is not None:
-        encoded.quarantine.update(others.quarantine)
+    degradations, severities = matched_degradations(
+        settings, encoder, clips.golden, processes, progress
+    )
+    encoded, others, unpaired = encode_probed(
+        settings, encoder, clips, degradations, processes, progress
+    )
     model.release_encoders()
-    if len(encoded.ids) < 4:
-        raise InputError(
-            f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least 4 are"
-            " needed; add clips or mend those in quarantine"
-        )
+
     layout = make_layout(model.network, model.modules(), settings.params)
     sketched, sketch = choose_sketch(settings, layout)
-    kept = set(encoded.ids)
-    content = [[c.id, c.identity(), c.caption] for c in found.golden if c.id in kept]
-    content += [["unpaired", c.id, c.identity(), c.caption] for c in every]
-    inputs = {
-        "checkpoint": model.fingerprint,
-        "encoders": model.encoder_fingerprint,
-        "clips": digest(content),
-        "parameters": layout.fingerprint,
-    }
     # Without --batch-size a trial pass decides how many versions share a pass.
-    together = settings.batch_size or 1
     first = encoded.batch(0, encoded.conditions[:1])
-    set_checkpointing(model, settings.checkpointing, first, together)
+    set_checkpointing(model, settings.checkpointing, first, settings.batch_size or 1)
+
+    inputs = _input_fingerprints(model, layout, clips, encoded)
     shaping = [
-        *(inputs, str(shape), encoded.conditions, sigmas.tolist()),
-        *(settings.draws, settings.dtype, settings.seed),
+        inputs,
+        str(shape),
+        encoded.conditions,
+        sigmas.tolist(),
+        settings.draws,
+        settings.dtype,
+        settings.seed,
         [sketched, sketch.size, sketched and settings.exact_norms],
         stopping_rule(settings),
-        *(GRAM_VERSION, settings.metric),
+        LEVEL_FORMAT,
+        settings.metric,
     ]
-    scale: torch.Tensor | None = None
+    scale = None
     if settings.metric == "adam":
-        moments, source = read_adam_state(settings.adam_state, layout)
+        scale, source = _adam_scale(settings, layout)
         inputs["second_moments"] = source
         shaping.append(source)
-        scale = None if moments is None else metric_scale(moments)
-    out = run_directory(settings)
-    store = claim_for_all_processes(
-        out,
-        describe_probe(settings, inputs),
-        digest(shaping),
-        settings.overwrite,
-        processes,
-    )
-    return Probe(
-        *(settings, out, model, shape, degradations),
+    return Workspace(
+        settings=settings,
+        out=out,
+        description=describe_probe(settings, inputs),
+        gradient_fingerprint=digest(shaping),
+        model=model,
+        shape=shape,
+        degradations=degradations,
         encoded=encoded,
         sigmas=sigmas,
         layout=layout,
-        store=store,
         sketch=sketch,
         sketched=sketched,
         processes=processes,
         others=others,
         unpaired=unpaired,
         scale=scale,
-        severities=distances,
+        severities=severities,
     )
 
 
@@ -189,25 +141,32 @@ def choose_sketch(settings: RunSettings, layout: Layout) -> tuple[bool, Sketch]:
     return True, Sketch(layout, int(settings.sketch))
 
 
-def share_encoding(
-    encoder: ClipEncoder,
-    clips: list[Clip],
-    degradations: tuple[Degradation, ...],
-    processes: Processes,
-) -> None:
-    """Let each process encode its share into the cache that all read from.
+def _input_fingerprints(
+    model: VideoModel, layout: Layout, clips: ClipSet, encoded: EncodedClips
+) -> dict[str, Any]:
+    """Hash what is probed: checkpoint, encoders, usable clips, parameters."""
+    usable = set(encoded.ids)
+    content = [
+        [clip.id, clip.identity(), clip.caption]
+        for clip in clips.golden
+        if clip.id in usable
+    ]
+    content += [
+        ["unpaired", clip.id, clip.identity(), clip.caption]
+        for some in clips.others.values()
+        for clip in some
+    ]
+    return {
+        "checkpoint": model.fingerprint,
+        "encoders": model.encoder_fingerprint,
+        "clips": digest(content),
+        "parameters": layout.fingerprint,
+    }
 
-    Args:
-        encoder: The encoder.
-        clips: Golden clips.
-        degradations: Degraded versions to make of each.
-        processes: The processes.
-    """
-    if processes.world == 1:
-        return
-    for clip in clips[processes.rank :: processes.world]:
-        with suppress(BadClip):  # met again, and counted, when all read
-            for degradation in (None, *degradations):
-                encoder.latents(clip, degradation)
-                encoder.conditioning(clip, degradation)
-    processes.barrier()
+
+def _adam_scale(
+    settings: RunSettings, layout: Layout
+) -> tuple[torch.Tensor | None, str]:
+    """Return the scale of Adam's metric, None if it is estimated, and its source."""
+    moments, source = read_adam_state(settings.adam_state, layout)
+    return None if moments is None else metric_scale(moments), source

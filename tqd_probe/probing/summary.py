@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from tqd_probe.probing.result import ProbeResult
 from tqd_probe.schedules.band_schedule import BandSchedule, Curves
 from tqd_probe.schedules.bands import uncovered_levels
 from tqd_probe.schedules.mixture_schema import Mixture
 
 
-def summary(result: dict[str, Any], schedule: BandSchedule) -> str:
+def summary(result: ProbeResult, schedule: BandSchedule) -> str:
     """Write the bands of every class and degradation as a table.
 
     Args:
-        result: Content of ``gradsim.json``.
+        result: The result of a probe.
         schedule: The band schedule.
 
     Returns:
@@ -33,7 +34,7 @@ def summary(result: dict[str, Any], schedule: BandSchedule) -> str:
         lines.append(f"levels that only golden clips serve: {shown}")
     for index, known in enumerate(schedule.golden.resolved):
         if not known:
-            wanted = result["golden"]["clips_to_resolve"][index]
+            wanted = result.golden.clips_to_resolve[index]
             cure = (
                 f"about {wanted:.0f} clips would resolve it"
                 if wanted is not None
@@ -55,7 +56,7 @@ def summary(result: dict[str, Any], schedule: BandSchedule) -> str:
         lines.append(f"severities matched by latent distance: {names}")
     if schedule.mixture is not None:
         lines += _mixture(schedule.mixture, schedule.noise.levels)
-    left_out = result["clips"]["quarantine"]
+    left_out = result.clips.quarantine
     if left_out:
         lines.append(f"left out: {len(left_out)} clips, see gradsim.json")
     return "\n".join(lines) + "\n"

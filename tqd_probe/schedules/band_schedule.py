@@ -7,23 +7,17 @@ fault. Values that are undefined (an unresolved level) are ``null``.
 
 from __future__ import annotations
 
-import json
-import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import (
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from tqd_probe.core.clip_classes import DEGRADED_CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.files import write_json
+from tqd_probe.core.json_models import read_model
 from tqd_probe.schedules.mixture_schema import BetaFit, Mixture, OffsetFit, Strict
 
 Level = Annotated[float, Field(ge=0, le=1)]
@@ -37,7 +31,12 @@ class Provenance(Strict):
     """Where a schedule comes from."""
 
     tool_version: str = Field(description="Version of tqd_probe.")
-    argv: list[str] = Field(description="The command that made it.")
+    argv: list[str] | None = Field(
+        default=None, description="The command that made it; in old files."
+    )
+    settings: dict[str, JsonValue] | None = Field(
+        default=None, description="Settings of the probe that made it, resolved."
+    )
     seed: int = Field(ge=0, lt=2**63, description="Run seed.")
 
 
@@ -264,20 +263,8 @@ class BandSchedule(Strict):
         Raises:
             InputError: With the JSON path of the first fault.
         """
-        value = read_json(Path(path), "a band schedule", allow_nan=True)
-        try:
-            return cls.model_validate_json(json.dumps(value), strict=True)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            if where:
-                inner = re.match(r"[\w.]+: ", message)  # a path within the place
-                message = f"{where}{'.' if inner else ': '}{message}"
-            raise InputError(
-                f"{path}: {message}; mend the file or measure it again with"
-                " tqd_probe.gradsim"
-            ) from None
+        cure = "mend the file or measure it again with tqd_probe.gradsim"
+        return read_model(Path(path), cls, "a band schedule", cure)
 
     def check_model(self, fingerprint: str, allow_mismatch: bool = False) -> None:
         """Refuse a schedule that was measured on other weights.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tqd_probe.core.files import staged_folder
 from tqd_probe.core.jsonl import read_jsonl
-from tqd_probe.plots.training_figures import validation_figure, write_figure
+from tqd_probe.plots.save import write_figure
+from tqd_probe.plots.training_figures import validation_figure
 from tqd_probe.training.trainer import Trainer
 
 log = logging.getLogger("tqd_probe")

@@ -23,7 +23,8 @@ from tqd_probe.core.run_directory import (
 )
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel, collate
-from tqd_probe.plots.training_figures import density_figure, write_figure
+from tqd_probe.plots.save import write_figure
+from tqd_probe.plots.training_figures import density_figure
 from tqd_probe.sampling.level_density import (
     density_table,
     density_warnings,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+
+from tqd_probe.plots.palette import SERIES
 
 
 def page(result: dict[str, Any]) -> str:
@@ -108,10 +105,9 @@ def verify_figure(result: dict[str, Any]) -> Figure:
         The figure.
     """
     sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-    colours = sns.color_palette("colorblind", len(result["verdicts"]))
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.5, 3.4), gridspec_kw={"width_ratios": [1, 2]}
-    )
+    colours = sns.color_palette(SERIES, len(result["verdicts"]))
+    figure = Figure(figsize=(9.5, 3.4))
+    left, right = figure.subplots(1, 2, width_ratios=[1, 2])
     for row, (label, verdict) in enumerate(result["verdicts"].items()):
         gap = verdict["difference"]
         bars = [[gap["mean"] - gap["low"]], [gap["high"] - gap["mean"]]]

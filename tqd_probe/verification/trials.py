@@ -28,7 +28,7 @@ from tqd_probe.core.run_directory import (
 )
 from tqd_probe.core.version import __version__
 from tqd_probe.models.load import load_model
-from tqd_probe.plots.training_figures import write_figure
+from tqd_probe.plots.save import write_figure
 from tqd_probe.training.scored_clips import read_scored_clips
 from tqd_probe.training.train import train
 from tqd_probe.verification.interim_analyses import Look, plan

@@ -4,6 +4,8 @@ import pytest
 
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
+from tqd_probe.probing.run_directory import recorded_settings
+from tqd_probe.probing.settings import RunSettings
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.registry import make_sampler
@@ -12,6 +14,7 @@ from tqd_probe.training.callbacks.reprobe import (
     density_distance,
     drift,
     probe_settings,
+    reprobe_settings,
 )
 from tqd_probe.training.train import train
 from tqd_probe.training.weight_metadata import read_metadata
@@ -35,11 +38,39 @@ def test_drift_and_distance(schedule):
     assert density_distance(a, b) == pytest.approx(0.5 * 0.5, abs=5e-3)
 
 
-def test_a_schedule_without_a_command_cannot_be_measured_again(schedule):
+def test_a_schedule_without_a_probe_cannot_be_measured_again(schedule):
     odd = schedule.model_copy(deep=True)
     odd.provenance.argv = ["probe"]
     with pytest.raises(InputError, match="is no gradsim command"):
         probe_settings(odd)
+    odd.provenance.settings = {"ckpt": "tiny", "colour": "red"}
+    with pytest.raises(InputError, match=r"provenance\.settings: colour: "):
+        probe_settings(odd)
+
+
+def test_settings_are_recovered_from_either_provenance(schedule):
+    wanted = RunSettings(ckpt="tiny", draws=3, norm_range="0.4,3")
+    new = schedule.model_copy(deep=True)
+    new.provenance.settings = recorded_settings(wanted)
+    assert probe_settings(new) == wanted
+    old = schedule.model_copy(deep=True)
+    old.provenance.argv = [
+        "gradsim",
+        "--ckpt",
+        "tiny",
+        "--draws=3",
+        "--norm-range",
+        "0.4,3",
+    ]
+    assert probe_settings(old) == wanted
+
+
+def test_weights_measured_again_have_their_lora_inside(tmp_path):
+    """The present weights are a whole pipeline: no LoRA is loaded or fused again."""
+    asked = RunSettings(ckpt="tiny", lora="some", fuse_lora=True, plan=True)
+    found = reprobe_settings(asked, tmp_path, tmp_path / "run", "cpu", tmp_path)
+    assert (found.lora, found.fuse_lora, found.plan) == (None, False, False)
+    assert found.ckpt == str(tmp_path)
 
 
 def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
@@ -79,7 +110,8 @@ def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
     assert found.golden == expected.golden
     assert found.model.fingerprint == expected.model.fingerprint
     file = next((done.weights / "transformer").glob("*.safetensors"))
-    assert json.loads(read_metadata(file)["schedule"]) == found.model_dump(mode="json")
+    known = found.model_dump(mode="json", exclude_unset=True)
+    assert json.loads(read_metadata(file)["schedule"]) == known
     # resumed in between: the same schedule is followed from there on
     state = (out / "checkpoints" / "step-00000005" / "state.json").read_bytes()
     weights = (

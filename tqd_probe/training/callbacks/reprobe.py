@@ -1,9 +1,8 @@
 """Measure the schedule again on the model as it now is, and go on with that.
 
-The bands belong to a checkpoint: as the model learns, they drift. The command that made
-the schedule is in its provenance; it is run again on the present (averaged) weights, by
-`tqd_probe.probing`, and how far bands, curves and the density of draws moved is
-logged.
+Bands belong to a checkpoint: as the model learns, they drift. The settings of the probe
+that made the schedule are in its provenance; the same probe runs on the present
+(averaged) weights, and how far bands, curves and the density of draws moved is logged.
 """
 
 from __future__ import annotations
@@ -17,9 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from tqd_probe.core.command_line import Options, parse
 from tqd_probe.core.errors import InputError, TqdError
+from tqd_probe.core.json_models import first_fault
 from tqd_probe.core.jsonl import JsonlWriter
+from tqd_probe.probing.derive_schedule import derive_schedule
+from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
@@ -29,30 +33,69 @@ from tqd_probe.training.sampler import ScheduleInUse
 log = logging.getLogger("tqd_probe")
 
 
+class _OldCommand(RunSettings, Options):  # type: ignore[misc]
+    """The command in the provenance of schedules that do not store settings."""
+
+
 def probe_settings(schedule: BandSchedule) -> RunSettings:
-    """Recover the probe's settings from the command in a schedule's provenance.
+    """Recover the probe's settings from a schedule's provenance.
 
     Args:
         schedule: The schedule.
 
     Returns:
-        The settings of that command.
+        The settings it was measured with.
 
     Raises:
-        InputError: If the provenance names no gradsim command.
+        InputError: If the provenance names no probe.
     """
-    from tqd_probe.core.command_line import parse
-    from tqd_probe.gradsim import GradsimOptions
-
-    argv = schedule.provenance.argv
-    if not argv or argv[0] != "gradsim":
+    provenance = schedule.provenance
+    cure = "measure the schedule with python -m tqd_probe.gradsim"
+    if provenance.settings is not None:
+        try:
+            return RunSettings.model_validate(provenance.settings)
+        except ValidationError as error:
+            raise InputError(
+                "--reprobe-every: the schedule's provenance.settings:"
+                f" {first_fault(error)}; {cure}"
+            ) from None
+    command, *arguments = provenance.argv or [""]
+    if command != "gradsim":
         raise InputError(
             "--reprobe-every: the schedule's provenance.argv is no gradsim command;"
-            " measure the schedule with python -m tqd_probe.gradsim"
+            f" {cure}"
         )
-    parsed = parse(GradsimOptions, argv[1:], "provenance.argv of the schedule")
-    fields = set(RunSettings.model_fields)
-    return RunSettings.model_validate(parsed.model_dump(include=fields))
+    old = parse(_OldCommand, arguments, "provenance.argv of the schedule")
+    return RunSettings.model_validate(dict(old))
+
+
+def reprobe_settings(
+    settings: RunSettings, model: Path, out: Path, device: str, cache: Path
+) -> RunSettings:
+    """Return the settings of a probe of the present weights.
+
+    Args:
+        settings: Settings the schedule was measured with.
+        model: The present weights; a LoRA is part of them.
+        out: The run directory of the probe.
+        device: The torch device.
+        cache: Folder of encoded clips.
+
+    Returns:
+        The settings.
+    """
+    return settings.model_copy(
+        update={
+            "ckpt": str(model),
+            "lora": None,
+            "fuse_lora": False,
+            "out": out,
+            "device": device,
+            "cache": cache,
+            "plan": False,
+            "self_check": False,
+        }
+    )
 
 
 class Reprobe(Callback):
@@ -116,36 +159,23 @@ class Reprobe(Callback):
         training.follow(draws)
 
     def _probe(self, training: RunningTraining) -> BandSchedule:
-        from tqd_probe.probing.measure import derive_schedule, measure
-        from tqd_probe.probing.passes import run
-        from tqd_probe.probing.prepare import prepare
-
         place = self.out / f".probe-{training.step:08d}"
         shutil.rmtree(place, ignore_errors=True)
         try:
             with training.averaged_weights():
                 self.save(place / "model")
-            device = training.accelerator.device
-            settings = self.settings.model_copy(
-                update={
-                    "ckpt": str(place / "model"),
-                    "out": place / "run",
-                    "device": str(device),
-                    "cache": training.batches.clips.encoder.cache,
-                    "plan": False,
-                    "self_check": False,
-                }
+            settings = reprobe_settings(
+                self.settings,
+                model=place / "model",
+                out=place / "run",
+                device=str(training.accelerator.device),
+                cache=training.batches.clips.encoder.cache,
             )
-            if "lora" in RunSettings.model_fields:  # it is part of the saved weights
-                settings = settings.model_copy(update={"lora": None})
             with _alone():
-                probe = prepare(settings, quiet=True)
-                try:
-                    run(probe, quiet=True)
-                    result = measure(probe, list(self.schedule.provenance.argv))
-                finally:
-                    probe.store.release()
-            result["model"]["source"] = f"{training.settings.ckpt} step {training.step}"
+                result = run_probe(settings, progress=False)
+            source = f"{training.settings.ckpt} step {training.step}"
+            result.model = result.model.model_copy(update={"source": source})
+            result.provenance = self.schedule.provenance
             return derive_schedule(result)
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -175,7 +205,7 @@ class Reprobe(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the schedule in use."""
-        return {"schedule": self.schedule.model_dump(mode="json")}
+        return {"schedule": self.schedule.model_dump(mode="json", exclude_unset=True)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue with the saved schedule."""

@@ -11,7 +11,8 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import VideoModel
-from tqd_probe.plots.training_figures import contact_sheet_figure, write_figure
+from tqd_probe.plots.save import write_figure
+from tqd_probe.plots.training_figures import contact_sheet_figure
 from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
 from tqd_probe.training.encoded_clips import EncodedClips
 

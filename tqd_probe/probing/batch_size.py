@@ -1,0 +1,100 @@
+"""How many clip versions share a pass, decided by work and memory of a trial pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.memory import PeakMemory
+from tqd_probe.models.clip_encoder import GOLDEN
+from tqd_probe.probing.losses import batch_losses
+from tqd_probe.probing.micro_batches import Draw
+from tqd_probe.probing.workspace import Workspace
+
+USABLE_SHARE = 0.8  # of the free memory may be planned for
+MOST_DRAWS = 8  # in a pass
+FULL_CPU = 15 * 10**9  # operations of a pass above which a longer one gains nothing
+FULL_GPU = 2 * 10**12  # not measured: milliseconds of work, so that launches hide
+WORK = ("batch_size", "flops_per_clip_gradient")
+
+
+def choose_batch_size(workspace: Workspace) -> dict[str, int]:
+    """Decide how many clip versions share a pass, and count the work of one.
+
+    Unless the user decides, all versions of a clip share one pass; where a trial pass
+    of one version shows that they do not fit into the free memory, as many as do. Where
+    that is little work for the device, several draws share a pass (`micro_batches`).
+
+    Args:
+        workspace: The probe.
+
+    Returns:
+        ``batch_size`` and ``flops_per_clip_gradient`` (of a plain forward and
+        backward; matrix products, convolutions and attention).
+
+    Raises:
+        InputError: If not even one version fits.
+    """
+    try:
+        return _trial(workspace)
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"--device {workspace.settings.device}: out of memory with one clip; use"
+            " --checkpointing on, --dtype bf16, --params, or smaller clips (--frames)"
+        ) from None
+
+
+def _trial(workspace: Workspace) -> dict[str, int]:
+    """Count and measure a pass of one clip version."""
+    versions = len(workspace.encoded.conditions)
+    asked = workspace.settings.batch_size
+    sigma = float(workspace.sigmas[0])
+    losses = batch_losses(workspace, [Draw(0, 0)], sigma, [GOLDEN])
+    with FlopCounterMode(display=False) as counter:
+        plain_pass(workspace.model.network, losses)
+    size = asked or versions
+    if asked is None:
+        each = versions * max(1, int(counter.get_total_flops()))
+        size = versions * min(max(1, _full_pass(workspace) // each), MOST_DRAWS)
+        trial = PeakMemory(workspace.device)
+        with trial:
+            workspace.engine().per_clip(losses, 1)
+        if trial.used > trial.free > 0:
+            raise torch.OutOfMemoryError
+        fitting = int(USABLE_SHARE * trial.free / trial.used) if trial.used else size
+        if fitting < size:
+            whole_draws = fitting // versions * versions
+            size = max(1, whole_draws or fitting)
+    return {
+        "batch_size": size,
+        "flops_per_clip_gradient": int(counter.get_total_flops()),
+    }
+
+
+def _full_pass(workspace: Workspace) -> int:
+    """Return how many operations of a plain pass fill the device."""
+    kind = torch.device(workspace.settings.device).type
+    return FULL_CPU if kind == "cpu" else FULL_GPU
+
+
+def plain_pass(network: torch.nn.Module, losses: Callable[[], torch.Tensor]) -> None:
+    """Run an ordinary batched forward and backward pass, as training does.
+
+    Args:
+        network: The network.
+        losses: Runs the network and returns the clips' losses.
+    """
+    parameters = list(network.parameters())
+    needed = [parameter.requires_grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            losses().sum().backward()
+    finally:
+        for parameter, flag in zip(parameters, needed):
+            parameter.grad = None
+            parameter.requires_grad_(flag)

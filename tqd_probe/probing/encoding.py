@@ -1,0 +1,154 @@
+"""The clips of a probe chosen, degraded and encoded."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from tqdm import tqdm
+
+from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.degradations import Degradation
+from tqd_probe.clips.source import ClipSet, open_clips, refuse_duplicates
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.processes import Processes
+from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, encode_clips
+from tqd_probe.probing.matched_severity import match_severities
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
+
+DEFAULT_CLIPS = 24
+LEAST_GOLDEN = 4
+
+
+def choose_clips(settings: RunSettings, at_most: int | None) -> ClipSet:
+    """Open the clips that are probed; no pixels are read yet.
+
+    Args:
+        settings: The run's settings.
+        at_most: Take the first so many of each class, however many there are; None
+            for all that are asked for.
+
+    Returns:
+        Golden clips, and those of imbalanced classes that are probed unpaired.
+
+    Raises:
+        InputError: If there are too few clips, copies of one clip, or nothing to
+            compare.
+    """
+    limit = settings.num_clips
+    if limit is None and settings.clips == "synthetic":
+        limit = at_most or DEFAULT_CLIPS
+    found = open_clips(settings.clips, limit, settings.seed, settings.least_quality())
+    golden = found.golden[:at_most]
+    if len(golden) < LEAST_GOLDEN:
+        raise InputError(
+            f"--clips {settings.clips}: {len(golden)} golden clips, at least"
+            f" {LEAST_GOLDEN} are needed to tell signal from noise; add clips"
+        )
+    refuse_duplicates(settings.clips, golden)
+    limits = [number for number in (limit, at_most) if number is not None]
+    unpaired = unpaired_clips(found.others, min(limits, default=None))
+    if not settings.parsed_degradations() and not unpaired:
+        raise InputError(
+            f"--clips {settings.clips}: no class of imbalanced clips with at least"
+            f" {LEAST_UNPAIRED} clips, and --degradations none: nothing to compare;"
+            " give one of the two"
+        )
+    refuse_duplicates(settings.clips, [c for clips in unpaired.values() for c in clips])
+    return ClipSet(golden, unpaired)
+
+
+def matched_degradations(
+    settings: RunSettings,
+    encoder: ClipEncoder,
+    golden: list[Clip],
+    processes: Processes,
+    progress: bool,
+) -> tuple[tuple[Degradation, ...], dict[str, list[float]] | None]:
+    """Return the degradations of a probe, their severities matched if asked for.
+
+    Args:
+        settings: The run's settings.
+        encoder: Encodes clips, through the cache.
+        golden: Golden clips.
+        processes: The processes that share the run.
+        progress: Show a progress bar.
+
+    Returns:
+        The degradations, and the latent distances they were matched by.
+    """
+    asked, reference = settings.parsed_degradations(), settings.match_severity
+    if reference is None:
+        return asked, None
+
+    def match() -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
+        return match_severities(encoder, golden, asked, reference, quiet=not progress)
+
+    processes.broadcast_from_main(match)  # the others find the clips encoded
+    return match()
+
+
+def encode_probed(
+    settings: RunSettings,
+    encoder: ClipEncoder,
+    clips: ClipSet,
+    degradations: tuple[Degradation, ...],
+    processes: Processes,
+    progress: bool,
+) -> tuple[EncodedClips, EncodedClips | None, dict[str, list[int]]]:
+    """Encode golden clips, their degraded copies, and unpaired clips.
+
+    Args:
+        settings: The run's settings.
+        encoder: Encodes clips, through the cache.
+        clips: The clips that are probed.
+        degradations: Degraded copies to make of each golden clip.
+        processes: The processes; each encodes its share.
+        progress: Show a progress bar.
+
+    Returns:
+        Encoded golden clips with their copies; unpaired clips, None without any; and
+        places of the unpaired clips by class.
+
+    Raises:
+        InputError: If too few clips can be used.
+    """
+    unpaired = [clip for some in clips.others.values() for clip in some]
+    _share_encoding(encoder, clips.golden, degradations, processes)
+    _share_encoding(encoder, unpaired, (), processes)
+    total = len(clips.golden) * (1 + len(degradations)) + len(unpaired)
+    with tqdm(total=total, desc="encode", unit="clip", disable=not progress) as bar:
+        encoded = encode_clips(
+            encoder,
+            clips.golden,
+            degradations,
+            max_bad=settings.max_bad,
+            progress=bar.update,
+        )
+        left = settings.max_bad - len(encoded.quarantine)
+        others, places = encode_unpaired(encoder, clips.others, left, bar.update)
+    if others is not None:
+        encoded.quarantine.update(others.quarantine)
+    if len(encoded.ids) < LEAST_GOLDEN:
+        raise InputError(
+            f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least"
+            f" {LEAST_GOLDEN} are needed; add clips or mend those in quarantine"
+        )
+    return encoded, others, places
+
+
+def _share_encoding(
+    encoder: ClipEncoder,
+    clips: list[Clip],
+    degradations: tuple[Degradation, ...],
+    processes: Processes,
+) -> None:
+    """Let each process encode its share into the cache that all read from."""
+    if processes.world == 1:
+        return
+    for clip in clips[processes.rank :: processes.world]:
+        with suppress(BadClip):  # met again, and counted, when all read
+            for degradation in (None, *degradations):
+                encoder.latents(clip, degradation)
+                encoder.conditioning(clip, degradation)
+    processes.barrier()

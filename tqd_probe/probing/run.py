@@ -1,0 +1,101 @@
+"""One probe from settings to result: prepare, check, claim, capture, measure, release.
+
+Everything that probes goes through here: the command line, `tqd_probe.probe`, the pilot
+of ``--plan`` and training's ``--reprobe-every``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqd_probe.core.run_directory import add_log_file, remove_log_file
+from tqd_probe.probing.clip_usefulness import write_usefulness
+from tqd_probe.probing.derive_schedule import derive_schedule
+from tqd_probe.probing.measure import check_mixture, measure
+from tqd_probe.probing.passes import capture_all
+from tqd_probe.probing.prepare import prepare
+from tqd_probe.probing.result import ProbeResult
+from tqd_probe.probing.self_check import self_check
+from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.workspace import Workspace
+
+RESULT_FILE = "gradsim.json"
+SCHEDULE_FILE = "bands.json"
+USEFULNESS_FILE = "clips.csv"
+log = logging.getLogger("tqd_probe")
+
+
+def run_probe(settings: RunSettings, *, progress: bool = True) -> ProbeResult:
+    """Measure gradient similarity; resumes what is in the run directory.
+
+    Writes ``gradsim.json``, ``bands.json`` and ``clips.csv`` there.
+
+    Args:
+        settings: The run's settings; for one expert.
+        progress: Show progress bars and costs.
+
+    Returns:
+        The result, in every process of the run.
+    """
+    with captured_gradients(settings, progress=progress) as workspace:
+        path = workspace.out / RESULT_FILE
+
+        def finish() -> None:
+            result = measure(workspace)
+            result.save(path)
+            derive_schedule(result).save(workspace.out / SCHEDULE_FILE)
+            write_usefulness(workspace.out / USEFULNESS_FILE, workspace)
+            log.info("done")
+
+        workspace.processes.broadcast_from_main(finish)
+        return ProbeResult.load(path)
+
+
+@contextmanager
+def captured_gradients(
+    settings: RunSettings, *, progress: bool = True, clips_at_most: int | None = None
+) -> Iterator[Workspace]:
+    """Capture the gradients of a probe, and keep its run directory for the block.
+
+    Args:
+        settings: The run's settings; for one expert.
+        progress: Show progress bars and costs.
+        clips_at_most: Take the first so many clips of each class; None for all that
+            are asked for.
+
+    Yields:
+        The probe, with all levels in its store.
+    """
+    workspace = prepare(settings, progress=progress, clips_at_most=clips_at_most)
+    is_main = workspace.processes.is_main
+    check_mixture(workspace)
+    checked = None
+    if settings.self_check:
+        checked = workspace.processes.broadcast_from_main(
+            lambda: str(self_check(workspace))
+        )
+        if progress and is_main:
+            print(checked, file=sys.stderr, flush=True)
+    workspace.claim()  # what can refuse the run has passed
+    handler = add_log_file(workspace.out) if is_main else None
+    try:
+        log.info("probe of %s, settings in run.json", settings.ckpt)
+        for clip, reason in workspace.encoded.quarantine.items():
+            log.warning("quarantine: %s: %s", clip, reason)
+        if checked is not None:
+            log.info(checked)
+        began = time.perf_counter()
+        capture_all(workspace, progress)
+        workspace.capture_seconds = time.perf_counter() - began
+        yield workspace
+    except BaseException as error:
+        log.error("ended early: %s", " ".join(str(error).split()) or repr(error))
+        raise
+    finally:
+        workspace.release()
+        if handler is not None:
+            remove_log_file(handler)

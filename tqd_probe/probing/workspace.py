@@ -1,0 +1,173 @@
+"""The state of a probe: model, clips, levels, and where gradients are stored."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tqd_probe.clips.degradations import Degradation
+from tqd_probe.clips.shape import ClipShape
+from tqd_probe.core.determinism import deterministic
+from tqd_probe.core.processes import Processes
+from tqd_probe.core.run_directory import RunDescription
+from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.sinks import Sink, Sketched, Whole
+from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.gradients.store import GradientStore
+from tqd_probe.models.base import VideoModel
+from tqd_probe.models.clip_encoder import GOLDEN, EncodedClips
+from tqd_probe.probing.run_directory import claim_for_all_processes
+from tqd_probe.probing.settings import RunSettings
+
+
+@dataclass
+class Workspace:
+    """A probe that is prepared, and what is found while it runs.
+
+    Attributes:
+        settings: The run's settings.
+        out: The run directory.
+        description: Content of ``run.json``.
+        gradient_fingerprint: Hash of everything that shapes gradients.
+        model: The checkpoint.
+        shape: Clip shape.
+        degradations: Degradations in order.
+        encoded: Encoded golden and degraded clips.
+        sigmas: Noise levels ``[L]``.
+        layout: The probed parameters.
+        sketch: The random map of sketches; whole gradients get sketches too.
+        sketched: Whether sketches alone are kept of gradients.
+        processes: The processes that share the run.
+        others: Encoded clips of imbalanced classes, probed unpaired.
+        unpaired: Places in `others` by class.
+        scale: What gradients are multiplied by, element by element ``[size]``: the
+            metric; None for the plain one.
+        severities: Latent distances by which severities were matched, if they were.
+        covered_share: Share of the squared gradient norm that is captured; NaN until
+            it is measured.
+        capture_seconds: Time that capturing took, where something was left to do.
+        work: Clip versions per pass and operations per clip gradient, once known.
+    """
+
+    settings: RunSettings
+    out: Path
+    description: RunDescription
+    gradient_fingerprint: str
+    model: VideoModel
+    shape: ClipShape
+    degradations: tuple[Degradation, ...]
+    encoded: EncodedClips
+    sigmas: np.ndarray
+    layout: Layout
+    sketch: Sketch
+    sketched: bool
+    processes: Processes = field(default_factory=Processes)
+    others: EncodedClips | None = None
+    unpaired: dict[str, list[int]] = field(default_factory=dict)
+    scale: torch.Tensor | None = None
+    severities: dict[str, list[float]] | None = None
+    covered_share: float = float("nan")
+    capture_seconds: float = 0.0
+    work: dict[str, int] = field(default_factory=dict)
+    _store: GradientStore | None = field(default=None, repr=False)
+
+    def claim(self) -> None:
+        """Reserve the run directory and open its gradient store.
+
+        Nothing is created before: all checks that can refuse the run come first.
+        """
+        self._store = claim_for_all_processes(
+            self.out,
+            self.description,
+            self.gradient_fingerprint,
+            self.settings.overwrite,
+            self.processes,
+        )
+
+    def release(self) -> None:
+        """Let other processes work in the run directory."""
+        if self._store is not None:
+            self._store.release()
+
+    @property
+    def store(self) -> GradientStore:
+        """The gradient store.
+
+        Raises:
+            RuntimeError: If the run directory is not claimed yet.
+        """
+        if self._store is None:
+            raise RuntimeError("the run directory is not claimed yet")
+        return self._store
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """Names of all clips: golden ones, then unpaired ones."""
+        return self.encoded.ids + (self.others.ids if self.others else [])
+
+    @property
+    def unpaired_places(self) -> range:
+        """Places of the unpaired clips in `clip_ids`."""
+        return range(len(self.encoded.ids), len(self.clip_ids))
+
+    @property
+    def device(self) -> str:
+        """The torch device of this process."""
+        return self.processes.device(self.settings.device)
+
+    def versions(self, clip: int) -> list[str]:
+        """Name the versions of a clip that are probed.
+
+        Args:
+            clip: Place in `clip_ids`.
+
+        Returns:
+            Golden and its degradations; the clip itself for an unpaired one.
+        """
+        paired = clip < len(self.encoded.ids)
+        return self.encoded.conditions if paired else [GOLDEN]
+
+    def engine(
+        self, plain: bool = False, ring: int = 0, compiled: bool = False
+    ) -> GradientCapture:
+        """Make the capture engine of this probe.
+
+        Args:
+            plain: Leave gradients as they are, whatever the run's metric.
+            ring: Buffers for whole gradients, used in turn (`sinks.Whole`).
+            compiled: Compile the network's blocks.
+
+        Returns:
+            An engine that keeps whole gradients or sketches, as the run does.
+        """
+        scale = None if plain else self.scale
+        sink: Sink = Whole(self.layout, scale, ring)
+        if self.sketched:
+            sink = Sketched(self.sketch, self.settings.exact_norms, scale=scale)
+        return GradientCapture(self.model.network, self.layout, sink, compiled)
+
+    def deterministic(self) -> AbstractContextManager[None]:
+        """Make torch deterministic while capturing: resumed runs equal whole ones.
+
+        Returns:
+            A context manager.
+        """
+        parameters = sum(p.numel() for p in self.model.network.parameters())
+        return deterministic(torch.device(self.settings.device), parameters)
+
+    def level(self, index: int) -> LevelGram:
+        """Return the Gram matrices of a finished level.
+
+        Args:
+            index: Index of the level.
+
+        Returns:
+            The matrices per module group.
+        """
+        return self.store.level(index)
