@@ -10,7 +10,8 @@ import sys
 from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
-from tqd_probe.scoring.run import quarantine_path, score
+from tqd_probe.scoring.quarantine import quarantine_path
+from tqd_probe.scoring.run import score
 from tqd_probe.scoring.score_table import summary_path
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.scoring.summary import format_summary

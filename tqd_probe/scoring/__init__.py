@@ -1,1 +1,1 @@
-"""Quality scores of clips: published files read, normalised, turned into classes."""
+"""Motion and visual quality of clips: scored or read from published files."""

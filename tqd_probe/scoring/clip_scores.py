@@ -1,4 +1,4 @@
-"""Score clips without weights: what is scored, and the score of one clip."""
+"""Score one clip by weight-free proxies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqd_probe.clips.frame_stream import FrameStream
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import BadClip
 from tqd_probe.core.files import staged
-from tqd_probe.scoring import proxies as quality
+from tqd_probe.scoring import proxies
 from tqd_probe.scoring.scene_cuts import CUT_RULE, find_cuts, split_scenes
 from tqd_probe.scoring.tasks import Task
 
@@ -23,12 +23,12 @@ class ReadOptions:
     """How clips are read for scoring.
 
     Attributes:
-        fps: Rate at which frames are judged, per second.
-        frames: Frames judged at most, from the first on.
-        cuts: What becomes of a clip across a scene cut: ``refuse``, ``split`` into
-            files of one scene each, or ``keep`` as it is.
-        scenes: Folder of the scenes that were split.
-        min_scene: Shortest scene kept by a split, in seconds.
+        fps: Rate at which frames are read, per second.
+        frames: Frames read at most, from the first on.
+        cuts: Clips with a scene cut: ``refuse`` them, ``split`` them into one file per
+            scene, or ``keep`` them.
+        scenes: Folder for the files of a split.
+        min_scene: Shortest scene that a split keeps, in seconds.
         seed: Seed of synthetic clips.
     """
 
@@ -40,10 +40,10 @@ class ReadOptions:
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:
-        """Return what decides a score: the reading and the proxies, but no place."""
-        reading = asdict(self)
-        del reading["scenes"]
-        return {**reading, "cut_rule": list(CUT_RULE), **quality.describe()}
+        """Return everything a score depends on: these options and the proxies."""
+        options = asdict(self)
+        del options["scenes"]
+        return {**options, "cut_rule": list(CUT_RULE), **proxies.describe()}
 
 
 def score_clip(task: Task, reading: ReadOptions) -> dict[str, Any]:
@@ -55,8 +55,8 @@ def score_clip(task: Task, reading: ReadOptions) -> dict[str, Any]:
 
     Returns:
         ``mq`` and ``vq``, the proxies in [0, 1], and ``components``; or ``bad``, the
-        reason why there are none; or ``scenes``, a list of such results with the
-        ``video`` of each, for a clip that was split.
+        reason why the clip has none; or ``scenes``, for a clip that was split: such
+        results, each with its ``video``.
     """
     try:
         if reading.cuts == "split" and not task.video.startswith("synthetic:"):
@@ -73,8 +73,8 @@ def score_clip(task: Task, reading: ReadOptions) -> dict[str, Any]:
 def _scores(parts: dict[str, float]) -> dict[str, Any]:
     """Return proxies and components."""
     return {
-        "mq": quality.motion_proxy(parts),
-        "vq": quality.visual_proxy(parts),
+        "mq": proxies.motion_proxy(parts),
+        "vq": proxies.visual_proxy(parts),
         "components": parts,
     }
 
@@ -82,7 +82,7 @@ def _scores(parts: dict[str, float]) -> dict[str, Any]:
 def _scenes(
     task: Task, files: list[Path], reading: ReadOptions
 ) -> list[dict[str, Any]]:
-    """Score the scenes of a clip; each gets the caption of the whole."""
+    """Score the scenes of a clip; each gets the caption of the clip."""
     found = []
     try:
         caption = task.prompt()
@@ -103,16 +103,16 @@ def _measure(task: Task, reading: ReadOptions) -> dict[str, float]:
     """Return the components of a clip.
 
     Raises:
-        BadClip: If it cannot be read, is too short or crosses a cut.
+        BadClip: If it cannot be read, is too short or has a scene cut.
     """
     kind, _, index = task.video.partition(":")
     if kind == "synthetic":
         from tqd_probe.clips.synthetic import synthetic_clip  # loads torch
 
         video = synthetic_clip(int(index), reading.seed).read(SYNTHETIC_SHAPE)
-        return quality.measure(video, len(video), SYNTHETIC_SHAPE.fps)
+        return proxies.measure(video, len(video), SYNTHETIC_SHAPE.fps)
     with FrameStream(Path(task.video), reading.fps, reading.frames) as stream:
-        meter = quality.QualityMeter(stream.expected)
+        meter = proxies.QualityMeter(stream.expected)
         try:
             for image in stream:
                 meter.add(image)

@@ -1,8 +1,7 @@
-"""The journal of a scoring run: one line per clip, as soon as it is scored.
+"""The journal of a scoring run: one JSON line per clip, written when it is scored.
 
-A run that was killed goes on after its last whole line. A clip whose file has changed
-since is scored again. Only places of lines are held in memory, so that millions of
-clips fit.
+A killed run resumes after the last complete line. A clip whose file has changed is
+scored again. Memory holds only the file offset of each line, so millions of clips fit.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FORMAT = "tqd-score-journal"
 
 
 class Journal:
-    """Results of a scoring run on disk; locked while it is open.
+    """Results of a scoring run on disk; the file is locked while open.
 
     Attributes:
         path: The file.
@@ -33,12 +32,13 @@ class Journal:
 
         Args:
             path: The file.
-            scoring: What decides the scores; another one is refused.
-            overwrite: Begin anew where the journal is of other settings.
+            scoring: Everything the scores depend on. A journal with other settings is
+                refused.
+            overwrite: Start anew instead of refusing.
 
         Raises:
             ConfigurationChanged: If the journal was written with other settings.
-            InputError: If it cannot be written or another process has it.
+            InputError: If it cannot be written, or another process has it open.
         """
         self.path = path
         self._places: dict[str, tuple[int, str]] = {}
@@ -76,7 +76,7 @@ class Journal:
         self._file.close()
 
     def has(self, task: Task) -> bool:
-        """Say whether a clip was scored, or found bad, as its file is now.
+        """Say whether a clip has a result for its file as it is now.
 
         Args:
             task: The clip.
@@ -106,13 +106,13 @@ class Journal:
             folder: Where relative names start: that of the output.
 
         Yields:
-            One clip at a time; bad ones are passed over.
+            One clip at a time, without bad ones.
         """
         for task in tasks:
             for found in self._parts(task):
                 if "bad" not in found:
                     yield ScoreRow(
-                        video=shown(found.get("video", task.video), folder),
+                        video=relative_name(found.get("video", task.video), folder),
                         mq=found["mq"],
                         vq=found["vq"],
                         components=found["components"],
@@ -121,7 +121,7 @@ class Journal:
                     )
 
     def bad(self, tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:
-        """Read what could not be scored.
+        """Read the clips that could not be scored.
 
         Args:
             tasks: The clips.
@@ -147,12 +147,12 @@ class Journal:
         return dict(json.loads(self._file.readline()))
 
     def _parts(self, task: Task) -> list[dict[str, Any]]:
-        """Return the results of a clip, or of its scenes."""
+        """Return the result of a clip, or those of its scenes."""
         found = self.result(task)
         return list(found["scenes"]) if "scenes" in found else [found]
 
     def _load(self, header: dict[str, Any], overwrite: bool) -> None:
-        """Find the lines that are there; cut off one that was torn by a kill.
+        """Index the lines of the file; truncate a last one that is incomplete.
 
         Raises:
             ConfigurationChanged: If the header differs.
@@ -188,7 +188,7 @@ class Journal:
         self._file.truncate(place)
 
     def _append(self, line: str) -> int:
-        """Write a line at once; return where it starts."""
+        """Append a line and flush it; return its offset."""
         self._file.seek(0, os.SEEK_END)
         place = self._file.tell()
         self._file.write(line.encode() + b"\n")
@@ -196,15 +196,15 @@ class Journal:
         return place
 
 
-def shown(video: str, folder: Path) -> str:
-    """Return how an output names a video.
+def relative_name(video: str, folder: Path) -> str:
+    """Return the name of a video in the score table.
 
     Args:
         video: Path of the video, or a synthetic clip's name.
         folder: Folder of the output.
 
     Returns:
-        The path from that folder on, as a manifest there needs it.
+        The path relative to that folder, as a manifest there needs it.
     """
     if video.startswith("synthetic:"):
         return video
@@ -212,7 +212,7 @@ def shown(video: str, folder: Path) -> str:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return a line's object, None where it is torn."""
+    """Return the object of a line; None for an incomplete line."""
     try:
         value = json.loads(line)
     except ValueError:
@@ -221,7 +221,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _difference(known: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """Say which settings differ."""
+    """List the settings that differ, three at most."""
     old, new = known.get("scoring", {}), wanted["scoring"]
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return "; ".join(

@@ -1,6 +1,6 @@
-"""Score many clips on the cores of this machine.
+"""Score clips in processes on this machine.
 
-Every result goes to the caller as soon as it is there, in any order.
+Results are given as soon as they are there, in any order.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import cv2
 from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
 from tqd_probe.scoring.tasks import Task
 
-AHEAD = 4  # clips handed out per worker
+AHEAD = 4  # clips submitted per worker
 Result = tuple[Task, dict[str, Any]]
 
 
 def score_locally(
     tasks: Sequence[Task], reading: ReadOptions, workers: int
 ) -> Iterator[Result]:
-    """Score on this machine.
+    """Score clips on this machine.
 
-    A clip that kills its process (decoders are C code) is found by trying those in
-    flight one by one, and given as bad.
+    A clip that kills its process (decoders are C code) is given as bad. It is found by
+    scoring the clips in flight again, one by one.
 
     Args:
         tasks: The clips.
@@ -51,14 +51,14 @@ def score_locally(
         return
     left = list(tasks)
     while left:
-        flying: dict[Any, Task] = {}
+        in_flight: dict[Any, Task] = {}
         done: set[str] = set()
         try:
-            for task, result in _pool(left, reading, workers, flying):
+            for task, result in _pool(left, reading, workers, in_flight):
                 done.add(task.video)
                 yield task, result
         except BrokenProcessPool:
-            for task in list(flying.values()):
+            for task in list(in_flight.values()):
                 if task.video not in done:
                     done.add(task.video)
                     yield task, _alone(task, reading)
@@ -66,9 +66,12 @@ def score_locally(
 
 
 def _pool(
-    tasks: Sequence[Task], reading: ReadOptions, workers: int, flying: dict[Any, Task]
+    tasks: Sequence[Task],
+    reading: ReadOptions,
+    workers: int,
+    in_flight: dict[Any, Task],
 ) -> Iterator[Result]:
-    """Score in a pool of processes; `flying` holds what was handed out.
+    """Score in a pool of processes; `in_flight` holds the submitted clips.
 
     Yields:
         Clips and results, in the order in which they are done.
@@ -80,16 +83,16 @@ def _pool(
     pool = _executor(min(workers, len(tasks)))
     try:
         while True:
-            while len(flying) < workers * AHEAD:
+            while len(in_flight) < workers * AHEAD:
                 task = next(waiting, None)
                 if task is None:
                     break
-                flying[pool.submit(score_clip, task, reading)] = task
-            if not flying:
+                in_flight[pool.submit(score_clip, task, reading)] = task
+            if not in_flight:
                 return
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
                 result = future.result()
-                yield flying.pop(future), result
+                yield in_flight.pop(future), result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -107,14 +110,14 @@ def _alone(task: Task, reading: ReadOptions) -> dict[str, Any]:
 
 
 def _executor(workers: int) -> ProcessPoolExecutor:
-    """Return a pool; a fork would inherit the locks of OpenCV's threads."""
+    """Return a pool of spawned processes; a fork would copy OpenCV's thread locks."""
     return ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=_start, initargs=(os.getpid(),)
     )
 
 
 def _start(parent: int) -> None:
-    """Prepare a worker: one thread, interrupts left to the parent, gone with it."""
+    """Set up a worker: one thread, interrupts ignored, exit when the parent does."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,9 +1,10 @@
-"""Motion components of a clip, without weights: amount, smoothness, duplicates.
+"""Measure the motion of a clip: amount, smoothness, duplicate frames.
 
-Frames are brought to luma at a short side of 96 pixels by area and slightly blurred, so
-that noise and codec artefacts, which flow takes for motion, are averaged away. Flow
-between neighbouring frames is OpenCV's dense inverse search (Kroeger et al., ECCV 2016;
-preset medium). Farneback's flow, the usual choice, under-reads large shifts.
+Frames are reduced to luma with a short side of 96 pixels (area resize) and slightly
+blurred. This averages out noise and codec artefacts, which optical flow takes for
+motion. Flow between consecutive frames is OpenCV's dense inverse search (Kroeger et
+al., ECCV 2016; preset medium). Farneback's flow, the usual choice, underestimates large
+shifts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 SHORT_SIDE = 96  # pixels at which flow is computed
-BLUR = 1.0  # pixels, deviation
+BLUR = 1.0  # pixels, standard deviation
 FASTEST = 0.05  # share of pixels whose mean flow is the amount (VBench's rule)
 STILL = 0.25  # levels of 255: a mean change below this is no change
 DUPLICATE = 0.12  # of the clip's typical large change: below it a frame is a repeat
@@ -20,13 +21,13 @@ FLOW_FLOOR = 0.05  # pixels; below it the flow's direction is noise
 
 
 class MotionMeter:
-    """Takes frames one by one and keeps two of them.
+    """Measures motion frame by frame; keeps the last two frames.
 
     Attributes:
         changes: Mean absolute change of luma per pair of frames, levels of 255.
         fast: Mean flow of the fastest pixels per pair, in shorter sides per frame.
-        turning: Flow that two neighbouring pairs do not share, over their sum, per
-            triple of frames, 0 to 1.
+        turning: Difference of flow between two consecutive pairs, relative to their
+            sum, per triple of frames, 0 to 1.
     """
 
     def __init__(self, flow: bool = True) -> None:
@@ -65,7 +66,7 @@ class MotionMeter:
             turn = flow - self._flow
             before = np.hypot(self._flow[..., 0], self._flow[..., 1])
             weight = size + before
-            # Weighted by the motion itself: still background says nothing.
+            # Weighted by the motion: a still background does not count.
             shared = np.hypot(turn[..., 0], turn[..., 1]) * weight
             scale = (weight + FLOW_FLOOR) * weight
             self.turning.append(float(shared.sum() / max(scale.sum(), 1e-9)))
@@ -80,7 +81,7 @@ class MotionMeter:
         self.add(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
     def components(self, fps: float) -> dict[str, float]:
-        """Return what was measured.
+        """Return the components.
 
         Args:
             fps: Rate of the frames taken, per second.
@@ -88,8 +89,8 @@ class MotionMeter:
         Returns:
             ``flow``: mean over pairs of the fastest pixels' flow, in shorter sides per
             second; ``turning``: mean relative change of flow from pair to pair, 0
-            (uniform) to 1 (random); ``duplicates``: share of frames that repeat the one
-            before.
+            (uniform) to 1 (random); ``duplicates``: share of frames that repeat the
+            previous one.
         """
         changes = np.array(self.changes)
         typical = float(np.quantile(changes, 0.9))

@@ -1,4 +1,4 @@
-"""Scores of any scale brought to [0, 1], by a rule that is written into the result."""
+"""Normalise scores of any scale to [0, 1]."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METHODS = ("quantile", "minmax", "logistic", "none")
 
 @dataclass(frozen=True)
 class Scale:
-    """How one column is brought to [0, 1].
+    """The fitted normalisation of one column.
 
     Attributes:
         method: One of `METHODS`.
@@ -40,8 +40,8 @@ class Scale:
             float64 ``[m]`` in [0, 1].
         """
         if self.method == "quantile":
-            # The middle of the ranks a value takes: ties share one, and the result does
-            # not depend on their order.
+            # The mean of the ranks of equal values: the result does not depend on the
+            # order of ties.
             below = np.searchsorted(self.ordered, values, "left")
             upto = np.searchsorted(self.ordered, values, "right")
             return (below + upto) / (2 * len(self.ordered))
@@ -50,7 +50,7 @@ class Scale:
         return np.clip((values - self.low) / self.width, 0, 1)
 
     def describe(self, values: np.ndarray) -> dict[str, Any]:
-        """Return what was done, for the result.
+        """Describe the normalisation, for the summary.
 
         Args:
             values: The scores it was fitted on ``[n]``.
@@ -78,7 +78,7 @@ def fit_scale(method: str, values: np.ndarray | array, column: str) -> Scale:
     ``minmax``: ``(x - min) / (max - min)``; ``logistic``:
     ``1 / (1 + exp((m - x) / s))`` with the median ``m`` and
     ``s = (q3 - q1) / (2 ln 3)``, by which the quartiles of a symmetric column go to
-    0.25 and 0.75; ``none``: as they are.
+    0.25 and 0.75; ``none``: unchanged.
 
     Args:
         method: One of `METHODS`.
@@ -89,8 +89,8 @@ def fit_scale(method: str, values: np.ndarray | array, column: str) -> Scale:
         The scale.
 
     Raises:
-        InputError: If the scores do not vary as the method needs, or lie outside [0, 1]
-            where nothing is done to them.
+        InputError: If the scores do not vary as the method needs, or are outside [0, 1]
+            with ``none``.
     """
     scores = np.asarray(values, np.float64)
     nothing = np.empty(0)

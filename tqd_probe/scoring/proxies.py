@@ -1,13 +1,13 @@
-"""Motion and visual quality without weights: proxies, called what they are.
+"""Weight-free proxies of motion and visual quality.
 
     motion = amount x smoothness x (1 - duplicates)
     visual = sharpness x cleanness x evenness x contrast
 
-Every factor lies in [0, 1] and is a fixed function of one measured component, so both
-products do too. No single proxy would do: amounts of motion reward shuffled and shaken
-clips, smoothness rewards still ones, and measures of sharpness reward noise
-(`analyses/scoring/proxies.py` measures what these do and where they fail). They
-say what is in the pixels; whether a hand has six fingers is beyond them.
+Each factor is a fixed function of one measured component and lies in [0, 1], and so do
+both products. No single component is enough: the amount of motion rewards shuffled and
+shaken clips, smoothness rewards still ones, sharpness rewards noise
+(`analyses/scoring/proxies.py` measures what the proxies do and where they fail). They
+measure pixels, not content: they cannot see a hand with six fingers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tqd_probe.core.errors import BadClip
 from tqd_probe.scoring.motion import MotionMeter
 from tqd_probe.scoring.visual import frame_components
 
-MIN_FRAMES = 4  # a change of motion needs three, its mean some more
+MIN_FRAMES = 4  # a change of motion needs three, a mean of it more
 MIN_SIDE = 16  # pixels
 VISUAL_FRAMES = 9  # frames judged for visual quality, evenly spaced
 DECIMALS = 4
@@ -32,19 +32,19 @@ DECIMALS = 4
 
 @dataclass(frozen=True)
 class Constants:
-    """Where each factor is one half (sharpness: with its width).
+    """Component values at which each factor is one half, and slopes.
 
     Chosen by `analyses/scoring/proxies.py` on real clips.
 
     Attributes:
         flow: Amount of motion, shorter sides per second.
         turning: Relative change of flow between pairs of frames.
-        steepness: Exponent of the fall of smoothness.
+        steepness: Exponent of smoothness.
         detail: Octaves of detail.
         width: Octaves over which sharpness rises.
-        noise: Deviation of noise, levels of 255.
+        noise: Standard deviation of noise, levels of 255.
         blocks: Excess of steps on the codec's grid.
-        contrast: Deviation of luma, levels of 255.
+        contrast: Standard deviation of luma, levels of 255.
     """
 
     flow: float = 0.4
@@ -61,7 +61,7 @@ CONSTANTS = Constants()
 
 
 class QualityMeter:
-    """Takes the frames of one clip, one by one; holds none but the last two."""
+    """Measures a clip frame by frame; keeps the last two frames."""
 
     def __init__(self, frames: int) -> None:
         """Start a clip.
@@ -103,7 +103,7 @@ class QualityMeter:
         return self._motion.changes
 
     def components(self, fps: float) -> dict[str, float]:
-        """Return everything measured.
+        """Return all components.
 
         Args:
             fps: Rate of the frames taken, per second.
@@ -148,7 +148,7 @@ def measure(frames: Iterable[np.ndarray], count: int, fps: float) -> dict[str, f
 
 
 def motion_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
-    """Judge motion: how much, how smooth, how many frames are new.
+    """Return the motion proxy: amount x smoothness x (1 - duplicates).
 
     Args:
         parts: Components as `measure` gives them.
@@ -163,7 +163,7 @@ def motion_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
 
 
 def visual_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
-    """Judge frames: sharp, free of noise and blocks, not pale.
+    """Return the visual proxy: sharpness x cleanness x evenness x contrast.
 
     Args:
         parts: Components as `measure` gives them.
@@ -180,7 +180,7 @@ def visual_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
 
 
 def describe() -> dict[str, Any]:
-    """Return what decides a score, for fingerprints and results.
+    """Return everything a score depends on, for fingerprints and results.
 
     Returns:
         The version of the components and all constants.

@@ -1,7 +1,7 @@
-"""Score many clips on Ray Data: this machine or a cluster, the same rows.
+"""Score clips with Ray Data, on this machine or a cluster.
 
-Ray moves the work; there is no engine of our own. Results come back to the process that
-asked, which alone writes the journal.
+Scores equal those of `local_processes`. Results return to the calling process, which
+alone writes the journal.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ def score_on_ray(
     address: str | None,
     shard: int = SHARD,
 ) -> Iterator[Result]:
-    """Score on Ray Data: shards of clips become rows, wherever there are cores.
+    """Score clips with Ray Data, in shards.
 
-    Videos must be readable under the same paths on every machine. Results come back
-    to this process shard by shard, so that a killed run repeats only shards that had
-    not come back.
+    Videos must be readable under the same paths on every machine. Results return shard
+    by shard; a killed run repeats only the shards that had not returned.
 
     Args:
         tasks: The clips.

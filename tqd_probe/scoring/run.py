@@ -1,21 +1,19 @@
-"""Score a collection of clips from start to end: resume, run, write."""
+"""Run a scoring command: score or convert, resume, and write the table."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from tqd_probe.core.errors import BadClip, InputError
-from tqd_probe.core.files import staged
 from tqd_probe.scoring import videoalign
 from tqd_probe.scoring.journal import Journal
 from tqd_probe.scoring.local_processes import score_locally
 from tqd_probe.scoring.published.convert import convert
+from tqd_probe.scoring.quarantine import write_quarantine
 from tqd_probe.scoring.ray_data import score_on_ray
 from tqd_probe.scoring.score_table import check_out, write_scores
 from tqd_probe.scoring.settings import ScoreSettings
@@ -35,7 +33,7 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
         The summary that is also written beside the table, with the paths written.
 
     Raises:
-        InputError: If an input is at fault; nothing half-written is left.
+        InputError: If an input is at fault; no half-written file is left.
     """
     check_out(settings.out)
     if settings.from_ is not None:
@@ -43,22 +41,22 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
             settings.from_,
             settings.out,
             settings.classification(),
-            {
+            columns={
                 "video": settings.video_column,
                 "mq": settings.mq_column,
                 "vq": settings.vq_column,
             },
-            settings.scale,
-            settings.videos,
-            settings.max_bad or 0,
-            quiet,
+            scale=settings.scale,
+            videos=settings.videos,
+            max_bad=settings.max_bad or 0,
+            quiet=quiet,
         )
         count = write_quarantine(settings.out, (("", reason) for reason in bad))
     else:
         tasks = list_tasks(str(settings.clips), settings.num_clips)
         with Journal(
             settings.out.with_suffix(".journal.jsonl"),
-            _scoring(settings),
+            _score_inputs(settings),
             settings.overwrite,
         ) as journal:
             _run(settings, tasks, journal, quiet)
@@ -68,8 +66,8 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
     return summary
 
 
-def _scoring(settings: ScoreSettings) -> dict[str, Any]:
-    """Return what decides the scores of clips."""
+def _score_inputs(settings: ScoreSettings) -> dict[str, Any]:
+    """Return everything the scores depend on, for the journal."""
     if settings.scorer == "videoalign":
         return videoalign.describe(settings.weights or Path())
     return {"scorer": PROXIES, **settings.reading().describe()}
@@ -78,10 +76,10 @@ def _scoring(settings: ScoreSettings) -> dict[str, Any]:
 def _run(
     settings: ScoreSettings, tasks: Sequence[Task], journal: Journal, quiet: bool
 ) -> None:
-    """Score what the journal does not hold yet.
+    """Score the clips that are not in the journal.
 
     Raises:
-        BadClip: If more clips are bad than may be.
+        BadClip: If more clips are bad than `--max-bad`.
     """
     todo = [task for task in tasks if not journal.has(task)]
     bad = 0
@@ -132,7 +130,7 @@ def _results(
 def _write(
     settings: ScoreSettings, tasks: Sequence[Task], journal: Journal
 ) -> dict[str, Any]:
-    """Write the table out of the journal.
+    """Write the table from the journal.
 
     Returns:
         The summary.
@@ -150,7 +148,7 @@ def _write(
         )
     about: dict[str, Any] = {
         "clips_from": settings.clips,
-        "scoring": _scoring(settings),
+        "scoring": _score_inputs(settings),
     }
     return write_scores(
         rows,
@@ -159,38 +157,3 @@ def _write(
         f"--clips {settings.clips}",
         about,
     )
-
-
-def quarantine_path(out: Path) -> Path:
-    """Return the file that lists what was left out.
-
-    Args:
-        out: The score table.
-
-    Returns:
-        ``scores.quarantine.csv`` beside ``scores.csv``.
-    """
-    return out.with_suffix(".quarantine.csv")
-
-
-def write_quarantine(out: Path, left_out: Iterator[tuple[str, str]]) -> int:
-    """List what was left out; an old list is removed when nothing is.
-
-    Args:
-        out: The score table.
-        left_out: Video and reason of each.
-
-    Returns:
-        How many there are.
-    """
-    path, count = quarantine_path(out), 0
-    with staged(path) as part, open(part, "w", encoding="utf-8", newline="") as handle:
-        table = csv.writer(handle, lineterminator="\n")
-        table.writerow(("video", "reason"))
-        for entry in left_out:
-            table.writerow(entry)
-            count += 1
-    if not count:
-        with suppress(OSError):
-            path.unlink()
-    return count

@@ -1,10 +1,10 @@
-"""Scene cuts: where a clip shows one thing and, from the next frame on, another.
+"""Find scene cuts, and split a video at them.
 
-A pair of frames is a cut when its mean change of luma is large and stands alone: above
-8 levels of 255 and above three times the largest change of the two pairs before and the
-two after, on frames of 96 pixels. An object that passes close to the camera changes as
-much, but over several frames. Why no library does this here is measured in
-`analyses/scoring/scene_cuts.py`.
+A pair of frames is a cut when its mean change of luma is above 8 levels of 255, and
+above three times the largest change of the two pairs before and after, on frames of 96
+pixels. An object that passes close to the camera changes luma as much, but over several
+frames.
+`analyses/scoring/scene_cuts.py` compares this rule with libraries.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import BadClip
 from tqd_probe.scoring.motion import MotionMeter
 
-LEAST = 8.0  # levels of 255
-TIMES = 3.0  # the largest change nearby
+MIN_CHANGE = 8.0  # levels of 255
+MIN_RATIO = 3.0  # to the largest change nearby
 NEAR = 2  # pairs on each side
-CUT_RULE = (LEAST, TIMES, NEAR)
+CUT_RULE = (MIN_CHANGE, MIN_RATIO, NEAR)
 
 
 def find_cuts(changes: Sequence[float]) -> list[int]:
@@ -41,21 +41,21 @@ def find_cuts(changes: Sequence[float]) -> list[int]:
     for index, change in enumerate(changes):
         begin = max(0, index - NEAR)
         near = [*changes[begin:index], *changes[index + 1 : index + 1 + NEAR]]
-        if change > max(LEAST, TIMES * max(near, default=0.0)):
+        if change > max(MIN_CHANGE, MIN_RATIO * max(near, default=0.0)):
             cuts.append(index + 1)
     return cuts
 
 
 def split_scenes(path: Path, folder: Path, seconds: float) -> list[Path]:
-    """Write every scene of a video into a file of its own, near-lossless.
+    """Write each scene of a video to a file of its own, near-lossless.
 
-    The file is read twice: for the cuts, then for the scenes, of which one at a time is
-    in memory. Odd sizes lose one row or column, which H.264 cannot hold.
+    The file is read twice, for the cuts and for the scenes; one scene is in memory at a
+    time. Odd sizes lose one row or column: H.264 needs even ones.
 
     Args:
         path: The video.
-        folder: Where scenes go, as ``NAME-scene000.mp4``; scenes that are there
-            already are not written again.
+        folder: Folder for the scenes, ``NAME-scene000.mp4``; existing ones are not
+            written again.
         seconds: Scenes shorter than this are left out.
 
     Returns:
@@ -91,7 +91,7 @@ def split_scenes(path: Path, folder: Path, seconds: float) -> list[Path]:
 def _write(
     path: Path, names: list[Path], kept: list[tuple[int, int]], fps: float
 ) -> None:
-    """Write the scenes; one at a time is in memory."""
+    """Write the scenes."""
     wanted = iter(zip(names, kept))
     name, (begin, end) = next(wanted)
     scene: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""The two score columns of a table of any length: 24 bytes per clip, nothing else."""
+"""The two score columns of a table of any length, in 24 bytes per clip."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tqd_probe.scoring.score_row import ScoreRow
 
 @dataclass
 class ScoreColumns:
-    """Both scores of all clips, in their order.
+    """Both scores of all clips, in order.
 
     Attributes:
         mq: Motion scores; NaN where there is none.
         vq: Visual scores; NaN where there is none.
-        names: A 64-bit hash of each clip's name, to find names that stand twice.
+        names: A 64-bit hash of each clip's name, to find duplicate names.
     """
 
     mq: array = field(default_factory=lambda: array("d"))
@@ -29,7 +29,7 @@ class ScoreColumns:
     names: array = field(default_factory=lambda: array("Q"))
 
     def present(self, column: str) -> np.ndarray:
-        """Return the scores that are there.
+        """Return the scores that are not missing.
 
         Args:
             column: ``mq`` or ``vq``.
@@ -40,20 +40,9 @@ class ScoreColumns:
         values = np.frombuffer(getattr(self, column), np.float64)
         return values[~np.isnan(values)]
 
-    def both(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the scores of clips that have both.
-
-        Returns:
-            Motion and visual scores, float64 ``[n]`` each.
-        """
-        mq = np.frombuffer(self.mq, np.float64)
-        vq = np.frombuffer(self.vq, np.float64)
-        there = ~(np.isnan(mq) | np.isnan(vq))
-        return mq[there], vq[there]
-
 
 def collect_scores(rows: Iterable[ScoreRow]) -> ScoreColumns:
-    """Keep the scores of a stream of clips.
+    """Collect the scores of a stream of clips.
 
     Args:
         rows: The clips.
@@ -72,11 +61,11 @@ def collect_scores(rows: Iterable[ScoreRow]) -> ScoreColumns:
 def refuse_duplicates(
     columns: ScoreColumns, again: Callable[[], Iterator[ScoreRow]], where: str
 ) -> None:
-    """Refuse a table in which a clip stands twice.
+    """Refuse a table in which a clip appears twice.
 
     Args:
         columns: The scores as collected.
-        again: Reads the same rows once more, to say which.
+        again: Reads the same rows once more, to name the duplicate.
         where: The file, for the message.
 
     Raises:
@@ -101,5 +90,5 @@ def refuse_duplicates(
 
 
 def _hash(name: str) -> int:
-    """Return 64 bits that tell names apart."""
+    """Return a 64-bit hash of a name."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")

@@ -1,4 +1,4 @@
-"""One clip with its scores, as a reader gives it, and how a cell becomes a number."""
+"""A clip with its scores as read from a file, and the parsing of its cells."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ScoreRow:
         video: Name or path as published.
         mq: Motion score, higher is better; None where there is none.
         vq: Visual score, higher is better; None where there is none.
-        components: What else is known, by name; plain JSON values.
-        place: Where in the file it stands, for messages.
-        caption: What a viewer sees, in words, where the file says it.
-        source: Where the clip comes from, where the file says it.
+        components: Other measurements by name; plain JSON values.
+        place: Its place in the file, for messages.
+        caption: Caption, where the file has one.
+        source: Origin of the clip, where the file has it.
     """
 
     video: str
@@ -33,7 +33,7 @@ class ScoreRow:
 
 
 def parse_score(value: Any, column: str) -> float | None:
-    """Return a score, or None from an empty cell.
+    """Parse a score; None for an empty cell.
 
     Args:
         value: The cell.
@@ -69,7 +69,7 @@ def parse_score(value: Any, column: str) -> float | None:
 
 
 def parse_name(value: Any, column: str) -> str:
-    """Return what a clip is called.
+    """Parse the name of a clip.
 
     Args:
         value: The cell.
@@ -92,7 +92,7 @@ def parse_name(value: Any, column: str) -> str:
 
 
 def to_json_value(value: Any) -> Any:
-    """Return a component as JSON has it: numbers from numeric text, else text.
+    """Convert a cell to a JSON value: numeric text to numbers, other text as it is.
 
     Args:
         value: Any cell.

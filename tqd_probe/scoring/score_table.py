@@ -1,8 +1,8 @@
-"""Write scores as this package reads them: one row per clip, and what was done.
+"""Write the score table, one row per clip, and its summary.
 
 Columns: ``video, mq, vq`` (in [0, 1]), ``mq_raw, vq_raw`` (as measured or published),
 ``components`` (JSON) and ``class``; ``caption`` and ``source`` follow where they are
-known, so that the file serves as a manifest.
+known, so that the table is a manifest.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Rows = Callable[[], Iterator[ScoreRow]]
 
 @dataclass(frozen=True)
 class ClassificationRule:
-    """How scores become numbers in [0, 1] and classes.
+    """How scores are normalised to [0, 1] and clips classified.
 
     Attributes:
         normalise: One of ``quantile``, ``minmax``, ``logistic``, ``none``.
-        mq_min: Where motion begins to be good.
-        vq_min: Where visual quality begins to be good.
+        mq_min: Motion quality from here on is good.
+        vq_min: Visual quality from here on is good.
     """
 
     normalise: str
@@ -53,7 +53,7 @@ class ClassificationRule:
 
 
 def check_out(out: Path) -> None:
-    """Refuse an output that cannot be, before any work is done.
+    """Refuse an output path that cannot be written, before any work is done.
 
     Args:
         out: The file to write.
@@ -71,7 +71,7 @@ def check_out(out: Path) -> None:
 
 
 def summary_path(out: Path) -> Path:
-    """Return the file that says how scores were made.
+    """Return the path of the summary: how the scores were made.
 
     Args:
         out: The score table.
@@ -90,26 +90,26 @@ def write_scores(
     about: dict[str, Any],
     unscored: bool = False,
 ) -> dict[str, Any]:
-    """Normalise, classify and write; the rows are read twice and never held.
+    """Normalise, classify and write clips; rows are read twice and not kept.
 
     Args:
-        rows: Reads the clips from the start at each call.
+        rows: Reads the clips, from the start at each call.
         out: The table, .csv or .jsonl.
         how: Normalisation and thresholds.
-        where: What the rows come from, for messages.
-        about: What else the summary should say.
-        unscored: Accept clips none of which has a score.
+        where: Source of the rows, for messages.
+        about: Further entries of the summary.
+        unscored: Accept a table in which no clip has a score.
 
     Returns:
         The content of the summary.
 
     Raises:
-        InputError: If there are no rows or no scores, a clip stands twice, or a column
+        InputError: If there are no rows or no scores, a clip appears twice, or a column
             cannot be normalised.
     """
     check_out(out)
     known: set[str] = set()
-    columns = collect_scores(_noting(rows(), known))
+    columns = collect_scores(_note_columns(rows(), known))
     scored = len(columns.present("mq")) + len(columns.present("vq"))
     if not len(columns.mq) or not (scored or unscored):
         raise InputError(f"{where}: no clip has a score; fill in mq or vq")
@@ -156,8 +156,8 @@ def write_scores(
     return summary
 
 
-def _noting(rows: Iterator[ScoreRow], known: set[str]) -> Iterator[ScoreRow]:
-    """Pass rows on and note which optional columns they fill."""
+def _note_columns(rows: Iterator[ScoreRow], known: set[str]) -> Iterator[ScoreRow]:
+    """Pass rows on and record which optional columns they fill."""
     for row in rows:
         if row.caption:
             known.add("caption")
@@ -169,7 +169,7 @@ def _noting(rows: Iterator[ScoreRow], known: set[str]) -> Iterator[ScoreRow]:
 def _records(
     rows: Iterator[ScoreRow], scales: dict[str, Scale], limits: dict[str, float]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the output, normalised a block at a time."""
+    """Yield the rows of the table, normalised a block at a time."""
     while block := list(islice(rows, BLOCK)):
         scores: dict[str, list[float | None]] = {}
         for field in ("mq", "vq"):
@@ -202,5 +202,5 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as a CSV cell: nothing for None."""
+    """Return a value as a CSV cell: empty for None."""
     return "" if value is None else value

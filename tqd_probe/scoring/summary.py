@@ -1,4 +1,4 @@
-"""What scoring came to, in a few lines."""
+"""Text of a score summary, for the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def format_summary(summary: dict[str, Any]) -> str:
-    """Write the classes and how scores were normalised.
+    """Format the classes and the normalisation of a summary.
 
     Args:
         summary: Content of the summary file.

@@ -1,7 +1,6 @@
-"""What is to be scored: the videos of a folder, of a table, or synthetic ones.
+"""List the clips to score: from a folder, a table, or synthetic ones.
 
-Unlike for probing, clips need no captions here, and scores that a table has already are
-not read.
+Unlike for probing, clips need no captions, and scores already in a table are ignored.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from tqd_probe.scoring.score_row import parse_name
 
 @dataclass(frozen=True)
 class Task:
-    """A clip to be scored.
+    """A clip to score.
 
     Attributes:
         video: Path of the file, or ``synthetic:INDEX``.
-        caption: What a viewer sees, where the source's table says it.
-        source: Where it comes from, where the source's table says it.
+        caption: Caption, where a table has one.
+        source: Origin of the clip, where a table has it.
     """
 
     video: str
@@ -36,7 +35,7 @@ class Task:
     source: str | None = None
 
     def stamp(self) -> str:
-        """Return what tells whether the file has changed: its size and time."""
+        """Return size and modification time of the file: they change when it does."""
         try:
             state = os.stat(self.video)
         except OSError:

@@ -1,12 +1,12 @@
-"""Scores by VideoAlign (VideoReward, Liu et al., arXiv 2501.13918), where it can run.
+"""Score clips with VideoAlign (VideoReward, Liu et al., arXiv 2501.13918).
 
 VideoAlign is a repository, not a package: its folder goes to ``--videoalign-code`` and
 the folder of its weights (``model_config.json`` and checkpoints) to ``--weights``. Its
 class is ``VideoVLMRewardInference(weights, device=..., dtype=...)`` in
 ``inference.py``, and ``reward(video_paths, prompts, use_norm=...)`` gives VQ, MQ, TA
-and their sum per clip. A prompt is required: it judges a video with its caption. Scores
-are asked for raw (``use_norm=False``): the constants of its own normalisation lie in
-the checkpoint, and this package brings scores to [0, 1] itself.
+and their sum per clip. The prompt is the caption; it is required. Raw scores are asked
+for (``use_norm=False``): VideoAlign's own normalisation has its constants in the
+checkpoint, and this package normalises scores itself.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class VideoAlign:
             Clips and results.
 
         Raises:
-            InputError: If the model gives something else than it should.
+            InputError: If the model does not give one reward per clip.
         """
         with self._torch.no_grad():
             rewards = self._model.reward(
@@ -116,7 +116,7 @@ class VideoAlign:
 
 
 def model_input(task: Task) -> tuple[str, str]:
-    """Build what the model is given for one clip.
+    """Return the model's inputs for one clip.
 
     Args:
         task: The clip.
@@ -125,8 +125,8 @@ def model_input(task: Task) -> tuple[str, str]:
         Absolute path of the video, and its caption as prompt.
 
     Raises:
-        BadClip: If the video does not open or has no caption: VideoAlign would stop at
-            it.
+        BadClip: If the video does not open or has no caption. VideoAlign would stop the
+            whole run there.
     """
     if task.video.startswith("synthetic:"):
         raise BadClip(f"{task.video}: video: VideoAlign reads files; give a folder")
@@ -139,7 +139,7 @@ def model_input(task: Task) -> tuple[str, str]:
 
 
 def result(task: Task, reward: dict[str, float]) -> dict[str, Any]:
-    """Turn the model's answer into a result.
+    """Turn a reward into a result.
 
     Args:
         task: The clip.
@@ -158,13 +158,13 @@ def result(task: Task, reward: dict[str, float]) -> dict[str, Any]:
 
 
 def describe(weights: Path) -> dict[str, Any]:
-    """Return what decides scores, for the journal.
+    """Return everything the scores depend on, for the journal.
 
     Args:
         weights: Folder of the weights.
 
     Returns:
-        Scorer, scale, digest of the configuration and how it samples frames.
+        Scorer, scale, digest of the configuration, and its frame sampling.
 
     Raises:
         InputError: If the folder is not one of VideoAlign's.

@@ -1,8 +1,8 @@
-"""Visual components of a frame, without weights: sharpness, noise, blocks, contrast.
+"""Measure a frame: sharpness, noise, codec blocks, contrast.
 
-Each of them alone misleads: noise raises every measure of sharpness based on
-differences (the variance of the Laplacian among them), and blur removes noise. They are
-kept side by side and only judged together, in `tqd_probe.scoring.proxies`.
+Each component alone misleads: noise raises every sharpness measure based on differences
+(such as the variance of the Laplacian), and blur removes noise. They are combined in
+`tqd_probe.scoring.proxies`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from tqd_probe.scoring.motion import shrink
 
-SHORT_SIDE = 512  # pixels at most; sharpness is that of the size a model trains at
+SHORT_SIDE = 512  # pixels at most: about the size a model is trained at
 NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # Immerkaer
 NOISE_BLOCK = 8  # pixels
 FLATTEST = 0.2  # quantile of blocks by residual: texture is not noise
@@ -29,10 +29,10 @@ def frame_components(luma: np.ndarray) -> dict[str, float]:
         luma: uint8 ``[height, width]`` at the size of the file.
 
     Returns:
-        ``detail``: energy of the finest octave over that of coarser ones, log2, after
-        the noise's share was taken off; ``noise``: deviation of noise in levels of 255;
-        ``blocks``: how much steps across the 8-pixel grid exceed others, ratio - 1, at
-        least 0; ``contrast``: deviation of luma in levels of 255.
+        ``detail``: log2 of the energy of the finest octave over that of coarser ones,
+        noise subtracted; ``noise``: standard deviation of noise, levels of 255;
+        ``blocks``: ratio of luma steps across the 8-pixel grid to other steps, minus 1,
+        at least 0; ``contrast``: standard deviation of luma, levels of 255.
     """
     small = shrink(luma, SHORT_SIDE).astype(np.float32)
     noise = _noise(small)
@@ -61,8 +61,8 @@ def _noise(image: np.ndarray) -> float:
 def _detail(image: np.ndarray, noise: float) -> float:
     """Return log2 of the finest octave's energy over that of the coarser ones.
 
-    The ratio, unlike the energy, does not depend on contrast. Over the next octave
-    alone it would come back up under heavy blur, which empties that one too.
+    Unlike the energy, the ratio does not depend on contrast. A ratio to the next octave
+    alone would rise again under heavy blur, which removes that octave too.
     """
     fine_blur, coarse_blur = (
         cv2.GaussianBlur(image, (0, 0), deviation) for deviation in (FINE, COARSE)

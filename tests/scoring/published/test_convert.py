@@ -1,30 +1,11 @@
-import csv
 import json
-import tracemalloc
 
 import numpy as np
 import pytest
+from converted_scores import run, videoalign
 
 from tqd_probe.clips.manifest import read_manifest
 from tqd_probe.core.errors import InputError
-from tqd_probe.scoring.published.convert import convert
-from tqd_probe.scoring.score_table import ClassificationRule
-from tqd_probe.scoring.thresholds import parse_threshold
-
-
-def run(path, out, normalise="quantile", mq="0.5", vq="0.5", **options):
-    how = ClassificationRule(normalise, parse_threshold(mq), parse_threshold(vq))
-    summary, bad = convert(path, out, how, options.pop("columns", {}), **options)
-    with open(out, encoding="utf-8", newline="") as handle:
-        return summary, list(csv.DictReader(handle)), bad
-
-
-def videoalign(tmp_path, mq, vq):
-    path = tmp_path / "out_single.csv"
-    lines = ["path,prompt,reward_VQ,reward_MQ"]
-    lines += [f"{n}.mp4,p,{b},{a}" for n, (a, b) in enumerate(zip(mq, vq))]
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def test_rows_numbers_and_classes(tmp_path):
@@ -93,20 +74,6 @@ def test_dover_scale_is_recorded_and_needs_no_motion(tmp_path):
     assert (rows[0]["mq"], rows[0]["vq"], summary["unclassified"]) == ("", "0.75", 2)
 
 
-def test_the_result_is_a_manifest(tmp_path):
-    path = tmp_path / "openvid.csv"
-    path.write_text(
-        "video,caption,aesthetic score,motion score,temporal consistency score\n"
-        'a.mp4,"A cat,\nasleep",5,1,0.9\nb.mp4,dog,4,2,0.9\n'
-    )
-    out = tmp_path / "deep" / "scores.csv"
-    run(path, out, videos=tmp_path / "videos")
-    one, two = read_manifest(out)
-    assert one.video == tmp_path / "videos" / "a.mp4"
-    assert (one.caption, one.mq, one.vq) == ("A cat,\nasleep", 0.25, 0.75)
-    assert (one.class_, two.class_) == ("motion_degraded", "visual_degraded")
-
-
 def test_captions_beside_the_videos_complete_a_manifest(tmp_path):
     (tmp_path / "s.csv").write_text("video,mq,vq\na.mp4,1,2\nb.mp4,2,1\n")
     run(tmp_path / "s.csv", tmp_path / "o.csv")
@@ -120,14 +87,6 @@ def test_captions_beside_the_videos_complete_a_manifest(tmp_path):
         "A cat",
         "A dog",
     ]
-
-
-def test_duplicates_name_both_places(tmp_path):
-    path = tmp_path / "s.csv"
-    path.write_text("video,mq,vq\na.mp4,1,1\nb.mp4,2,2\na.mp4,3,3\n")
-    with pytest.raises(InputError, match=r"line 4: a\.mp4 is already in line 2"):
-        run(path, tmp_path / "o.csv")
-    assert not list(tmp_path.glob("*o.*"))
 
 
 def test_bad_rows_are_left_out_and_told(tmp_path):
@@ -153,50 +112,3 @@ def test_a_table_without_any_score(tmp_path):
     summary, rows, _ = run(path, tmp_path / "o.csv")
     assert (summary["unclassified"], rows[0]["class"]) == (1, "")
     assert json.loads(rows[0]["components"])["desirable_filtering"] == "desirable"
-
-
-def test_jsonl_output(tmp_path):
-    path = tmp_path / "s.csv"
-    path.write_text("video,mq,vq,ta\na.mp4,1,1,0.5\nb.mp4,,2,\n")
-    how = ClassificationRule("quantile", parse_threshold("0.5"), parse_threshold("0.5"))
-    convert(path, tmp_path / "o.jsonl", how, {})
-    one, two = (json.loads(x) for x in (tmp_path / "o.jsonl").read_text().splitlines())
-    assert one["components"] == {"ta": 0.5}
-    assert (two["mq"], two["class"]) == (None, "")
-
-
-def test_faults_of_the_output(tmp_path):
-    path = tmp_path / "s.csv"
-    path.write_text("video,mq,vq\na.mp4,1,1\n")
-    with pytest.raises(InputError, match="is the file that is read"):
-        run(path, path)
-    with pytest.raises(InputError, match="suffix"):
-        run(path, tmp_path / "o.xlsx")
-    with pytest.raises(InputError, match="no such file"):
-        run(tmp_path / "absent.csv", tmp_path / "o.csv")
-
-
-def test_memory_stays_small_on_a_long_file(tmp_path):
-    path, count = tmp_path / "koala.csv", 6_000
-    caption = "a man walks, slowly; " * 100
-    with open(path, "w") as handle:
-        handle.write("videoID,caption,clarity_score,motion_score,")
-        handle.write("video_training_suitability_score\n")
-        for n in range(count):
-            handle.write(f'v{n},"{caption}",{n / count},{(n * 7919) % count},0\n')
-    size = path.stat().st_size
-    assert size > 12e6
-    tracemalloc.start()
-    summary, _ = convert(
-        path,
-        tmp_path / "o.csv",
-        ClassificationRule("quantile", parse_threshold("0.5"), parse_threshold("0.5")),
-        {},
-    )
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert summary["clips"] == count
-    assert sum(summary["classes"].values()) == count
-    # 24 bytes per clip, the sorted copies of two columns, and a constant.
-    assert peak < 120 * count + 3e6  # blocks hold their captions
-    assert peak < size / 2.4

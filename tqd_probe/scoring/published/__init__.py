@@ -1,1 +1,1 @@
-"""Published score files: their formats, read and converted."""
+"""Published score files: their formats, readers and conversion."""

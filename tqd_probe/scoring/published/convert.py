@@ -1,4 +1,4 @@
-"""Published score files converted to this package's table."""
+"""Convert a published score file to a score table of this package."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tqd_probe.scoring.score_columns import collect_scores
 from tqd_probe.scoring.score_row import ScoreRow
 from tqd_probe.scoring.score_table import ClassificationRule, check_out, write_scores
 
-# Means and deviations of VideoAlign's raw rewards, from the configuration of its
-# released weights: what tells raw rewards from normalised ones (mean 0, deviation 1).
+# Means and standard deviations of VideoAlign's raw rewards, from the configuration of
+# its released weights. Normalised rewards have mean 0 and deviation 1.
 RAW = {"VQ": (3.6757, 2.2476), "MQ": (1.1646, 1.3811)}
 
 
@@ -32,7 +32,7 @@ def convert(
     max_bad: int = 0,
     quiet: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Convert a published score file; the file is read in chunks, twice.
+    """Convert a published score file; it is read row by row, twice.
 
     Args:
         path: The file.
@@ -48,7 +48,7 @@ def convert(
         The summary, and the reasons of rows left out.
 
     Raises:
-        InputError: If the file is not known, at fault or without rows.
+        InputError: If the format is not known, or the file is at fault or empty.
     """
     check_out(out)
     if path.resolve() == out.resolve():
@@ -78,13 +78,13 @@ def convert(
 
 
 def _scale(file: ScoreFile, stated: str | None, max_bad: int) -> dict[str, Any]:
-    """Say on which scale scores stand, where a publisher uses several.
+    """Return the scale of the scores, where a publisher uses several.
 
     Returns:
         Fields of the summary.
 
     Raises:
-        InputError: If a scale is stated for scores that have one only.
+        InputError: If a scale is given for scores that have only one.
     """
     if file.format == "dover":
         best = max((row.vq or 0 for row in file.rows(max_bad=max_bad)), default=0)

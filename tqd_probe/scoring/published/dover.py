@@ -1,7 +1,8 @@
-"""DOVER's second file: rows without a header, in `zero_shot_res_sensehdr.txt`.
+"""DOVER's text file: rows without a header, in `zero_shot_res_sensehdr.txt`.
 
-Its script writes the header to the CSV it is asked for and, in the version of 2024, the
-rows to the text file alone: name, aesthetic, technical and overall score, times 100.
+DOVER's script writes the header to the CSV file the user names but, in the version of
+2024, the rows only to the text file: name, aesthetic, technical and overall score,
+times 100.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def hint(path: Path) -> str:
-    """Say where DOVER left the rows when its CSV has only a header.
+    """Return where DOVER wrote the rows when its CSV has only a header.
 
     Args:
         path: A table without rows.

@@ -1,8 +1,8 @@
-"""The shapes in which scores are published, told apart by their columns.
+"""Formats in which scores are published, recognised by their columns.
 
-Each entry names the columns that only this publisher has together, and which of them
-are the motion and the visual score. What a column measures is said with it: a motion
-*amount* is not a motion quality, and an aesthetic score is taste, not sharpness.
+Each entry names columns that only this publisher has together, and which of them are
+the motion and the visual score. A remark says what a column measures: an *amount* of
+motion is not its quality, and an aesthetic score is taste, not sharpness.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from tqd_probe.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Published:
-    """A published shape of score tables.
+class PublishedFormat:
+    """A published format of score tables.
 
     Attributes:
-        name: What the shape is called, on the command line too.
-        needs: Column keys that together give it away.
-        video: Keys of the clip's name, best first.
-        mq: Keys of the motion score, best first.
-        vq: Keys of the visual score, best first.
-        caption: Keys of the caption.
+        name: Name of the format.
+        needs: Column keys that together identify it.
+        video: Keys of the clip's name, in order of preference.
+        mq: Keys of the motion score, in order of preference.
+        vq: Keys of the visual score, in order of preference.
+        caption: Keys of the caption, in order of preference.
         remark: What a user should know about these scores, one sentence.
-        per_video: Cells are lists over the clips of one video.
+        per_video: Cells are lists with one entry per clip of a video.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Published:
 
 
 AMOUNT = "the motion column is an amount of motion, not its quality"
-SHAPES = (
-    Published(
+FORMATS = (
+    PublishedFormat(
         "videoalign",
         ("reward_mq", "reward_vq"),
         video=("path", "video", "video_path"),
@@ -48,7 +48,7 @@ SHAPES = (
         vq=("reward_vq",),
         caption=("prompt",),
     ),
-    Published(
+    PublishedFormat(
         "koala-36m",
         (
             "videoid",
@@ -61,7 +61,7 @@ SHAPES = (
         vq=("clarity_score",),
         remark=AMOUNT,
     ),
-    Published(
+    PublishedFormat(
         "openvid-1m",
         ("video", "aesthetic_score", "motion_score", "temporal_consistency_score"),
         video=("video",),
@@ -69,7 +69,7 @@ SHAPES = (
         vq=("aesthetic_score",),
         remark=f"{AMOUNT}; the visual column is an aesthetic score",
     ),
-    Published(
+    PublishedFormat(
         "panda-70m",
         ("videoid", "matching_score", "desirable_filtering"),
         video=("videoid",),
@@ -77,7 +77,7 @@ SHAPES = (
         " components, score the clips themselves (--clips)",
         per_video=True,
     ),
-    Published(
+    PublishedFormat(
         "videofeedback",
         ("visual_quality", "dynamic_degree", "factual_consistency"),
         video=("id", "video_link"),
@@ -85,14 +85,14 @@ SHAPES = (
         vq=("visual_quality",),
         remark="human ratings from 1 to 4, so many ties; dynamic degree is an amount",
     ),
-    Published(
+    PublishedFormat(
         "dover",
         ("aesthetic_score", "technical_score", "overall_final_score"),
         video=("path",),
         vq=("technical_score",),
         remark="DOVER judges no motion",
     ),
-    Published(
+    PublishedFormat(
         "nemo-curator",
         ("motion_score_global_mean",),
         video=("span_uuid", *ALIASES["video"]),
@@ -100,7 +100,7 @@ SHAPES = (
         vq=("aesthetic_score",),
         remark=f"{AMOUNT}; the visual column is an aesthetic score",
     ),
-    Published(
+    PublishedFormat(
         "data-juicer",
         ("videos", "video_motion_score"),
         video=("videos",),
@@ -110,21 +110,20 @@ SHAPES = (
         per_video=True,
     ),
 )
-NEUTRAL = Published(
+GENERIC = PublishedFormat(
     "columns",
     (),
     mq=tuple(ALIASES["mq"]),
     vq=tuple(ALIASES["vq"]),
 )
-NAMES = (*(shape.name for shape in SHAPES), "vbench", NEUTRAL.name)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a table has what, by the names of its header.
+    """The columns of a table, by the names of its header.
 
     Attributes:
-        shape: The published shape.
+        format: The published format.
         video: Column of the clip's name.
         mq: Column of the motion score, or None.
         vq: Column of the visual score, or None.
@@ -132,7 +131,7 @@ class Columns:
         source: Column of the source, or None.
     """
 
-    shape: Published
+    format: PublishedFormat
     video: str
     mq: str | None
     vq: str | None
@@ -142,26 +141,27 @@ class Columns:
     @property
     def remark(self) -> str:
         """What a user should know about these scores; empty when nothing."""
-        if self.shape.remark:
-            return self.shape.remark
+        if self.format.remark:
+            return self.format.remark
         if self.mq and column_key(self.mq) in AMOUNTS:
             return f"{self.mq!r}: {AMOUNT}"
         return ""
 
 
 def recognise(columns: list[str], chosen: dict[str, str | None]) -> Columns:
-    """Find out who published a table.
+    """Recognise the format of a table by its columns.
 
     Args:
         columns: The names of its header.
-        chosen: Columns the user named for ``video``, ``mq`` and ``vq``; None for the
-            published ones.
+        chosen: Columns the user named for ``video``, ``mq`` and ``vq``; None for those
+            of the format.
 
     Returns:
         The columns.
 
     Raises:
-        InputError: If the table is not known, ambiguous, or holds pairs.
+        InputError: If the format is not known, columns are ambiguous, or rows are pairs
+            of clips.
     """
     keys = {column_key(name) for name in columns}
     if {"path_a", "path_b"} <= keys:
@@ -169,13 +169,13 @@ def recognise(columns: list[str], chosen: dict[str, str | None]) -> Columns:
             "holds pairs (path_A, path_B): its VQ and MQ are preferences or scores of"
             " two clips; give VideoAlign's out_single.csv, one row per clip"
         )
-    found = [shape for shape in SHAPES if keys.issuperset(shape.needs)]
-    shape = found[0] if found else NEUTRAL
+    matching = [each for each in FORMATS if keys.issuperset(each.needs)]
+    format = matching[0] if matching else GENERIC
     named = {field: _chosen(columns, name) for field, name in chosen.items()}
-    video = named.get("video") or find_column(columns, shape.video)
-    mq = named.get("mq") or find_column(columns, shape.mq)
-    vq = named.get("vq") or find_column(columns, shape.vq)
-    if video is None or (shape is NEUTRAL and mq is None and vq is None):
+    video = named.get("video") or find_column(columns, format.video)
+    mq = named.get("mq") or find_column(columns, format.mq)
+    vq = named.get("vq") or find_column(columns, format.vq)
+    if video is None or (format is GENERIC and mq is None and vq is None):
         missing = "the clip's name" if video is None else "a motion or visual score"
         raise InputError(
             f"no column for {missing}; found: {', '.join(columns)}; known for video:"
@@ -184,12 +184,12 @@ def recognise(columns: list[str], chosen: dict[str, str | None]) -> Columns:
             " --mq-column, --vq-column"
         )
     return Columns(
-        shape,
-        video,
-        mq,
-        vq,
-        find_column(columns, shape.caption),
-        find_column(columns, ALIASES["source"]),
+        format=format,
+        video=video,
+        mq=mq,
+        vq=vq,
+        caption=find_column(columns, format.caption),
+        source=find_column(columns, ALIASES["source"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Read published score files, row by row, whoever wrote them."""
+"""Read published score files of any known format, row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tqd_probe.scoring.published import dover, vbench
 from tqd_probe.scoring.published.formats import Columns, recognise
 from tqd_probe.scoring.score_row import ScoreRow, parse_name, parse_score, to_json_value
 
-LOOK = 64  # rows looked at to find out the columns
+HEAD = 64  # rows read to find the columns
 KEPT = {*EXTRAS, *ALIASES["mq"], *ALIASES["vq"]} - {"mq", "vq"}
 STATISTICS = "__dj__stats__"  # Data-Juicer's own column
 
@@ -27,11 +27,11 @@ class ScoreFile:
 
     Attributes:
         path: The file or folder.
-        format: Name of its published shape.
+        format: Name of its published format.
         mq: Column of the motion score, None where there is none.
         vq: Column of the visual score, None where there is none.
         remark: What a user should know about these scores; may be empty.
-        columns: Where a table has what; None for files that are no tables.
+        columns: The columns of a table; None for files that are not tables.
     """
 
     path: Path
@@ -47,14 +47,15 @@ class ScoreFile:
         """Read the clips with their scores.
 
         Args:
-            bad: Where reasons of rows left out go.
+            bad: The reasons of rows left out are appended here.
             max_bad: How many rows may be left out.
 
         Yields:
             One clip at a time.
 
         Raises:
-            InputError: If more rows are at fault; names file, place, column and cure.
+            InputError: If more rows than `max_bad` are at fault; names file, place,
+                column and cure.
         """
         bad = [] if bad is None else bad
         for place, cells in self._parts():
@@ -67,13 +68,13 @@ class ScoreFile:
                     raise InputError(bad[-1] + (more if max_bad else "")) from None
 
     def _parts(self) -> Iterator[Row]:
-        """Yield one place and its cells per clip."""
+        """Yield the place and cells of each clip."""
         if self.format == "vbench":
             yield from vbench.rows(self.path)
         elif self.path.suffix.lower() == ".txt":
             yield from dover.rows(self.path)
         else:
-            per_video = self.columns is not None and self.columns.shape.per_video
+            per_video = self.columns is not None and self.columns.format.per_video
             for place, cells in iterate_table(self.path):
                 flat = flatten(cells)
                 yield from (
@@ -128,8 +129,8 @@ def open_scores(
         The file, ready to be read.
 
     Raises:
-        InputError: If it is missing, damaged, empty or not known; the message lists
-            what was found and what is known.
+        InputError: If it is missing, damaged, empty or of no known format; the message
+            lists the columns found and those known.
     """
     chosen = {"video": video_column, "mq": mq_column, "vq": vq_column}
     if path.suffix.lower() == ".txt":
@@ -141,7 +142,7 @@ def open_scores(
     names: dict[str, None] = {}
     for count, (_, cells) in enumerate(iterate_table(path), 1):
         names |= dict.fromkeys(flatten(cells))
-        if count == LOOK:
+        if count == HEAD:
             break
     if not names:
         raise InputError(f"{path}: holds no rows; {dover.hint(path)}add one per clip")
@@ -149,11 +150,11 @@ def open_scores(
         where = recognise(list(names), chosen)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return ScoreFile(path, where.shape.name, where.mq, where.vq, where.remark, where)
+    return ScoreFile(path, where.format.name, where.mq, where.vq, where.remark, where)
 
 
 def flatten(cells: dict[str, Any]) -> dict[str, Any]:
-    """Bring nested objects to the top: NeMo Curator and Data-Juicer nest statistics.
+    """Flatten nested objects: NeMo Curator and Data-Juicer nest their statistics.
 
     Args:
         cells: A row; objects may also be JSON text.
@@ -173,14 +174,14 @@ def flatten(cells: dict[str, Any]) -> dict[str, Any]:
             flat[key] = cell
         elif key == STATISTICS:
             flat |= cell
-        else:  # the object stays too: where a score belongs, it is a fault
+        else:  # keep the object too: read as a score, it is an error
             flat[key] = cell
             flat |= {f"{key}_{inner}": value for inner, value in cell.items()}
     return flat
 
 
 def _expand(path: Path, place: str, cells: dict[str, Any]) -> Iterator[Row]:
-    """Yield one row per clip out of a row whose cells are lists over clips.
+    """Yield one row per clip from a row whose cells are lists with one entry per clip.
 
     Raises:
         InputError: If the lists differ in length.
@@ -206,7 +207,7 @@ def _expand(path: Path, place: str, cells: dict[str, Any]) -> Iterator[Row]:
 
 
 def _list(cell: Any) -> list[Any] | None:
-    """Return a list out of a cell that is one or writes one; else None."""
+    """Return the list in a cell, as a list or as its text; else None."""
     if isinstance(cell, str) and cell.startswith("[") and cell.endswith("]"):
         try:
             cell = ast.literal_eval(cell)

@@ -1,8 +1,8 @@
 """VBench's results: one JSON object, a list of videos per dimension.
 
 ``{"dynamic_degree": [mean, [{"video_path": ..., "video_results": ...}, ...]], ...}``.
-Dimensions are joined by the video's path, so the whole file is held; it has a line per
-generated video and stays small.
+Dimensions are joined by the video's path, so the whole file is in memory. It has one
+entry per generated video and is small.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VQ = ("imaging_quality", "aesthetic_quality")
 
 
 def is_vbench(path: Path) -> bool:
-    """Say whether a JSON file is an object of dimensions.
+    """Say whether a JSON file holds VBench's results: an object of dimensions.
 
     Args:
         path: The file.
@@ -40,7 +40,7 @@ def is_vbench(path: Path) -> bool:
 def columns(
     path: Path, mq: str | None, vq: str | None
 ) -> tuple[str | None, str | None]:
-    """Choose the dimensions that are the scores.
+    """Choose the dimensions to use as motion and visual score.
 
     Args:
         path: The file.
@@ -79,7 +79,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         Place and cells; a yes or no becomes 1 or 0.
 
     Raises:
-        InputError: If an entry is at fault or a video stands twice.
+        InputError: If an entry is at fault or a video appears twice.
     """
     videos: dict[str, dict[str, Any]] = {}
     for dimension, results in _read(path).items():
