@@ -126,16 +126,20 @@ def test_the_package_shows_its_api():
         tqd_probe.trian  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["train", "verify"])
-def test_functions_keep_their_names_whatever_is_imported_first(name):
-    check = (
-        f"from tqd_probe import {name} as function\n"
-        "import sys, types\n"
-        "assert isinstance(function, types.FunctionType), function\n"
-        f"assert function.__name__ == '{name}'\n"
-        f"assert function is tqd_probe.{name}\n"
-        f"from tqd_probe.{name} import main\n"
-        f"assert main.__module__ == 'tqd_probe.{name}'\n"
+def test_functions_keep_their_names_whatever_is_imported_first():
+    functions = (
+        "import types\n"
+        "from tqd_probe import train, verify\n"
+        "for each in train, verify:\n"
+        "    assert isinstance(each, types.FunctionType), each\n"
+        "    assert getattr(tqd_probe, each.__name__) is each\n"
     )
-    python(f"import tqd_probe\n{check}import tqd_probe.{name}\n{check}")
-    python(f"import tqd_probe.{name}\n{check}")
+    modules = (
+        "import tqd_probe.train, tqd_probe.verify\n"
+        "from tqd_probe.train import main\n"
+        "assert main.__module__ == 'tqd_probe.train'\n"
+        "from tqd_probe.verify import main\n"
+        "assert main.__module__ == 'tqd_probe.verify'\n"
+    )
+    python(f"import tqd_probe\n{functions}{modules}{functions}")
+    python(f"{modules}{functions}{modules}")
