@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_wan import small_batch, small_wan
 from torch import nn
 
 from tqd_probe.core.errors import GradientError
@@ -12,14 +13,14 @@ from tqd_probe.gradients.sinks import Sketched
 from tqd_probe.gradients.sketch import Sketch
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def fresh():
     """No graphs of other tests."""
     torch.compiler.reset()
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(fresh, monkeypatch):
     """Graphs are traced and run as they are: no code is generated."""
     monkeypatch.setattr(compiled, "BACKEND", "eager")
 
@@ -38,19 +39,73 @@ def relative(found, truth):
     return float(((found - truth).norm(dim=1) / truth.norm(dim=1)).max())
 
 
-def test_generated_code_gives_the_same_in_every_pass(wan, wan_batch, wan_layout):
+class Traced:
+    """A network with an engine that traced it, and what both were before."""
+
+    def __init__(self):
+        self.network, self.batch = small_wan(), small_batch()
+        names = [name for name, _ in self.network.named_parameters()]
+        layout = make_layout(self.network, {"all": names})
+        self.plain = run(GradientCapture(self.network, layout), *self.network_and_batch)
+        self.before = self.state()
+        self.engine = GradientCapture(self.network, layout, compiled=True)
+        self.found = run(self.engine, *self.network_and_batch)
+
+    @property
+    def network_and_batch(self):
+        return self.network, self.batch
+
+    def state(self):
+        return [
+            (module.__dict__.get("forward"), dict(module._parameters))
+            for module in self.network.modules()
+        ]
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """Traced once for the tests that need no more; they leave it as it is."""
+    torch.compiler.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "BACKEND", "eager")
+        yield Traced()
+
+
+def test_another_number_of_clips_gives_the_same(traced):
+    assert relative(traced.found, traced.plain) < 1e-5
+    fewer = [part[:5] for part in traced.batch]
+    found = run(traced.engine, traced.network, fewer)
+    assert relative(found, traced.plain[:5]) < 1e-5
+
+
+def test_whole_blocks_are_compiled_where_tables_can_be_spread(traced):
+    units = [module for module, _ in traced.engine._compiled._forwards]
+    assert len(traced.network.blocks) == 2
+    assert all(block in units for block in traced.network.blocks)
+
+
+def test_the_network_is_left_as_it_was(traced):
+    assert traced.state() == traced.before
+    with pytest.raises(ZeroDivisionError):
+        traced.engine.capture(lambda: 1 / 0, 8)
+    assert traced.state() == traced.before
+
+
+def test_layers_that_are_not_met_are_noticed(traced, monkeypatch):
+    monkeypatch.setattr(traced.engine, "_layers", traced.engine._layers[1:])
+    with pytest.raises(GradientError, match=r"\d+ of \d+ layers were captured"):
+        run(traced.engine, *traced.network_and_batch)
+
+
+def test_generated_code_gives_the_same_in_every_pass(
+    wan, wan_batch, wan_layout, fresh, monkeypatch
+):
+    # in this process: others would each load torch to compile a handful of kernels
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
     plain = run(GradientCapture(wan, wan_layout), wan, wan_batch)
     engine = GradientCapture(wan, wan_layout, compiled=True)
     for _ in range(2):
         assert relative(run(engine, wan, wan_batch), plain) < 1e-5
-
-
-def test_another_number_of_clips_gives_the_same(wan, wan_batch, wan_layout, quick):
-    plain = run(GradientCapture(wan, wan_layout), wan, wan_batch)
-    engine = GradientCapture(wan, wan_layout, compiled=True)
-    for count in (8, 5):
-        found = run(engine, wan, [part[:count] for part in wan_batch])
-        assert relative(found, plain[:count]) < 1e-5
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -67,15 +122,6 @@ def test_sketches_and_checkpoints(wan, wan_batch, wan_layout, quick, checkpointi
     assert relative(run(engine, wan, wan_batch), plain) < 1e-5
 
 
-def test_whole_blocks_are_compiled_where_tables_can_be_spread(
-    wan, wan_batch, wan_layout, quick
-):
-    engine = GradientCapture(wan, wan_layout, compiled=True)
-    run(engine, wan, wan_batch)
-    units = [module for module, _ in engine._compiled._forwards]
-    assert all(block in units for block in wan.blocks)
-
-
 def test_parts_are_compiled_where_a_table_meets_tokens(
     wan, wan_batch, wan_layout, quick
 ):
@@ -90,23 +136,7 @@ def test_parts_are_compiled_where_a_table_meets_tokens(
     assert wan.blocks[0].attn1 in units
 
 
-def test_the_network_is_left_as_it_was(wan, wan_batch, wan_layout, quick):
-    def state():
-        return [
-            (module.__dict__.get("forward"), dict(module._parameters))
-            for module in wan.modules()
-        ]
-
-    before = state()
-    engine = GradientCapture(wan, wan_layout, compiled=True)
-    run(engine, wan, wan_batch)
-    assert state() == before
-    with pytest.raises(ZeroDivisionError):
-        engine.capture(lambda: 1 / 0, 8)
-    assert state() == before
-
-
-def test_other_gradients_are_refused(wan, wan_batch, wan_layout, monkeypatch):
+def test_other_gradients_are_refused(wan, wan_batch, wan_layout, fresh, monkeypatch):
     def wrong(forward, backend):
         return lambda *given, **named: 1.01 * forward(*given, **named)
 
@@ -116,15 +146,9 @@ def test_other_gradients_are_refused(wan, wan_batch, wan_layout, monkeypatch):
         run(engine, wan, wan_batch)
 
 
-def test_layers_that_are_not_met_are_noticed(wan, wan_batch, wan_layout, quick):
-    engine = GradientCapture(wan, wan_layout, compiled=True)
-    run(engine, wan, wan_batch)
-    engine._layers = engine._layers[1:]
-    with pytest.raises(GradientError, match=r"\d+ of \d+ layers were captured"):
-        run(engine, wan, wan_batch)
-
-
-def test_what_fails_to_compile_is_one_line(wan, wan_batch, wan_layout, monkeypatch):
+def test_what_fails_to_compile_is_one_line(
+    wan, wan_batch, wan_layout, fresh, monkeypatch
+):
     def broken(graph, inputs):
         raise RuntimeError("no compiler\nof any kind")
 
