@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = "tqd_probe/docs"
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 STYLE = """
-.md-grid { max-width: 70rem; }
+.md-grid { max-width: 74rem; }
 .md-typeset pre > code { font-size: 0.62rem; }
-.md-typeset td:first-child code { white-space: nowrap; }
+.md-typeset .language-text pre > code { white-space: pre-wrap; }
 """
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 

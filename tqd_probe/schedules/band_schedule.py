@@ -178,7 +178,7 @@ class Curves(Strict):
 
 
 class BandSchedule(Strict):
-    """A band schedule; see the README for the meaning of every field."""
+    """A band schedule; docs/files.md has the meaning of every field."""
 
     format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
     version: int = Field(ge=1, le=1, description="Version of the format.")
