@@ -89,7 +89,8 @@ def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str
     words = [parser.prog]
     for action in parser._actions:
         value = getattr(args, action.dest, None)
-        if action.dest in ("help", "results") or value in (None, False, ""):
+        given = value is not None and value is not False and value != ""
+        if not given or action.dest in ("help", "results"):
             continue
         if not action.option_strings:
             words.append(str(action.metavar or action.dest).upper())

@@ -20,7 +20,7 @@ WORTH = {
     "held-out": 24,
     "train-clips": 48,
     "steps": 24,
-    "look": 6,
+    "look-ahead": 6,
     "seeds": 3,
 }
 WORTH_REDUCED = {
@@ -29,7 +29,7 @@ WORTH_REDUCED = {
     "held-out": 16,
     "train-clips": 32,
     "steps": 16,
-    "look": 4,
+    "look-ahead": 4,
     "seeds": 2,
 }
 COGVIDEOX_STEPS = "500,1000,2000,2500"  # of tiny/train_cogvideox.py, those probed

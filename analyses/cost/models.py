@@ -118,7 +118,7 @@ class Task:
         """Make the capture engine; no size keeps whole gradients.
 
         Args:
-            size: Numbers of the sketch, divided as a pilot pass on these clips says.
+            size: Numbers of the sketch, divided as a pilot pass on these clips finds.
             exact_norms: Form every layer's gradient.
             pilot: Let a pilot divide numbers and rows, as a probe does.
             compiled: Compile the network's blocks.
@@ -154,7 +154,7 @@ def interleaved(
 
     Each turn starts at another mode, so that none always follows the same one. Wall
     clock and processor time (all threads) are both kept: on a machine that others use
-    the second is the steadier.
+    the second varies less.
     """
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in modes}
     for action in modes.values():

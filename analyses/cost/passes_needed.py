@@ -39,7 +39,7 @@ DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 REPEATS, NEAR, SHARE = 40, 0.05, 0.9
 SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # clips
 CRITERION = CosineCriterion(0.9, (1e-6, 1e6), 0.95)
-LOOKS = (8, 16, 32)  # clips at which the adaptive way looks
+INTERIM = (8, 16, 32)  # clips after which the adaptive way analyses a level
 
 
 def pool() -> tuple[np.ndarray, np.ndarray]:
@@ -139,15 +139,15 @@ def adaptive_run(
     levels: np.ndarray, order: np.ndarray, most: int, subjects: range
 ) -> tuple[np.ndarray, int]:
     """Run the adaptive way up to a number of clips; cosines ``[S, L]`` and the cost."""
-    looks = [n for n in LOOKS if n < most] + [most]
+    analyses = [n for n in INTERIM if n < most] + [most]
     found = np.empty((len(subjects), len(levels)))
     spent = 0
     for index, level in enumerate(levels):
-        for count in looks:
+        for count in analyses:
             products = paired(level, order[:count], np.array([0]))
-            if count == looks[-1]:
+            if count == analyses[-1]:
                 break
-            ends = [u_interval(products, s, 1 - 0.05 / len(looks)) for s in subjects]
+            ends = [u_interval(products, s, 1 - 0.05 / len(analyses)) for s in subjects]
             if all(low >= 0.9 or high < 0.9 for low, high in ends):
                 break
         spent += count * (1 + len(subjects))

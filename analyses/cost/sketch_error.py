@@ -89,7 +89,7 @@ def compare(
 def flat_gradient(
     network: torch.nn.Module, layout: Layout, loss: torch.Tensor
 ) -> torch.Tensor:
-    """Gradient of a loss by plain autograd, laid out."""
+    """Gradient of a loss by plain autograd, in the layout's order."""
     named = dict(network.named_parameters())
     wanted = [named[name] for name in layout.parameters]
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, wanted)])

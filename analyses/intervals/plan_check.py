@@ -85,13 +85,13 @@ def held_against(
     cases: dict[tuple[int, int], list[LevelGram]],
 ) -> list[dict[str, Any]]:
     """Compare one pilot's forecasts with the runs of each size."""
-    said, rows = forecast(pilot, conditions), []
+    predicted, rows = forecast(pilot, conditions), []
     for (clips, draws), grams in cases.items():
         found = np.array(widths(grams, conditions))
-        width = said.width(clips, draws, CONFIDENCE)
+        width = predicted.width(clips, draws, CONFIDENCE)
         if len(found) < 3 or not np.isfinite(width):
             continue
-        low, high = said.prediction_interval(clips, draws, CONFIDENCE)
+        low, high = predicted.prediction_interval(clips, draws, CONFIDENCE)
         middle = float(np.median(found))
         close = np.abs(found / middle - 1) <= CLOSE
         rows.append(

@@ -1,4 +1,4 @@
-"""How far does the forecast of one pilot stray? On synthetic gradients.
+"""How far off is the forecast of one pilot? On synthetic gradients.
 
 A pilot forecasts the width of the cosine's interval with 48, 96 and 200 clips; runs of
 that size are drawn from the same situation. Reported is the forecast over the median
@@ -42,9 +42,9 @@ def main() -> None:
         for gradients in draw(Truth(clips=args.pilot, **kind), args.pilots, rng):
             level = LevelStatistics(paired(gradients), 0, confidence=CONFIDENCE)
             if level.golden().resolved:
-                said = forecast(level, [1])
-                pilots.append(said.width(clips, 1, CONFIDENCE))
-                ranges.append(said.prediction_interval(clips, 1, CONFIDENCE))
+                predicted = forecast(level, [1])
+                pilots.append(predicted.width(clips, 1, CONFIDENCE))
+                ranges.append(predicted.prediction_interval(clips, 1, CONFIDENCE))
         found = []
         for gradients in draw(Truth(clips=clips, **kind), args.runs, rng):
             level = LevelStatistics(paired(gradients), 0, confidence=CONFIDENCE)

@@ -5,7 +5,7 @@ Halves are the even and the odd clips of a run: of 48 clips each is a run of the
 24. Compared are, pair by pair, the edges of every band where both have the same number
 of bands, and otherwise the bands' difference in length (the measure of the levels that
 only one has); once on all levels and once on those that both resolve, because a band
-ends at an unresolved level. The intervals of the edges "said so" where they meet:
+ends at an unresolved level. The intervals of the edges account for it where they meet:
 nothing that one run is sure of is excluded by the other (`tqd_probe.schedules.edges`).
 
     python -m analyses.intervals.stability --ckpt tiny --runs DIR
@@ -118,7 +118,7 @@ def compare(a: Curves, b: Curves) -> dict[str, Any]:
         "moved": moved,
         "same_number": same,
         "moved_where_both_resolved": movement(a.bands(both), b.bands(both))[0],
-        "said": not np.any(apart),
+        "meet": not np.any(apart),
     }
 
 
@@ -127,9 +127,9 @@ def row_of(
 ) -> dict[str, Any]:
     """Summarise the comparison of pairs of runs."""
     found = [compare(a, b) for a, b in pairs]
-    moved, resolved, said = (
+    moved, resolved, meet = (
         np.array([each[key] for each in found])
-        for key in ("moved", "moved_where_both_resolved", "said")
+        for key in ("moved", "moved_where_both_resolved", "meet")
     )
     widths = [width for run in runs for width in run.widths()]
     return {
@@ -141,8 +141,8 @@ def row_of(
         "within_0.07": float(np.mean(moved <= CLOSE)),
         "largest_movement_where_both_resolved": float(resolved.max()),
         "within_0.07_where_both_resolved": float(np.mean(resolved <= CLOSE)),
-        "intervals_meet": float(np.mean(said)),
-        "within_or_said": float(np.mean((moved <= CLOSE) | said)),
+        "intervals_meet": float(np.mean(meet)),
+        "within_or_said": float(np.mean((moved <= CLOSE) | meet)),
         "same_number_of_bands": float(np.mean([e["same_number"] for e in found])),
         "median_width_of_edge_intervals": float(np.median(widths)) if widths else None,
         "largest_width_of_edge_intervals": max(widths, default=None),

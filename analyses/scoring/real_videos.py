@@ -6,8 +6,8 @@
 | trailer_bbb | moviepy source (58 MB) | trailer of the same film, many cuts |
 | world, b | gradio wheel (31 MB) | the earth by night, slow; a short scene |
 
-Six videos are six witnesses, however many clips are cut from them: results are
-reported per source, and the two of one film count as one source.
+Six videos are six independent samples, however many clips are cut from them: results
+are reported per source, and the two of one film count as one source.
 """
 
 from __future__ import annotations

@@ -24,15 +24,15 @@ CENTRES = (np.arange(CELLS) + 0.5) / CELLS
 
 
 def cells_schedule(
-    model: dict[str, Any], counts: dict[str, int], mass: np.ndarray, says: str
+    model: dict[str, Any], counts: dict[str, int], mass: np.ndarray, rule: str
 ) -> BandSchedule:
     """Write a density of class and level as a schedule.
 
     Args:
-        model: What a schedule says of its checkpoint.
+        model: What a schedule states about its checkpoint.
         counts: Clips of each class in the set, golden first.
         mass: Share of training of each cell and class ``[CELLS, classes]``.
-        says: What the rule is, for the provenance.
+        rule: What the rule is, for the provenance.
 
     Returns:
         The schedule, a joint mixture.
@@ -45,7 +45,7 @@ def cells_schedule(
         {
             "format": "tqd-band-schedule",
             "version": 1,
-            "provenance": {"tool_version": "0", "argv": [says], "seed": 0},
+            "provenance": {"tool_version": "0", "argv": [rule], "seed": 0},
             "model": model,
             "noise": {
                 "axis": "sigma",

@@ -23,16 +23,15 @@ import torch
 from tqdm import tqdm
 
 from analyses.results_file import run_script, script_parser, write_results
-from analyses.tables.comparison import cost, judge
+from analyses.tables.ablations import ablations_of
+from analyses.tables.clip_sets import SETS, make_sets
+from analyses.tables.comparison import compare_trials, cost
 from analyses.tables.generated_clips import statistics
 from analyses.tables.samplers import (
-    SETS,
-    Arm,
-    ablation_arms,
-    arms_of,
-    chosen,
-    make_sets,
-    other_arms,
+    ComparedSampler,
+    carried_samplers,
+    samplers_of,
+    select,
 )
 from analyses.tables.schedules import measure_schedules, sana_schedule
 from analyses.worth.start_checkpoints import start_checkpoint
@@ -124,12 +123,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def trial(
-    arm: Arm, clips: Path, ckpt: str, number: int, args: argparse.Namespace, work: Path
+    sampler: ComparedSampler,
+    clips: Path,
+    ckpt: str,
+    number: int,
+    args: argparse.Namespace,
+    work: Path,
 ) -> dict[str, Any]:
     """Train once and judge.
 
     Args:
-        arm: How.
+        sampler: How levels are sampled.
         clips: Manifest of the set.
         ckpt: The start.
         number: The seed.
@@ -141,7 +145,7 @@ def trial(
         statistics of generated clips; or why the sampler cannot train on this set.
     """
     shutil.rmtree(work, ignore_errors=True)
-    options = {"clips": str(clips)} | arm.options
+    options = {"clips": str(clips)} | sampler.options
     settings = TrainRunSettings(
         ckpt=ckpt,
         clips_seed=HELD_OUT_SEED - 1,
@@ -271,40 +275,40 @@ def main() -> None:
     main_place, *others = args.measured_on.split(",")
     jobs, every = [], []
     for letter in args.sets.split(","):
-        arms = arms_of(letter, schedules[main_place])
+        samplers = samplers_of(letter, schedules[main_place])
         for place in others if letter != "C" else ():
-            arms += other_arms(letter, schedules[place], place)
+            samplers += carried_samplers(letter, schedules[place], place)
         if letter in args.ablations.split(","):
             own = schedules[main_place]
-            arms += ablation_arms(manifests[letter], own, args.remeasure, letter)
-        every += arms
-        some = chosen(arms, letter, args.only, args.skip)
-        few = chosen(some, letter, args.few, "")[1:] if args.few else []
+            samplers += ablations_of(manifests[letter], own, args.remeasure, letter)
+        every += samplers
+        some = select(samplers, letter, args.only, args.skip)
+        few = select(some, letter, args.few, "")[1:] if args.few else []
         jobs += [
-            (args.first_seed + number, letter, arm)
-            for arm in some
-            for number in range(args.few_seeds if arm in few else args.seeds)
+            (args.first_seed + number, letter, sampler)
+            for sampler in some
+            for number in range(args.few_seeds if sampler in few else args.seeds)
         ]
     for part in filter(None, args.only.split(";")):
         end = part.rpartition(":")[2].strip()
-        if not any(arm.name.endswith(end) for arm in every):
-            names = sorted({arm.name for arm in every})
+        if not any(sampler.name.endswith(end) for sampler in every):
+            names = sorted({sampler.name for sampler in every})
             raise InputError(
                 f"--only {part}: no sampler's name ends so; known: {names}"
             )
-    jobs.sort(key=lambda job: job[0])  # every arm of a seed before the next seed
+    jobs.sort(key=lambda job: job[0])  # every sampler of a seed before the next seed
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     kinds: dict[str, str] = {}
-    for number, letter, arm in tqdm(jobs, desc="trials", unit="trial"):
-        name = f"{letter}-{arm.name}-{number}".replace(" ", "_").replace(",", "")
+    for number, letter, sampler in tqdm(jobs, desc="trials", unit="trial"):
+        name = f"{letter}-{sampler.name}-{number}".replace(" ", "_").replace(",", "")
         name = name.replace("/", "_")
         path = trials / f"{name}.json"
         if not path.exists():
             clips, work = manifests[letter], trials / f".{name}"
-            write_json(path, trial(arm, clips, ckpt, number, args, work))
+            write_json(path, trial(sampler, clips, ckpt, number, args, work))
         one = read_json(path, "a finished trial")
-        found.setdefault(letter, {}).setdefault(arm.name, []).append(one)
-        kinds[arm.name] = arm.kind
+        found.setdefault(letter, {}).setdefault(sampler.name, []).append(one)
+        kinds[sampler.name] = sampler.kind
     golden = np.stack(
         [
             synthetic_clip(index, HELD_OUT_SEED + 1).read(load_model(ckpt).native)
@@ -318,7 +322,7 @@ def main() -> None:
         "sets": {k: {n: sizes[n] for n in SETS[k]} for k in args.sets.split(",")},
         "sana_rule_distance": errors,
         "cost": cost(found, kinds, args.batch_size, _passes(places[0])),
-        **judge(
+        **compare_trials(
             found,
             kinds,
             statistics(golden, load_model(ckpt).native.fps),

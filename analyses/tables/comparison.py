@@ -27,7 +27,7 @@ from tqd_probe.verification.verdict import difference
 ALPHA = 0.05
 
 
-def judge(
+def compare_trials(
     trials: dict[str, dict[str, list[dict[str, Any]]]],
     kinds: dict[str, str],
     golden: list[dict[str, float]],
@@ -46,8 +46,8 @@ def judge(
         golden held-out losses, below 0 is better; 95 % intervals, each on its own.
     """
     losses: dict[tuple[str, str], np.ndarray] = {}
-    for letter, arms in trials.items():
-        for name, runs in arms.items():
+    for letter, samplers in trials.items():
+        for name, runs in samplers.items():
             if all("after" in run for run in runs):
                 losses[letter, name] = np.array([run["after"] for run in runs])
     base_a = losses.get(("A", "uniform"))
@@ -55,8 +55,8 @@ def judge(
     if base_a is not None and "generated" in trials["A"]["uniform"][0]:
         made_a = _generated(trials["A"]["uniform"], golden)
     rows = []
-    for letter, arms in trials.items():
-        for name, runs in arms.items():
+    for letter, samplers in trials.items():
+        for name, runs in samplers.items():
             row: dict[str, Any] = {"set": letter, "sampler": name, "kind": kinds[name]}
             rows.append(row)
             if (letter, name) not in losses:
@@ -238,12 +238,12 @@ def cost(
         over seeds.
     """
     saved: dict[str, dict[str, Any]] = {}
-    for letter, arms in trials.items():
-        for name, runs in arms.items():
+    for letter, samplers in trials.items():
+        for name, runs in samplers.items():
             if kinds[name] == "baseline" or any("refused" in run for run in runs):
                 continue
             found = []
-            for run, base in zip(runs, arms["uniform"]):
+            for run, base in zip(runs, samplers["uniform"]):
                 last, goal = base["curve"][-1]
                 found.append(batch_size * (last - _reached(run["curve"], goal, last)))
             reached = sum(value > 0 for value in found)

@@ -19,7 +19,7 @@ def table(result: dict[str, Any]) -> str:
     """Write every number: a block per set, as the paper has it.
 
     Args:
-        result: What `tqd_rows.judge` found.
+        result: What `comparison.compare_trials` found.
 
     Returns:
         Markdown.
@@ -28,7 +28,7 @@ def table(result: dict[str, Any]) -> str:
     head = ["set", "sampler", "golden loss", "against uniform"]
     head += ["against uniform on A"]
     if made:
-        head += ["flow", "smoothness", "motion", "visual", "FD motion", "FD looks"]
+        head += ["flow", "smoothness", "motion", "visual", "FD motion", "FD appearance"]
     lines = _head(head)
     for row in result["rows"]:
         cells = [f"Set-{row['set']}", row["sampler"]]
@@ -40,9 +40,9 @@ def table(result: dict[str, Any]) -> str:
             _shown(row.get(key)) for key in ("against_uniform", "against_uniform_on_A")
         ]
         if made:
-            got = row["generated"]
+            generated = row["generated"]
             keys = [*SHOWN, "frechet_motion", "frechet_appearance"]
-            cells += [f"{got[key]['mean']:.3f}" for key in keys]
+            cells += [f"{generated[key]['mean']:.3f}" for key in keys]
         lines.append(_line(cells))
     return "\n".join(lines)
 
@@ -51,7 +51,7 @@ def summary(result: dict[str, Any]) -> str:
     """Write a row per sampler: golden loss against uniform on each set, and on Set-A.
 
     Args:
-        result: What `tqd_rows.judge` found.
+        result: What `comparison.compare_trials` found.
 
     Returns:
         Markdown; losses times 1000, so that most of a number is not zeros.
@@ -77,7 +77,7 @@ def differences(result: dict[str, Any]) -> str:
     """Write what generated clips score against uniform on Set-A, in pairs over seeds.
 
     Args:
-        result: What `tqd_rows.judge` found.
+        result: What `comparison.compare_trials` found.
 
     Returns:
         Markdown, bold where an interval leaves out 0; empty if no clips were generated.
@@ -98,7 +98,7 @@ def beside_paper(result: dict[str, Any], candidate: str) -> str:
     """Write what generated clips score, beside what the paper's did.
 
     Args:
-        result: What `tqd_rows.judge` found.
+        result: What `comparison.compare_trials` found.
         candidate: The measured sampler shown beside the paper's.
 
     Returns:
@@ -155,14 +155,16 @@ def _thousandths(row: dict[str, Any], key: str) -> str:
     one = row.get(key)
     if one is None:
         return ""
-    return _bold(*(1000 * one[end] for end in ("mean", "low", "high")), digits=1)
+    mean, low, high = (1000 * one[end] for end in ("mean", "low", "high"))
+    return _bold(mean, low, high, digits=1)
 
 
 def _known(one: dict[str, Any]) -> str:
     """Return a difference over seeds, bold where its interval leaves out 0."""
     if one["ci"] is None:
         return f"{one['mean']:+.3f}"
-    return _bold(one["mean"], *one["ci"], digits=3)
+    low, high = one["ci"]
+    return _bold(one["mean"], low, high, digits=3)
 
 
 def _bold(mean: float, low: float, high: float, digits: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# What each run leaves out or keeps: scouting trials showed the others far behind or
+# What each run leaves out or keeps: preliminary trials showed the others far worse or
 # alike, and this way the runs fit a night.
 HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
 HALF += ";C:logit-normal;bands .98"

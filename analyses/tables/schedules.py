@@ -24,7 +24,8 @@ from analyses.tables.cell_schedules import (
     in_bands,
     worth_curve,
 )
-from analyses.tables.samplers import BARS, CLASSES, SETS
+from analyses.tables.clip_sets import CLASSES, SETS
+from analyses.tables.samplers import BARS
 from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
 from tqd_probe.probing.comparisons import paired_comparisons

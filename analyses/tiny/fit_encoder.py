@@ -28,7 +28,7 @@ def components(rows: np.ndarray, count: int) -> np.ndarray:
     """Return the leading principal directions ``[count, width]``, not centred.
 
     Every row counts about alike: rows are weighted by the inverse of their energy
-    outside the three leading directions (flat colour), so that quiet texture is kept
+    outside the three leading directions (flat colour), so that faint texture is kept
     beside loud edges.
     """
     _, directions = np.linalg.eigh(rows.T @ rows)

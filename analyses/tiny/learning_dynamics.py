@@ -46,7 +46,7 @@ from tqd_probe.models.load import load_model
 HELD_OUT = 8001  # seed of the clips
 BANDS = {"coarse": (0, 3), "middle": (3, 8), "fine": (8, 999)}
 PARTS = (*BANDS, "still", "change", "flow")
-INSIDE = 0.7  # of an object's radius, where its motion is looked at
+INSIDE = 0.7  # of an object's radius, where its motion is measured
 
 
 def true_flow(clip: SyntheticClip, shape: ClipShape) -> tuple[np.ndarray, np.ndarray]:

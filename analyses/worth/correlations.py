@@ -201,8 +201,9 @@ def summarise(
     if use.sum() >= 3:
         for _ in range(RESAMPLES):
             some, few = rng.choice(seeds, len(seeds)), rng.choice(clips, len(clips))
-            got, said = pairs.achieved(some, few), pairs.predictors(some, few, rng)
-            draws["m"].append(_table(said, got, np.flatnonzero(use)))
+            achieved = pairs.achieved(some, few)
+            predictors = pairs.predictors(some, few, rng)
+            draws["m"].append(_table(predictors, achieved, np.flatnonzero(use)))
             picked = rng.choice(len(names), len(names))
             rows = [np.flatnonzero(use & (pairs.name == k)) for k in picked]
             draws["d"].append(_table(guessed, reached, np.concatenate(rows)))
@@ -278,11 +279,11 @@ def _by_cosine(cosines: np.ndarray, shares: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _table(
-    said: dict[str, np.ndarray], got: dict[str, np.ndarray], rows: np.ndarray
+    predicted: dict[str, np.ndarray], achieved: dict[str, np.ndarray], rows: np.ndarray
 ) -> dict[str, dict[str, float]]:
     return {
-        name: {wanted: spearman(x[rows], y[rows]) for wanted, y in got.items()}
-        for name, x in said.items()
+        name: {wanted: spearman(x[rows], y[rows]) for wanted, y in achieved.items()}
+        for name, x in predicted.items()
     }
 
 

@@ -29,7 +29,7 @@ from tqd_probe.training.settings import TrainRunSettings
 
 
 @dataclass
-class Bench:
+class RepeatedTraining:
     """A checkpoint that is trained again and again from where it was.
 
     Attributes:

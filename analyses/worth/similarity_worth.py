@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from analyses.results_file import run_script, script_parser, write_results
 from analyses.worth.correlations import cosine_of, summarise
-from analyses.worth.short_training import Bench
+from analyses.worth.short_training import RepeatedTraining
 from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json, write_json
@@ -58,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--held-out", type=int, default=48)
     made.add_argument("--train-clips", type=int, default=64, help="per seed")
     made.add_argument("--steps", type=int, default=48)
-    made.add_argument("--look", type=int, default=8, help="steps of the look-ahead")
+    made.add_argument(
+        "--look-ahead", type=int, default=8, help="steps of the look-ahead"
+    )
     made.add_argument("--batch-size", type=int, default=8)
     made.add_argument("--lr", type=float, default=3e-4)
     made.add_argument("--seeds", type=int, default=5)
@@ -68,12 +70,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure_similarity(
-    bench: Bench, names: list[str], levels: list[float], clips: int
+    training: RepeatedTraining, names: list[str], levels: list[float], clips: int
 ) -> list[dict[str, Any]]:
     """Compare gradients at the present weights, in both metrics, level by level.
 
     Args:
-        bench: The checkpoint.
+        training: The checkpoint.
         names: The degradations.
         levels: The levels.
         clips: Clips to probe with.
@@ -82,14 +84,14 @@ def measure_similarity(
         For each degradation and level: cosines with standard errors, the first-order
         product, and the distance in the latents over the noise.
     """
-    golden = bench.encode(PROBE, clips, None)
-    copies = {name: bench.encode(PROBE, clips, name) for name in names}
+    golden = training.encode(PROBE, clips, None)
+    copies = {name: training.encode(PROBE, clips, name) for name in names}
     rows = []
     for sigma in tqdm(levels, desc="similarity"):
-        own = bench.gradients(golden, sigma, PROBE)
+        own = training.gradients(golden, sigma, PROBE)
         scale = (own.square().mean(0).sqrt() + 1e-8).rsqrt()
         for name in names:
-            other = bench.gradients(copies[name], sigma, PROBE)
+            other = training.gradients(copies[name], sigma, PROBE)
             moved = (copies[name].latents - golden.latents).square().flatten(1).mean(1)
             noise = sigma / (1 - sigma)
             rows.append(
@@ -105,12 +107,16 @@ def measure_similarity(
 
 
 def trial(
-    bench: Bench, name: str | None, sigma: float, number: int, args: argparse.Namespace
+    training: RepeatedTraining,
+    name: str | None,
+    sigma: float,
+    number: int,
+    args: argparse.Namespace,
 ) -> dict[str, Any]:
     """Train on one kind of clips at one level; golden losses along the way.
 
     Args:
-        bench: The checkpoint.
+        training: The checkpoint.
         name: The degradation; None trains on golden clips.
         sigma: The level.
         number: Number of the seed.
@@ -121,18 +127,20 @@ def trial(
         look-ahead.
     """
     seed = TRAIN + number
-    clips = bench.encode(seed, args.train_clips, name)
-    held = bench.encode(HELD_OUT, args.held_out, None)
-    bench.reset()
-    bench.train(clips, sigma, seed, 0, args.look)
-    found: dict[str, Any] = {"look": bench.losses(held, args.levels, HELD_OUT).tolist()}
+    clips = training.encode(seed, args.train_clips, name)
+    held = training.encode(HELD_OUT, args.held_out, None)
+    training.reset()
+    training.train(clips, sigma, seed, 0, args.look_ahead)
+    found: dict[str, Any] = {
+        "look": training.losses(held, args.levels, HELD_OUT).tolist()
+    }
     if name is not None:
         few = max(6, args.probe_clips // 2)
-        own = bench.gradients(bench.encode(PROBE, few, None), sigma, PROBE)
-        other = bench.gradients(bench.encode(PROBE, few, name), sigma, PROBE)
+        own = training.gradients(training.encode(PROBE, few, None), sigma, PROBE)
+        other = training.gradients(training.encode(PROBE, few, name), sigma, PROBE)
         found["cosine"] = cosine_of(own, other)
-    bench.train(clips, sigma, seed, args.look, args.steps)
-    found["end"] = bench.losses(held, args.levels, HELD_OUT).tolist()
+    training.train(clips, sigma, seed, args.look_ahead, args.steps)
+    found["end"] = training.losses(held, args.levels, HELD_OUT).tolist()
     return found
 
 
@@ -142,8 +150,10 @@ def main() -> None:
     args = command.parse_args()
     args.levels = [float(part) for part in args.levels.split(",")]
     names = args.degradations.split(",")
-    if not 0 < args.look < args.steps:
-        raise InputError(f"--look {args.look}: must lie between 0 and --steps")
+    if not 0 < args.look_ahead < args.steps:
+        raise InputError(
+            f"--look-ahead {args.look_ahead}: must lie between 0 and --steps"
+        )
     if not all(0 < sigma < 1 for sigma in args.levels):
         raise InputError(f"--levels {args.levels}: must lie between 0 and 1")
     silence_libraries()
@@ -159,11 +169,13 @@ def main() -> None:
         lr_schedule="constant",
         out=args.work,
     )
-    bench = Bench(settings, default_cache())
+    training = RepeatedTraining(settings, default_cache())
     options = {
         k: v for k, v in vars(args).items() if k not in ("work", "results", "trained")
     }
-    key = digest([options | {"seeds": 0, "degradations": ""}, bench.model.fingerprint])
+    key = digest(
+        [options | {"seeds": 0, "degradations": ""}, training.model.fingerprint]
+    )
     folder = args.work / f"worth-{args.start.replace('/', '_')}-{key[-12:]}"
     began = time.time()
 
@@ -176,12 +188,12 @@ def main() -> None:
 
     predicted = once(
         f"similarity-{digest(names)[-8:]}.json",
-        lambda: measure_similarity(bench, names, args.levels, args.probe_clips),
+        lambda: measure_similarity(training, names, args.levels, args.probe_clips),
     )
-    held = bench.encode(HELD_OUT, args.held_out, None)
+    held = training.encode(HELD_OUT, args.held_out, None)
     before = once(
         "before.json",
-        lambda: bench.losses(held, args.levels, HELD_OUT).tolist(),
+        lambda: training.losses(held, args.levels, HELD_OUT).tolist(),
     )
     trials: dict[str, list[dict[str, Any]]] = {}
     pairs = [(name, sigma) for sigma in args.levels for name in [None, *names]]
@@ -191,7 +203,8 @@ def main() -> None:
                 label = f"{name or 'golden'} {sigma:g}"
                 file = f"{label.replace(':', '-').replace(' ', '-')}-{number}.json"
                 one = once(
-                    file, lambda n=name, s=sigma, k=number: trial(bench, n, s, k, args)
+                    file,
+                    lambda n=name, s=sigma, k=number: trial(training, n, s, k, args),
                 )
                 trials.setdefault(label, []).append(one)
                 bar.update()
@@ -199,7 +212,7 @@ def main() -> None:
         "seconds_of_this_call": round(time.time() - began),
         "start": args.start,
         "steps": args.steps,
-        "look": args.look,
+        "look": args.look_ahead,
         "levels": args.levels,
         **summarise(predicted, np.array(before), trials, args.levels, names),
     }

@@ -3,8 +3,8 @@
 Half of the training clips are noise. One sampler never draws them (the baseline), one
 draws them below sigma 0.5 and must lose. And, from the same trials, the baseline of one
 run against that of the next, which share nothing but the distribution: no winner may be
-declared. From the same trials also: what looking after each seed would have said, and
-when. (Two samplers that draw the same samples differ by exactly nothing, as
+declared. From the same trials also: what interim analyses after each seed would have
+found, and when. (Two samplers that draw the same samples differ by exactly nothing, as
 `tests/test_verify.py` has it: a far easier null.)
 
     python -m analyses.worth.verify_check --work /tmp/verify_check
@@ -37,7 +37,7 @@ from tqd_probe.verification.verdict import difference
 SHAPE = ClipShape(17, 64, 64, 16)
 
 
-def spoilt_clips(folder: Path) -> Path:
+def half_noise_clips(folder: Path) -> Path:
     """Write golden clips and as many of noise, with a manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [["video", "caption", "class"]]
@@ -58,17 +58,27 @@ def spoilt_clips(folder: Path) -> Path:
 def band_schedule(path: Path, bands: list[list[float]]) -> Path:
     """Write a schedule that trains the noise clips in given bands."""
     one = {
-        **{"degradations": {"noise": 5}, "clips": 8, "cosine": [0.5, 0.5]},
-        **{"cosine_ci": [[0.4, 0.6]] * 2, "cosine_naive": [0.5, 0.5]},
-        **{"norm_ratio": [1.0, 1.0], "norm_ratio_ci": [[0.9, 1.1]] * 2},
-        **{"bias2": [1.0, 1.0], "bands": bands, "beta": None, "logit_offset": None},
+        "degradations": {"noise": 5},
+        "clips": 8,
+        "cosine": [0.5, 0.5],
+        "cosine_ci": [[0.4, 0.6]] * 2,
+        "cosine_naive": [0.5, 0.5],
+        "norm_ratio": [1.0, 1.0],
+        "norm_ratio_ci": [[0.9, 1.1]] * 2,
+        "bias2": [1.0, 1.0],
+        "bands": bands,
+        "beta": None,
+        "logit_offset": None,
     }
     value: dict[str, Any] = {
         "format": "tqd-band-schedule",
         "version": 1,
         "provenance": {"tool_version": "0", "argv": ["verify_check"], "seed": 0},
         "model": {
-            **{"family": "wan", "source": "tiny", "expert": None, "parameters": "all"},
+            "family": "wan",
+            "source": "tiny",
+            "expert": None,
+            "parameters": "all",
             "fingerprint": load_model("tiny").fingerprint,
             "prediction": "flow_velocity",
         },
@@ -79,7 +89,9 @@ def band_schedule(path: Path, bands: list[list[float]]) -> Path:
             "logsnr": [2, -2],
         },
         "criterion": {
-            **{"name": "cosine", "cos_min": 0.9, "norm_range": [0.5, 2.0]},
+            "name": "cosine",
+            "cos_min": 0.9,
+            "norm_range": [0.5, 2.0],
             "confidence": 0.95,
         },
         "golden": {"clips": 8, "draws": 1, "snr": [1, 1], "resolved": [True, True]},
@@ -108,16 +120,16 @@ def outcome(gap: np.ndarray, early: bool) -> dict[str, Any]:
 
     Args:
         gap: Differences of losses ``[seeds, clips, buckets]``.
-        early: Look after each seed from the third on.
+        early: Analyse after each seed from the third on.
 
     Returns:
         Seeds used, and the difference with its interval.
     """
-    for look in plan(len(gap), early, 1 - 0.95):
-        found = difference(gap[: look.seeds].mean(2), look.level)
+    for analysis in plan(len(gap), early, 1 - 0.95):
+        found = difference(gap[: analysis.seeds].mean(2), analysis.level)
         if found.clear:
             break
-    return {"seeds": look.seeds, **asdict(found), "clear": found.clear}
+    return {"seeds": analysis.seeds, **asdict(found), "clear": found.clear}
 
 
 def main() -> None:
@@ -131,7 +143,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-3)
     args = parser.parse_args()
     silence_libraries()
-    clips = spoilt_clips(args.work / "clips")
+    clips = half_noise_clips(args.work / "clips")
     clean = band_schedule(args.work / "clean.json", [])
     noisy = band_schedule(args.work / "noisy.json", [[0.0, 0.5]])
     rows, baselines = [], []
