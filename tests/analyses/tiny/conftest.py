@@ -5,25 +5,19 @@ import sys
 
 import pytest
 
+STAGES = (("transformer", 1), ("transformer", 2), ("decoder", 1), ("decoder", 2))
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Pipeline and working folder of two stopped and resumed steps."""
+
+def train(folder):
+    """Train two steps of each stage, stopped and resumed after the first."""
     from analyses.tiny import train_cogvideox as script
 
-    folder = tmp_path_factory.mktemp("cogvideox")
-    work, out = folder / "work", folder / "pipeline"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script, "FIT_CLIPS", 8)
-        for stage, steps in (
-            ("transformer", 1),
-            ("transformer", 2),
-            ("decoder", 1),
-            ("decoder", 2),
-        ):
+        for stage, steps in STAGES:
             options = {
-                "--work": work,
-                "--out": out,
+                "--work": folder / "work",
+                "--out": folder / "pipeline",
                 "--stage": stage,
                 "--clips": 8,
                 "--held-out": 2,
@@ -34,4 +28,11 @@ def trained(tmp_path_factory):
             words = [str(part) for pair in options.items() for part in pair]
             patch.setattr(sys, "argv", ["train_cogvideox.py", *words])
             script.main()
-    return work, out, json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def trained(built_once):
+    """Working folder, pipeline and results of the training; do not change them."""
+    folder = built_once.get("trained-cogvideox", train)
+    results = json.loads((folder / "results.json").read_text())
+    return folder / "work", folder / "pipeline", results
