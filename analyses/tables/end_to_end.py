@@ -29,6 +29,7 @@ from tqd_probe import train
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.training.callbacks.base import Callback
 
 PROMPTS = (
     "a red striped circle moving right over a gray textured background",
@@ -45,9 +46,6 @@ class StopAt(Callback):
     def __init__(self, step: int) -> None:
         """Set the step."""
         self.step, self.fired = step, False
-
-    def on_train_begin(self, trainer: Any) -> None:
-        """Nothing to do."""
 
     def on_step_end(self, trainer: Any, result: Any) -> None:
         """Send the signal."""
