@@ -45,17 +45,15 @@ def main() -> None:
     run = FinishedProbe(args.run)
     levels = np.array(run.levels)
     grams = [run.store.level(i) for i in range(len(levels))]
-    names, stated = run.degradations, run.result["criterion"]
-    criterion = CosineCriterion(
-        stated["cos_min"], tuple(stated["norm_range"]), stated["confidence"]
-    )
+    names, stated = run.degradations, run.result.criterion
+    criterion = CosineCriterion(stated.cos_min, stated.norm_range, stated.confidence)
     rows: dict[str, Any] = {}
     for part in PARTS:
         chosen = [part_of(gram, part) for gram in grams]
         if chosen[0] is None:
             continue
         found = [
-            LevelStatistics(gram, 0, confidence=stated["confidence"])
+            LevelStatistics(gram, 0, confidence=stated.confidence)
             for gram in chosen
             if gram is not None
         ]

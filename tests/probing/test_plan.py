@@ -11,3 +11,13 @@ def test_plan_predicts_clips_and_time(pipeline, tmp_path, capsys):
     assert "min)" in printed
     assert "widths: where single runs with 2 draws" in printed
     assert not (tmp_path / "p").exists()
+
+
+def test_fewer_clips_than_a_pilot_takes_are_planned_with(
+    pipeline, folder_of_clips, tmp_path, capsys
+):
+    """Defaults do not refuse each other: a pilot takes at most 32 clips."""
+    argv = ["--ckpt", str(pipeline), "--clips", str(folder_of_clips), "--plan"]
+    argv += ["--levels", "0.5,0.9", "--degradations", "blur:4"]
+    assert gradsim.main([*argv, "--out", str(tmp_path / "p")]) == 0
+    assert "pilot: 6 clips x 2 draws" in capsys.readouterr().out

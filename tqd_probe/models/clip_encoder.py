@@ -158,12 +158,19 @@ class ClipEncoder:
 
     def _key(self, kind: str, clip: Clip, degradation: Degradation | None) -> str:
         """Name what encoding a version of a clip gives."""
-        return digest(
-            [
-                *(kind, VERSION, self.model.encoder_fingerprint, clip.identity()),
-                *(str(self.shape), str(degradation or GOLDEN), self.seed, clip.id),
-            ]
-        )
+        key: list[object] = [
+            kind,
+            VERSION,
+            self.model.encoder_fingerprint,
+            clip.identity(),
+            str(self.shape),
+            str(degradation or GOLDEN),
+        ]
+        # The random streams of degradations are keyed by seed and clip; a golden clip
+        # is encoded once for all seeds.
+        if degradation is not None:
+            key += [self.seed, clip.id]
+        return digest(key)
 
     def caption(self, clip: Clip) -> dict[str, torch.Tensor]:
         """Encode the caption of a clip.

@@ -31,7 +31,9 @@ def unpaired_clips(
         if len(clips) < LEAST_UNPAIRED:
             log.warning(
                 "class %s is not probed: %d clips, at least %d are needed",
-                *(name, len(clips), LEAST_UNPAIRED),
+                name,
+                len(clips),
+                LEAST_UNPAIRED,
             )
         else:
             chosen[name] = clips[:limit]
