@@ -1,4 +1,4 @@
-"""Two processes share the draws of a run."""
+"""Processes that share one run, and what two of them leave."""
 
 import contextlib
 import json
@@ -12,7 +12,50 @@ from child_processes import in_two_processes
 from probe_runs import arguments, numbers, result
 
 from tqd_probe import gradsim
+from tqd_probe.core.errors import InputError, MainProcessFailed
+from tqd_probe.core.processes import Processes, is_main_process
 from tqd_probe.core.tensor_files import read_tensors
+
+
+def test_a_lone_process_joins_nothing(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    alone = Processes.join("cpu")
+    assert alone == Processes(rank=0, world=1)
+    assert alone.is_main
+    assert is_main_process()
+    assert alone.device("cuda") == "cuda"
+    assert alone.broadcast_from_main(lambda: [1]) == [1]
+    alone.barrier()
+
+
+def test_work_is_shared_without_gaps(monkeypatch):
+    three = [Processes(rank, 3) for rank in range(3)]
+    owners = [[each.rank for each in three if each.owns(n)] for n in range(7)]
+    assert owners == [[0], [1], [2], [0], [1], [2], [0]]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert three[2].device("cuda") == "cuda:2"
+    assert three[2].device("cpu") == "cpu"
+    assert [each.is_main for each in three] == [True, False, False]
+
+
+@pytest.mark.two_processes
+def test_the_main_process_decides_for_all(tmp_path):
+    """Plain values reach the others; so does the message of a failure."""
+
+    def work():
+        mine = Processes.join("cpu")
+        assert mine.broadcast_from_main(lambda: {"size": 3}) == {"size": 3}
+        kept = mine.broadcast_from_main(lambda: (1, 2))
+        assert kept == ((1, 2) if mine.is_main else None)
+        with pytest.raises(InputError if mine.is_main else MainProcessFailed) as error:
+            mine.broadcast_from_main(refuse)
+        assert str(error.value) == "--clips x: no such folder"
+        mine.barrier()
+
+    def refuse():
+        raise InputError("--clips x: no such folder")
+
+    assert in_two_processes(work) == [0, 0]
 
 
 def launch(argv):
