@@ -12,6 +12,7 @@ from tqd_probe.__main__ import COMMANDS, main, options_of
 
 PUBLIC = [
     "BandSchedule",
+    "ProbeResult",
     "__version__",
     "derive_schedule",
     "load_model",

@@ -36,8 +36,8 @@ __all__ = [
     "verify",
 ]
 _HOMES = {
-    "ProbeResult": "tqd_probe.probing.result",
     "BandSchedule": "tqd_probe.schedules.band_schedule",
+    "ProbeResult": "tqd_probe.probing.result",
     "derive_schedule": "tqd_probe.probing.derive_schedule",
     "load_model": "tqd_probe.models.load",
     "make_sampler": "tqd_probe.sampling.registry",

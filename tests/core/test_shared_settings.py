@@ -4,8 +4,6 @@ import pytest
 from pydantic import ValidationError
 
 from tqd_probe.core import shared_settings
-from tqd_probe.core.devices import resolve_device
-from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest
 from tqd_probe.core.shared_settings import Settings
 from tqd_probe.probing.settings import ProbeSettings, RunSettings
@@ -120,19 +118,3 @@ def test_no_shared_option_is_declared_twice():
         ("Proxies", "fps"),  # of what is judged, whatever the clip has
         ("Proxies", "frames"),
     }
-
-
-def test_devices_resolve_to_what_the_machine_has(monkeypatch):
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve_device("auto") == resolve_device("cpu") == "cpu"
-    with pytest.raises(InputError, match="--device cuda: no GPU is available"):
-        resolve_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert resolve_device("auto") == resolve_device("cuda") == "cuda"
-    assert resolve_device("cuda:1") == "cuda:1"
-    with pytest.raises(InputError, match="--device cuda:2: this machine has 2 GPUs"):
-        resolve_device("cuda:2")
-    assert not torch.cuda.is_initialized()
