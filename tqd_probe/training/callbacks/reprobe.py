@@ -164,14 +164,16 @@ class Reprobe(Callback):
         try:
             with training.averaged_weights():
                 self.save(place / "model")
+            device = training.accelerator.device
             settings = reprobe_settings(
                 self.settings,
                 model=place / "model",
                 out=place / "run",
-                device=str(training.accelerator.device),
+                # accelerate calls the CPU of several processes cpu:0
+                device="cpu" if device.type == "cpu" else str(device),
                 cache=training.batches.clips.encoder.cache,
             )
-            with _alone():
+            with _as_one_process():
                 result = run_probe(settings, progress=False)
             source = f"{training.settings.ckpt} step {training.step}"
             result.model = result.model.model_copy(update={"source": source})
@@ -183,14 +185,14 @@ class Reprobe(Callback):
     def _report(
         self,
         training: RunningTraining,
-        found: BandSchedule,
+        measured: BandSchedule,
         note: str | None,
         draws_moved: float | None = None,
     ) -> None:
         if not training.accelerator.is_main_process:
             return
         row: dict[str, Any] = {"step": training.step, "note": note, "classes": {}}
-        for name, curves in found.classes.items():
+        for name, curves in measured.classes.items():
             old = self.schedule.classes.get(name)
             row["classes"][name] = drift(old, curves) if old else None
         if draws_moved is not None:
@@ -213,8 +215,8 @@ class Reprobe(Callback):
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Let a probe count one process, where this is the first of several that wait."""
+def _as_one_process() -> Iterator[None]:
+    """Let a probe see one process: the others wait and have no share in it."""
     before = os.environ.get("WORLD_SIZE")
     os.environ["WORLD_SIZE"] = "1"
     try:
@@ -266,7 +268,7 @@ def density_distance(old: DrawStream, new: DrawStream) -> float:
 
 def _inside(bands: list[Band], grid: np.ndarray) -> np.ndarray:
     """Mark the places inside bands."""
-    found = np.zeros(len(grid), dtype=bool)
+    inside = np.zeros(len(grid), dtype=bool)
     for low, high in bands:
-        found |= (grid >= low) & (grid <= high)
-    return found
+        inside |= (grid >= low) & (grid <= high)
+    return inside

@@ -1,0 +1,47 @@
+import pytest
+from training_runs import options
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.training.sampler import ScheduleInUse
+from tqd_probe.training.settings import TrainRunSettings
+
+CLIPS = ClipPool.of(["golden", "visual_degraded"], [0.8, 0.9], [0.8, 0.3])
+
+
+def settings(**changed):
+    values = options("tiny", "synthetic:4", "runs/unused", **changed)
+    return TrainRunSettings(**{k: v for k, v in values.items() if v is not None})
+
+
+def test_kappa_max_given_measured_or_by_default(schedule):
+    given = ScheduleInUse(settings(kappa_max=6), CLIPS, (0, 1), None)
+    assert given.draws.sampler.kappa_max == 6
+    assert given.notes == []
+    default = ScheduleInUse(settings(kappa_max=None), CLIPS, (0, 1), None)
+    assert default.draws.sampler.kappa_max == 8
+    assert default.resolved["kappa_max"] == 8
+    assert "--kappa-max not given: 8" in default.notes[0]
+    measured = ScheduleInUse(settings(kappa_max=None), CLIPS, (0, 1), schedule)
+    # a fit of 3.9 + 1.7 at a gap of 0.6
+    assert measured.draws.sampler.kappa_max == pytest.approx(2 + (5.6 - 2) / 0.6)
+    assert "from the schedule's fits" in measured.notes[0]
+
+
+def test_a_schedule_that_does_not_fit_changes_nothing(schedule):
+    choice = settings(sampler="bands", schedule="bands.json", kappa_max=None)
+    in_use = ScheduleInUse(choice, CLIPS, (0, 1), schedule)
+    draws = in_use.draws
+    other = schedule.model_copy(deep=True)
+    del other.classes["visual_degraded"]
+    with pytest.raises(InputError, match="'visual_degraded': not in the schedule"):
+        in_use.follow(other)
+    assert in_use.schedule is schedule
+    assert in_use.draws is draws
+
+
+def test_other_levels_leave_the_draws_in_use(schedule):
+    in_use = ScheduleInUse(settings(), CLIPS, (0.0, 0.5), None)
+    whole = in_use.over_range((0.0, 1.0))
+    levels = [[d.draw(i).sigma for i in range(50)] for d in (in_use.draws, whole)]
+    assert max(levels[0]) <= 0.5 < max(levels[1])
