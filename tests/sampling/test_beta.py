@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from sampled_levels import draw_levels, ks_pvalue, numbers
+from scipy.stats import beta
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.sampling.beta import BETA_FLOOR, kappa_max_from_fits
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.registry import make_sampler
+
+
+@pytest.mark.parametrize(
+    ("mq", "vq", "kappa_base", "kappa_max"),
+    [(0.7, 0.3, 4, 8), (0.3, 0.7, 2, 8), (0.9, 0.1, 2, 12), (0.2, 0.5, 4, 6)],
+)
+def test_beta_is_the_published_formula(mq, vq, kappa_base, kappa_max):
+    sampler = make_sampler("beta", kappa_base=kappa_base, kappa_max=kappa_max)
+    mu = 0.5 + 0.5 * (mq - vq)
+    kappa = kappa_base + (kappa_max - kappa_base) * abs(mq - vq)
+    truth = beta(mu * kappa, (1 - mu) * kappa)
+    assert ks_pvalue(draw_levels(sampler, mq=mq, vq=vq), truth.cdf) > 0.01
+    grid = np.linspace(0.01, 0.99, 9)
+    clip = ClipPool.of(["golden"], [mq], [vq])
+    assert sampler.density(grid, clip)[0] == pytest.approx(truth.pdf(grid))
+
+
+def test_extreme_scores_are_floored_and_counted():
+    sampler = make_sampler("beta", kappa_max=8)
+    pool = ClipPool.of(["golden"] * 4, [1, 0, 0.5, 0.99], [0, 1, 0.5, 0.01])
+    alpha, second = sampler.parameters(pool)
+    assert alpha.tolist() == pytest.approx([8, BETA_FLOOR, 1, 7.8012])
+    assert second.tolist() == pytest.approx([BETA_FLOOR, 8, 1, BETA_FLOOR])
+    assert sampler.floored(pool).tolist() == [True, True, False, True]
+    levels = draw_levels(sampler, mq=1.0, vq=0.0, count=2000)
+    assert np.isfinite(levels).all()
+    assert levels.max() < 1
+    below, law = levels[levels < 0.999], beta(8, 0.1)
+    assert ks_pvalue(below, lambda x: law.cdf(x) / law.cdf(0.999)) > 0.01
+
+
+def test_kappa_max_comes_from_the_fits(schedule):
+    pool = ClipPool.of(
+        ["visual_degraded"] * 3 + ["motion_degraded"],
+        [0.8, 0.7, 0.6, 0.2],
+        [0.3, 0.2, 0.1, 0.7],
+    )
+    value, note = kappa_max_from_fits(schedule, pool, 2.0)
+    visual = 2 + (5.6 - 2) / 0.5
+    motion = 2 + (3.0 - 2) / 0.5
+    assert value == pytest.approx((3 * visual + motion) / 4)
+    assert "visual_degraded 9.20" in note
+    with pytest.raises(InputError, match="--kappa-max"):
+        kappa_max_from_fits(schedule, ClipPool.of(["golden"], [0.5], [0.5]), 2.0)
+
+
+def test_clips_without_scores_are_refused():
+    with pytest.raises(InputError, match="2 of 3 clips have no mq or vq"):
+        make_sampler("beta", kappa_max=8).sample(
+            ["golden"] * 3, [0.1, None, 0.2], [0.1, 0.2, None], numbers()
+        )
