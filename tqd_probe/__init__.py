@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tqd_probe.sampling.registry import make_sampler
     from tqd_probe.schedules.band_schedule import BandSchedule
     from tqd_probe.training.train import train
-    from tqd_probe.verification.trials import verify
+    from tqd_probe.verification.verify import verify
 
 __all__ = [
     "BandSchedule",
@@ -43,7 +43,7 @@ _HOMES = {
     "make_sampler": "tqd_probe.sampling.registry",
     "probe": "tqd_probe.api",
     "train": "tqd_probe.training.train",
-    "verify": "tqd_probe.verification.trials",
+    "verify": "tqd_probe.verification.verify",
 }
 
 

@@ -26,15 +26,15 @@ class VerifyOptions(TrialRunSettings, Options):  # type: ignore[misc]
     """
 
     writes: ClassVar[dict[str, str]] = {
-        "verify.md": "the verdicts on one page, also printed",
-        "verify.png": "losses by noise level",
+        "verify.md": "the comparison on one page, also printed",
+        "verify.png": "differences from the baseline, overall and by noise level",
         "verify.json": "all numbers with their intervals",
         "trials/": "a small file per finished trial, from which a run resumes",
         "run.json, log.txt": "the configuration, and what happened",
     }
     example: ClassVar[str] = (
         "--ckpt tiny --clips synthetic:64 --golden synthetic:24"
-        " --steps 60 --out runs/verify"
+        " --samplers uniform,logit_normal --steps 60 --out runs/verify"
     )
 
 
@@ -55,16 +55,17 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         from tqd_probe.core.library_logging import silence_libraries
 
         silence_libraries()  # first: libraries speak while they are imported
-        from tqd_probe.verification.report import page
-        from tqd_probe.verification.trials import Stopped, verify
+        from tqd_probe.verification.report import format_report
+        from tqd_probe.verification.trials import StoppedBySignal
+        from tqd_probe.verification.verify import verify
 
         try:
             result = verify(settings)
-        except Stopped as stopped:
+        except StoppedBySignal as stopped:
             outcome.code = 128 + stopped.number
-            print("stopped; the same command goes on", file=sys.stderr)
+            print("stopped by a signal; the same command resumes", file=sys.stderr)
             return outcome.code
-        print(page(result))
+        print(format_report(result))
         for name in ("verify.md", "verify.png", "verify.json"):
             print(settings.out / name)
     return outcome.code

@@ -90,7 +90,7 @@ def test_the_predicted_risk_is_the_simulated_one():
     assert np.mean(errors) == pytest.approx(found.risk, rel=0.05)
 
 
-def test_repair_removes_negative_eigenvalues_and_says_so():
+def test_repair_removes_negative_eigenvalues_and_reports_their_size():
     matrix = np.diag([2.0, 1.0, -0.3])
     repaired, size = positive_part(matrix)
     assert repaired == pytest.approx(np.diag([2.0, 1.0, 0.0]))

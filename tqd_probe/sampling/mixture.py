@@ -21,8 +21,8 @@ class MixtureSampler(TimestepSampler):
 
     The base density of sigma is preserved exactly; at each level classes have the
     shares of ``mixture.weights``, linear between measured levels. A schedule of joint
-    form also says how much each level is trained: its cell, which ends half way to the
-    next level, gets the share of ``mixture.level_density``.
+    form also states how much each level is trained: its cell, which ends half way to
+    the next level, gets the share of ``mixture.level_density``.
     """
 
     name = "mixture"

@@ -1,7 +1,7 @@
 """Timestep samplers by name: the one place where a sampler is built.
 
-`base` is the density of levels before anything is known about the clip. `space` says
-which variable densities are stated in: ``u``, and the timestep shift follows
+`base` is the density of levels before anything is known about the clip. `space` is the
+variable that densities are stated in: ``u``, and the timestep shift follows
 (`tqd_probe.core.noise.shift_sigma`), or ``sigma``, and no shift is applied.
 """
 

@@ -43,7 +43,7 @@ class MixtureOptions:
         floor: Least share of every admitted class.
         confidence: Of the weights' intervals.
         seed: Run seed.
-        shift: Timestep shift the levels were laid by.
+        shift: Timestep shift that spaced the levels.
         span: Lowest and highest level of the network.
     """
 

@@ -35,7 +35,7 @@ MOST_CLIPS = 1_000_000
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a pilot says of the cosine of one class at one level.
+    """What a pilot predicts of the cosine of one class at one level.
 
     Attributes:
         top: ``U_gd``, the numerator of the cosine.

@@ -92,8 +92,8 @@ def ratio_interval(
         reach: Standard errors to each side.
 
     Returns:
-        Lower and upper bounds ``[...]``; NaN where the denominator cannot be told
-        from zero, so that no bounded interval exists.
+        Lower and upper bounds ``[...]``; NaN where the denominator may be
+        zero, so that no bounded interval exists.
     """
     lows, highs = [], []
     for covariance in (unbiased, least):

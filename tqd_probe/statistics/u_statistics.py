@@ -60,8 +60,9 @@ def least_share(clips: int) -> float:
     """Return the share of the jackknife variance that is the least to be believed.
 
     The truth is between half of the jackknife's and all of it, but an unbiased estimate
-    that strays low closes the interval. Of the shares tried, four fifths for every
-    number of clips among them, this one covers best (`analyses/intervals/coverage.py`).
+    that is too low by chance closes the interval. Of the shares tried, four fifths for
+    every number of clips among them, this one covers best
+    (`analyses/intervals/coverage.py`).
 
     Args:
         clips: Number of clips N.

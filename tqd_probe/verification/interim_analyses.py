@@ -1,63 +1,64 @@
-"""When a verification looks at its trials, and how much error each look may spend.
+"""Group-sequential testing: after which seeds trials are analysed, at which level.
 
-Looking after every seed finds clear rankings early; each look could be wrong. Of the
-error allowed, the share ``(k / K)^3`` may be spent by the look after k of K seeds (an
-error-spending function of Kim and DeMets, 1987): little while k is small, where it
-would buy nothing, and most at the end. The t statistics of the looks have a joint
+An analysis after every seed finds clear rankings early, but each could be wrong. Of the
+error allowed, the share ``(k / K)^3`` may be spent by the analysis after k of K seeds
+(an error-spending function of Kim and DeMets, 1987): little while k is small, where it
+would buy nothing, and most at the end. The t statistics of the analyses have a joint
 distribution that depends on nothing unknown when differences are normal, so that the
 critical values that spend just this much come from simulation (Lan and DeMets, 1983).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import t as student
 
 from tqd_probe.core.rng import stream
 
 FIRST = 3  # seeds: two give an interval of 12.7 standard errors and more
-POWER = 3
-PATHS = 1_000_000
-FEWEST = 100  # paths that must end at a look for its critical value to be known
+POWER = 3  # of the error-spending function
+PATHS = 1_000_000  # simulated sequences of differences
+FEWEST = 100  # paths that must end at an analysis for its critical value to be known
 
 
-@dataclass(frozen=True)
-class Look:
-    """One look.
+class InterimAnalysis(BaseModel):
+    """One analysis of a difference, before the last seed or after it."""
 
-    Attributes:
-        seeds: Trials of each sampler by then.
-        level: Error of an interval that is looked at then, as if it were the only look.
-        spent: Error that this look adds to the former ones'.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    seeds: int
-    level: float
-    spent: float
+    seeds: int = Field(description="Trials of each sampler by then.")
+    level: float = Field(
+        description="Error of an interval computed then, as if it were the only one."
+    )
+    error_spent: float = Field(
+        alias="spent", description="Error that this analysis adds to the former ones'."
+    )
 
 
 @lru_cache
-def plan(seeds: int, early: bool, alpha: float) -> tuple[Look, ...]:
-    """Lay the looks at one difference.
+def plan_interim_analyses(
+    seeds: int, early_stop: bool, alpha: float
+) -> tuple[InterimAnalysis, ...]:
+    """Plan the analyses of one difference.
 
     Args:
         seeds: Trials of each sampler at most, two or more.
-        early: Look before the end too, from the third seed on.
-        alpha: Error allowed over all looks.
+        early_stop: Analyse before the end too, from the third seed on.
+        alpha: Error allowed over all analyses.
 
     Returns:
-        The looks in order; the last is after all seeds. A look that could spend next to
+        The analyses in order; the last is after all seeds. One that could spend next to
         nothing is left out, and later ones spend its share.
     """
-    if not early or seeds <= FIRST:
-        return (Look(seeds, alpha, alpha),)
-    rng = stream(0, "looks")
+    if not early_stop or seeds <= FIRST:
+        return (InterimAnalysis(seeds=seeds, level=alpha, error_spent=alpha),)
+    rng = stream(0, "looks")  # the name is part of the random numbers
     mean, square = np.zeros(PATHS), np.zeros(PATHS)
-    alive = np.ones(PATHS, bool)
-    found, spent = [], 0.0
+    undecided = np.ones(PATHS, bool)
+    analyses, spent = [], 0.0
     for count in range(1, seeds + 1):
         values = rng.standard_normal(PATHS)
         gap = values - mean
@@ -67,11 +68,11 @@ def plan(seeds: int, early: bool, alpha: float) -> tuple[Look, ...]:
         ending = round(share * PATHS)
         if count < FIRST or ending < FEWEST:
             continue
-        size = np.abs(mean) * np.sqrt(count * (count - 1) / square)
-        size[~alive] = 0
-        limit = np.partition(size, -ending)[-ending]
-        alive &= size < limit
-        level = 2 * float(student.sf(limit, count - 1))
-        found.append(Look(count, level, share))
+        statistic = np.abs(mean) * np.sqrt(count * (count - 1) / square)
+        statistic[~undecided] = 0
+        critical = np.partition(statistic, -ending)[-ending]
+        undecided &= statistic < critical
+        level = 2 * float(student.sf(critical, count - 1))
+        analyses.append(InterimAnalysis(seeds=count, level=level, error_spent=share))
         spent += share
-    return tuple(found)
+    return tuple(analyses)

@@ -2,134 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import seaborn as sns
-from matplotlib.figure import Figure
 
-from tqd_probe.plots.palette import SERIES
+from tqd_probe.sampling.level_buckets import format_buckets
+from tqd_probe.verification.result import ComparisonResult, VerificationResult
 
 
-def page(result: dict[str, Any]) -> str:
+def format_report(result: VerificationResult) -> str:
     """Write the result as Markdown.
 
     Args:
-        result: Content of ``verify.json``.
+        result: The result.
 
     Returns:
         A table, one sentence per sampler, and how to read them.
     """
-    settings, baseline = result["settings"], result["baseline"]
-    how = "all weights" if settings["full"] else f"LoRA of rank {settings['lora_rank']}"
-    early = ", stopped early: the ranking was clear" if result["stopped_early"] else ""
+    settings, baseline = result.settings, result.baseline
+    trained = "all weights" if settings.full else f"LoRA of rank {settings.lora_rank}"
+    early = ", stopped early: the ranking was clear" if result.stopped_early else ""
     lines = [
-        f"# Which sampler helps {settings['ckpt']}?",
+        f"# Which sampler helps {settings.ckpt}?",
         "",
-        f"{settings['steps']} steps ({how}), {result['seeds']} seeds{early};"
-        f" judged on {result['golden_clips']} held-out golden clips at ten levels each."
-        f" Loss before training {result['start_loss']:.4f}.",
+        f"{settings.steps} steps ({trained}), {result.seeds} seeds{early};"
+        f" judged on {result.golden_clips} held-out golden clips at ten levels each."
+        f" Loss before training {result.start_loss:.4f}.",
         "",
-        f"| sampler | golden loss | against {baseline} | interval | verdict |",
+        f"| sampler | golden loss | against {baseline} | interval | outcome |",
         "|---|---|---|---|---|",
     ]
-    for label, one in result["samplers"].items():
-        verdict = result["verdicts"].get(label)
-        if verdict is None:
-            lines.append(f"| {label} | {one['loss']:.4f} | | | baseline |")
+    for label, losses in result.samplers.items():
+        comparison = result.comparisons.get(label)
+        if comparison is None:
+            lines.append(f"| {label} | {losses.loss:.4f} | | | baseline |")
             continue
-        gap = verdict["difference"]
+        gap = comparison.difference
         lines.append(
-            f"| {label} | {one['loss']:.4f} | {gap['mean']:+.4f} |"
-            f" [{gap['low']:+.4f}, {gap['high']:+.4f}] | {verdict['verdict']} |"
+            f"| {label} | {losses.loss:.4f} | {gap.mean:+.4f} |"
+            f" [{gap.low:+.4f}, {gap.high:+.4f}] | {comparison.outcome} |"
         )
     lines.append("")
-    for label, verdict in result["verdicts"].items():
-        lines.append(_sentence(label, verdict, result))
+    for label, comparison in result.comparisons.items():
+        lines.append(_sentence(label, comparison, result))
     lines += [
         "",
-        f"Intervals hold together with confidence {settings['confidence']:g} over all"
-        f" looks and comparisons with {baseline}; they cover new seeds and new golden"
-        " clips. Loss after"
-        f" {settings['steps']} steps is not video quality; a longer run may differ.",
+        f"Intervals hold together with confidence {settings.confidence:g} over all"
+        f" interim analyses and comparisons with {baseline}; they cover new seeds and"
+        f" new golden clips. Loss after {settings.steps} steps is not video quality; a"
+        " longer run may differ.",
     ]
     return "\n".join(lines)
 
 
-def _sentence(label: str, verdict: dict[str, Any], result: dict[str, Any]) -> str:
-    """Say what one sampler does, and where."""
-    gap = verdict["difference"]
-    level = result["samplers"][result["baseline"]]["loss"]
-    size = f"{100 * abs(gap['mean']) / level:.2g} %"
-    low, high = [], []
-    for bucket, each in enumerate(verdict["buckets"]):
-        if each["low"] > 0:
-            high.append(bucket)
-        if each["high"] < 0:
-            low.append(bucket)
+def _sentence(
+    label: str, comparison: ComparisonResult, result: VerificationResult
+) -> str:
+    """Summarise what one sampler does, and at which noise levels."""
+    gap = comparison.difference
+    edges = np.array(result.sigma_edges)
+    lower = [b for b, each in enumerate(comparison.buckets) if each.high < 0]
+    higher = [b for b, each in enumerate(comparison.buckets) if each.low > 0]
     places = []
-    if low:
-        places.append(f"lower loss at sigma {_places(low)}")
-    if high:
-        places.append(f"higher loss at sigma {_places(high)}")
+    if lower:
+        places.append(f"lower loss at sigma {format_buckets(edges, lower)}")
+    if higher:
+        places.append(f"higher loss at sigma {format_buckets(edges, higher)}")
     where = "; ".join(places) or "no single bucket of sigma is clear"
-    if verdict["verdict"] == "no difference shown":
+    if comparison.outcome == "no difference shown":
+        largest = max(abs(gap.low), abs(gap.high))
         return (
-            f"**{label}**: no difference shown (an effect beyond"
-            f" {max(abs(gap['low']), abs(gap['high'])):.4f} is excluded); {where}."
+            f"**{label}**: no difference shown (an effect beyond {largest:.4f} is"
+            f" excluded); {where}."
         )
-    word = "lowers" if gap["mean"] < 0 else "raises"
+    verb = "lowers" if gap.mean < 0 else "raises"
+    size = 100 * abs(gap.mean) / result.samplers[result.baseline].loss
     return (
-        f"**{label}** {verdict['verdict']}: {word} the golden loss by {size}; {where}."
+        f"**{label}** {comparison.outcome}: {verb} the golden loss by {size:.2g} %;"
+        f" {where}."
     )
-
-
-def _places(buckets: list[int]) -> str:
-    """Write buckets as ranges of sigma."""
-    parts: list[list[int]] = []
-    for bucket in buckets:
-        if parts and parts[-1][1] == bucket:
-            parts[-1][1] = bucket + 1
-        else:
-            parts.append([bucket, bucket + 1])
-    return ", ".join(f"{a / 10:.1f} to {b / 10:.1f}" for a, b in parts)
-
-
-def verify_figure(result: dict[str, Any]) -> Figure:
-    """Draw the differences over all levels and in each bucket.
-
-    Args:
-        result: Content of ``verify.json``.
-
-    Returns:
-        The figure.
-    """
-    sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-    colours = sns.color_palette(SERIES, len(result["verdicts"]))
-    figure = Figure(figsize=(9.5, 3.4))
-    left, right = figure.subplots(1, 2, width_ratios=[1, 2])
-    for row, (label, verdict) in enumerate(result["verdicts"].items()):
-        gap = verdict["difference"]
-        bars = [[gap["mean"] - gap["low"]], [gap["high"] - gap["mean"]]]
-        left.errorbar(
-            gap["mean"], -row, xerr=bars, marker="o", ms=4, color=colours[row]
-        )
-        means = np.array([each["mean"] for each in verdict["buckets"]])
-        ends = np.array([[e["low"], e["high"]] for e in verdict["buckets"]]).T
-        count = len(means)
-        places = (np.arange(count) + 0.5) / count + 0.01 * row
-        right.errorbar(
-            places, means, np.abs(ends - means), marker="o", ms=3, lw=1.2,
-            color=colours[row], label=label,
-        )  # fmt: skip
-    left.axvline(0, color="0.6", lw=0.8)
-    right.axhline(0, color="0.6", lw=0.8)
-    left.set_yticks([-row for row in range(len(result["verdicts"]))])
-    left.set_yticklabels(list(result["verdicts"]))
-    left.set_ylim(-len(result["verdicts"]) + 0.5, 0.5)
-    left.set(xlabel=f"golden loss against {result['baseline']}")
-    right.set(xlabel="noise level σ", ylabel="difference in the bucket", xlim=(0, 1))
-    right.legend(fontsize=7, frameon=False)
-    sns.despine(figure)
-    figure.tight_layout()
-    return figure

@@ -1,0 +1,97 @@
+"""What a verification finds: the typed content of ``verify.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import read_json, write_json
+from tqd_probe.statistics.paired_difference import Difference
+from tqd_probe.verification.interim_analyses import InterimAnalysis
+from tqd_probe.verification.settings import TrialSettings
+
+Outcome = Literal["helps", "hurts", "no difference shown"]
+
+
+class Part(BaseModel):
+    """Part of the result: unknown keys and numbers that are not finite are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class SamplerLosses(Part):
+    """Golden held-out loss after training with one sampler."""
+
+    loss: float = Field(description="Mean over seeds, clips and buckets.")
+    loss_per_seed: list[float] = Field(description="Mean over clips and buckets.")
+    bucket_loss: list[float] = Field(description="Mean over seeds and clips.")
+
+
+class ComparisonResult(Part):
+    """One sampler against the baseline; differences below 0 are better."""
+
+    outcome: Outcome = Field(alias="verdict", description="What the interval shows.")
+    difference: Difference = Field(description="Of losses, over all buckets.")
+    buckets: list[Difference] = Field(
+        description="In each bucket, corrected for their number too."
+    )
+
+
+class VerificationResult(Part):
+    """The comparison of samplers on a checkpoint and clips."""
+
+    format: Literal["tqd-verify"] = "tqd-verify"
+    version: Literal[1] = 1
+    tool_version: str = Field(description="Version of tqd_probe.")
+    settings: TrialSettings = Field(description="What decides the outcome.")
+    baseline: str = Field(description="Label of the sampler others are compared with.")
+    seeds: int = Field(description="Trials of each sampler.")
+    stopped_early: bool = Field(description="Whether fewer seeds than asked sufficed.")
+    golden_clips: int = Field(description="Golden clips judged by.")
+    start_loss: float = Field(description="Mean golden loss before training.")
+    start_bucket_loss: list[float] = Field(description="The same in each bucket.")
+    sigma_edges: list[float] = Field(description="Edges of the buckets, rising.")
+    interim_analyses: list[InterimAnalysis] = Field(
+        alias="looks", description="Analyses planned, the last after all seeds."
+    )
+    samplers: dict[str, SamplerLosses] = Field(description="By label, baseline first.")
+    comparisons: dict[str, ComparisonResult] = Field(
+        alias="verdicts", description="By label, without the baseline."
+    )
+
+    def save(self, path: Path) -> None:
+        """Write the result as JSON.
+
+        Args:
+            path: The file.
+        """
+        write_json(path, self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def load(cls, path: Path) -> VerificationResult:
+        """Read a result.
+
+        Args:
+            path: A ``verify.json``.
+
+        Returns:
+            The result.
+
+        Raises:
+            InputError: If the file is missing, damaged or of another format.
+        """
+        value = read_json(path, "the result of a verification")
+        try:
+            return cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InputError(
+                f"{path}: {where}: {first['msg']}; run the verification again"
+            ) from None
