@@ -22,7 +22,7 @@ from analyses.tables.markdown import (
     summary,
     table,
 )
-from tqd_probe.verification.verdict import difference
+from tqd_probe.statistics.paired_difference import paired_difference
 
 ALPHA = 0.05
 
@@ -120,7 +120,7 @@ def _difference(gap: np.ndarray, tests: int = 1) -> dict[str, float] | None:
     """
     if gap.shape[0] < 2:
         return None
-    return asdict(difference(gap.mean(2), ALPHA / tests))
+    return asdict(paired_difference(gap.mean(2), ALPHA / tests))
 
 
 def _shares(runs: list[dict[str, Any]]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.statistics.similarity import LevelStatistics
 from tqd_probe.statistics.u_statistics import u_statistic
-from tqd_probe.verification.verdict import difference
+from tqd_probe.statistics.paired_difference import paired_difference
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -99,7 +99,7 @@ class Pairs:
         self.golden_look = np.array([[t["look"] for t in g] for g in golden])
         gains = before - self.golden
         self.golden_gain = [
-            difference(gains[j, :, :, j], 1 - CONFIDENCE) for j in range(len(levels))
+            paired_difference(gains[j, :, :, j], 1 - CONFIDENCE) for j in range(len(levels))
         ]
         for row in predicted:
             sigma = row["sigma"]
@@ -228,7 +228,7 @@ def summarise(
     points = []
     for row, one in enumerate(pairs.similar):
         gains = before[:, pairs.level[row]] - pairs.end[row][:, :, pairs.level[row]]
-        around = difference(gains, 1 - CONFIDENCE)
+        around = paired_difference(gains, 1 - CONFIDENCE)
         scale = pairs.golden_gain[pairs.level[row]].mean
         points.append(
             {

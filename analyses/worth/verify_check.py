@@ -29,10 +29,10 @@ from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.core.rng import stream
 from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
-from tqd_probe.verification.interim_analyses import plan
+from tqd_probe.statistics.paired_difference import paired_difference
+from tqd_probe.verification.interim_analyses import plan_interim_analyses
 from tqd_probe.verification.settings import TrialRunSettings
-from tqd_probe.verification.trials import verify
-from tqd_probe.verification.verdict import difference
+from tqd_probe.verification.verify import verify
 
 SHAPE = ClipShape(17, 64, 64, 16)
 
@@ -125,11 +125,11 @@ def outcome(gap: np.ndarray, early: bool) -> dict[str, Any]:
     Returns:
         Seeds used, and the difference with its interval.
     """
-    for analysis in plan(len(gap), early, 1 - 0.95):
-        found = difference(gap[: analysis.seeds].mean(2), analysis.level)
-        if found.clear:
+    for analysis in plan_interim_analyses(len(gap), early, 1 - 0.95):
+        found = paired_difference(gap[: analysis.seeds].mean(2), analysis.level)
+        if found.excludes_zero:
             break
-    return {"seeds": analysis.seeds, **asdict(found), "clear": found.clear}
+    return {"seeds": analysis.seeds, **asdict(found), "clear": found.excludes_zero}
 
 
 def main() -> None:
@@ -166,20 +166,20 @@ def main() -> None:
             out=args.work / f"run-{run:02d}",
         )
         result = verify(settings, quiet=True)
-        found = result["verdicts"]["bands=noisy.json"]
+        found = result.comparisons["bands=noisy.json"]
         losses = [read_golden(settings.out / "trials", place) for place in (0, 1)]
         baselines.append(losses[0])
         rows.append(
             {
                 "seed": settings.seed,
-                "must_lose": found["verdict"],
-                "difference": found["difference"],
+                "must_lose": found.outcome,
+                "difference": asdict(found.difference),
                 "stopping_early": outcome(losses[1] - losses[0], True),
                 "loss_per_seed": {
-                    label: one["loss_per_seed"]
-                    for label, one in result["samplers"].items()
+                    label: losses.loss_per_seed
+                    for label, losses in result.samplers.items()
                 },
-                "start_loss": result["start_loss"],
+                "start_loss": result.start_loss,
             }
         )
         print(rows[-1], flush=True)

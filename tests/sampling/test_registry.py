@@ -16,6 +16,7 @@ def test_equal_scores_give_exactly_the_uniform_base():
     found = draw_levels(tqd, mq=0.6, vq=0.6)
     assert abs(found - draw_levels(make_sampler("uniform"))).max() < 1e-9
     assert make_sampler("beta", base="logit_normal", kappa_max=8).kappa_base == 4
+    assert make_sampler("beta").kappa_max == 8
 
 
 @pytest.mark.parametrize("name", ["uniform", "logit_normal", "beta"])
@@ -60,5 +61,3 @@ def test_unknown_names_and_missing_schedules_are_refused():
     for name in ("bands", "mixture"):
         with pytest.raises(InputError, match="needs --schedule"):
             make_sampler(name)
-    with pytest.raises(InputError, match="--kappa-max"):
-        make_sampler("beta")

@@ -7,9 +7,20 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.verification.result import VerificationResult
 
 KEYS = [
-    "format", "version", "tool_version", "settings", "baseline", "seeds",
-    "stopped_early", "golden_clips", "start_loss", "start_bucket_loss", "sigma_edges",
-    "looks", "samplers", "verdicts",
+    "format",
+    "version",
+    "tool_version",
+    "settings",
+    "baseline",
+    "seeds",
+    "stopped_early",
+    "golden_clips",
+    "start_loss",
+    "start_bucket_loss",
+    "sigma_edges",
+    "looks",
+    "samplers",
+    "verdicts",
 ]
 
 

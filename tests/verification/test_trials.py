@@ -9,7 +9,6 @@ import pytest
 
 import tqd_probe
 from tqd_probe.core.errors import BadClip, InputError
-from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.verification import trials
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
 from tqd_probe.verification.settings import TrialRunSettings

@@ -78,9 +78,7 @@ def test_buckets_of_an_expert_lie_in_its_range(tmp_path, manifest, checkpoint):
 
 
 @pytest.mark.parametrize("changed", ["clips", "golden"])
-def test_changed_clips_of_a_folder_are_other_inputs(
-    tmp_path, folder_of_clips, changed
-):
+def test_changed_clips_of_a_folder_are_other_inputs(tmp_path, folder_of_clips, changed):
     folder = tmp_path / "folder"
     shutil.copytree(folder_of_clips, folder)
     sources = {"clips": "synthetic:2", "golden": "synthetic:2"} | {changed: str(folder)}

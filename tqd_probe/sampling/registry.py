@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.quality_beta import KAPPA_BASE
+from tqd_probe.core.quality_beta import KAPPA_BASE, KAPPA_MAX
 from tqd_probe.sampling.bands import BandSampler
 from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.beta import BetaSampler
@@ -49,7 +49,7 @@ def make_sampler(
         space: ``u``: densities are of u and the shift follows; ``sigma``: no shift.
         kappa_base: Concentration of ``beta`` at equal scores; by default 2 for a
             uniform base, 4 for a logit-normal one.
-        kappa_max: Concentration at ``|mq - vq| = 1``.
+        kappa_max: Concentration of ``beta`` at ``|mq - vq| = 1``; by default 8.
         order: ``clip`` or ``level`` first; by default ``level`` for ``mixture``.
         sigma_range: Levels trained.
 
@@ -85,11 +85,10 @@ def make_sampler(
     if name == "bands":
         return BandSampler(density, schedule, **options)  # type: ignore[arg-type]
     if name == "beta":
-        if kappa_max is None:
-            raise InputError(
-                "--sampler beta: needs --kappa-max (8 is common), or a --schedule whose"
-                " fits give it"
-            )
-        kappa_base = KAPPA_BASE[base] if kappa_base is None else kappa_base
-        return BetaSampler(density, kappa_base, kappa_max, **options)
+        return BetaSampler(
+            density,
+            kappa_base=KAPPA_BASE[base] if kappa_base is None else kappa_base,
+            kappa_max=KAPPA_MAX if kappa_max is None else kappa_max,
+            **options,
+        )
     return UnconditionalSampler(density, **options)

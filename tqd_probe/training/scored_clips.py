@@ -152,7 +152,7 @@ def clips_digest(clips: list[ScoredClip]) -> str:
     """Hash what a training depends on: pixels, captions, classes, scores, order."""
     return digest(
         [
-            [e.clip.id, e.clip.identity(), e.clip.caption, e.clip_class, e.mq, e.vq]
+            [e.clip.id, _identity(e), e.clip.caption, e.clip_class, e.mq, e.vq]
             for e in clips
         ]
     )

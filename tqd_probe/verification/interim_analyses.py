@@ -34,7 +34,9 @@ class InterimAnalysis(BaseModel):
         description="Error of an interval computed then, as if it were the only one."
     )
     error_spent: float = Field(
-        alias="spent", description="Error that this analysis adds to the former ones'."
+        validation_alias="spent",
+        serialization_alias="spent",
+        description="Error that this analysis adds to the former ones'.",
     )
 
 

@@ -36,7 +36,11 @@ class SamplerLosses(Part):
 class ComparisonResult(Part):
     """One sampler against the baseline; differences below 0 are better."""
 
-    outcome: Outcome = Field(alias="verdict", description="What the interval shows.")
+    outcome: Outcome = Field(
+        validation_alias="verdict",
+        serialization_alias="verdict",
+        description="What the interval shows.",
+    )
     difference: Difference = Field(description="Of losses, over all buckets.")
     buckets: list[Difference] = Field(
         description="In each bucket, corrected for their number too."
@@ -58,11 +62,15 @@ class VerificationResult(Part):
     start_bucket_loss: list[float] = Field(description="The same in each bucket.")
     sigma_edges: list[float] = Field(description="Edges of the buckets, rising.")
     interim_analyses: list[InterimAnalysis] = Field(
-        alias="looks", description="Analyses planned, the last after all seeds."
+        validation_alias="looks",
+        serialization_alias="looks",
+        description="Analyses planned, the last after all seeds.",
     )
     samplers: dict[str, SamplerLosses] = Field(description="By label, baseline first.")
     comparisons: dict[str, ComparisonResult] = Field(
-        alias="verdicts", description="By label, without the baseline."
+        validation_alias="verdicts",
+        serialization_alias="verdicts",
+        description="By label, without the baseline.",
     )
 
     def save(self, path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import TqdError
 from tqd_probe.core.files import digest, read_json, write_json
-from tqd_probe.core.jsonl import read_lines
+from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.version import __version__
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 from tqd_probe.training.train import train
@@ -152,7 +152,7 @@ def run_trial(
         result = train(options, quiet=True, figures=False)
     if result.stopped_by:
         raise StoppedBySignal(result.stopped_by)
-    rows = read_lines(work / "validation_losses.jsonl")
+    rows = read_jsonl(work / "validation_losses.jsonl")
     write_json(
         path,
         {

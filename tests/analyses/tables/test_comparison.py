@@ -57,9 +57,9 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
     assert known["mean"] == pytest.approx(-0.05, abs=0.01)
     gap = np.array([r["after"] for r in trials["B"]["gate"]])
     gap = (gap - np.array([r["after"] for r in trials["B"]["Beta"]])).mean(2)
-    from tqd_probe.verification.verdict import difference
+    from tqd_probe.statistics.paired_difference import paired_difference
 
-    assert known["low"] == pytest.approx(difference(gap, 0.05 / 2).low)
+    assert known["low"] == pytest.approx(paired_difference(gap, 0.05 / 2).low)
     assert goals["candidate on B against uniform on A"]["high"] < 0
     assert found["rows"][0]["class_share"] == {"golden": 0.25, "visual_degraded": 0.75}
     # The short table: thousandths, bold where the interval leaves out 0.
