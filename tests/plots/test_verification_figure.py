@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -10,14 +9,12 @@ from tqd_probe.statistics.paired_difference import Difference
 @pytest.fixture
 def figure():
     gap = Difference(-0.1, -0.2, 0.0)
-    made = verification_figure(
+    return verification_figure(
         overall={"bands": gap, "beta": gap},
         by_bucket={"bands": [gap] * 10, "beta": [gap] * 10},
         sigma_edges=bucket_edges((0.875, 1.0)).tolist(),
         baseline="uniform",
     )
-    yield made
-    plt.close(made)
 
 
 def test_differences_stand_at_the_levels_of_the_expert(figure):

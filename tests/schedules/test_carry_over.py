@@ -105,10 +105,8 @@ def test_the_native_axis_of_vp_has_equal_logsnr_and_other_numbers(schedule):
     )
     low = native_bands(schedule, "visual_degraded", "v_prediction")[0]
     assert low == (0.0, pytest.approx(0.1394685, abs=1e-6))
-    assert native_bands(schedule, "visual_degraded", "flow_velocity")[0] == (
-        0.0,
-        0.123456789,
-    )
+    unchanged = native_bands(schedule, "visual_degraded", "flow_velocity")[0]
+    assert unchanged == (0.0, 0.123456789)
 
 
 @pytest.mark.parametrize("prediction", ["flow_velocity", "v_prediction"])

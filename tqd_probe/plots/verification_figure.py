@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from tqd_probe.plots.palette import SERIES
 from tqd_probe.statistics.paired_difference import Difference
 
 
@@ -30,10 +30,9 @@ def verification_figure(
         The figure; bars are the intervals.
     """
     sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-    colours = sns.color_palette("colorblind", len(overall))
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.5, 3.4), gridspec_kw={"width_ratios": [1, 2]}
-    )
+    colours = sns.color_palette(SERIES, len(overall))
+    figure = Figure(figsize=(9.5, 3.4))
+    left, right = figure.subplots(1, 2, width_ratios=[1, 2])
     edges = np.array(sigma_edges)
     middles = (edges[1:] + edges[:-1]) / 2
     aside = 0.01 * (edges[-1] - edges[0])  # so that the samplers' bars do not overlap

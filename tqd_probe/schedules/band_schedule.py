@@ -57,7 +57,7 @@ class Noise(Strict):
     """The noise axis."""
 
     axis: Literal["sigma"] = Field(description="Noise variable of levels and bands.")
-    shift: float = Field(gt=0, description="Timestep shift the levels were laid by.")
+    shift: float = Field(gt=0, description="Timestep shift that spaced the levels.")
     levels: list[Level] = Field(min_length=1, description="Levels measured, rising.")
     logsnr: list[Number] = Field(description="Log signal-to-noise ratio per level.")
 
@@ -263,7 +263,7 @@ class BandSchedule(Strict):
         Raises:
             InputError: With the JSON path of the first fault.
         """
-        cure = "mend the file or measure it again with tqd_probe.gradsim"
+        cure = "correct the file or measure it again with tqd_probe.gradsim"
         return read_model(Path(path), cls, "a band schedule", cure)
 
     def check_model(self, fingerprint: str, allow_mismatch: bool = False) -> None:

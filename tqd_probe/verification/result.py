@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.files import write_json
+from tqd_probe.core.json_models import read_model
 from tqd_probe.statistics.paired_difference import Difference
 from tqd_probe.verification.interim_analyses import InterimAnalysis
 from tqd_probe.verification.settings import TrialSettings
@@ -94,12 +93,5 @@ class VerificationResult(Part):
         Raises:
             InputError: If the file is missing, damaged or of another format.
         """
-        value = read_json(path, "the result of a verification")
-        try:
-            return cls.model_validate_json(json.dumps(value))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InputError(
-                f"{path}: {where}: {first['msg']}; run the verification again"
-            ) from None
+        cure = "correct the file or run the verification again"
+        return read_model(path, cls, "the result of a verification", cure)

@@ -31,7 +31,7 @@ from tqd_probe.core.run_directory import (
 from tqd_probe.core.version import __version__
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.load import load_model
-from tqd_probe.plots.training_figures import write_figure
+from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.verification_figure import verification_figure
 from tqd_probe.sampling.level_buckets import bucket_edges
 from tqd_probe.training.run_configuration import LIBRARIES
