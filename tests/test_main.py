@@ -68,6 +68,9 @@ def test_commands_are_called_by_name(capsys, monkeypatch, name):
     assert text.startswith(f"usage: tqd-probe {name} ")
     assert f"\nexample:\n  tqd-probe {name} " in text
     assert "\nfiles written:\n" in text
+    with pytest.raises(SystemExit):
+        main(["help", name])
+    assert capsys.readouterr().out == text
     assert main([name, "--nonsense"]) == 2
     line = capsys.readouterr().err
     assert line.startswith("error: ")

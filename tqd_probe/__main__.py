@@ -87,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     program = "tqd-probe"
     if Path(sys.argv[0]).name == "__main__.py":
         program = "python -m tqd_probe"
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview(program))
         return 0

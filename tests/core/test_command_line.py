@@ -118,7 +118,13 @@ def test_help_stands_under_headings_in_the_order_of_the_bases(capsys):
     assert "  tool --out x" in lines
     flags = [line.split()[0] for line in lines if line.startswith("  --")]
     assert flags == [
-        *("--out", "--[no-]keep", "--clips", "--share", "--mode", "--from", "--dry"),
+        "--out",
+        "--[no-]keep",
+        "--clips",
+        "--share",
+        "--mode",
+        "--from",
+        "--dry",
         "--version",
     ]
 
@@ -161,6 +167,12 @@ def test_version(capsys):
             2,
             "error: a/b: permission denied; change its permissions, or choose another"
             " place",
+        ),
+        (
+            BrokenPipeError(errno.EPIPE, "Broken pipe"),  # of a worker, not of stdout
+            2,
+            "error: a file or connection: broken pipe; check that place, then run it"
+            " again",
         ),
         (MemoryError(), 2, "error: out of memory; end other programs, or ask for less"),
         (KeyboardInterrupt(), 130, "stopped"),

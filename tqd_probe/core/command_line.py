@@ -6,6 +6,7 @@ import errno
 import inspect
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from tqd_probe.core.option_help import describe_options
 from tqd_probe.core.option_parser import OptionParser
 
 T = TypeVar("T", bound="Options")
+STDOUT = 1  # its file descriptor
 CURES = {
     errno.ENOSPC: "free disk space, then run it again",
     errno.EDQUOT: "free disk space, then run it again",
@@ -193,12 +195,12 @@ def main_guard() -> Iterator[Outcome]:
         first = os.environ.get("RANK", "0") == "0" or isinstance(error, GradientError)
         if first and not isinstance(error, MainProcessFailed):
             _report(f"error: {error}")
-    except BrokenPipeError:  # the reader of a pipe, such as head, has had enough
-        outcome.code = 128 + signal.SIGPIPE
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        outcome.code = 2
-        _report(f"error: {_describe(error)}")
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            outcome.code = 128 + signal.SIGPIPE
+        else:
+            outcome.code = 2
+            _report(f"error: {_describe(error)}")
     except MemoryError as error:
         outcome.code = 2
         shown = f" ({error})" if str(error) else ""
@@ -217,6 +219,16 @@ def main_guard() -> Iterator[Outcome]:
 def _how_to_go_on(outcome: Outcome) -> str:
     """Say that the same command resumes, where it does."""
     return "; the same command resumes" if outcome.resumes else ""
+
+
+def _nobody_reads() -> bool:
+    """Say whether stdout is a pipe whose reader, such as head, has ended."""
+    waiting = select.poll()
+    waiting.register(STDOUT, select.POLLOUT)
+    ended = any(event & select.POLLERR for _, event in waiting.poll(0))
+    if ended:  # drop what is left, or Python would complain at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    return ended
 
 
 def _describe(error: OSError) -> str:
