@@ -41,7 +41,7 @@ def test_predict_is_what_the_pipeline_itself_computes(
         generator=torch.Generator().manual_seed(0),
         output_type="latent",
         **images,
-        **model.generation(model.native, 1.0),
+        **model.call_arguments(model.native, 1.0),
     )
     inputs, right = calls[0]
     monkeypatch.undo()

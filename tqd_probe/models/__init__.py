@@ -1,1 +1,1 @@
-"""Model families behind one protocol, and the shipped checkpoint."""
+"""Video diffusion models behind one protocol, and the shipped checkpoint `tiny`."""

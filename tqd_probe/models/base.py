@@ -1,8 +1,8 @@
-"""What a video diffusion model must offer to be probed: the `VideoModel` protocol.
+"""The `VideoModel` protocol: the interface of a video diffusion model.
 
-A family is one file that implements this protocol for its diffusers pipeline and one
-line in `load.FAMILIES`. Everything above speaks `sigma` (see `tqd_probe.core.noise`);
-how a family names its timesteps and what it predicts stays inside its file.
+A model family is one file that implements this protocol for its diffusers pipeline, and
+one line in `load.FAMILIES`. The rest of the package uses `sigma` only (see
+`tqd_probe.core.noise`); timesteps and prediction type stay inside the family's file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Conditioned:
     Attributes:
         latents: Clean latents, normalised as the family's pipeline does; ``[...]``
             for one clip, ``[B, ...]`` for a batch.
-        conditioning: What the network takes beside the noisy latents (text
-            embeddings and the like), by name, with the same leading dimension.
+        conditioning: The network's other inputs by name (text embeddings, masks, first
+            frames), with the same leading dimension.
     """
 
     latents: torch.Tensor
@@ -38,15 +38,15 @@ class VideoModel(Protocol):
     Attributes:
         family: Name of the family, such as ``"wan"``.
         prediction: What the network predicts, such as ``"flow_velocity"``.
-        source: The checkpoint's directory as it was given.
+        source: The checkpoint as the user named it.
         fingerprint: ``sha256:`` of the denoising network's weights.
-        encoder_fingerprint: ``sha256:`` of what turns clips into latents and text.
-        native: The clip shape the checkpoint is made for.
-        expert: Which of several networks this is; None for families with one.
-        takes_images: Whether the network also takes something of the clip itself.
-        lora_targets: Linear layers a fresh LoRA goes to, as a regular expression.
-        network_name: The network's component in the pipeline, as ``transformer``.
-        network: The denoising network; loaded when first asked for.
+        encoder_fingerprint: ``sha256:`` of autoencoder, text encoders and tokenizers.
+        native: The clip shape the checkpoint was trained on.
+        expert: ``high`` or ``low`` of a checkpoint with two networks; None otherwise.
+        takes_images: Whether the network is conditioned on the clip's first frame.
+        lora_targets: Linear layers that a new LoRA adapts, as a regular expression.
+        network_name: The network's component in the pipeline, such as ``transformer``.
+        network: The denoising network; loaded at first use.
     """
 
     family: str
@@ -75,11 +75,11 @@ class VideoModel(Protocol):
         ...
 
     def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
-        """Return the levels the model really has nearest to some wanted ones."""
+        """Return the model's noise levels nearest to the given ones."""
         ...
 
     def check_shape(self, shape: ClipShape) -> None:
-        """Take the shape clips will come in; `InputError` when it does not fit."""
+        """Set the clip shape; raise `InputError` if the model does not take it."""
         ...
 
     def encode_video(self, video: np.ndarray) -> torch.Tensor:
@@ -91,7 +91,7 @@ class VideoModel(Protocol):
         ...
 
     def encode_images(self, video: np.ndarray) -> dict[str, torch.Tensor]:
-        """Encode what the network takes of the clip itself; empty for text-to-video."""
+        """Encode the first frame as conditioning; empty for text-to-video."""
         ...
 
     def encode(self, video: np.ndarray, caption: str) -> Conditioned:
@@ -127,19 +127,19 @@ class VideoModel(Protocol):
         """Return the network's parameter names by module group, in network order.
 
         A group is ``embedding``, ``head`` or ``block07.self_attention`` and the
-        like, with the parts `PARTS`. Where the network carries a LoRA, only the
-        LoRA's parameters are listed: they are what is probed and trained.
+        like, with the parts `PARTS`. With a LoRA, only the LoRA's parameters are
+        listed: they are what is probed and trained.
         """
         ...
 
     def add_lora(
         self, rank: int, alpha: float, targets: str | None = None, seed: int = 0
     ) -> list[str]:
-        """Add a fresh LoRA that changes nothing yet; return its parameter names."""
+        """Add a new LoRA with zero update; return its parameter names."""
         ...
 
     def save_lora(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
-        """Write the LoRA so that ``pipeline.load_lora_weights(folder)`` takes it."""
+        """Write the LoRA in the format of ``pipeline.load_lora_weights(folder)``."""
         ...
 
     def save_full(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""How a checkpoint is opened."""
+"""`CheckpointSpec`: which checkpoint to load, and how."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """How a checkpoint is opened.
+    """Which checkpoint to load, and how.
 
     Attributes:
         path: Pipeline directory.
-        source: The checkpoint as it was given.
+        source: The checkpoint as the user named it.
         index: Content of its `model_index.json`.
-        device: Where the network runs.
-        dtype: Type of the network; what the model keeps in float32 stays so.
+        device: Device of the network.
+        dtype: Dtype of the network; modules that the model keeps in float32 stay so.
         lora: Weights of a LoRA to load into the network.
-        fuse_lora: Add the LoRA to the weights and keep none.
-        expert: Which of several networks, where the family has them.
+        fuse_lora: Merge the LoRA into the weights instead of keeping it.
+        expert: ``high`` or ``low``, for checkpoints with two networks.
     """
 
     path: Path

@@ -1,7 +1,7 @@
-"""Clips to latents and text embeddings, each computed once and kept in a cache.
+"""Encode clips to latents and text embeddings, through a cache on disk.
 
 The cache is content-addressed: a file's name is a hash of the encoder weights, the
-clip's pixels or caption, its shape and the degradation. Nothing in it can be stale.
+clip's pixels or caption, its shape and the degradation. Entries never become stale.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqd_probe.core.files import digest
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
 from tqd_probe.models.base import Conditioned, VideoModel
 
-VERSION = 1  # raise when encoding or a degradation changes its meaning
+VERSION = 1  # increase when encoding or a degradation changes its result
 
 
 def default_cache() -> Path:
@@ -42,12 +42,12 @@ class EncodedClips:
 
     Attributes:
         ids: Clip ids, in order.
-        conditions: ``golden`` and the degradations, as ``blur:3``.
+        conditions: ``golden`` and the degradations, such as ``blur:3``.
         latents: Latents by condition, one tensor ``[clips, ...]`` each.
-        conditioning: Text embeddings and the like, ``[clips, ...]`` by name.
-        quarantine: Reason by clip id for clips that could not be used.
-        images: What the network takes of the clip itself (`encode_images`), by
-            condition and name, ``[clips, ...]``; empty for text-to-video.
+        conditioning: Text embeddings and masks, ``[clips, ...]`` by name.
+        quarantine: Clips that could not be used: reason by clip id.
+        images: First-frame conditioning (`VideoModel.encode_images`) by condition and
+            name, ``[clips, ...]``; empty for text-to-video.
     """
 
     ids: list[str]
@@ -61,8 +61,8 @@ class EncodedClips:
         """Return several versions of one clip as a batch.
 
         Args:
-            clip: Place of the clip in `ids`.
-            conditions: Which versions.
+            clip: Index of the clip in `ids`.
+            conditions: The versions.
 
         Returns:
             A batch ``[len(conditions), ...]`` with the caption repeated.
@@ -99,7 +99,7 @@ class ClipEncoder:
 
         Args:
             clip: The clip.
-            degradation: What to do to its pixels first; None for the golden clip.
+            degradation: Degradation of its pixels; None for the golden clip.
 
         Returns:
             Latents of the clip, float32 on the CPU.
@@ -124,11 +124,11 @@ class ClipEncoder:
     def images(
         self, clip: Clip, degradation: Degradation | None
     ) -> dict[str, torch.Tensor]:
-        """Encode what the network takes of a version of a clip beside its latents.
+        """Encode the first frame of a version of a clip as conditioning.
 
         Args:
             clip: The clip.
-            degradation: What to do to its pixels first; None for the golden clip.
+            degradation: Degradation of its pixels; None for the golden clip.
 
         Returns:
             Conditioning of one clip, on the CPU; empty for text-to-video.
@@ -145,11 +145,11 @@ class ClipEncoder:
     def conditioning(
         self, clip: Clip, degradation: Degradation | None
     ) -> dict[str, torch.Tensor]:
-        """Encode everything the network takes beside noisy latents.
+        """Encode all conditioning of a version of a clip.
 
         Args:
             clip: The clip.
-            degradation: What to do to its pixels first; None for the golden clip.
+            degradation: Degradation of its pixels; None for the golden clip.
 
         Returns:
             Caption and, for image-to-video, the first frame of this version.
@@ -157,7 +157,7 @@ class ClipEncoder:
         return {**self.caption(clip), **self.images(clip, degradation)}
 
     def _key(self, kind: str, clip: Clip, degradation: Degradation | None) -> str:
-        """Name what encoding a version of a clip gives."""
+        """Return the cache key of a version of a clip."""
         key: list[object] = [
             kind,
             VERSION,
@@ -191,7 +191,7 @@ class ClipEncoder:
         if not all(bool(torch.isfinite(value).all()) for value in found.values()):
             raise InputError(
                 f"--ckpt {self.model.source}: text_encoder: gives embeddings that are"
-                " not finite; mend the checkpoint"
+                " not finite; replace the checkpoint"
             )
         return found
 

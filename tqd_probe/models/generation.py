@@ -1,4 +1,4 @@
-"""Generating clips with a checkpoint's own pipeline and scheduler."""
+"""Generate clips with a checkpoint's own pipeline and scheduler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqd_probe.core.errors import InputError
 
 
 class Generation:
-    """The generating half of an adapter."""
+    """The part of an adapter that generates clips."""
 
     pipeline_class: ClassVar[Any]
     path: Path
@@ -25,8 +25,8 @@ class Generation:
     network: Any
     batched: ClassVar[bool] = True  # whether the pipeline takes several prompts
 
-    def generation(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
-        """Return what the pipeline's call takes beside prompts, steps and seed.
+    def call_arguments(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
+        """Return the arguments of the pipeline's call besides prompts, steps and seed.
 
         Args:
             shape: Frames and pixels.
@@ -46,7 +46,7 @@ class Generation:
         """Load the checkpoint's pipeline with this model's network in it.
 
         Args:
-            guidance: Guidance scale, for pipelines that keep it.
+            guidance: Guidance scale, for pipelines that store it.
 
         Returns:
             The pipeline, on the device.
@@ -77,7 +77,7 @@ class Generation:
             prompts: One caption per clip.
             seed: Seed of the initial noise.
             steps: Scheduler steps.
-            guidance: Guidance scale, as the family's pipeline means it.
+            guidance: Guidance scale, as defined by the family's pipeline.
             shape: Frames and pixels; the native shape by default.
             images: First frames, uint8 ``[clips, H, W, 3]``, for image-to-video.
 
@@ -102,10 +102,10 @@ class Generation:
         guidance: float,
         shape: ClipShape,
     ) -> np.ndarray:
-        """Call the pipeline, once or several times, with one stream of noise.
+        """Call the pipeline once or several times, with one noise generator.
 
         Args:
-            calls: Prompts, and what else differs from call to call.
+            calls: Prompts and other arguments that differ between calls.
             seed: Seed of the initial noise.
             steps: Scheduler steps.
             guidance: Guidance scale.
@@ -116,7 +116,7 @@ class Generation:
         """
         pipe, generator = self.full_pipeline(guidance), torch.Generator()
         generator.manual_seed(seed)
-        common = self.generation(shape, guidance)
+        common = self.call_arguments(shape, guidance)
         frames = [
             pipe(
                 **call,

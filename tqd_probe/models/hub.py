@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face hub: the weights of one pipeline, cached."""
+"""Download a diffusers pipeline from the Hugging Face hub, into its cache."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-NOTES = ("*.json", "*.txt", "*.model", "*.jinja")  # configurations and tokenizers
+CONFIGS = ("*.json", "*.txt", "*.model", "*.jinja")  # configurations and tokenizers
 INDEX = "model_index.json"
 
 
 def is_hub_id(ckpt: str) -> bool:
-    """Say whether a checkpoint's name may be one of the hub.
+    """Say whether a checkpoint's name is a hub id.
 
     Args:
         ckpt: The name, such as ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``.
@@ -34,11 +34,11 @@ def is_hub_id(ckpt: str) -> bool:
 
 
 def download(ckpt: str) -> Path:
-    """Bring a pipeline of the hub into the cache, unless it is there.
+    """Download a pipeline of the hub into the cache, unless it is there.
 
-    Only safetensors, configurations and tokenizers of the components that its index
-    names are fetched: no pickles, no code, no variants, no single-file copies. Offline
-    (``HF_HUB_OFFLINE=1``) the cache alone is used.
+    Only safetensors, configurations and tokenizers of the components in its index are
+    downloaded: no pickles, no code, no fp16 variants, no single-file copies. Offline
+    (``HF_HUB_OFFLINE=1``) only the cache is used.
 
     Args:
         ckpt: ``owner/name``.
@@ -47,8 +47,8 @@ def download(ckpt: str) -> Path:
         The pipeline directory inside the hub's cache.
 
     Raises:
-        InputError: If the repository is not there, not public, not in the cache
-            while offline, or no diffusers pipeline.
+        InputError: If the repository does not exist, needs a login, is not in the
+            cache while offline, or is no diffusers pipeline.
     """
     try:
         first = Path(snapshot_download(ckpt, allow_patterns=[INDEX]))
@@ -59,7 +59,7 @@ def download(ckpt: str) -> Path:
             )
         index = read_json(first / INDEX, "a diffusers pipeline index")
         parts = [n for n, v in index.items() if isinstance(v, list) and v[0]]
-        wanted = [f"{n}/{pattern}" for n in parts for pattern in NOTES]
+        wanted = [f"{n}/{pattern}" for n in parts for pattern in CONFIGS]
         wanted += [f"{n}/*.safetensors" for n in parts]
         return Path(
             snapshot_download(

@@ -1,4 +1,4 @@
-"""From a checkpoint to its adapter: `model_index.json` names the pipeline class."""
+"""Load a checkpoint with the adapter of the class that `model_index.json` names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def checkpoint_path(ckpt: str) -> Path:
-    """Resolve a checkpoint's name.
+    """Resolve the name of a checkpoint to its directory.
 
     Args:
         ckpt: A diffusers pipeline directory, a hub id such as
@@ -74,9 +74,9 @@ def load_model(
     expert: str | None = None,
     fuse_lora: bool = False,
 ) -> VideoModel:
-    """Open a checkpoint.
+    """Load a checkpoint.
 
-    Weights are checked now and loaded when first needed, so that text encoder,
+    Weight files are checked now and loaded at first use, so that text encoder,
     autoencoder and network need not be in memory together.
 
     Args:
@@ -84,16 +84,16 @@ def load_model(
         device: Torch device of the network.
         dtype: ``fp32``, ``bf16`` or a torch type for the network.
         lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
-            Its parameters alone are probed and trained.
-        expert: Which of several networks, for families that have them.
-        fuse_lora: Add the LoRA to the weights instead: then these are probed.
+            Only its parameters are probed and trained.
+        expert: ``high`` or ``low``, for checkpoints with two networks.
+        fuse_lora: Merge the LoRA into the weights, which are then probed.
 
     Returns:
         The adapter of the family that `model_index.json` names.
 
     Raises:
         InputError: If the checkpoint or the LoRA is missing, damaged, pickled, or of
-            a class without an adapter; or if the device is not there.
+            a class without an adapter; or if the device is not available.
     """
     path = checkpoint_path(ckpt)
     index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
@@ -118,6 +118,14 @@ def load_model(
     place, source = torch.device(device), str(path)
     if hub.is_hub_id(ckpt):
         source = ckpt
-    return FAMILIES[name](
-        CheckpointSpec(path, source, index, place, dtype, weights, fuse_lora, expert)
+    spec = CheckpointSpec(
+        path=path,
+        source=source,
+        index=index,
+        device=place,
+        dtype=dtype,
+        lora=weights,
+        fuse_lora=fuse_lora,
+        expert=expert,
     )
+    return FAMILIES[name](spec)

@@ -1,8 +1,9 @@
-"""LoRA (Hu et al., 2021) on a denoising network, by peft, in diffusers' format.
+"""LoRA (Hu et al., 2021) on a denoising network: add, load, save, merge.
 
-An adapter adds ``(alpha / rank) B A`` to a linear layer. diffusers reads ``alpha``
-from the file's metadata and takes ``alpha = rank`` where there is none: a file saved
-without it comes back as another model. What is written here always has it.
+peft implements it; files have diffusers' format. An adapter adds ``(alpha / rank) B A``
+to the weight of a linear layer. diffusers reads ``alpha`` from the file's metadata and
+takes ``alpha = rank`` where it is missing, so a file saved without it loads as another
+model. Files written here always have it.
 """
 
 from __future__ import annotations
@@ -29,26 +30,31 @@ ADAPTER = "default"
 FILE = "pytorch_lora_weights.safetensors"
 PREFIX = "transformer"  # diffusers loads it into either expert under this name
 METADATA = "lora_adapter_metadata"
-CONFIGURED = (
-    "r", "lora_alpha", "rank_pattern", "alpha_pattern", "target_modules", "use_rslora",
-)  # fmt: skip
+SAVED_CONFIG = (
+    "r",
+    "lora_alpha",
+    "rank_pattern",
+    "alpha_pattern",
+    "target_modules",
+    "use_rslora",
+)
 log = logging.getLogger("tqd_probe")
 
 
 def add_lora(
     network: torch.nn.Module, rank: int, alpha: float, targets: str, seed: int
 ) -> list[str]:
-    """Add a fresh LoRA that changes nothing yet: B is zero.
+    """Add a new LoRA with zero update: B is zero.
 
-    A is uniform in ``[-1, 1] / sqrt(inputs)``, peft's default, but drawn from a
-    stream of the module's own name. The LoRA's parameters are float32 and are the
-    only ones that need a gradient afterwards.
+    A is uniform in ``[-1, 1] / sqrt(inputs)``, as in peft, but drawn from the random
+    stream of the parameter's name. Afterwards only the LoRA's parameters, in float32,
+    require a gradient.
 
     Args:
         network: The network; changed in place.
         rank: Rank of the update.
         alpha: Its scale is ``alpha / rank``.
-        targets: Regular expression that fits whole names of linear layers
+        targets: Regular expression that matches full names of linear layers
             (`VideoModel.lora_targets` is the family's).
         seed: Run seed.
 
@@ -56,13 +62,13 @@ def add_lora(
         Names of the LoRA's parameters.
 
     Raises:
-        InputError: If rank or alpha is not positive, the network carries a LoRA
-            already, or no linear layer fits.
+        InputError: If rank or alpha is not positive, the network already has a LoRA, or
+            no linear layer matches.
     """
     if rank < 1 or not alpha > 0:
         raise InputError(f"LoRA rank {rank}, alpha {alpha:g}: both must be positive")
     if has_lora(network):
-        raise InputError("the network carries a LoRA already; train that, or fuse it")
+        raise InputError("the network already has a LoRA; train that, or fuse it")
     try:
         wanted = re.compile(targets)
     except re.error as error:
@@ -73,7 +79,7 @@ def add_lora(
     chosen = [name for name in linear if wanted.fullmatch(name)]
     if not chosen:
         raise InputError(
-            f"LoRA targets {targets!r}: fit no linear layer; names look like"
+            f"LoRA targets {targets!r}: match no linear layer; names look like"
             f" {linear[len(linear) // 2]!r}"
         )
     from peft import LoraConfig
@@ -85,7 +91,7 @@ def add_lora(
 
 
 def has_lora(network: torch.nn.Module) -> bool:
-    """Say whether a network carries a LoRA that is not fused.
+    """Say whether a network has a LoRA that is not fused.
 
     Args:
         network: The network.
@@ -97,7 +103,7 @@ def has_lora(network: torch.nn.Module) -> bool:
 
 
 def _prepare(network: torch.nn.Module, seed: int | None) -> list[str]:
-    """Make the LoRA float32 and the only thing to be trained; draw A for a seed."""
+    """Make only the LoRA trainable, in float32; with a seed, draw A."""
     names = []
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(".lora_" in name)
@@ -114,16 +120,16 @@ def _prepare(network: torch.nn.Module, seed: int | None) -> list[str]:
 
 
 def find_lora_file(path: str | Path) -> Path:
-    """Find the weights of a LoRA.
+    """Find the weight file of a LoRA.
 
     Args:
         path: A safetensors file, or a folder with one.
 
     Returns:
-        The file; its header is whole.
+        The file; its header and length were checked.
 
     Raises:
-        InputError: If there is none, there are several, or it is damaged or pickled.
+        InputError: If there is none or several, or it is damaged or pickled.
     """
     place = Path(path)
     if place.is_dir():
@@ -147,19 +153,20 @@ def find_lora_file(path: str | Path) -> Path:
 
 
 def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -> None:
-    """Load a LoRA into a network, as the family's pipeline would.
+    """Load a LoRA into a network, as the family's pipeline does.
 
     Args:
-        pipeline: A pipeline of the family whose `transformer` is the network; its
-            other components may be missing. None where the family's pipelines load
-            no LoRA (HunyuanVideo-1.5 in diffusers 0.42): then the network does.
+        pipeline: A pipeline of the family whose `transformer` is the network; other
+            components may be None. None for families whose pipeline loads no LoRA
+            (HunyuanVideo-1.5 in diffusers 0.42): then the network loads it.
         network: The network; changed in place.
         path: The file (`find_file`).
-        fuse: Add the update to the weights and keep no LoRA; else the LoRA stays
-            and is what is probed or trained.
+        fuse: Merge the update into the weights and remove the LoRA. Otherwise the
+            LoRA stays and is what is probed or trained.
 
     Raises:
-        InputError: If the file fits the network only in part, or holds NaN.
+        InputError: If tensors of the file have no place in the network, or are not
+            finite.
     """
     cure = "use a LoRA that was trained on this model"
     folder, name = str(path.parent), path.name
@@ -178,7 +185,7 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
                 net.load_lora_adapter(
                     folder, weight_name=name, prefix=PREFIX, adapter_name=ADAPTER
                 )
-    except Exception as error:  # libraries raise whatever they meet
+    except Exception as error:  # libraries raise many types
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"--lora {path}: cannot be loaded ({type(error).__name__}: {reason});"
@@ -201,8 +208,9 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
         if not bool(torch.isfinite(value).all()):
             raise InputError(f"--lora {path}: {key}: not finite; {cure}")
     if not stated and not any(key.endswith(".alpha") for key in state):
-        log.warning("--lora %s: states no alpha; taken as its rank, as in diffusers",
-                    path)  # fmt: skip
+        log.warning(
+            "--lora %s: states no alpha; taken as its rank, as in diffusers", path
+        )
     _prepare(network, None)
     if fuse:
         net.fuse_lora()
@@ -213,7 +221,7 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep diffusers from logging what is raised again in one line."""
+    """Silence diffusers: its errors are raised again in one line."""
     logging_of: Any = diffusers.utils.logging
     before = logging_of.get_verbosity()
     logging_of.set_verbosity(logging.CRITICAL)
@@ -224,7 +232,7 @@ def _silent() -> Iterator[None]:
 
 
 def _stated(path: Path) -> dict[str, Any] | None:
-    """Read the adapter's configuration from a file's metadata."""
+    """Read the LoRA configuration in a file's metadata."""
     with safe_open(path, "pt") as handle:
         text = (handle.metadata() or {}).get(METADATA)
     try:
@@ -236,7 +244,7 @@ def _stated(path: Path) -> dict[str, Any] | None:
 
 
 def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the LoRA's tensors by their names in a file, without prefix."""
+    """Return the LoRA's tensors by their names in a file, without the prefix."""
     from peft import get_peft_model_state_dict
 
     return dict(get_peft_model_state_dict(network, adapter_name=ADAPTER))
@@ -245,24 +253,24 @@ def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 def save_lora(
     network: torch.nn.Module, folder: Path, metadata: dict[str, str] | None = None
 ) -> Path:
-    """Write a network's LoRA so that ``pipeline.load_lora_weights(folder)`` takes it.
+    """Write a network's LoRA in the format of ``pipeline.load_lora_weights(folder)``.
 
     Args:
         network: The network, with its LoRA.
-        folder: Where to write; made if missing.
-        metadata: Further strings for the file's header, such as the schedule's hash.
+        folder: Folder to write to; made if missing.
+        metadata: Further entries of the file's header, such as the schedule's hash.
 
     Returns:
-        The file, written whole.
+        The file.
 
     Raises:
-        InputError: If the network carries no LoRA.
+        InputError: If the network has no LoRA, or the file cannot be written.
     """
     if not has_lora(network):
-        raise InputError(f"{folder}: the network carries no LoRA; save it in full")
+        raise InputError(f"{folder}: the network has no LoRA; save it in full")
     net: Any = network
     config = net.peft_config[ADAPTER].to_dict()
-    kept = {key: config[key] for key in CONFIGURED if config.get(key) is not None}
+    kept = {key: config[key] for key in SAVED_CONFIG if config.get(key) is not None}
     if not isinstance(kept["target_modules"], str):
         kept["target_modules"] = sorted(kept["target_modules"])
     header = {
@@ -283,13 +291,13 @@ def save_lora(
 
 
 def merged_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return a network's weights with its LoRA added, under the names without it.
+    """Return a network's weights with its LoRA merged.
 
     Args:
         network: The network, with or without a LoRA; it is not changed.
 
     Returns:
-        The state dictionary of the plain architecture.
+        The state dictionary of the architecture without LoRA.
     """
     state = dict(network.state_dict())
     if not has_lora(network):

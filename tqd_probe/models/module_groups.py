@@ -1,4 +1,4 @@
-"""Module groups: which part of which block a parameter belongs to."""
+"""Module groups: the block and part of a network a parameter belongs to."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ _LORA = ".lora_"
 
 @dataclass(frozen=True)
 class Grouping:
-    """How a network names its blocks and what they hold.
+    """How a network names its blocks and their parts.
 
     Attributes:
-        stacks: Names of the block lists in the order they run; blocks are counted
-            through (``block20`` is the first single-stream block of HunyuanVideo).
-        parts: Module group by the start of the name inside a block; the longest
-            start that fits decides.
-        head: Starts of names of what turns features into the prediction.
-        modulation: Starts of names of what turns the noise level into scales and
-            shifts for all blocks. What is none of these is ``embedding``.
+        stacks: Names of the block lists in the order they run. Blocks are numbered
+            across lists: ``block20`` is the first single-stream block of HunyuanVideo.
+        parts: Part by prefix of the name inside a block; the longest prefix decides.
+        head: Prefixes of the output layers.
+        modulation: Prefixes of the layers that turn the noise level into scales and
+            shifts for all blocks. All other parameters are ``embedding``.
     """
 
     stacks: tuple[str, ...]
@@ -28,11 +27,11 @@ class Grouping:
     modulation: tuple[str, ...] = field(default=())
 
     def groups(self, names: Iterable[str]) -> dict[str, list[str]]:
-        """Sort parameters into groups.
+        """Group parameters.
 
         Args:
-            names: All parameter names of a network. Where it carries a LoRA, only
-                the LoRA's are sorted: these are what is probed and trained.
+            names: All parameter names of a network. With a LoRA, only the LoRA's are
+                grouped: they are what is probed and trained.
 
         Returns:
             Names by ``embedding``, ``modulation``, ``blockNN.PART`` and ``head``, in
@@ -66,14 +65,14 @@ class Grouping:
 
 
 def _block(name: str, stack: str) -> int | None:
-    """Return the block number of a parameter of a stack."""
+    """Return the block number of a parameter within a stack; None outside it."""
     if not name.startswith(stack + "."):
         return None
     return int(name.removeprefix(stack + ".").split(".", 1)[0])
 
 
 def _order(group: str) -> tuple[int, int, str]:
-    """Sort groups from the input of the network to its output."""
+    """Sort key of groups, from the input of the network to its output."""
     place = {"embedding": 0, "modulation": 1, "head": 3}.get(group, 2)
     block = int(group[5:].split(".")[0]) if place == 2 else 0
     return place, block, group

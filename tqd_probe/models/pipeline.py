@@ -1,6 +1,6 @@
-"""What all families share: a pipeline directory, its encoders, network and files.
+"""`PipelineModel`: base class of the adapters of diffusers pipelines.
 
-A family states its classes and conventions in a subclass (`docs/adding_a_family.md`).
+A family sets its classes and conventions in a subclass (`docs/adding_a_family.md`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tqd_probe.models.weights import fingerprint, load_component, read_config
 
 
 class PipelineModel(Encoders, Generation):
-    """Base of the adapters; implements `VideoModel` but for `predict`.
+    """Base class of the adapters; implements `VideoModel` except `predict`.
 
     Attributes:
         network_class: Class of the denoising network.
-        default_shape: Native clips, where the checkpoint does not say.
-        lora_targets: Linear layers a fresh LoRA goes to, as a regular expression.
+        default_shape: Native clip shape of checkpoints without ``native_clip.json``.
+        lora_targets: Linear layers that a new LoRA adapts, as a regular expression.
         grouping: How the network's parameters are named.
     """
 
@@ -42,20 +42,20 @@ class PipelineModel(Encoders, Generation):
     lora_targets: str
     grouping: ClassVar[Grouping]
 
-    def __init__(self, opening: CheckpointSpec) -> None:
-        """Check the checkpoint's files; loads no weights yet.
+    def __init__(self, spec: CheckpointSpec) -> None:
+        """Check the checkpoint's files; weights are not loaded yet.
 
         Args:
-            opening: What to open, and how.
+            spec: The checkpoint.
 
         Raises:
-            InputError: If a component is missing or damaged, or the checkpoint is of
-                a variant that the adapter does not serve.
+            InputError: If a component is missing or damaged, or the adapter does not
+                support this variant.
         """
-        self.opening = opening
-        self.path, self.index = opening.path, opening.index
-        self.source, self.device = opening.source, opening.device
-        self.dtype, self.expert = opening.dtype, opening.expert
+        self.spec = spec
+        self.path, self.index = spec.path, spec.index
+        self.source, self.device = spec.source, spec.device
+        self.dtype, self.expert = spec.dtype, spec.expert
         self.network_name = self._choose_network()
         classes = {self.network_name: self.network_class, **self.encoders}
         for name in (*classes, *self.tokenizers):
@@ -71,13 +71,13 @@ class PipelineModel(Encoders, Generation):
         }
         self.check_variant()
         self.fingerprint = fingerprint(self.path / self.network_name)
-        if opening.lora is not None:
-            parts = [self.fingerprint, file_digest(opening.lora)]
+        if spec.lora is not None:
+            parts = [self.fingerprint, file_digest(spec.lora)]
             self.fingerprint = "sha256:" + digest(parts)
         weights = [fingerprint(self.path / name) for name in self.encoders]
         configs = [self.configs[name] for name in self.encoders]
         tokens = [token for name in self.tokenizers for token in self._files(name)]
-        how = [self.family, self.patch()]  # what the adapter makes of them
+        how = [self.family, self.patch()]  # the adapter's own conventions
         self.encoder_fingerprint = "sha256:" + digest([weights, configs, tokens, how])
         self.native = native_shape(self.path, self.native_default())
         self.clip_shape = self.native
@@ -86,18 +86,18 @@ class PipelineModel(Encoders, Generation):
 
     def _choose_network(self) -> str:
         """Name the network's component; families with experts override this."""
-        if self.opening.expert is not None:
+        if self.spec.expert is not None:
             raise InputError(
-                f"--expert {self.opening.expert}: {self.source} has one network only;"
+                f"--expert {self.spec.expert}: {self.source} has one network only;"
                 " leave the option out"
             )
         return "transformer"
 
     def check_variant(self) -> None:
-        """Raise `InputError` for checkpoints of the class that are not served."""
+        """Raise `InputError` for variants that the adapter does not support."""
 
     def native_default(self) -> ClipShape:
-        """Return the native clips of a checkpoint that does not say.
+        """Return the native clip shape of a checkpoint without ``native_clip.json``.
 
         Returns:
             The family's shape; some families read it from the configuration.
@@ -106,22 +106,22 @@ class PipelineModel(Encoders, Generation):
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        """Lowest and highest level of noise at which the network is used."""
+        """Lowest and highest noise level at which the network is used."""
         return 0.0, 1.0
 
     def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
-        """Return the levels the model really has nearest to some wanted ones.
+        """Return the model's noise levels nearest to the given ones.
 
         Args:
             sigma: Wanted levels.
 
         Returns:
-            The same levels for flow matching; a family with whole timesteps snaps.
+            The same levels for flow matching; the nearest timestep's otherwise.
         """
         return np.asarray(sigma, dtype=np.float64)
 
     def _files(self, name: str) -> list[list[str]]:
-        """List names and hashes of the files of a component without weights."""
+        """List names and SHA-256 of the files of a component without weights."""
         files = [p for p in sorted((self.path / name).glob("*")) if p.is_file()]
         if not files:
             raise InputError(
@@ -131,18 +131,18 @@ class PipelineModel(Encoders, Generation):
 
     @property
     def network(self) -> torch.nn.Module:
-        """The denoising network, in evaluation mode; loaded when first asked for."""
+        """The denoising network, in evaluation mode; loaded at first use."""
         if self._network is None:
             network = load_component(
                 self.network_class,
                 self.path / self.network_name,
                 torch_dtype=self.dtype,
             )
-            if self.opening.lora is not None:
+            if self.spec.lora is not None:
                 bare = None
                 if hasattr(self.pipeline_class, "load_lora_weights"):
                     bare = self.partial_pipeline(transformer=network)
-                lora.load_lora(bare, network, self.opening.lora, self.opening.fuse_lora)
+                lora.load_lora(bare, network, self.spec.lora, self.spec.fuse_lora)
             self._network = network.to(self.device)
         return self._network
 
@@ -160,7 +160,7 @@ class PipelineModel(Encoders, Generation):
         return other
 
     def compression(self) -> tuple[int, int]:
-        """Return frames per latent frame and pixels per latent place.
+        """Return frames per latent frame and pixels per side of a latent pixel.
 
         Returns:
             The temporal and the spatial factor of the autoencoder.
@@ -170,7 +170,7 @@ class PipelineModel(Encoders, Generation):
         return int(vae.temporal_compression_ratio), int(vae.spatial_compression_ratio)
 
     def patch(self) -> tuple[int, int]:
-        """Return latent frames and latent places per token side.
+        """Return latent frames and latent pixels per side of a token.
 
         Returns:
             The temporal and the spatial patch size.
@@ -179,7 +179,7 @@ class PipelineModel(Encoders, Generation):
         return int(net.get("patch_size_t") or 1), int(net.get("patch_size") or 1)
 
     def frame_step(self) -> int:
-        """Return what the number of frames is a multiple of, after the first.
+        """Return the step in which the number of frames grows, from 1.
 
         Returns:
             Frames per latent frame; more where the family needs it.
@@ -187,13 +187,13 @@ class PipelineModel(Encoders, Generation):
         return self.compression()[0]
 
     def check_shape(self, shape: ClipShape) -> None:
-        """Check that clips of a shape fill whole latents and patches, and take it.
+        """Check that a clip shape fills whole latents and patches, and use it.
 
         Args:
-            shape: The shape in which clips will come from now on.
+            shape: The clip shape from now on.
 
         Raises:
-            InputError: If frames, height or width do not fill whole units.
+            InputError: If frames, height or width do not.
         """
         step = self.frame_step()
         if (shape.frames - 1) % step:
@@ -250,7 +250,7 @@ class PipelineModel(Encoders, Generation):
     def add_lora(
         self, rank: int, alpha: float, targets: str | None = None, seed: int = 0
     ) -> list[str]:
-        """Add a fresh LoRA to the network (`lora.add_lora`).
+        """Add a new LoRA to the network (`lora.add_lora`).
 
         Args:
             rank: Rank of the update.
@@ -266,7 +266,7 @@ class PipelineModel(Encoders, Generation):
         )
 
     def save_lora(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
-        """Write the LoRA so that ``pipeline.load_lora_weights(folder)`` takes it.
+        """Write the LoRA in the format of ``pipeline.load_lora_weights(folder)``.
 
         Args:
             folder: Where to write.
@@ -292,13 +292,13 @@ class PipelineModel(Encoders, Generation):
 
 
 def network_dtype(network: Any, layer: str) -> torch.dtype:
-    """Return the type in which a network takes its inputs.
+    """Return the dtype of a network's inputs.
 
     Args:
         network: The network; some of its parameters may be kept in float32.
-        layer: Name of a linear or convolution layer that is not.
+        layer: Name of a linear or convolution layer that is not among them.
 
     Returns:
-        The type of that layer's weight.
+        The dtype of that layer's weight.
     """
     return network.get_submodule(layer).weight.dtype

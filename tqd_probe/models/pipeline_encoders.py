@@ -1,4 +1,4 @@
-"""Encoding with a pipeline's own autoencoder and text encoders, then letting go."""
+"""Encode clips and captions with a pipeline's autoencoder and text encoders."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import Conditioned
 from tqd_probe.models.weights import load_component
 
-# Pixels of a clip above which the autoencoder works in overlapping tiles: more than
-# the native clips of Wan 2.1 at 480p. Blending changes latents a little, so the rule
-# depends on the clip's shape alone.
-WHOLE_PIXELS = 81 * 480 * 832
+# Clips with more pixels are encoded in overlapping tiles: more than the native clips of
+# Wan 2.1 at 480p. Blending tiles changes latents a little, so the rule depends on the
+# clip's shape alone.
+UNTILED_PIXELS = 81 * 480 * 832
 
 
 class Encoders:
-    """The encoding half of an adapter.
+    """The part of an adapter that encodes clips and captions.
 
     Attributes:
         pipeline_class: The diffusers pipeline.
-        encoders: Classes of the components that encode, by name, the VAE first.
+        encoders: Classes of the encoding components by name, the VAE first.
         tokenizers: Names of the tokenizers.
-        takes_images: Whether the network also takes something of the clip itself.
+        takes_images: Whether the network is conditioned on the clip's first frame.
     """
 
     pipeline_class: ClassVar[Any]
@@ -40,7 +40,7 @@ class Encoders:
     _encoders: Any = None
 
     def partial_pipeline(self, **components: Any) -> Any:
-        """Build the family's pipeline from some of its components.
+        """Build the family's pipeline with some of its components.
 
         Args:
             **components: Components by name; the others are None.
@@ -57,7 +57,7 @@ class Encoders:
         return self.pipeline_class(**{**missing, **components})
 
     def load_encoders(self) -> Any:
-        """Load what encodes clips and captions, unless it is loaded.
+        """Load the autoencoder, text encoders and tokenizers, unless they are loaded.
 
         Returns:
             The family's pipeline without network and scheduler, on the device.
@@ -83,7 +83,7 @@ class Encoders:
             return AutoTokenizer.from_pretrained(
                 self.path / name, local_files_only=True
             )
-        except Exception as error:  # libraries raise whatever they meet
+        except Exception as error:  # libraries raise many types
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{self.path / name}: cannot be loaded ({reason}); copy the component"
@@ -97,7 +97,7 @@ class Encoders:
             torch.cuda.empty_cache()
 
     def encode_pixels(self, video: np.ndarray) -> torch.Tensor:
-        """Encode a clip: the posterior's mode, not normalised yet.
+        """Encode a clip to the mode of the posterior, not normalised.
 
         Args:
             video: uint8 RGB ``[T, H, W, 3]``.
@@ -106,7 +106,7 @@ class Encoders:
             Latents ``[1, C, F, h, w]`` on the device.
         """
         vae = self.load_encoders().vae
-        if video.size // 3 > WHOLE_PIXELS:
+        if video.size // 3 > UNTILED_PIXELS:
             vae.enable_tiling()
         else:
             vae.disable_tiling()
@@ -117,8 +117,8 @@ class Encoders:
     def encode_video(self, video: np.ndarray) -> torch.Tensor:
         """Encode a clip to normalised latents.
 
-        Here the posterior's mode times the autoencoder's scaling factor, as most
-        families have it; the others say otherwise.
+        The default is the mode of the posterior times the autoencoder's scaling factor;
+        some families override it.
 
         Args:
             video: uint8 RGB ``[T, H, W, 3]``.
@@ -139,12 +139,12 @@ class Encoders:
             Conditioning of one clip, on the CPU.
 
         Raises:
-            NotImplementedError: If the family does not say how.
+            NotImplementedError: If the family does not implement it.
         """
         raise NotImplementedError
 
     def encode_images(self, video: np.ndarray) -> dict[str, torch.Tensor]:
-        """Encode what the network takes of the clip itself, such as its first frame.
+        """Encode the clip's first frame as conditioning.
 
         Args:
             video: uint8 RGB ``[T, H, W, 3]``.

@@ -1,4 +1,4 @@
-"""Weight files: only safetensors, checked whole before anything is loaded."""
+"""Weight files of a component: find, check, fingerprint and load them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from typing import Any
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json
 
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    struct.error,
+    RecursionError,
+)  # what parsing a damaged header may raise
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -45,19 +54,19 @@ def weight_files(component: Path) -> list[Path]:
 
 
 def load_component(cls: Any, component: Path, **options: Any) -> Any:
-    """Load one component of a pipeline, whole or not at all.
+    """Load one component of a pipeline; every weight must be there.
 
     Args:
         cls: Its class, with `from_pretrained` and `output_loading_info`.
         component: The component's folder.
-        **options: Passed on.
+        **options: Passed on to `from_pretrained`.
 
     Returns:
         The component, in evaluation mode.
 
     Raises:
-        InputError: If files are damaged or weights do not fit the configuration
-            (libraries fill what is missing with random numbers).
+        InputError: If files are damaged or weights do not match the configuration
+            (libraries would initialise missing ones at random).
     """
     try:
         made, notes = cls.from_pretrained(
@@ -67,7 +76,7 @@ def load_component(cls: Any, component: Path, **options: Any) -> Any:
             local_files_only=True,
             **options,
         )
-    except Exception as error:  # libraries raise whatever they meet
+    except Exception as error:  # libraries raise many types
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{component}: cannot be loaded ({type(error).__name__}: {reason}); copy"
@@ -112,13 +121,13 @@ def read_config(component: Path, class_name: str) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Read a safetensors header and check that the file is whole.
+    """Read a safetensors header and check the length of the file.
 
     Args:
         path: The file.
 
     Returns:
-        The tensors' entries (dtype, shape, data_offsets) and where data begins.
+        The tensors' entries (dtype, shape, data_offsets) and the offset of the data.
 
     Raises:
         InputError: If the file is truncated, too long or not safetensors.
@@ -134,13 +143,13 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         kinds = {str(entry["dtype"]) for entry in header.values()}
         starts = [int(entry["data_offsets"][0]) for entry in header.values()]
         end = int(end)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error,
-            RecursionError):  # fmt: skip
+    except UNREADABLE:
         raise InputError(f"{path}: not a whole safetensors file; {cure}") from None
-    odd = sorted(kinds - {"F64", "F32", "F16", "BF16"})
-    if odd:
+    unsupported = sorted(kinds - {"F64", "F32", "F16", "BF16"})
+    if unsupported:
         raise InputError(
-            f"{path}: tensors of type {odd[0]}; only floating-point weights are probed"
+            f"{path}: tensors of type {unsupported[0]}; only floating-point weights are"
+            " probed"
         )
     if any(start > end for start in starts) or 8 + length + end != size:
         raise InputError(
@@ -151,7 +160,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def fingerprint(component: Path) -> str:
-    """Hash the tensors of a component, however they are split over files.
+    """Hash the tensors of a component, however they are sharded.
 
     Args:
         component: The component's folder.

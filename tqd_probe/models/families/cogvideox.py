@@ -2,12 +2,12 @@
 
 A variance-preserving model with whole timesteps: ``x_t = sqrt(abar) x0 + sqrt(1 -
 abar) eps``, target ``v = sqrt(abar) eps - sqrt(1 - abar) x0`` (Salimans and Ho, 2022).
-Its level is the sigma of equal signal-to-noise ratio in flow matching,
+Its `sigma` is that of equal signal-to-noise ratio in flow matching,
 
     sigma = sqrt(1 - abar) / (sqrt(abar) + sqrt(1 - abar)),
 
-and a wanted sigma stands for the timestep whose level is nearest. The published loss
-weighs the error of x0 with ``1 / (1 - abar)``: that is the error of v.
+and a given sigma means the timestep with the nearest level. The published loss weights
+the error of x0 by ``1 / (1 - abar)``, which equals the error of v.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class CogVideoXModel(PipelineModel):
             sigma: Wanted levels.
 
         Returns:
-            Levels that the model has, same shape.
+            Levels of timesteps, same shape.
         """
         known = self.levels[self.alphas > 0]
         wanted = np.asarray(sigma, dtype=np.float64)
@@ -176,7 +176,7 @@ class CogVideoXModel(PipelineModel):
         return signal * eps - noise * x0
 
     def compression(self) -> tuple[int, int]:
-        """Return frames per latent frame and pixels per latent place.
+        """Return frames per latent frame and pixels per side of a latent pixel.
 
         Returns:
             The temporal and the spatial factor of the autoencoder.
@@ -186,11 +186,11 @@ class CogVideoXModel(PipelineModel):
         return int(vae["temporal_compression_ratio"]), space
 
     def frame_step(self) -> int:
-        """Return what the number of frames is a multiple of, after the first.
+        """Return the step in which the number of frames grows, from 1.
 
         Returns:
-            Two latent frames: an even number of them is decoded to more frames than
-            were encoded.
+            Two latent frames: an even number of latent frames decodes to more frames
+            than were encoded.
         """
         return 2 * self.compression()[0]
 
@@ -203,8 +203,8 @@ class CogVideoXModel(PipelineModel):
 
         Returns:
             float32 latents ``[F, C, h, w]`` on the CPU. For CogVideoX-1.5, whose
-            patches span two latent frames, the first one stands twice: the pipeline
-            generates one more in front too, and drops it.
+            patches span two latent frames, the first frame is repeated if needed: the
+            pipeline, too, generates one more in front and drops it.
         """
         scale = self.configs["vae"]["scaling_factor"]
         latents = (self.encode_pixels(video)[0] * scale).transpose(0, 1)
@@ -274,8 +274,8 @@ class CogVideoXModel(PipelineModel):
             return_dict=False,
         )[0]
 
-    def generation(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
-        """Return what the pipeline's call takes beside prompts, steps and seed.
+    def call_arguments(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
+        """Return the arguments of the pipeline's call besides prompts, steps and seed.
 
         Args:
             shape: Frames and pixels.
@@ -285,4 +285,4 @@ class CogVideoXModel(PipelineModel):
             Keyword arguments.
         """
         more = {"max_sequence_length": self._text_length}
-        return {**super().generation(shape, guidance), **more}
+        return {**super().call_arguments(shape, guidance), **more}

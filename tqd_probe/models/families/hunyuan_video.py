@@ -1,7 +1,7 @@
 """HunyuanVideo text-to-video: flow matching, distilled guidance (arXiv 2412.03603).
 
-The network was distilled to take the guidance scale as an input. Training runs it at
-`GUIDANCE`; two text encoders give token and pooled embeddings.
+The network is distilled: the guidance scale is an input, `GUIDANCE` in training. Two
+text encoders give token and pooled embeddings.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class HunyuanVideoModel(PipelineModel):
         Args:
             x_t: Noisy latents ``[B, C, F, h, w]``.
             sigma: Levels ``[B]``.
-            conditioning: What `encode_caption` gives, with clips in front.
+            conditioning: Output of `encode_caption`, batched.
 
         Returns:
             Predicted velocity, same shape as the latents.

@@ -1,7 +1,7 @@
 """HunyuanVideo-1.5 text-to-video: flow matching, two text streams, no distillation.
 
-The network's input also has room for an image: zeros for text-to-video, as in
-`HunyuanVideo15Pipeline`.
+The network's input also has channels for an image and its mask; they are zero for
+text-to-video, as in `HunyuanVideo15Pipeline`.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class HunyuanVideo15Model(PipelineModel):
         """Encode a caption with `HunyuanVideo15Pipeline.encode_prompt`.
 
         Args:
-            caption: The caption; may be empty. What stands in quotation marks is
-                also encoded letter by letter.
+            caption: The caption; may be empty. Text in quotation marks is also
+                encoded letter by letter.
 
         Returns:
             Embeddings ``[length, width]`` and masks ``[length]`` of both streams, by
@@ -71,8 +71,10 @@ class HunyuanVideo15Model(PipelineModel):
         """
         found = self.load_encoders().encode_prompt(caption, device=self.device)
         names = (
-            *("encoder_hidden_states", "encoder_attention_mask"),
-            *("encoder_hidden_states_2", "encoder_attention_mask_2"),
+            "encoder_hidden_states",
+            "encoder_attention_mask",
+            "encoder_hidden_states_2",
+            "encoder_attention_mask_2",
         )
         return {name: part[0].float().cpu() for name, part in zip(names, found)}
 
@@ -90,7 +92,7 @@ class HunyuanVideo15Model(PipelineModel):
         Args:
             x_t: Noisy latents ``[B, C, F, h, w]``.
             sigma: Levels ``[B]``.
-            conditioning: What `encode_caption` gives, with clips in front.
+            conditioning: Output of `encode_caption`, batched.
 
         Returns:
             Predicted velocity, same shape as the latents.
@@ -98,18 +100,19 @@ class HunyuanVideo15Model(PipelineModel):
         network: Any = self.network
         dtype = network_dtype(network, "x_embedder.proj")
         x_t = x_t.to(dtype)
-        room = torch.cat([torch.zeros_like(x_t), torch.zeros_like(x_t[:, :1])], dim=1)
+        no_mask = torch.zeros_like(x_t[:, :1])
+        image_channels = [torch.zeros_like(x_t), no_mask]
         width = self.configs["transformer"]["image_embed_dim"]
         return network(
-            hidden_states=torch.cat([x_t, room], dim=1),
+            hidden_states=torch.cat([x_t, *image_channels], dim=1),
             timestep=(1000 * sigma).to(dtype),
             image_embeds=x_t.new_zeros(len(x_t), IMAGE_TOKENS, width),
             **{name: part.to(dtype) for name, part in conditioning.items()},
             return_dict=False,
         )[0]
 
-    def generation(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
-        """Return what the pipeline's call takes beside prompts, steps and seed.
+    def call_arguments(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
+        """Return the arguments of the pipeline's call besides prompts, steps and seed.
 
         Args:
             shape: Frames and pixels.
@@ -118,7 +121,7 @@ class HunyuanVideo15Model(PipelineModel):
         Returns:
             Keyword arguments.
         """
-        found = super().generation(shape, guidance)
+        found = super().call_arguments(shape, guidance)
         found.pop("guidance_scale")
         return found
 

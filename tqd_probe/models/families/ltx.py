@@ -121,13 +121,13 @@ class LTXModel(PipelineModel):
 
     @property
     def _factors(self) -> tuple[int, int]:
-        """The autoencoder's factors, worked out once."""
+        """The autoencoder's compression factors, computed once."""
         if not hasattr(self, "_known_factors"):
             self._known_factors = self.compression()
         return self._known_factors
 
-    def generation(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
-        """Return what the pipeline's call takes beside prompts, steps and seed.
+    def call_arguments(self, shape: ClipShape, guidance: float) -> dict[str, Any]:
+        """Return the arguments of the pipeline's call besides prompts, steps and seed.
 
         Args:
             shape: Frames, pixels and frame rate.
@@ -136,4 +136,4 @@ class LTXModel(PipelineModel):
         Returns:
             Keyword arguments.
         """
-        return {**super().generation(shape, guidance), "frame_rate": shape.fps}
+        return {**super().call_arguments(shape, guidance), "frame_rate": shape.fps}

@@ -52,8 +52,9 @@ class WanModel(PipelineModel):
         boundary = self.index.get("boundary_ratio")
         if not isinstance(boundary, float) or not 0 < boundary < 1:
             raise InputError(
-                f"{index}: boundary_ratio: {boundary!r} does not say where the two"
-                " experts meet; it is 0.875 for text-to-video, 0.9 for image-to-video"
+                f"{index}: boundary_ratio: {boundary!r} is not the sigma at which"
+                " the two experts meet; it is 0.875 for text-to-video, 0.9 for"
+                " image-to-video"
             )
         if self.expert not in EXPERTS:
             given = f"--expert {self.expert}: " if self.expert else ""
@@ -82,7 +83,7 @@ class WanModel(PipelineModel):
         return self.default_shape
 
     def compression(self) -> tuple[int, int]:
-        """Return frames per latent frame and pixels per latent place.
+        """Return frames per latent frame and pixels per side of a latent pixel.
 
         Returns:
             The temporal and the spatial factor of the autoencoder.
@@ -94,7 +95,7 @@ class WanModel(PipelineModel):
         )
 
     def patch(self) -> tuple[int, int]:
-        """Return latent frames and latent places per token side.
+        """Return latent frames and latent pixels per side of a token.
 
         Returns:
             The temporal and the spatial patch size.
@@ -127,9 +128,9 @@ class WanModel(PipelineModel):
             tokenizer: The checkpoint's tokenizer.
 
         Returns:
-            That of the pipeline's call, or the tokenizer's `model_max_length` where
-            that is smaller; always the former where the network reads image tokens,
-            since it finds them by counting 512 text tokens from the end.
+            The default of the pipeline's call, or the tokenizer's `model_max_length` if
+            smaller. Always the default for networks with image tokens: they find these
+            by counting 512 text tokens from the end.
         """
         if self.configs[self.network_name].get("added_kv_proj_dim") is not None:
             return MAX_SEQUENCE_LENGTH
@@ -163,7 +164,7 @@ class WanModel(PipelineModel):
             sigma: Levels ``[B]``.
 
         Returns:
-            ``[B]``, or one per token ``[B, tokens]`` where the checkpoint wants so.
+            ``[B]``, or ``[B, tokens]`` for checkpoints with one timestep per token.
         """
         wide = torch.float64 if x_t.dtype == torch.float64 else torch.float32
         steps = (1000 * sigma).to(wide)

@@ -1,8 +1,8 @@
-"""Wan image-to-video: the network also sees the clip's own first frame.
+"""Wan image-to-video: the network is conditioned on the clip's first frame.
 
-Wan 2.1 I2V takes the encoded first frame beside the noisy latents and CLIP features
-of it; Wan 2.2 I2V-A14B the former alone, in both experts; TI2V-5B has the clean first
-latent frame in place of the noisy one, at timestep 0.
+Wan 2.1 I2V takes the encoded first frame, concatenated to the noisy latents, and its
+CLIP features. Both experts of Wan 2.2 I2V-A14B take the encoded frame alone. TI2V-5B
+has the clean first latent frame in place of the noisy one, at timestep 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class WanImageModel(WanModel):
         return super()._choose_network()
 
     def check_variant(self) -> None:
-        """Refuse a network that wants image features no component makes.
+        """Refuse a network that needs image features without an image encoder.
 
         Raises:
             InputError: If `image_encoder` is missing and the network needs it.
@@ -53,7 +53,7 @@ class WanImageModel(WanModel):
 
     @property
     def _replaces_frame(self) -> bool:
-        """Whether the clean first latent frame stands in the latents themselves."""
+        """Whether the clean first latent frame replaces the noisy one (TI2V)."""
         return bool(self.index.get("expand_timesteps"))
 
     def _load_tokenizer(self, name: str) -> Any:
@@ -64,7 +64,7 @@ class WanImageModel(WanModel):
             return AutoImageProcessor.from_pretrained(
                 self.path / name, local_files_only=True
             )
-        except Exception as error:  # libraries raise whatever they meet
+        except Exception as error:  # libraries raise many types
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{self.path / name}: cannot be loaded ({reason}); copy the component"
@@ -79,9 +79,9 @@ class WanImageModel(WanModel):
             video: uint8 RGB ``[T, H, W, 3]``.
 
         Returns:
-            ``condition``: what `prepare_latents` gives, ``[4 + C, F, h, w]``, or the
-            clean first latent frame ``[C, 1, h, w]`` for TI2V; and, for a network
-            that takes them, ``encoder_hidden_states_image [tokens, width]``.
+            ``condition``: output of `prepare_latents` ``[4 + C, F, h, w]``, or the
+            clean first latent frame ``[C, 1, h, w]`` for TI2V. For networks with image
+            tokens also ``encoder_hidden_states_image [tokens, width]``.
         """
         pipe = self.load_encoders()
         image = Image.fromarray(video[0])
@@ -107,7 +107,7 @@ class WanImageModel(WanModel):
     def target(
         self, x0: torch.Tensor, eps: torch.Tensor, sigma: torch.Tensor
     ) -> torch.Tensor:
-        """Return the velocity ``eps - x0``; zero in a first frame that is given.
+        """Return the velocity ``eps - x0``; zero in a given first frame (TI2V).
 
         Args:
             x0: Clean latents ``[B, C, F, h, w]``.
@@ -120,7 +120,7 @@ class WanImageModel(WanModel):
         return self._without_frame(super().target(x0, eps, sigma))
 
     def _without_frame(self, value: torch.Tensor) -> torch.Tensor:
-        """Blank the first latent frame where it is not predicted (TI2V)."""
+        """Set the first latent frame to zero where it is not predicted (TI2V)."""
         if not self._replaces_frame:
             return value
         return torch.cat([torch.zeros_like(value[:, :, :1]), value[:, :, 1:]], dim=2)
@@ -136,11 +136,10 @@ class WanImageModel(WanModel):
         Args:
             x_t: Noisy latents ``[B, C, F, h, w]``.
             sigma: Levels ``[B]``.
-            conditioning: Text embeddings and what `encode_images` gives.
+            conditioning: Text embeddings and the output of `encode_images`, batched.
 
         Returns:
-            Predicted velocity, same shape as the latents; zero in a first frame that
-            is given.
+            Predicted velocity, same shape as the latents; zero in a given first frame.
         """
         network: Any = self.network
         dtype = network_dtype(network, "patch_embedding")
