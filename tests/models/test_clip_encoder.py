@@ -1,9 +1,123 @@
+"""The encoder with a model whose encoders are counted and known by hand."""
+
+import numpy as np
+import pytest
 import torch
 
 from tqd_probe.clips.degradations import Degradation
+from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.models.clip_encoder import ClipEncoder
+from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.load import load_model
+
+SHAPE = ClipShape(5, 16, 16, 16)
+BLUR = Degradation("blur", 3)
+
+
+class Encoders:
+    """Latents are the mean colours of the frames; text is the caption's length."""
+
+    encoder_fingerprint = "sha256:0"
+    source = "known"
+    takes_images = True
+
+    def __init__(self, broken=()):
+        self.calls, self.broken = [], broken
+
+    def encode_video(self, video):
+        self.calls.append("video")
+        return torch.from_numpy(video.mean((1, 2))).float()
+
+    def encode_caption(self, caption):
+        self.calls.append("caption")
+        value = float("nan") if "caption" in self.broken else len(caption)
+        return {"encoder_hidden_states": torch.tensor([[float(value)]])}
+
+    def encode_images(self, video):
+        self.calls.append("images")
+        return {"condition": torch.from_numpy(video[0].mean((0, 1))).float()}
+
+
+class Damaged:
+    id, caption = "damaged", "a damaged clip"
+
+    def identity(self):
+        return "damaged"
+
+    def read(self, shape, slow=1.0):
+        raise BadClip("damaged: video: cannot be decoded")
+
+
+def encode(folder, clips, max_bad=0, model=None):
+    model = model or Encoders()
+    encoder = ClipEncoder(model, SHAPE, 0, folder)
+    return model, encode_clips(encoder, clips, (BLUR,), max_bad=max_bad)
+
+
+def test_versions_share_a_caption_and_have_their_own_frames(tmp_path):
+    clips = [synthetic_clip(index) for index in range(3)]
+    _, found = encode(tmp_path, clips)
+    assert found.conditions == ["golden", "blur:3"]
+    assert found.ids == [clip.id for clip in clips]
+    for index, clip in enumerate(clips):
+        for name, video in (
+            ("golden", clip.read(SHAPE)),
+            ("blur:3", BLUR.apply(clip, SHAPE, 0)),
+        ):
+            mean = video.mean((1, 2))
+            np.testing.assert_allclose(found.latents[name][index], mean, rtol=1e-6)
+            image = found.images[name]["condition"][index]
+            np.testing.assert_allclose(image, mean[0], rtol=1e-6)
+    batch = found.batch(1, ["blur:3", "golden"])
+    assert torch.equal(batch.latents[1], found.latents["golden"][1])
+    text = batch.conditioning["encoder_hidden_states"]
+    assert text.flatten().tolist() == [len(clips[1].caption)] * 2
+    wanted = found.images["blur:3"]["condition"][1]
+    assert torch.equal(batch.conditioning["condition"][0], wanted)
+
+
+def test_everything_is_encoded_once(tmp_path):
+    clips = [synthetic_clip(0)]
+    model, first = encode(tmp_path, clips)
+    assert sorted(model.calls) == ["caption", "images", "images", "video", "video"]
+    again, second = encode(tmp_path, clips)
+    assert again.calls == []
+    assert torch.equal(first.latents["blur:3"], second.latents["blur:3"])
+    other = Encoders()
+    other.encoder_fingerprint = "sha256:1"
+    encode(tmp_path, clips, model=other)
+    assert len(other.calls) == 5
+
+
+def test_a_damaged_cache_entry_is_named(tmp_path):
+    encode(tmp_path, [synthetic_clip(0)])
+    path = next((tmp_path / "text").rglob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=f"{path.name}: damaged cache entry"):
+        encode(tmp_path, [synthetic_clip(0)])
+
+
+def test_bad_clips_are_quarantined_up_to_a_number(tmp_path):
+    clips = [synthetic_clip(0), Damaged()]
+    _, found = encode(tmp_path, clips, max_bad=1)
+    assert found.ids == [clips[0].id]
+    assert found.quarantine == {"damaged": "damaged: video: cannot be decoded"}
+    with pytest.raises(BadClip, match="cannot be decoded"):
+        encode(tmp_path, clips)
+
+
+def test_captions_that_are_not_finite_are_the_checkpoints_fault(tmp_path):
+    with pytest.raises(InputError, match="--ckpt known: text_encoder"):
+        encode(tmp_path, [synthetic_clip(0)], model=Encoders(("caption",)))
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TQD_PROBE_CACHE", raising=False)
+    assert default_cache() == tmp_path / "tqd_probe"
+    monkeypatch.setenv("TQD_PROBE_CACHE", str(tmp_path / "other"))
+    assert default_cache() == tmp_path / "other"
 
 
 def test_golden_clips_are_encoded_once_for_all_seeds(pipeline, tmp_path, monkeypatch):

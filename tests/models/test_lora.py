@@ -7,42 +7,16 @@ import torch
 from diffusers import WanPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from trained_lora import ALPHA, RANK, output, output_of, trained
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
 from tqd_probe.models.lora import FILE, METADATA, add_lora, has_lora
 
-RANK, ALPHA = 3, 12.0  # alpha is not the rank
-
 
 @pytest.fixture
 def model(pipeline):
     return load_model(str(pipeline))
-
-
-def trained(model, alpha=ALPHA):
-    """Give a model a LoRA as training would leave it."""
-    names = model.add_lora(RANK, alpha, seed=5)
-    generator = torch.Generator().manual_seed(1)
-    for name, parameter in model.network.named_parameters():
-        if name in names:
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.data += 0.2 * noise
-    return names
-
-
-def output(model):
-    generator = torch.Generator().manual_seed(2)
-    x = torch.randn(2, 4, 2, 4, 4, generator=generator)
-    text = torch.randn(2, 24, 16, generator=generator)
-    with torch.no_grad():
-        return model.predict(
-            x, torch.tensor([0.3, 0.8]), {"encoder_hidden_states": text}
-        )
-
-
-def output_of(model, pipe):
-    return output(model.bound_to(pipe.transformer))
 
 
 def test_a_fresh_lora_changes_nothing_and_is_all_that_is_trained(model):
@@ -139,47 +113,6 @@ def test_bf16_keeps_the_lora_in_float32(pipeline, model, tmp_path):
     assert kinds["blocks.0.attn1.to_q.base_layer.weight"] == torch.bfloat16
     gap = output(again).float() - output(model)
     assert gap.abs().max() < 0.1 * output(model).abs().max()
-
-
-def test_save_full_is_a_whole_pipeline(pipeline, model, tmp_path):
-    generator = torch.Generator().manual_seed(4)
-    for parameter in model.network.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    model.save_full(tmp_path / "full", {"steps": "12"})
-    pipe = WanPipeline.from_pretrained(tmp_path / "full")
-    assert torch.equal(output_of(model, pipe), output(model))
-    again = load_model(str(tmp_path / "full"))
-    assert again.native == model.native
-    assert again.encoder_fingerprint == model.encoder_fingerprint
-    assert again.fingerprint != model.fingerprint
-    assert json.loads((tmp_path / "full" / "tqd_probe.json").read_text()) == {
-        "steps": "12"
-    }
-    assert {p.name for p in tmp_path.iterdir()} == {"full"}
-
-
-def test_save_full_of_a_lora_adds_it_to_the_weights(model, tmp_path):
-    trained(model)
-    right = output(model)
-    model.save_full(tmp_path / "full")
-    again = load_model(str(tmp_path / "full"))
-    torch.testing.assert_close(output(again), right, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(output(model), right)
-    assert has_lora(model.network)
-
-
-def test_a_failed_save_leaves_nothing(model, tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(model.network), "save_pretrained", fail)
-    with pytest.raises(InputError, match="No space left"):
-        model.save_full(tmp_path / "full")
-    assert not list(tmp_path.iterdir())
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "file").write_text("x")
-    with pytest.raises(InputError, match="not empty"):
-        model.save_full(tmp_path / "taken")
 
 
 def refused(pipeline, lora, *parts, **options):

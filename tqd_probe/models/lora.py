@@ -68,7 +68,7 @@ def add_lora(
     if rank < 1 or not alpha > 0:
         raise InputError(f"LoRA rank {rank}, alpha {alpha:g}: both must be positive")
     if has_lora(network):
-        raise InputError("the network already has a LoRA; train that, or fuse it")
+        raise InputError("the network has a LoRA already; train that, or fuse it")
     try:
         wanted = re.compile(targets)
     except re.error as error:
@@ -79,7 +79,7 @@ def add_lora(
     chosen = [name for name in linear if wanted.fullmatch(name)]
     if not chosen:
         raise InputError(
-            f"LoRA targets {targets!r}: match no linear layer; names look like"
+            f"LoRA targets {targets!r}: fit no linear layer; names look like"
             f" {linear[len(linear) // 2]!r}"
         )
     from peft import LoraConfig
