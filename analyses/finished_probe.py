@@ -52,7 +52,7 @@ class FinishedProbe:
         return " ".join(
             f"--{name.replace('_', '-')} {value}"
             for name, value in self.settings.items()
-            if value not in (None, False)
+            if value is not None and value is not False
         )
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import seaborn as sns
 
 from figures.helpers import figure_parser, results_of, save, set_style
-from tqd_probe.plots.palette import CLASS_COLOURS
+from tqd_probe.plots.palette import CLASS_COLOURS, SERIES
 
 
 def density(runs: list[dict[str, Any]]) -> None:
@@ -45,7 +45,7 @@ def validation(runs: list[dict[str, Any]]) -> None:
     )
     for place, kind in zip(axes[0], kinds):
         mine = [run for run in runs if run["weights"] == kind]
-        colours = sns.color_palette("colorblind", len(mine))
+        colours = sns.color_palette(SERIES, len(mine))
         for number, (run, colour) in enumerate(zip(mine, colours)):
             one = run["classes"]["golden"]
             value = np.array(one["bucket_change"])

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 from figures.helpers import parse_model, results_of, save, set_style
+from tqd_probe.plots.palette import SERIES
 
 
 def main() -> None:
@@ -27,9 +28,7 @@ def main() -> None:
         layout="constrained",
     )
     for axes, name in zip(panels, names):
-        for colour, (part, found) in zip(
-            sns.color_palette("colorblind"), parts.items()
-        ):
+        for colour, (part, found) in zip(sns.color_palette(SERIES), parts.items()):
             known = [
                 (sigma, value)
                 for sigma, value, resolved in zip(

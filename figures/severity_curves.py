@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 from figures.helpers import parse_model, results_of, save, set_style
+from tqd_probe.plots.palette import SERIES
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     )
     names = [name for name in result["latent_distance"] if name != "reverse"]
     for column, level in enumerate(levels):
-        for colour, name in zip(sns.color_palette("colorblind"), names):
+        for colour, name in zip(sns.color_palette(SERIES), names):
             known = [
                 (k, result["subjects"][f"{name}:{k}"])
                 for k in range(1, 6)

@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 
 from figures.helpers import figure_parser, results_of, save, set_style
+from tqd_probe.plots.palette import SERIES
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     figure_parser(__file__, __doc__).parse_args()
     data = results_of("tiny.train")
     set_style()
-    colours = sns.color_palette("colorblind")
+    colours = sns.color_palette(SERIES)
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(13, 3.8), layout="constrained"
     )

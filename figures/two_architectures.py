@@ -7,6 +7,7 @@ import numpy as np
 import seaborn as sns
 
 from figures.helpers import figure_parser, results_of, save, set_style
+from tqd_probe.plots.palette import SERIES
 
 
 def main() -> None:
@@ -25,9 +26,7 @@ def main() -> None:
         layout="constrained",
     )
     for axes, name in zip(panels[0], names):
-        for colour, (label, found) in zip(
-            sns.color_palette("colorblind"), models.items()
-        ):
+        for colour, (label, found) in zip(sns.color_palette(SERIES), models.items()):
             row = found["degradations"][name]
             known = [
                 (sigma, cosine, *ends)

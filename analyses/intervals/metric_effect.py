@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("adam", type=Path)
     args = parser.parse_args()
     runs = {"raw": FinishedProbe(args.raw), "adam": FinishedProbe(args.adam)}
-    if runs["raw"].result["noise"] != runs["adam"].result["noise"]:
+    if runs["raw"].result.noise != runs["adam"].result.noise:
         raise InputError("the two runs have other noise levels; make them alike")
     rows: dict[str, dict] = {}
     for metric, each in runs.items():

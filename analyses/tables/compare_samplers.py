@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from analyses.finished_probe import FinishedProbe
 from analyses.results_file import run_script, script_parser, write_results
 from analyses.tables.ablations import ablations_of
 from analyses.tables.clip_sets import SETS, make_sets
@@ -231,14 +232,11 @@ def _schedules(
     return schedules, places, errors
 
 
-def _passes(run: Path) -> int:
-    """Return how many clip-gradients the probe took."""
-    levels = read_json(run / "gradsim.json", "a finished probe", allow_nan=True)
-    clips = levels["clips"]
-    versions = 1 + sum(s["kind"] == "degradation" for s in levels["subjects"].values())
-    return (
-        len(clips["ids"]) * clips["draws"] * versions * len(levels["noise"]["levels"])
-    )
+def _passes(folder: Path) -> int:
+    """Return how many clip-gradients the probe of a folder took."""
+    probe = FinishedProbe(folder)
+    versions = 1 + len(probe.degradations)
+    return probe.clips * probe.result.clips.draws * versions * len(probe.levels)
 
 
 def main() -> None:
