@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from tqd_probe.core.devices import resolve_device
-from tqd_probe.core.processes import Processes, is_main_process
+from tqd_probe.core.processes import (
+    Processes,
+    is_main_process,
+    shared_temporary_folder,
+)
 from tqd_probe.plots.experts import draw_experts
 from tqd_probe.plots.probe_figures import draw_all
 from tqd_probe.probing.experts import settings_per_expert
-from tqd_probe.probing.plan import plan, temporary_folder
+from tqd_probe.probing.plan import plan
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.run import (
     RESULT_FILE,
@@ -86,29 +90,23 @@ def probe(
     if settings.plan:
         return plan_table(settings, progress=progress)
     if settings.out is not None:
-        return _results(settings, progress)
-    with temporary_folder(Processes.join(resolve_device(settings.device))) as folder:
-        settings = settings.model_copy(update={"out": folder / "run"})
-        if settings.expert != "both":
-            return run_probe(settings, progress=progress)
-        return {
-            expert: run_probe(each, progress=progress)
+        written = {
+            expert: write_probe(each, progress=progress)
             for expert, each in settings_per_expert(settings).items()
         }
-
-
-def _results(
-    settings: RunSettings, progress: bool
-) -> ProbeResult | dict[str, ProbeResult]:
-    """Probe one expert or both, with all files."""
+        draw_both(settings, written)
+        results = {expert: each.result for expert, each in written.items()}
+    else:
+        processes = Processes.join(resolve_device(settings.device))
+        with shared_temporary_folder(processes) as folder:
+            settings = settings.model_copy(update={"out": folder / "run"})
+            results = {
+                expert: run_probe(each, progress=progress)
+                for expert, each in settings_per_expert(settings).items()
+            }
     if settings.expert != "both":
-        return write_probe(settings, progress=progress).result
-    found = {
-        expert: write_probe(each, progress=progress)
-        for expert, each in settings_per_expert(settings).items()
-    }
-    draw_both(settings, found)
-    return {expert: each.result for expert, each in found.items()}
+        return results[settings.expert]
+    return {str(expert): result for expert, result in results.items()}
 
 
 def write_probe(settings: RunSettings, *, progress: bool = True) -> WrittenProbe:
@@ -130,20 +128,23 @@ def write_probe(settings: RunSettings, *, progress: bool = True) -> WrittenProbe
     return WrittenProbe(result, schedule, files)
 
 
-def draw_both(settings: RunSettings, found: dict[str, WrittenProbe]) -> Path | None:
+def draw_both(
+    settings: RunSettings, written: dict[str | None, WrittenProbe]
+) -> Path | None:
     """Draw the experts of a probe of both in one picture.
 
     Args:
-        settings: The settings, with ``expert="both"``.
-        found: Finished probes by expert, high before low.
+        settings: The settings of the probe.
+        written: Finished probes by expert, high before low.
 
     Returns:
-        The file; None in other processes than the main one.
+        The file; None for a probe of one network, and in other processes than the main
+        one.
     """
-    if not is_main_process():
+    if settings.expert != "both" or not is_main_process():
         return None
-    results = [each.result for each in found.values()]
-    schedules = [each.schedule for each in found.values()]
+    results = [each.result for each in written.values()]
+    schedules = [each.schedule for each in written.values()]
     return draw_experts(results, schedules, run_directory(settings) / FIGURES)
 
 
@@ -157,9 +158,9 @@ def plan_table(settings: RunSettings, *, progress: bool = True) -> str:
     Returns:
         The table; one below the other for both experts.
     """
-    if settings.expert != "both":
-        return plan(settings, progress=progress)
-    return "\n".join(
-        f"expert for {expert} noise:\n{plan(each, progress=progress)}"
-        for expert, each in settings_per_expert(settings).items()
-    )
+    tables = []
+    for expert, each in settings_per_expert(settings).items():
+        if settings.expert == "both":
+            tables.append(f"expert for {expert} noise:")
+        tables.append(plan(each, progress=progress))
+    return "\n".join(tables)

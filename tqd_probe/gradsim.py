@@ -80,19 +80,16 @@ def run(settings: RunSettings) -> None:
     if settings.plan:
         tell(api.plan_table(settings))
         return
-    both = settings.expert == "both"
-    found = {}
-    for name, one in (
-        settings_per_expert(settings) if both else {"": settings}
-    ).items():
-        if both:
-            tell(f"expert for {name} noise:")
-        found[name] = api.write_probe(one)
-        tell(summary(found[name].result, found[name].schedule))
-        for path in found[name].files:
+    written = {}
+    for expert, one in settings_per_expert(settings).items():
+        if settings.expert == "both":
+            tell(f"expert for {expert} noise:")
+        written[expert] = api.write_probe(one)
+        tell(summary(written[expert].result, written[expert].schedule))
+        for path in written[expert].files:
             tell(path)
-    if both:
-        tell(api.draw_both(settings, found))
+    if (figure := api.draw_both(settings, written)) is not None:
+        tell(figure)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
-from tqd_probe.probing.plan import PILOT_CLIPS
+from tqd_probe.probing.pilot import PILOT_CLIPS
 from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 from tqd_probe.statistics.forecast import forecast

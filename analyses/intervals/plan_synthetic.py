@@ -17,7 +17,7 @@ import numpy as np
 from analyses.intervals.synthetic_gradients import Truth, draw, paired
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
-from tqd_probe.probing.plan import PILOT_CLIPS
+from tqd_probe.probing.pilot import PILOT_CLIPS
 from tqd_probe.statistics.forecast import forecast
 from tqd_probe.statistics.similarity import LevelStatistics
 

@@ -7,9 +7,12 @@ captures its share of the draws into the same store.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqd_probe.core.errors import InputError, MainProcessFailed, TqdError
@@ -141,3 +144,20 @@ def disconnect() -> None:
         from accelerate import PartialState
 
         PartialState().destroy_process_group()
+
+
+@contextmanager
+def shared_temporary_folder(processes: Processes) -> Iterator[Path]:
+    """Make a folder that all processes share and that is removed after the block.
+
+    Args:
+        processes: The processes of the run.
+
+    Yields:
+        The folder.
+    """
+    with tempfile.TemporaryDirectory() as own:
+        folder = processes.broadcast_from_main(lambda: own)
+        assert folder is not None
+        yield Path(folder)
+        processes.barrier()  # all have read what they need

@@ -102,7 +102,7 @@ def differences(
     Args:
         known: The description in the run directory.
         wanted: The description of the present command.
-        accepted: Says whether a change of a setting (name, known value, wanted value)
+        accepted: Tells whether a change of a setting (name, known value, wanted value)
             leaves the results of the known run valid.
 
     Returns:

@@ -47,7 +47,7 @@ def activation_bytes(
 
 
 def _has_attention(block: nn.Module) -> bool:
-    """Say whether a module is a transformer block."""
+    """Tell whether a module is a transformer block."""
     return any(name.startswith("attn") for name, _ in block.named_children())
 
 
@@ -79,7 +79,7 @@ def _block_bytes(block: nn.Module, tokens: int, text_tokens: int) -> int:
 
 
 def _reads_text(name: str, joint: bool) -> bool:
-    """Say whether a projection of cross-attention reads the text."""
+    """Tell whether a projection of cross-attention reads the text."""
     return not joint and name.startswith("attn2") and name.endswith(("to_k", "to_v"))
 
 

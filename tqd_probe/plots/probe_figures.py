@@ -44,7 +44,7 @@ def draw_all(result: ProbeResult, schedule: BandSchedule, folder: Path) -> list[
         folder: Where the PNG files go.
 
     Returns:
-        The files, in the order a reader would look at them.
+        The files, in reading order.
     """
     sns.set_theme(context="notebook", style="ticks", font_scale=0.9)
     figures = {
@@ -131,7 +131,7 @@ def similarity_heatmap(result: ProbeResult, schedule: BandSchedule) -> Figure:
 
 
 def _expert(result: ProbeResult) -> str:
-    """Say which expert was probed and where the other one takes over (dashed)."""
+    """Name the expert that was probed, and where the other one takes over."""
     if result.model.expert is None:
         return ""
     return (

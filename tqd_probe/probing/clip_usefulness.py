@@ -99,7 +99,7 @@ def write_usefulness(path: Path, workspace: Workspace) -> None:
 
     Args:
         path: The CSV file.
-        workspace: A finished workspace.
+        workspace: A finished probe.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -82,7 +82,7 @@ def matched_degradations(
         return asked, None
 
     def match() -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
-        return match_severities(encoder, golden, asked, reference, quiet=not progress)
+        return match_severities(encoder, golden, asked, reference, progress)
 
     processes.broadcast_from_main(match)  # the others find the clips encoded
     return match()
@@ -132,7 +132,7 @@ def encode_probed(
     if len(encoded.ids) < LEAST_GOLDEN:
         raise InputError(
             f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least"
-            f" {LEAST_GOLDEN} are needed; add clips or mend those in quarantine"
+            f" {LEAST_GOLDEN} are needed; add clips or repair those in quarantine"
         )
     return encoded, others, places
 

@@ -13,15 +13,18 @@ from tqd_probe.probing.settings import RunSettings
 EXPERTS = ("high", "low")
 
 
-def settings_per_expert(settings: RunSettings) -> dict[str, RunSettings]:
+def settings_per_expert(settings: RunSettings) -> dict[str | None, RunSettings]:
     """Divide a probe of both experts into two.
 
     Args:
-        settings: Settings with ``expert="both"``.
+        settings: The settings of a probe.
 
     Returns:
-        Settings by expert, for the run directories ``OUT/high`` and ``OUT/low``.
+        With ``expert="both"``, settings by expert for the run directories ``OUT/high``
+        and ``OUT/low``; else the settings as they are, under their own expert.
     """
+    if settings.expert != "both":
+        return {settings.expert: settings}
     out = run_directory(settings)
     return {
         expert: settings.model_copy(update={"expert": expert, "out": out / expert})

@@ -114,5 +114,5 @@ def check_finite(
     raise GradientError(
         f"clip {workspace.clip_ids[clip]} ({versions[row]}), sigma"
         f" {workspace.sigmas[level]:.4g}, module {group} ({parameter}): gradient is not"
-        " finite; use --dtype fp32, leave the clip out, or mend the checkpoint"
+        " finite; use --dtype fp32, leave the clip out, or repair the checkpoint"
     )

@@ -43,7 +43,7 @@ def match_severities(
     clips: list[Clip],
     degradations: tuple[Degradation, ...],
     reference: str,
-    quiet: bool = False,
+    progress: bool = True,
 ) -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
     """Give every degradation the severity nearest to a reference by latent distance.
 
@@ -52,7 +52,7 @@ def match_severities(
         clips: Golden clips; the first `CLIPS` are measured.
         degradations: The degradations asked for; severities are replaced.
         reference: Such as ``blur:3``.
-        quiet: Show no progress bar.
+        progress: Show a progress bar.
 
     Returns:
         The matched degradations, and all distances by name, the reference's included.
@@ -63,7 +63,7 @@ def match_severities(
     name, _, severity = reference.partition(":")
     some = clips[:CLIPS]
     names = dict.fromkeys([name.strip(), *(each.name for each in degradations)])
-    bar = tqdm(names, desc="severities", unit="degradation", disable=quiet)
+    bar = tqdm(names, desc="severities", unit="degradation", disable=not progress)
     distances = {each: latent_distances(encoder, some, each) for each in bar}
     goal = distances[name.strip()][int(severity) - 1]
     if goal <= 0:

@@ -1,4 +1,4 @@
-"""The closing table of a probe: bands per class, and what could not be said."""
+"""The closing table of a probe: bands per class, and what stays open."""
 
 from __future__ import annotations
 

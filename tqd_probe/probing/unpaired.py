@@ -73,7 +73,7 @@ def encode_unpaired(
         if len(usable) < LEAST_UNPAIRED:
             raise InputError(
                 f"--clips: class {name}: {len(usable)} usable clips, at least"
-                f" {LEAST_UNPAIRED} are needed; mend those in quarantine or take the"
+                f" {LEAST_UNPAIRED} are needed; repair those in quarantine or take the"
                 " class out"
             )
     return encoded, rows
