@@ -117,4 +117,6 @@ def test_no_shared_option_is_declared_twice():
         ("ClipsToScore", "max_bad"),  # None: any number
         ("Proxies", "fps"),  # of what is judged, whatever the clip has
         ("Proxies", "frames"),
+        ("ProbeRun", "out"),  # may be left out
+        ("Output", "out"),  # a table
     }

@@ -192,6 +192,16 @@ class QuarantineSettings(Settings):
     )
 
 
+class RunDirectorySettings(Settings):
+    """Where a run is kept."""
+
+    heading: ClassVar[str] = "run directory"
+
+    out: Path = Field(
+        description="folder of all that is written; the same command resumes"
+    )
+
+
 class SeedSettings(Settings):
     """Randomness."""
 

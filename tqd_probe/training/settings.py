@@ -14,6 +14,7 @@ from tqd_probe.core.shared_settings import (
     OptimisationSettings,
     PrecisionSettings,
     QuarantineSettings,
+    RunDirectorySettings,
     SeedSettings,
     Settings,
 )
@@ -244,12 +245,9 @@ class SampleVideos(Settings):
     guidance: float = Field(default=5.0, ge=1, description="guidance scale of samples")
 
 
-class TrainingRun(Settings):
+class TrainingRun(RunDirectorySettings):
     """Where a training is kept, and what is written of it."""
 
-    heading: ClassVar[str] = "run directory"
-
-    out: Path = Field(description="folder of all that is written")
     resume: bool = Field(
         default=False,
         description="insist that --out holds this training; not needed to resume it,"

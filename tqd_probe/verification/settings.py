@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, field_validator
@@ -13,6 +12,7 @@ from tqd_probe.core.shared_settings import (
     OptimisationSettings,
     PrecisionSettings,
     QuarantineSettings,
+    RunDirectorySettings,
     SeedSettings,
     Settings,
 )
@@ -85,15 +85,7 @@ class TrialSettings(
     steps: int = Field(default=200, ge=1, description="optimiser steps of each trial")
 
 
-class TrialRun(Settings):
-    """Where a verification is kept."""
-
-    heading: ClassVar[str] = "run directory"
-
-    out: Path = Field(
-        description="folder of all that is written; the same command resumes"
-    )
-
-
-class TrialRunSettings(TrialSettings, QuarantineSettings, TrainingHardware, TrialRun):
+class TrialRunSettings(
+    TrialSettings, QuarantineSettings, TrainingHardware, RunDirectorySettings
+):
     """A verification and where it runs; these fields do not change the outcome."""
