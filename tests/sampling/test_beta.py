@@ -30,7 +30,7 @@ def test_extreme_scores_are_floored_and_counted():
     alpha, second = sampler.parameters(pool)
     assert alpha.tolist() == pytest.approx([8, BETA_FLOOR, 1, 7.8012])
     assert second.tolist() == pytest.approx([BETA_FLOOR, 8, 1, BETA_FLOOR])
-    assert sampler.floored(pool).tolist() == [True, True, False, True]
+    assert sampler.floored_clips(pool).tolist() == [True, True, False, True]
     levels = draw_levels(sampler, mq=1.0, vq=0.0, count=2000)
     assert np.isfinite(levels).all()
     assert levels.max() < 1

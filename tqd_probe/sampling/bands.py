@@ -31,19 +31,21 @@ class BandSampler(TimestepSampler):
     def check(self, clips: ClipPool) -> None:
         """Refuse classes the schedule does not know, and pools without any band."""
         clips.refuse_unknown(list(self.bands), sampler=self.name)
-        if not (self.keep(clips) * self.mass(clips) > 0).any():
+        if not (self.keep_probability(clips) * self.mass(clips) > 0).any():
             raise InputError(
                 "--sampler bands: no class of the clips has a band in the levels"
                 " trained; lower --cos-min in the probe, or use --sampler mixture"
             )
 
-    def keep(self, clips: ClipPool) -> np.ndarray:
+    def keep_probability(self, clips: ClipPool) -> np.ndarray:
         """Return 1 for classes with bands, 0 for those without."""
         has = [bool(self.bands.get(name)) for name in clips.classes]
         return np.array(has, dtype=float)
 
-    def _each(self, clips: ClipPool) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Rows of each class with the base's distribution at its band edges."""
+    def _rows_by_class(
+        self, clips: ClipPool
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Return rows, the base's cdf at band edges, and the edges, of each class."""
         found = []
         for name in sorted(set(clips.classes)):
             edges = np.array(self.bands[name]).reshape(-1, 2)
@@ -54,7 +56,7 @@ class BandSampler(TimestepSampler):
 
     def _cdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
         out = np.zeros(len(clips))
-        for rows, edges, _ in self._each(clips):
+        for rows, edges, _ in self._rows_by_class(clips):
             at = self.base.cdf(sigma[rows])[:, None]
             width = edges[:, 1] - edges[:, 0]
             out[rows] = np.clip(at - edges[:, 0], 0, width).sum(1) / width.sum()
@@ -62,7 +64,7 @@ class BandSampler(TimestepSampler):
 
     def _quantile(self, p: np.ndarray, clips: ClipPool) -> np.ndarray:
         out = np.full(len(clips), np.nan)
-        for rows, edges, places in self._each(clips):
+        for rows, edges, places in self._rows_by_class(clips):
             width = edges[:, 1] - edges[:, 0]
             ends = np.cumsum(width)
             target = np.clip(p[rows], 0, 1) * ends[-1]
@@ -74,7 +76,7 @@ class BandSampler(TimestepSampler):
 
     def _pdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
         out = np.zeros(len(clips))
-        for rows, edges, places in self._each(clips):
+        for rows, edges, places in self._rows_by_class(clips):
             at = sigma[rows][:, None]
             inside = ((at >= places[:, 0]) & (at <= places[:, 1])).any(1)
             total = (edges[:, 1] - edges[:, 0]).sum()

@@ -44,7 +44,7 @@ class BetaSampler(TimestepSampler):
                 f"--sampler beta: {int(missing.sum())} of {len(clips)} clips have no mq"
                 " or vq; give a manifest with both columns (tqd_probe.score makes one)"
             )
-        if not (self.keep(clips) > 0).any():
+        if not (self.keep_probability(clips) > 0).any():
             raise InputError(
                 "--sampler beta: mq and vq of every clip are 0, so none is kept; check"
                 " the scores"
@@ -62,12 +62,12 @@ class BetaSampler(TimestepSampler):
         raw = self._unfloored(clips)
         return np.maximum(raw[0], BETA_FLOOR), np.maximum(raw[1], BETA_FLOOR)
 
-    def floored(self, clips: ClipPool) -> np.ndarray:
+    def floored_clips(self, clips: ClipPool) -> np.ndarray:
         """Say for which clips a parameter was raised to `BETA_FLOOR`."""
         raw = self._unfloored(clips)
         return (raw[0] < BETA_FLOOR) | (raw[1] < BETA_FLOOR)
 
-    def keep(self, clips: ClipPool) -> np.ndarray:
+    def keep_probability(self, clips: ClipPool) -> np.ndarray:
         """Return ``max(mq, vq)``."""
         return keep_probability(clips.mq, clips.vq)
 

@@ -56,7 +56,7 @@ class DrawStream:
         """
         sampler.check(clips)
         self.sampler, self.clips, self.seed = sampler, clips, seed
-        weights = sampler.keep(clips) * sampler.mass(clips)
+        weights = sampler.keep_probability(clips) * sampler.mass(clips)
         self.clip_shares = weights / weights.sum()
         self._cumulative = np.cumsum(self.clip_shares)
         self._known: dict[int, Draw] = {}
@@ -167,6 +167,5 @@ class DrawStream:
 
     def _base_level(self, p: float) -> float:
         at = self._low + p * (self._high - self._low)
-        return float(
-            np.clip(self.sampler.base.quantile(np.array(at)), *self.sampler.edges())
-        )
+        low, high = self.sampler.level_limits()
+        return float(np.clip(self.sampler.base.quantile(np.array(at)), low, high))

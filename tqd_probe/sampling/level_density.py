@@ -83,7 +83,7 @@ def realised_density(
     grid = (np.arange(200) + 0.5) / 200
     edges = np.clip(bucket_edges(), *stream.sampler.sigma_range)
     base = np.diff(stream.sampler.base.cdf(edges))
-    keep = stream.sampler.keep(clips)
+    keep = stream.sampler.keep_probability(clips)
     above = {}
     if boundary is not None:
         for name in names:
@@ -96,7 +96,7 @@ def realised_density(
         base=base / base.sum(),
         grid=grid,
         curves=stream.class_density(grid),
-        floored=int(stream.sampler.floored(clips).sum()),
+        floored=int(stream.sampler.floored_clips(clips).sum()),
         kept={name: float(keep[clips.classes == name].mean()) for name in names},
         boundary=boundary,
         above=above,

@@ -10,7 +10,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
 from tqd_probe.sampling.base_density import BaseDensity, CellDensity
 from tqd_probe.sampling.clip_pool import ClipPool
-from tqd_probe.sampling.timestep_sampler import EDGE, TimestepSampler
+from tqd_probe.sampling.timestep_sampler import LEVEL_MARGIN, TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule, Mixture
 
 GRID = 4097  # places at which a mixture's distribution function is tabled
@@ -47,7 +47,7 @@ class MixtureSampler(TimestepSampler):
         weights = np.array(self.mixture.weights, dtype=float)
         self.weights = dict(zip(self.mixture.classes, weights.T))
         p = np.linspace(0, 1, GRID)
-        places = np.clip(self.base.quantile(p), EDGE, 1 - EDGE)
+        places = np.clip(self.base.quantile(p), LEVEL_MARGIN, 1 - LEVEL_MARGIN)
         self._tables: dict[str, tuple[np.ndarray, np.ndarray, float]] = {}
         for name in self.weights:
             share = self.weight(name, places)
@@ -78,7 +78,7 @@ class MixtureSampler(TimestepSampler):
                     " draws; add clips, or measure with the --pool of these clips"
                 )
 
-    def keep(self, clips: ClipPool) -> np.ndarray:
+    def keep_probability(self, clips: ClipPool) -> np.ndarray:
         """Return 1 for classes that are drawn at some level, else 0."""
         return np.array([float(self._tables[c][2] > 0) for c in clips.classes])
 

@@ -18,7 +18,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.base_density import BaseDensity, CellDensity
 from tqd_probe.sampling.clip_pool import ClipPool
 
-EDGE = 1e-6  # levels stay this far from 0 and 1, where logsnr is infinite
+LEVEL_MARGIN = 1e-6  # levels stay this far from 0 and 1, where logsnr is infinite
 
 
 class TimestepSampler(ABC):
@@ -67,7 +67,7 @@ class TimestepSampler(ABC):
             InputError: If a class or a score is missing; names it and the cure.
         """
 
-    def keep(self, clips: ClipPool) -> np.ndarray:
+    def keep_probability(self, clips: ClipPool) -> np.ndarray:
         """Return the probability that a clip, once drawn, is used ``[N]``.
 
         Args:
@@ -78,7 +78,7 @@ class TimestepSampler(ABC):
         """
         return np.ones(len(clips))
 
-    def floored(self, clips: ClipPool) -> np.ndarray:
+    def floored_clips(self, clips: ClipPool) -> np.ndarray:
         """Say which clips have scores too extreme for the formula ``[N]``.
 
         Args:
@@ -102,9 +102,9 @@ class TimestepSampler(ABC):
             clips: The clips.
 
         Returns:
-            sigma ``[N]``, inside `sigma_range` and at least `EDGE` from 0 and 1.
+            sigma ``[N]``, inside `sigma_range`, at least `LEVEL_MARGIN` from 0 and 1.
         """
-        low, high = self.edges()
+        low, high = self.level_limits()
         start = self._cdf(np.full(len(clips), self.sigma_range[0]), clips)
         p = start + np.asarray(p) * self.mass(clips)
         return np.clip(self._quantile(p, clips), low, high)
@@ -173,8 +173,10 @@ class TimestepSampler(ABC):
             over the clips of the group.
         """
         places = np.full(len(groups), sigma)
-        return self._pdf(places, groups) * self.keep(groups) * sizes
+        return self._pdf(places, groups) * self.keep_probability(groups) * sizes
 
-    def edges(self) -> tuple[float, float]:
+    def level_limits(self) -> tuple[float, float]:
         """Return the lowest and highest level that is ever drawn."""
-        return max(self.sigma_range[0], EDGE), min(self.sigma_range[1], 1 - EDGE)
+        return max(self.sigma_range[0], LEVEL_MARGIN), min(
+            self.sigma_range[1], 1 - LEVEL_MARGIN
+        )
