@@ -1,7 +1,6 @@
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from degraded_clips import CLIPS, EVERY, SHAPE, ArrayClip, difference
 
 from tqd_probe.clips.degradations import (
     EFFECTS,
@@ -9,41 +8,7 @@ from tqd_probe.clips.degradations import (
     describe,
     parse_degradations,
 )
-from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.errors import InputError
-
-SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
-EVERY = [
-    Degradation(name, severity)
-    for name, effect in EFFECTS.items()
-    for severity in range(1, len(effect.amounts) + 1)
-]
-CLIPS = [synthetic_clip(index) for index in range(4)]
-
-
-@dataclass(frozen=True)
-class ArrayClip:
-    """A clip whose pixels are given."""
-
-    video: np.ndarray
-    id: str = "array"
-    caption: str = "an array"
-
-    def identity(self):
-        return self.id
-
-    def read(self, shape, slow=1.0):
-        assert self.video.shape == (shape.frames, shape.height, shape.width, 3)
-        return self.video.copy()
-
-    @property
-    def shape(self):
-        return ClipShape(*self.video.shape[:3], fps=16)
-
-
-def difference(video, other):
-    return np.abs(video.astype(float) - other).mean()
 
 
 @pytest.mark.parametrize("degradation", EVERY, ids=str)

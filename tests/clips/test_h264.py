@@ -1,32 +1,8 @@
 import av
 import numpy as np
-import pytest
+from video_files import raw
 
-from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
-
-SOURCE = ClipShape(frames=40, height=96, width=128, fps=30)
-
-
-@pytest.fixture(scope="module")
-def frames():
-    return synthetic_clip(0).read(SOURCE)
-
-
-@pytest.fixture(scope="module")
-def path(frames, tmp_path_factory):
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    write_video(path, frames, 30)
-    return path
-
-
-def raw(path):
-    """What PyAV itself decodes, without any code of ours."""
-    with av.open(str(path)) as container:
-        return np.stack(
-            [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        )
 
 
 def test_written_video_is_near_lossless(path, frames):

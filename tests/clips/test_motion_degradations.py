@@ -1,8 +1,9 @@
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from degraded_clips import CLIPS, SHAPE, order
 
 from tqd_probe.clips.degradations import (
     Degradation,
@@ -11,42 +12,6 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import VideoClip, write_video
 from tqd_probe.core.errors import BadClip, InputError
-
-SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
-CLIPS = [synthetic_clip(index) for index in range(4)]
-
-
-@dataclass(frozen=True)
-class ArrayClip:
-    """A clip whose pixels are given."""
-
-    video: np.ndarray
-    id: str = "array"
-    caption: str = "an array"
-
-    def identity(self):
-        return self.id
-
-    def read(self, shape, slow=1.0):
-        assert self.video.shape == (shape.frames, shape.height, shape.width, 3)
-        return self.video.copy()
-
-    @property
-    def shape(self):
-        return ClipShape(*self.video.shape[:3], fps=16)
-
-
-def numbered(frames):
-    """A clip whose frame i is uniform grey of level i."""
-    levels = np.arange(frames, dtype=np.uint8)[:, None, None, None]
-    return ArrayClip(np.broadcast_to(levels, (frames, 8, 8, 3)).copy())
-
-
-def order(name, severity, frames, seed=0):
-    clip = numbered(frames)
-    out = Degradation(name, severity).apply(clip, clip.shape, seed)
-    assert (out == out[:, :1, :1, :1]).all()
-    return out[:, 0, 0, 0].tolist()
 
 
 @pytest.mark.parametrize("frames", [17, 33, 49])

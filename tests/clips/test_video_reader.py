@@ -4,60 +4,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from video_files import SOURCE, WANTED, clip, one_line, raw
 
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.clips.video import VideoClip, write_video
+from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import BadClip
-
-SOURCE = ClipShape(frames=40, height=96, width=128, fps=30)
-WANTED = ClipShape(frames=17, height=64, width=64, fps=16)
-
-
-@pytest.fixture(scope="module")
-def frames():
-    return synthetic_clip(0).read(SOURCE)
-
-
-@pytest.fixture(scope="module")
-def path(frames, tmp_path_factory):
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    write_video(path, frames, 30)
-    return path
-
-
-@pytest.fixture(scope="module")
-def streamable(frames, tmp_path_factory):
-    """A file whose index comes first, so that it opens when it is cut short."""
-    path = tmp_path_factory.mktemp("video") / "streamable.mp4"
-    options = {"movflags": "faststart"}
-    with av.open(str(path), "w", container_options=options) as output:
-        stream = output.add_stream("libx264", rate=30, options={"crf": "10", "g": "8"})
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        stream.codec_context.thread_count = 1
-        for image in frames:
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        output.mux(stream.encode())
-    return path
-
-
-def raw(path):
-    """What PyAV itself decodes, without any code of ours."""
-    with av.open(str(path)) as container:
-        return np.stack(
-            [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        )
-
-
-def clip(path):
-    return VideoClip("clip", "a caption", Path(path))
-
-
-def one_line(error, *parts):
-    text = str(error.value)
-    assert "\n" not in text
-    for part in parts:
-        assert str(part) in text, text
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (-90, 3), (180, 2)])

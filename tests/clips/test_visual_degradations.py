@@ -1,43 +1,13 @@
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from degraded_clips import CLIPS, SHAPE, VISUAL, ArrayClip, difference
 
 from tqd_probe.clips.degradations import (
-    EFFECTS,
     Degradation,
 )
-from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.synthetic import synthetic_clip
-
-SHAPE = ClipShape(frames=17, height=64, width=64, fps=16)
-VISUAL = [name for name, effect in EFFECTS.items() if effect.kind == "visual_degraded"]
-CLIPS = [synthetic_clip(index) for index in range(4)]
-
-
-@dataclass(frozen=True)
-class ArrayClip:
-    """A clip whose pixels are given."""
-
-    video: np.ndarray
-    id: str = "array"
-    caption: str = "an array"
-
-    def identity(self):
-        return self.id
-
-    def read(self, shape, slow=1.0):
-        assert self.video.shape == (shape.frames, shape.height, shape.width, 3)
-        return self.video.copy()
-
-    @property
-    def shape(self):
-        return ClipShape(*self.video.shape[:3], fps=16)
-
-
-def difference(video, other):
-    return np.abs(video.astype(float) - other).mean()
 
 
 @pytest.mark.parametrize("name", VISUAL)

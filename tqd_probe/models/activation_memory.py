@@ -138,6 +138,10 @@ def set_checkpointing(
     log.info(
         "activations of %d clips of %d tokens: about %.2f GB of %.2f GB free; gradient"
         " checkpointing %s",
-        *(batch_size, tokens, wanted / 1e9, free / 1e9, "on" if on else "off"),
+        batch_size,
+        tokens,
+        wanted / 1e9,
+        free / 1e9,
+        "on" if on else "off",
     )
     return on

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import norm
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.noise import unshift_sigma
 from tqd_probe.core.rng import stream
 from tqd_probe.schedules.bands import Band, cell_edges
@@ -182,7 +183,9 @@ def measure_mixture(
         "level_density": level_share.tolist(),
         "level_density_ci": [_pair(pair) for pair in density],
         "resolved": resolved.tolist(),
-        "risk": {name: [_finite(row[name]) for row in risks] for name in risks[0]},
+        "risk": {
+            name: [finite_or_none(row[name]) for row in risks] for name in risks[0]
+        },
         "psd_repair": [float(value) for value in repairs],
         "fits": {
             name: fit_density(levels, scale * conditional[:, k], options.span)
@@ -275,8 +278,3 @@ def _pair(bounds: np.ndarray) -> list[float] | None:
     if not np.isfinite(bounds).all():
         return None
     return [float(x) for x in np.clip(bounds, 0, 1)]
-
-
-def _finite(value: float) -> float | None:
-    """Return a number, or None for a class that the data do not have."""
-    return float(value) if np.isfinite(value) else None
