@@ -11,9 +11,9 @@ from scipy.stats import rankdata
 
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.statistics.paired_difference import paired_difference
 from tqd_probe.statistics.similarity import LevelStatistics
 from tqd_probe.statistics.u_statistics import u_statistic
-from tqd_probe.statistics.paired_difference import paired_difference
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -99,7 +99,8 @@ class Pairs:
         self.golden_look = np.array([[t["look"] for t in g] for g in golden])
         gains = before - self.golden
         self.golden_gain = [
-            paired_difference(gains[j, :, :, j], 1 - CONFIDENCE) for j in range(len(levels))
+            paired_difference(gains[j, :, :, j], 1 - CONFIDENCE)
+            for j in range(len(levels))
         ]
         for row in predicted:
             sigma = row["sigma"]
