@@ -1,6 +1,6 @@
 """Training curves of the `tiny` checkpoint and its held-out loss by noise level.
 
-python -m figures.tiny_training    # reads analyses/results/train.json
+python -m figures.tiny_training
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ ends at an unresolved level. The intervals of the edges account for it where the
 nothing that one run is sure of is excluded by the other (`tqd_probe.schedules.edges`).
 
     python -m analyses.intervals.stability --ckpt tiny --runs DIR
-    python figures/stability.py
+    python -m figures.stability
 """
 
 from __future__ import annotations

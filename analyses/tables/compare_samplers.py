@@ -7,7 +7,7 @@ a killed run goes on where it was.
 
     python -m analyses.tables.compare_samplers --start half --trained WORK --work DIR
     python -m analyses.tables.compare_samplers --start scratch --work DIR
-    python figures/compare_samplers.py
+    python -m figures.compare_samplers
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Each is a share of what predicting nothing would cost (the mean clip; no change;
 motion): 1 is not learned, 0 perfect.
 
     python -m analyses.tiny.learning_dynamics --trained WORK --work DIR
-    python figures/learning_dynamics.py
+    python -m figures.learning_dynamics
 
 WORK is the working folder of `train.py`.
 """

@@ -8,7 +8,7 @@ per level, beside the golden loss.
 
     python -m analyses.tiny.train --work WORK --stage transformer --steps 4000 --out OUT
     python -m analyses.tiny.maturity --trained WORK --work DIR
-    python figures/maturity.py
+    python -m figures.maturity
 
 The step files of `train_cogvideox.py` go with `--ckpt` and the pipeline it wrote.
 """

@@ -5,7 +5,7 @@ compared at equal distance (`--match-severity` chooses by it), and the two contr
 the clip unchanged and the clip backwards.
 
     python -m analyses.tiny.severity_curves --ckpt tiny --run DIR
-    python figures/severity_curves.py
+    python -m figures.severity_curves
 """
 
 from __future__ import annotations

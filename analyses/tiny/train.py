@@ -8,7 +8,7 @@ and loads with `WanPipeline.from_pretrained` and no code of this project.
 
     python -m analyses.tiny.train --work /tmp/tiny --stage decoder
     python -m analyses.tiny.train --work /tmp/tiny --stage transformer --out OUT
-    python figures/tiny_training.py        # draws the curves
+    python -m figures.tiny_training        # draws the curves
 
     python -m analyses.tiny.train --work /tmp/tiny --stage wide --steps 1000
 

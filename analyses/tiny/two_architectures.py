@@ -10,7 +10,7 @@ about, Spearman's correlation with sigma, bands, the difference of the architect
     python -m tqd_probe.gradsim --ckpt tiny --out RUN
     python -m tqd_probe.gradsim --ckpt PIPELINE --out RUN_COGVIDEOX
     python -m analyses.tiny.two_architectures RUN RUN_COGVIDEOX
-    python figures/two_architectures.py
+    python -m figures.two_architectures
 """
 
 from __future__ import annotations

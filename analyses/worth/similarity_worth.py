@@ -13,7 +13,7 @@ distance the degradation moves the latents, over the noise there; and the golden
 after the look-ahead alone.
 
     python -m analyses.worth.similarity_worth --start tiny --work DIR
-    python figures/similarity_worth.py
+    python -m figures.similarity_worth
 """
 
 from __future__ import annotations
