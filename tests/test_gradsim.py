@@ -89,7 +89,7 @@ def test_sigterm_ends_cleanly_and_resumes(probe_run, pipeline, tmp_path):
     process.terminate()
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert b"the same command goes on" in printed
+    assert b"the same command resumes" in printed
     assert b"Traceback" not in printed
     assert gradsim.main(arguments(pipeline, out)) == 0
     assert results(out) == results(probe_run)

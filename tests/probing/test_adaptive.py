@@ -7,10 +7,10 @@ from tqd_probe.probing import adaptive
 from tqd_probe.statistics.similarity import Similarity
 
 
-def test_looks_rise_to_all():
-    assert adaptive.looks(24, 2, False) == [(24, 2)]
-    assert adaptive.looks(24, 2, True) == [(8, 1), (24, 1), (24, 2)]
-    assert adaptive.looks(5, 1, True) == [(5, 1)]
+def test_stages_rise_to_all():
+    assert adaptive.interim_stages(24, 2, False) == [(24, 2)]
+    assert adaptive.interim_stages(24, 2, True) == [(8, 1), (24, 1), (24, 2)]
+    assert adaptive.interim_stages(5, 1, True) == [(5, 1)]
 
 
 @pytest.mark.parametrize(
