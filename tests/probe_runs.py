@@ -10,6 +10,7 @@ from tqd_probe import gradsim
 from tqd_probe.gradients.store import GradientStore
 
 SMALL = "--num-clips 5 --levels 0.1,0.5,0.9 --degradations blur:4,freeze:5,identity:1"
+EIGHT = "--num-clips 8 --draws 1 --levels 0.3,0.8 --degradations blur:4,freeze:5"
 FIGURES = (
     "similarity_heatmap",
     "norm_ratio_heatmap",
@@ -25,6 +26,12 @@ def arguments(ckpt, out, extra="", base=SMALL):
 
 def result(out):
     return json.loads((out / "gradsim.json").read_text())
+
+
+def finished(ckpt, out, base=SMALL, extra=""):
+    """Run a probe to its end; returns its result."""
+    assert gradsim.main(arguments(ckpt, out, extra, base)) == 0
+    return result(out)
 
 
 def results(out):

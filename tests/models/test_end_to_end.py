@@ -45,31 +45,6 @@ def test_gradsim_on_every_family(checkpoint, folder_of_clips, tmp_path, name, ca
     assert "blur:3" in capsys.readouterr().out
 
 
-@pytest.mark.rendered("experts_heatmap")
-def test_both_experts_each_over_its_own_range(
-    checkpoint, folder_of_clips, tmp_path, capsys
-):
-    ckpt = checkpoint("wan_experts")
-    low_bar = "--levels 2 --draws 1 --num-clips 8 --degradations blur:3 --cos-min -0.5"
-    argv = ["--ckpt", str(ckpt), "--out", str(tmp_path), "--expert", "both"]
-    argv += [*low_bar.split(), "--norm-range", "0.01,100", *FEW[-2:]]
-    assert main(argv) == 0
-    for expert, (low, high) in {"high": (0.875, 1), "low": (0, 0.875)}.items():
-        schedule = BandSchedule.load(tmp_path / expert / "bands.json")
-        assert schedule.model.expert == expert
-        width = high - low
-        assert schedule.noise.levels == [low + width / 4, low + 3 * width / 4]
-        (bands,) = (entry.bands for entry in schedule.classes.values() if entry.bands)
-        assert low <= bands[0][0] < bands[-1][1] <= high
-        model = load_model(str(ckpt), expert=expert)
-        assert schedule.model.fingerprint == model.fingerprint
-    assert (tmp_path / "figures" / "experts_heatmap.png").stat().st_size > 1000
-    capsys.readouterr()
-    code = run(ckpt, folder_of_clips, tmp_path / "x", "--expert=low", "--levels=0.9")
-    assert code == 2
-    assert "outside the network's range" in capsys.readouterr().err
-
-
 def test_a_lora_is_probed_alone_or_fused(checkpoint, folder_of_clips, tmp_path):
     ckpt = checkpoint("ltx")
     model = load_model(str(ckpt))

@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
-from probe_runs import arguments, numbers, result
+from probe_runs import EIGHT, arguments, fails, finished, numbers, result
+from safetensors.numpy import save_file
 
 from tqd_probe import gradsim
+from tqd_probe.models.load import load_model
 
 
 def test_checkpointing_changes_nothing(probe_run, pipeline, tmp_path):
@@ -29,3 +32,42 @@ def test_compiled_blocks_change_nothing(
 
 def _no_compiler(graph, inputs):
     raise RuntimeError("no compiler")
+
+
+def test_adam_state_of_equal_moments_changes_no_cosine(
+    pipeline, eight_clips_run, tmp_path
+):
+    plain = result(eight_clips_run)
+    network = load_model(str(pipeline)).network
+    state = {
+        f"{name}.exp_avg_sq": np.full(tuple(p.shape), 4.0, np.float32)
+        for name, p in network.named_parameters()
+    }
+    save_file(state, tmp_path / "adam.safetensors")
+    extra = f"--metric adam --adam-state {tmp_path / 'adam.safetensors'}"
+    changed = finished(pipeline, tmp_path / "a", EIGHT, extra)
+    assert changed["criterion"]["metric"] == "adam"
+    for key in ("cosine", "norm_ratio"):
+        found = changed["subjects"]["freeze:5"][key]
+        expected = plain["subjects"]["freeze:5"][key]
+        assert found == pytest.approx(expected, rel=1e-4)
+    signal, raw = (r["golden"]["signal"] for r in (changed, plain))
+    assert np.array(signal) == pytest.approx(np.array(raw) / 2, rel=1e-4)
+
+
+def test_estimated_second_moments_resume(pipeline, tmp_path):
+    first = finished(pipeline, tmp_path / "a", EIGHT, "--metric adam")
+    kept = tmp_path / "a" / "gradients" / "second_moments.safetensors"
+    stamp = kept.read_bytes()
+    again = finished(pipeline, tmp_path / "a", EIGHT, "--metric adam")
+    assert again == first
+    assert kept.read_bytes() == stamp
+
+
+def test_a_wrong_adam_state_is_refused(pipeline, tmp_path, capsys):
+    path = tmp_path / "adam.safetensors"
+    argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "x"), *EIGHT.split()]
+    argv += ["--metric", "adam", "--adam-state", str(path)]
+    fails(capsys, argv, str(path), "cannot be read as safetensors")
+    save_file({"other": np.ones(3, np.float32)}, path)
+    fails(capsys, argv, str(path), "no second moments")

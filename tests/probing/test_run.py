@@ -4,7 +4,6 @@ import pytest
 
 from tqd_probe.core.errors import ConfigurationChanged, GradientError, InputError
 from tqd_probe.probing import run
-from tqd_probe.probing.experts import settings_per_expert
 from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import RunSettings
 
@@ -50,15 +49,3 @@ def test_the_log_tells_how_a_run_ended(pipeline, tmp_path, monkeypatch):
         run_probe(small(pipeline, tmp_path / "run"), progress=False)
     log = (tmp_path / "run" / "log.txt").read_text()
     assert "ERROR ended early: a gradient is not finite" in log
-
-
-def test_experts_get_directories_of_their_own(tmp_path):
-    both = RunSettings(ckpt="tiny", expert="both", out=tmp_path, draws=3)
-    found = settings_per_expert(both)
-    assert [each.expert for each in found.values()] == ["high", "low"]
-    assert [each.out for each in found.values()] == [tmp_path / n for n in found]
-    assert all(each.draws == 3 for each in found.values())
-    unnamed = settings_per_expert(both.model_copy(update={"out": None}))
-    first, second = (each.out for each in unnamed.values())
-    assert first.parent == second.parent
-    assert first.parent.parent.name == "runs"

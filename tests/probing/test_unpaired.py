@@ -1,0 +1,49 @@
+"""Real imbalanced clips beside golden ones."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+from probe_runs import fails, finished
+
+from tqd_probe.probing.unpaired import unpaired_clips
+from tqd_probe.schedules.band_schedule import BandSchedule
+
+
+def test_classes_of_few_clips_are_left_out(caplog):
+    others = {"motion_degraded": [1, 2, 3], "visual_degraded": [4, 5, 6, 7, 8]}
+    assert unpaired_clips(others, 4) == {"visual_degraded": [4, 5, 6, 7]}
+    assert "class motion_degraded is not probed: 3 clips" in caplog.text
+    assert unpaired_clips(others, None)["visual_degraded"] == [4, 5, 6, 7, 8]
+
+
+def test_real_imbalanced_clips_are_probed_unpaired(pipeline, scored, tmp_path, caplog):
+    base = "--draws 2 --levels 0.3,0.8 --degradations none --mq-min 0.5 --vq-min 0.5"
+    out = tmp_path / "u"
+    result = finished(pipeline, out, base, f"--clips {scored}")
+    assert "class motion_degraded is not probed: 3 clips" in caplog.text
+    schedule = BandSchedule.load(out / "bands.json")
+    entry = schedule.classes["visual_degraded"]
+    assert (entry.clips, entry.paired, entry.degradations) == (8, False, {})
+    assert schedule.golden.clips == 8
+    # Clips without a degradation are as golden as the others.
+    level = int(np.argmax(result["golden"]["snr"]))
+    low, high = entry.cosine_ci[level]
+    assert low <= 1 <= high
+    rows = list(csv.DictReader((out / "clips.csv").read_text().splitlines()))
+    assert len(rows) == 16 * 2
+    golden = [r for r in rows if r["class"] == "golden" and r["sigma"] == "0.3"]
+    # the mean clip is as useful as the mean clip
+    values = [float(row["usefulness"]) for row in golden]
+    assert np.mean(values) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_missing_score_is_named(pipeline, scored, tmp_path, capsys):
+    pool = shutil.copytree(scored.parent, tmp_path / "pool")
+    path = pool / "bad.csv"
+    path.write_text(scored.read_text().replace(",0.9,0.8\n", ",0.9,\n", 1))
+    argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "x"), "--clips", str(path)]
+    fails(
+        capsys, [*argv, "--mq-min", "0.5", "--vq-min", "0.5"], "vq: missing", "c0.mp4"
+    )

@@ -1,0 +1,36 @@
+import pytest
+
+from tqd_probe.probing.prepare import prepare
+from tqd_probe.probing.settings import RunSettings
+
+
+@pytest.fixture
+def workspace(pipeline, tmp_path):
+    return prepare(
+        RunSettings(
+            ckpt=str(pipeline),
+            out=tmp_path / "run",
+            num_clips=4,
+            levels="0.3,0.8",
+            degradations="blur:4",
+        ),
+        progress=False,
+    )
+
+
+def test_nothing_is_written_before_the_directory_is_claimed(workspace):
+    assert not workspace.out.exists()
+    with pytest.raises(RuntimeError, match="not claimed yet"):
+        _ = workspace.store
+    workspace.claim()
+    try:
+        assert (workspace.out / "run.json").exists()
+        assert workspace.store.count_draws(0, 4) == (0, 0)
+    finally:
+        workspace.release()
+
+
+def test_paired_clips_come_before_unpaired_ones(workspace):
+    assert len(workspace.clip_ids) == 4
+    assert workspace.unpaired_places == range(4, 4)
+    assert workspace.sigmas.tolist() == [0.3, 0.8]
