@@ -35,6 +35,11 @@ def test_unknown_device_and_type(pipeline):
         load_model(str(pipeline), dtype="fp8")
 
 
+def test_the_device_is_chosen_where_it_is_asked(pipeline):
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert load_model(str(pipeline), device="auto").device.type == expected
+
+
 def test_bf16_keeps_what_wan_keeps_in_fp32(pipeline):
     network = load_model(str(pipeline), dtype="bf16").network
     kinds = {name: p.dtype for name, p in network.named_parameters()}

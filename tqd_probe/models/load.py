@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
 from tqd_probe.models import hub
@@ -81,7 +82,7 @@ def load_model(
 
     Args:
         ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
-        device: Torch device of the network.
+        device: Torch device of the network; ``auto``: a GPU if there is one.
         dtype: ``fp32``, ``bf16`` or a torch type for the network.
         lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
             Only its parameters are probed and trained.
@@ -107,6 +108,8 @@ def load_model(
         if dtype not in DTYPES:
             raise InputError(f"--dtype {dtype}: choose from {', '.join(DTYPES)}")
         dtype = DTYPES[dtype]
+    if device == "auto":
+        device = resolve_device(device)
     try:
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
