@@ -119,7 +119,7 @@ def test_files_named_in_text_exist(page):
         r"\b(?:tests|analyses|figures|tqd_probe)/[\w/.-]+\.(?:py|json)\b", text
     ):
         assert (ROOT / path).exists(), path
-    for module in re.findall(r"-m ((?:analyses|figures)[.\w]*\w)", text):
+    for module in re.findall(r"-m ((?:analyses|figures)(?:\.[a-z0-9_]+)+)", text):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
 
 
