@@ -1,7 +1,7 @@
 """Manifests: tables that name clips with their captions, scores and classes.
 
 CSV, JSON (a list of objects), JSONL or Parquet. Columns `video, caption, mq, vq, class,
-source`; the first name found of those in `tqd_probe.clips.column_names` stands in for a
+source`; the first alias found in `tqd_probe.clips.column_names` replaces a
 missing `video`, `mq` or `vq`. Scores must be in [0, 1]: `tqd_probe.score --from` makes
 such a manifest of a published table. Where there is no caption column, captions
 are in text files of the same name beside the videos. Other columns are kept.

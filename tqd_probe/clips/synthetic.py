@@ -132,8 +132,8 @@ class SyntheticClip:
         frames = []
         for time in shape.times(slow):
             frame = still
-            for thing in self.objects:
-                cover, colour = _draw(thing, x, y, float(time), unit)
+            for item in self.objects:
+                cover, colour = _draw(item, x, y, float(time), unit)
                 frame = frame + cover[..., None] * (colour - frame)
             frames.append(frame)
         video = np.clip(np.stack(frames), 0, 1)
@@ -141,32 +141,32 @@ class SyntheticClip:
 
 
 def _draw(
-    thing: MovingObject, x: np.ndarray, y: np.ndarray, time: float, unit: int
+    item: MovingObject, x: np.ndarray, y: np.ndarray, time: float, unit: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return coverage ``[H, W]`` in [0, 1] and colour ``[H, W, 3]`` of an object."""
-    dx = x - thing.start[0] - thing.velocity[0] * time
-    dy = y - thing.start[1] - thing.velocity[1] * time
-    r = thing.radius
-    if thing.shape == "circle":
+    dx = x - item.start[0] - item.velocity[0] * time
+    dy = y - item.start[1] - item.velocity[1] * time
+    r = item.radius
+    if item.shape == "circle":
         distance = np.hypot(dx, dy) - r
-    elif thing.shape == "square":
+    elif item.shape == "square":
         distance = np.maximum(abs(dx), abs(dy)) - 0.88 * r
-    elif thing.shape == "diamond":
+    elif item.shape == "diamond":
         distance = (abs(dx) + abs(dy) - 1.25 * r) / np.sqrt(2)
     else:  # an upright triangle: three half-planes
         side = 0.866 * abs(dx) - 0.5 * (dy - 0.2 * r)
         distance = np.maximum(side - 0.6 * r, dy - 0.8 * r)
     cover = np.clip(0.5 - distance * unit, 0, 1)  # one pixel of anti-aliasing
     wave = 2 * np.pi / 0.13
-    if thing.pattern == "striped":
-        pattern = np.sin(wave * (dx + dy) / np.sqrt(2) + thing.phase)
-    elif thing.pattern == "checkered":
-        pattern = 1.6 * np.sin(wave * dx + thing.phase) * np.sin(wave * dy)
+    if item.pattern == "striped":
+        pattern = np.sin(wave * (dx + dy) / np.sqrt(2) + item.phase)
+    elif item.pattern == "checkered":
+        pattern = 1.6 * np.sin(wave * dx + item.phase) * np.sin(wave * dy)
     else:
-        bump = np.cos(wave * dx + thing.phase) + np.cos(wave * dy)
+        bump = np.cos(wave * dx + item.phase) + np.cos(wave * dy)
         pattern = np.clip(1.5 * bump, -1, 1)
     shade = 0.90 + 0.12 * np.clip(pattern, -1, 1)
-    return cover, np.array(COLOURS[thing.colour]) * shade[..., None]
+    return cover, np.array(COLOURS[item.colour]) * shade[..., None]
 
 
 def _object(rng: np.random.Generator, colour: str) -> MovingObject:

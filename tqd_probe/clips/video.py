@@ -128,7 +128,7 @@ def list_videos(folder: Path) -> list[Path]:
 
 
 def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
-    """Write a near-lossless H.264 video, whole.
+    """Write a near-lossless H.264 video, atomically.
 
     Args:
         path: Where to write; its suffix (.mp4, .m4v, .mov, .mkv) decides the format.

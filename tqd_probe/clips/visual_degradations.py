@@ -32,7 +32,7 @@ def blur(video: np.ndarray, share: float) -> np.ndarray:
     sigma = share * min(video.shape[1:3])
     radius = math.ceil(5 * sigma) + 1
     kernel = ive(np.abs(np.arange(-radius, radius + 1)), sigma**2)
-    kernel /= kernel.sum()  # what lies beyond the radius
+    kernel /= kernel.sum()  # the tails beyond the radius are cut off
     border = cv2.BORDER_REFLECT
     out = []
     for frame in video:

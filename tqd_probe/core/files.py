@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all; JSON; checksums.
+"""Atomic writing of files and folders; JSON; checksums.
 
 Whatever is written goes to a temporary name in the same folder first and is renamed at
 the end. A killed process leaves at most a hidden ``.NAME.PID.part`` behind.
@@ -25,7 +25,7 @@ CURE = "free the disk or choose another folder"
 
 @contextmanager
 def staged(path: Path, sync: bool = True) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` when the block ends well.
+    """Give a temporary path that is renamed to `path` when the block succeeds.
 
     Args:
         path: Final place; its folder is made when it is missing.
@@ -57,7 +57,7 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
 def staged_folder(
     path: Path, replace: bool = False, cure: str | None = None
 ) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` when the block ends well.
+    """Give a temporary folder that is renamed to `path` when the block succeeds.
 
     Every file is forced to the disk before the folder gets its name.
 
@@ -116,7 +116,7 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole, with stable bytes for equal values.
+    """Write JSON atomically; equal values give equal bytes.
 
     Args:
         path: Where to write.

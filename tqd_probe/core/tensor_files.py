@@ -15,7 +15,7 @@ Tensors = dict[str, np.ndarray]
 
 
 def write_tensors(path: Path, tensors: Tensors, label: str, sync: bool = False) -> None:
-    """Write arrays whole, with a checksum.
+    """Write arrays atomically, with a checksum.
 
     Args:
         path: The safetensors file.

@@ -1,1 +1,1 @@
-"""Per-clip gradients: captured, checked against an oracle, stored."""
+"""Per-clip gradients: captured, sketched, stored, and checked against a reference."""

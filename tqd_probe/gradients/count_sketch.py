@@ -10,7 +10,7 @@ a few dense additions, in a fixed order.
 A gradient often concentrates on one row or column of a matrix. These must not collide
 with themselves: rows start an odd distance apart (`row_stride`), and the numbers of a
 part are a prime (`largest_prime`), so that two entries of one column collide only a
-whole period apart.
+full period apart.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ version and to products per module group, which is all that statistics need; the
 are removed. With sketched gradients the Gram matrices are computed from the sketches
 when read, so that the store grows with the number of clips and not with its square.
 
-Every file is written whole and has a checksum. A killed run resumes at the draw where
-it stopped and ends with the same bytes: statistics are always computed from what was
-read back.
+Every file is written atomically and has a checksum. A killed run resumes at the draw
+where it stopped and ends with the same bytes: statistics are always computed from what
+was read back.
 """
 
 from __future__ import annotations

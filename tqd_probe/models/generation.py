@@ -127,5 +127,5 @@ class Generation:
             ).frames
             for call in calls
         ]
-        whole = np.clip(np.concatenate(frames), 0, 1)
-        return np.round(whole * 255).astype(np.uint8)
+        video = np.clip(np.concatenate(frames), 0, 1)
+        return np.round(video * 255).astype(np.uint8)

@@ -30,7 +30,7 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
         quiet: No progress bar.
 
     Returns:
-        The summary that is also written beside the table, with the paths written.
+        The content of the summary file, and the number of clips quarantined.
 
     Raises:
         InputError: If an input is at fault; no half-written file is left.

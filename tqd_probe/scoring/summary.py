@@ -16,8 +16,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     """
     total = summary["clips"]
     if "from" in summary:
-        told = f"{summary['published_as']}: mq from {summary['mq_column']!r}, vq from"
-        lines = [f"{told} {summary['vq_column']!r}"]
+        source = f"{summary['published_as']}: mq from {summary['mq_column']!r}, vq from"
+        lines = [f"{source} {summary['vq_column']!r}"]
     else:
         lines = [f"{summary['scoring']['scorer']}"]
     if summary.get("scale"):
