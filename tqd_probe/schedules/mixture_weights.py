@@ -25,11 +25,11 @@ from tqd_probe.statistics.mixture import (
     Problem,
     beta_weights,
     pooled_weights,
-    positive_part,
     risk,
     solve,
 )
 from tqd_probe.statistics.moments import Moments
+from tqd_probe.statistics.semidefinite import positive_part
 
 DRAWS = 300  # of the parametric bootstrap of weights
 

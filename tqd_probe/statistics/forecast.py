@@ -26,7 +26,7 @@ from tqd_probe.statistics.intervals import (
     ratio_interval,
     sketch_covariance,
 )
-from tqd_probe.statistics.mixture import positive_part
+from tqd_probe.statistics.semidefinite import positive_part
 from tqd_probe.statistics.similarity import LevelStatistics
 from tqd_probe.statistics.u_statistics import covariances, least_share, symmetric
 
