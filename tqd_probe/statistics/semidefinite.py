@@ -1,4 +1,4 @@
-"""The positive semidefinite matrix nearest to an estimate that chance made otherwise."""
+"""The positive semidefinite matrix nearest to an estimate that is not."""
 
 from __future__ import annotations
 
