@@ -110,7 +110,7 @@ def test_no_shared_option_is_declared_twice():
             again = set(vars(base).get("__annotations__", {})) & set(shared)
             narrowed |= {(base.__name__, name) for name in again}
     assert narrowed == {
-        ("TrainedCheckpoint", "expert"),
+        ("TrainedCheckpointSettings", "expert"),
         ("TrialSettings", "steps"),
         ("ProbeHardware", "batch_size"),  # versions of a clip, not clips of a step
         ("VideoAlignModel", "batch_size"),

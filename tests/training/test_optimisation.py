@@ -24,7 +24,7 @@ def test_warm_up_then_cosine_to_zero():
 def test_warm_up_then_constant():
     chosen = settings(steps=12, warmup=4, lr=2.0, lr_schedule="constant")
     rates = [learning_rate(step, chosen) for step in range(12)]
-    assert rates == [0.5, 1.0, 1.5, *[2.0] * 9]
+    assert rates == [0.5, 1.0, 1.5] + [2.0] * 9
 
 
 def test_only_matrices_decay():

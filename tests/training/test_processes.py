@@ -29,7 +29,7 @@ from training_runs import (
 )
 
 from tqd_probe import gradsim
-from tqd_probe.core.errors import InputError
+from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.training import accelerator as processes
 from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.train import train
@@ -160,7 +160,8 @@ def assert_same_weights(a, b, limit):
     from diffusers import WanPipeline
 
     networks = [WanPipeline.from_pretrained(path).transformer for path in (a, b)]
-    assert_close(*(dict(n.named_parameters()) for n in networks), limit)
+    found, expected = (dict(network.named_parameters()) for network in networks)
+    assert_close(found, expected, limit)
 
 
 @pytest.mark.two_processes
@@ -197,6 +198,23 @@ def test_what_shards_cannot_do_is_refused(pipeline, manifest, tmp_path):
 
 
 @pytest.mark.two_processes
+def test_another_configuration_is_refused_in_every_process(
+    alone, pipeline, manifest, tmp_path
+):
+    """The main process names the fault; the others end too, and do not wait."""
+    out = tmp_path / "run"
+    shutil.copytree(alone, out)
+    before = parts(out)
+    values = options(pipeline, manifest, out, lr=2e-4)
+
+    def refused():
+        with pytest.raises(TqdError, match=r"--lr was 0\.0001, now 0\.0002"):
+            train(**values, quiet=True)
+
+    assert in_two_processes(refused) == [0, 0]
+    assert parts(out) == before
+
+
 def test_the_schedule_is_measured_again_with_two_processes(pipeline, tmp_path):
     command = ["--ckpt", str(pipeline), "--num-clips", "5", "--levels", "0.2,0.8"]
     command += ["--draws", "1", "--degradations", "blur:4", "--cos-min", "-0.5"]

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from tqd_probe.plots.palette import CLASS_COLOURS
 from tqd_probe.sampling.level_buckets import BUCKETS
-from tqd_probe.sampling.level_density import LevelDensity
+from tqd_probe.sampling.level_density import RealisedDensity
 
 AXIS = "noise level σ"
 SHEET_COLUMNS = 6  # frames of a video on a contact sheet
 
 
-def density_figure(density: LevelDensity, title: str) -> Figure:
+def density_figure(density: RealisedDensity, title: str) -> Figure:
     """Draw the density of draws: expected curves over counted draws, per class.
 
     Args:

@@ -26,7 +26,7 @@ class Draw:
 
     Attributes:
         index: Number of the draw in the run.
-        clip: Place of the clip in the pool.
+        clip: Row of the clip among the clips of the run.
         sigma: Noise level.
     """
 

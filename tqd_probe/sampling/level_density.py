@@ -17,7 +17,7 @@ LEAST = 0.002  # buckets to which the base density itself gives less are left al
 
 
 @dataclass
-class LevelDensity:
+class RealisedDensity:
     """The realised density of a run.
 
     Attributes:
@@ -60,50 +60,50 @@ class LevelDensity:
 
 
 def realised_density(
-    stream: DrawStream, total: int, boundary: float | None = None
-) -> LevelDensity:
+    draws: DrawStream, total: int, boundary: float | None = None
+) -> RealisedDensity:
     """Draw a run's first samples, as it will draw them, and count them.
 
     Args:
-        stream: The run's draws.
+        draws: The run's draws.
         total: Draws of the whole run; at most `DRAWS` are counted.
         boundary: Level between the experts of a model with two.
 
     Returns:
         The density.
     """
-    clips = stream.clips
+    clips = draws.clips
     names = golden_first(clips.classes)
-    place = {name: row for row, name in enumerate(names)}
-    draws = [stream.draw(index) for index in range(min(total, DRAWS))]
-    sigma = np.array([draw.sigma for draw in draws])
-    row = np.array([place[clips.classes[draw.clip]] for draw in draws])
+    row_of = {name: row for row, name in enumerate(names)}
+    first = [draws.draw(index) for index in range(min(total, DRAWS))]
+    sigma = np.array([draw.sigma for draw in first])
+    rows = np.array([row_of[clips.classes[draw.clip]] for draw in first])
     counts = np.zeros((len(names), BUCKETS), dtype=int)
-    np.add.at(counts, (row, bucket_index(sigma)), 1)
+    np.add.at(counts, (rows, bucket_index(sigma)), 1)
     grid = (np.arange(200) + 0.5) / 200
-    edges = np.clip(bucket_edges(), *stream.sampler.sigma_range)
-    base = np.diff(stream.sampler.base.cdf(edges))
-    keep = stream.sampler.keep_probability(clips)
+    edges = np.clip(bucket_edges(), *draws.sampler.sigma_range)
+    base = np.diff(draws.sampler.base.cdf(edges))
+    keep = draws.sampler.keep_probability(clips)
     above = {}
     if boundary is not None:
         for name in names:
-            mine = sigma[row == place[name]]
-            above[name] = float((mine >= boundary).mean()) if len(mine) else 0.0
-    return LevelDensity(
+            of_class = sigma[rows == row_of[name]]
+            above[name] = float(np.mean(of_class >= boundary)) if len(of_class) else 0.0
+    return RealisedDensity(
         classes=names,
         clips={name: int((clips.classes == name).sum()) for name in names},
         counts=counts,
         base=base / base.sum(),
         grid=grid,
-        curves=stream.class_density(grid),
-        floored=int(stream.sampler.floored_clips(clips).sum()),
+        curves=draws.class_density(grid),
+        floored=int(draws.sampler.floored_clips(clips).sum()),
         kept={name: float(keep[clips.classes == name].mean()) for name in names},
         boundary=boundary,
         above=above,
     )
 
 
-def density_warnings(density: LevelDensity) -> list[str]:
+def density_warnings(density: RealisedDensity) -> list[str]:
     """Name levels and classes that the run would hardly train.
 
     Args:
@@ -112,7 +112,7 @@ def density_warnings(density: LevelDensity) -> list[str]:
     Returns:
         One sentence per fault, none when all is well.
     """
-    found = []
+    warnings = []
     by_class = {  # expected, not counted: few draws leave gaps by chance
         name: curve.reshape(BUCKETS, -1).mean(1) / BUCKETS
         for name, curve in density.curves.items()
@@ -122,7 +122,7 @@ def density_warnings(density: LevelDensity) -> list[str]:
     starved = (shares < STARVED * density.base) & (density.base > LEAST)
     for first, last in _runs(starved):
         low, high = first / BUCKETS, (last + 1) / BUCKETS
-        found.append(
+        warnings.append(
             f"levels {low:g} to {high:g} are starved:"
             f" {100 * shares[first : last + 1].sum():.2g} % of draws, the base density"
             f" has {100 * density.base[first : last + 1].sum():.2g} %"
@@ -131,14 +131,16 @@ def density_warnings(density: LevelDensity) -> list[str]:
     for name in density.classes:
         share, fair = by_class[name].sum() / total, density.clips[name] / clips
         if share == 0:
-            found.append(f"class {name} is never drawn ({density.clips[name]} clips)")
+            warnings.append(
+                f"class {name} is never drawn ({density.clips[name]} clips)"
+            )
         elif share < STARVED * fair:
-            found.append(
+            warnings.append(
                 f"class {name} is starved: {100 * share:.2g} % of draws,"
                 f" {100 * fair:.2g} % of clips"
             )
     if density.floored:
-        found.append(
+        warnings.append(
             f"{density.floored} clips have scores so far apart that a Beta parameter"
             " was raised to its floor"
         )
@@ -146,14 +148,14 @@ def density_warnings(density: LevelDensity) -> list[str]:
         for name, share in density.above.items():
             for expert, part in (("high", share), ("low", 1 - share)):
                 if part < 0.01 and name in density.clips:
-                    found.append(
+                    warnings.append(
                         f"class {name} hardly reaches the {expert}-noise expert:"
                         f" {100 * part:.2g} % of its draws"
                     )
-    return found
+    return warnings
 
 
-def density_table(density: LevelDensity) -> str:
+def density_table(density: RealisedDensity) -> str:
     """Write the density as a table of shares of all draws, in percent.
 
     Args:
@@ -187,10 +189,10 @@ def density_table(density: LevelDensity) -> str:
 
 def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """List runs of True as first and last index."""
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for index in np.flatnonzero(mask):
-        if found and found[-1][1] == index - 1:
-            found[-1] = (found[-1][0], int(index))
+        if runs and runs[-1][1] == index - 1:
+            runs[-1] = (runs[-1][0], int(index))
         else:
-            found.append((int(index), int(index)))
-    return found
+            runs.append((int(index), int(index)))
+    return runs

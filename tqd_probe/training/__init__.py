@@ -1,1 +1,8 @@
-"""Training by a band schedule, and trials of whether one helps."""
+"""Training of a model with a timestep distribution per clip.
+
+`train.train` reads from top to bottom. Its parts are set up by `accelerator`, `model`,
+`sampler` and `run_configuration`; `scored_clips`, `encoded_clips`, `batches` and
+`validation_set` are the data; `trainer` is the loop, with `optimisation`, `ema` and
+`parameters`; `checkpoint`, `export_weights`, `weight_metadata` and `result` are what it
+writes; `callbacks` run beside it.
+"""

@@ -90,7 +90,7 @@ class EncodedClips:
 
 
 @dataclass
-class TrainingClips:
+class ClipSplits:
     """All clips of a run.
 
     Attributes:
@@ -113,7 +113,7 @@ def encode_clips(
     train: list[ScoredClip],
     validation: list[ScoredClip],
     quiet: bool,
-) -> TrainingClips:
+) -> ClipSplits:
     """Encode all clips into the cache, shared by the processes.
 
     Args:
@@ -137,10 +137,10 @@ def encode_clips(
         settings.cache or default_cache(),
     )
     clips = [*train, *validation]
-    mine = clips[accelerator.process_index :: accelerator.num_processes]
+    share = clips[accelerator.process_index :: accelerator.num_processes]
     hidden = quiet or not accelerator.is_main_process
-    with tqdm(total=len(mine), desc="encode", unit="clip", disable=hidden) as bar:
-        unusable = _encode_share(encoder, mine, bar.update)
+    with tqdm(total=len(share), desc="encode", unit="clip", disable=hidden) as bar:
+        unusable = _encode_share(encoder, share, bar.update)
     model.release_encoders()
     unusable = dict(gather_object(sorted(unusable.items())))
     order = [each.clip.id for each in clips]
@@ -153,7 +153,7 @@ def encode_clips(
     if not train:
         raise InputError("--clips: no usable clip to train on; see quarantine.json")
     budget = int(settings.memory_gb * 1e9 / max(1, settings.workers))
-    return TrainingClips(
+    return ClipSplits(
         train=EncodedClips(encoder, train, budget),
         validation=EncodedClips(encoder, validation, budget) if validation else None,
         scores=score_source(settings.clips),

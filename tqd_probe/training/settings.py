@@ -21,7 +21,7 @@ from tqd_probe.core.shared_settings import (
 from tqd_probe.sampling.names import SamplerName
 
 
-class TrainedCheckpoint(CheckpointSettings):
+class TrainedCheckpointSettings(CheckpointSettings):
     """The model, and which of its weights are trained."""
 
     expert: Literal["high", "low"] | None = Field(
@@ -41,7 +41,7 @@ class TrainedCheckpoint(CheckpointSettings):
     )
 
 
-class TrainingClips(Settings):
+class TrainingClipSettings(Settings):
     """What is trained on."""
 
     heading: ClassVar[str] = "clips"
@@ -61,7 +61,7 @@ class TrainingClips(Settings):
     )
 
 
-class LevelDensity(Settings):
+class LevelDensitySettings(Settings):
     """How noise levels are drawn, whatever the sampler."""
 
     heading: ClassVar[str] = "noise levels"
@@ -117,7 +117,7 @@ class LevelDensity(Settings):
     )
 
 
-class SamplerChoice(Settings):
+class SamplerSettings(Settings):
     """The sampler, and the schedule that it follows."""
 
     heading: ClassVar[str] = "noise levels"
@@ -152,11 +152,11 @@ class HeldOutClips(Settings):
 
 
 class TrainSettings(
-    TrainedCheckpoint,
-    TrainingClips,
+    TrainedCheckpointSettings,
+    TrainingClipSettings,
     ClipShapeSettings,
-    SamplerChoice,
-    LevelDensity,
+    SamplerSettings,
+    LevelDensitySettings,
     OptimisationSettings,
     HeldOutClips,
     SeedSettings,
@@ -180,7 +180,7 @@ class TrainSettings(
         return self
 
 
-class TrainingHardware(HardwareSettings):
+class TrainingHardwareSettings(HardwareSettings):
     """How a training is computed; the weights do not depend on it."""
 
     micro_batch: int = Field(
@@ -204,8 +204,8 @@ class MemorySettings(Settings):
     )
 
 
-class Validation(Settings):
-    """What is measured while training goes on."""
+class ValidationSettings(Settings):
+    """What is measured during training."""
 
     heading: ClassVar[str] = "validation"
 
@@ -227,7 +227,7 @@ class Validation(Settings):
     )
 
 
-class SampleVideos(Settings):
+class SampleVideoSettings(Settings):
     """Videos that the model makes on the way."""
 
     heading: ClassVar[str] = "sample videos"
@@ -245,7 +245,7 @@ class SampleVideos(Settings):
     guidance: float = Field(default=5.0, ge=1, description="guidance scale of samples")
 
 
-class TrainingRun(RunDirectorySettings):
+class TrainingRunDirectory(RunDirectorySettings):
     """Where a training is kept, and what is written of it."""
 
     resume: bool = Field(
@@ -271,11 +271,11 @@ class TrainingRun(RunDirectorySettings):
 class TrainRunSettings(
     TrainSettings,
     QuarantineSettings,
-    Validation,
-    SampleVideos,
-    TrainingHardware,
+    ValidationSettings,
+    SampleVideoSettings,
+    TrainingHardwareSettings,
     MemorySettings,
-    TrainingRun,
+    TrainingRunDirectory,
 ):
     """A training and how it is run; these fields do not change the weights."""
 

@@ -36,7 +36,7 @@ from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.callbacks.make import check_callbacks, make_callbacks
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.encoded_clips import TrainingClips, encode_clips
+from tqd_probe.training.encoded_clips import ClipSplits, encode_clips
 from tqd_probe.training.export_weights import export_weights
 from tqd_probe.training.model import LossModule, load_model_to_train, make_trainable
 from tqd_probe.training.optimisation import make_optimiser
@@ -182,7 +182,7 @@ def _make_trainer(
     settings: TrainRunSettings,
     accelerator: Accelerator,
     model: VideoModel,
-    clips: TrainingClips,
+    clips: ClipSplits,
     in_use: ScheduleInUse,
     more_callbacks: Sequence[Callback],
     quiet: bool,

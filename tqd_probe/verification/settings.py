@@ -17,10 +17,10 @@ from tqd_probe.core.shared_settings import (
     Settings,
 )
 from tqd_probe.training.settings import (
-    LevelDensity,
-    TrainedCheckpoint,
-    TrainingClips,
-    TrainingHardware,
+    LevelDensitySettings,
+    TrainedCheckpointSettings,
+    TrainingClipSettings,
+    TrainingHardwareSettings,
 )
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
 
@@ -71,11 +71,11 @@ class Comparison(Settings):
 
 
 class TrialSettings(
-    TrainedCheckpoint,
-    TrainingClips,
+    TrainedCheckpointSettings,
+    TrainingClipSettings,
     ClipShapeSettings,
     Comparison,
-    LevelDensity,
+    LevelDensitySettings,
     OptimisationSettings,
     SeedSettings,
     PrecisionSettings,
@@ -86,6 +86,6 @@ class TrialSettings(
 
 
 class TrialRunSettings(
-    TrialSettings, QuarantineSettings, TrainingHardware, RunDirectorySettings
+    TrialSettings, QuarantineSettings, TrainingHardwareSettings, RunDirectorySettings
 ):
     """A verification and where it runs; these fields do not change the outcome."""

@@ -17,7 +17,7 @@ from tqd_probe.training.callbacks.metrics import Metrics
 from tqd_probe.training.callbacks.reprobe import Reprobe
 from tqd_probe.training.callbacks.sample_videos import SampleVideos, choose_prompts
 from tqd_probe.training.callbacks.validation import Validation
-from tqd_probe.training.encoded_clips import TrainingClips
+from tqd_probe.training.encoded_clips import ClipSplits
 from tqd_probe.training.model import LossModule
 from tqd_probe.training.sampler import ScheduleInUse
 from tqd_probe.training.scored_clips import ScoredClip
@@ -43,7 +43,7 @@ def make_callbacks(
     accelerator: Accelerator,
     model: VideoModel,
     loss: LossModule,
-    clips: TrainingClips,
+    clips: ClipSplits,
     in_use: ScheduleInUse,
     quiet: bool,
 ) -> list[Callback]:

@@ -1,4 +1,4 @@
-"""Measure the schedule again on the model as it now is, and go on with that.
+"""Measure the schedule again on the model as it is now, and follow the new one.
 
 Bands belong to a checkpoint: as the model learns, they drift. The settings of the probe
 that made the schedule are in its provenance; the same probe runs on the present
@@ -137,7 +137,7 @@ class Reprobe(Callback):
             self.measure(training)
 
     def measure(self, training: RunningTraining) -> None:
-        """Measure in the main process; every process goes on with the result.
+        """Measure in the main process; every process follows the result.
 
         Args:
             training: The training.

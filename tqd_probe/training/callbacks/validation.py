@@ -108,11 +108,11 @@ def validation_losses(
     world, rank = accelerator.num_processes, accelerator.process_index
     pairs = [(row, b) for row in range(len(clips.sigma)) for b in range(BUCKETS)]
     each = -(-len(pairs) // world)
-    mine = [pairs[i % len(pairs)] for i in range(rank * each, (rank + 1) * each)]
+    share = [pairs[i % len(pairs)] for i in range(rank * each, (rank + 1) * each)]
     losses = []
     with training.averaged_weights():
         for start in range(0, each, micro_batch):
-            batch = clips.batch(mine[start : start + micro_batch], accelerator.device)
+            batch = clips.batch(share[start : start + micro_batch], accelerator.device)
             losses.append(training.loss(batch).float())
     gathered = accelerator.gather(torch.cat(losses)).cpu().numpy()
     return gathered[: len(pairs)].reshape(-1, BUCKETS).astype(float)
@@ -149,16 +149,16 @@ def summarise(
     """
     summary = {}
     for name in golden_first(classes):
-        mine = losses[classes == name]
-        change = mine - first[classes == name]
+        of_class = losses[classes == name]
+        change = of_class - first[classes == name]
         summary[name] = {
-            "clips": len(mine),
-            "loss": float(mine.mean()),
-            "loss_ci": mean_interval(mine.mean(1)),
+            "clips": len(of_class),
+            "loss": float(of_class.mean()),
+            "loss_ci": mean_interval(of_class.mean(1)),
             "change": float(change.mean()),
             "change_ci": mean_interval(change.mean(1)),
-            "bucket_loss": mine.mean(0).tolist(),
-            "bucket_loss_ci": [mean_interval(column) for column in mine.T],
+            "bucket_loss": of_class.mean(0).tolist(),
+            "bucket_loss_ci": [mean_interval(column) for column in of_class.T],
             "bucket_change": change.mean(0).tolist(),
             "bucket_change_ci": [mean_interval(column) for column in change.T],
         }
