@@ -6,16 +6,14 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from tqd_probe.core.clip_classes import LABELS
 from tqd_probe.plots.palette import COLOURS
 from tqd_probe.probing.result import as_array
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import Band, cell_edges
 
 NAMES = {
-    "golden": "golden",
-    "visual_degraded": "visual degraded",
-    "motion_degraded": "motion degraded",
-    "both_degraded": "both degraded",
+    **LABELS,
     "pooled": "pooled, every clip alike",
     "beta": "the paper's Beta",
     "mixture": "mixture",
