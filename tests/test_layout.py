@@ -14,6 +14,11 @@ ELSEWHERE = {
     "core/errors.py": "names alone; test_command_line.py shows what becomes of them",
     "core/version.py": "one string; test_command_line.py shows it",
     "sampling/names.py": "names alone",
+    "sampling/timestep_sampler.py": "a base class; the tests of every sampler",
+    "schedules/mixture_schema.py": "a part of the schema in test_band_schedule.py",
+    "training/callbacks/make.py": "a list of callbacks; test_train.py",
+    "training/model.py": "opens what test_training_families.py trains",
+    "training/train.py": "test_trainer.py, test_resume.py and tests/test_train.py",
 }
 
 

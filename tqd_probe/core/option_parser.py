@@ -42,8 +42,8 @@ class OptionParser(argparse.ArgumentParser):
         super().__init__(
             prog=program,
             usage=" ".join(["%(prog)s", *needed, "[options]"]),
-            description=description.replace("%", "%%"),
-            epilog=end.replace("%", "%%"),
+            description=description,
+            epilog=end,
             formatter_class=_Columns,
             allow_abbrev=False,
             add_help=False,
