@@ -11,7 +11,6 @@ LONGEST = 400
 
 # Modules without a test file of their name, and where they are tested.
 ELSEWHERE = {
-    "core/errors.py": "names alone; test_command_line.py shows what becomes of them",
     "core/version.py": "one string; test_command_line.py shows it",
     "sampling/names.py": "names alone",
     "sampling/timestep_sampler.py": "a base class; the tests of every sampler",
