@@ -45,7 +45,7 @@ def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):
         tmp_path / "run",
         spoilt,
         samplers=f"bands={clean},bands={noisy}",
-        golden="synthetic:12",
+        golden="synthetic:6",
         steps=14,
         seeds=5,
         lr=1e-2,
