@@ -5,7 +5,7 @@ from probe_runs import FIGURES, results
 
 from tqd_probe import ProbeResult, api, probe
 from tqd_probe.core.errors import InputError
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 SMALL = {
     "num_clips": 5,
@@ -73,7 +73,7 @@ def test_both_experts_are_probed_and_drawn(probe_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(api, "run_probe", run_probe)
     monkeypatch.setattr(api, "draw_all", lambda *rest: [])
-    settings = RunSettings(ckpt="tiny", expert="both", out=tmp_path / "both")
+    settings = ProbeRunSettings(ckpt="tiny", expert="both", out=tmp_path / "both")
     found = probe(settings)
     assert found == {"high": result, "low": result}
     out = tmp_path / "both"

@@ -24,7 +24,7 @@ from tqd_probe.probing.run import (
     run_probe,
 )
 from tqd_probe.probing.run_directory import run_directory
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 FIGURES = "figures"
@@ -63,12 +63,12 @@ def probe(
 
 @overload
 def probe(
-    settings: RunSettings | None = None, *, progress: bool = True, **options: Any
+    settings: ProbeRunSettings | None = None, *, progress: bool = True, **options: Any
 ) -> ProbeResult: ...
 
 
 def probe(
-    settings: RunSettings | None = None, *, progress: bool = True, **options: Any
+    settings: ProbeRunSettings | None = None, *, progress: bool = True, **options: Any
 ) -> ProbeResult | dict[str, ProbeResult] | str:
     """Measure at which noise levels imbalanced clips teach what golden clips teach.
 
@@ -79,14 +79,14 @@ def probe(
     Args:
         settings: The settings; or give them one by one.
         progress: Show progress bars and costs.
-        **options: Fields of `RunSettings`, such as ``ckpt="tiny"``.
+        **options: Fields of `ProbeRunSettings`, such as ``ckpt="tiny"``.
 
     Returns:
         The result, which `derive_schedule` takes. With ``plan=True``, the table of
         clips and time instead; with ``expert="both"``, both by expert, ``high`` and
         ``low``.
     """
-    settings = settings or RunSettings(**options)
+    settings = settings or ProbeRunSettings(**options)
     if settings.plan:
         return plan_table(settings, progress=progress)
     if settings.out is not None:
@@ -109,7 +109,7 @@ def probe(
     return {str(expert): result for expert, result in results.items()}
 
 
-def write_probe(settings: RunSettings, *, progress: bool = True) -> WrittenProbe:
+def write_probe(settings: ProbeRunSettings, *, progress: bool = True) -> WrittenProbe:
     """Probe one network and draw its figures.
 
     Args:
@@ -129,7 +129,7 @@ def write_probe(settings: RunSettings, *, progress: bool = True) -> WrittenProbe
 
 
 def draw_both(
-    settings: RunSettings, written: dict[str | None, WrittenProbe]
+    settings: ProbeRunSettings, written: dict[str | None, WrittenProbe]
 ) -> Path | None:
     """Draw the experts of a probe of both in one picture.
 
@@ -148,7 +148,7 @@ def draw_both(
     return draw_experts(results, schedules, run_directory(settings) / FIGURES)
 
 
-def plan_table(settings: RunSettings, *, progress: bool = True) -> str:
+def plan_table(settings: ProbeRunSettings, *, progress: bool = True) -> str:
     """Predict clips, draws and minutes for intervals of a wanted width.
 
     Args:

@@ -11,12 +11,12 @@ from typing import ClassVar
 from tqd_probe.clips.degradations import describe
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.processes import disconnect, is_main_process
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 PROGRAM = "python -m tqd_probe.gradsim"
 
 
-class GradsimOptions(RunSettings, Options):  # type: ignore[misc]
+class GradsimOptions(ProbeRunSettings, Options):  # type: ignore[misc]
     """Measure gradient similarity over noise levels and derive a band schedule.
 
     On your own checkpoint and at each noise level, the gradients of degraded clips are
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     return outcome.code
 
 
-def run(settings: RunSettings) -> None:
+def run(settings: ProbeRunSettings) -> None:
     """Probe, and print what was found and where it is; only in the main process.
 
     Args:

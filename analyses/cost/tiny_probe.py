@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.probing.prepare import prepare
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
 
 
@@ -15,12 +15,12 @@ def tiny_probe(folder: Path, **options: Any) -> Workspace:
 
     Args:
         folder: Run directory.
-        **options: Fields of `RunSettings`.
+        **options: Fields of `ProbeRunSettings`.
 
     Returns:
         The probe, with its run directory; released by the caller.
     """
-    settings = RunSettings(ckpt="tiny", out=folder, **options)
+    settings = ProbeRunSettings(ckpt="tiny", out=folder, **options)
     probe = prepare(settings, progress=False)
     probe.claim()
     return probe

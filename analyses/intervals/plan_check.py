@@ -27,7 +27,7 @@ from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.pilot import PILOT_CLIPS
 from tqd_probe.probing.run import run_probe
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.forecast import forecast
 from tqd_probe.statistics.similarity import LevelStatistics
 
@@ -44,7 +44,7 @@ def first_clips(gram: LevelGram, count: int) -> LevelGram:
     )
 
 
-def grams_of(settings: RunSettings) -> tuple[list[float], list[LevelGram]]:
+def grams_of(settings: ProbeRunSettings) -> tuple[list[float], list[LevelGram]]:
     """Probe (or open a finished run) and return its levels and Gram matrices."""
     run_probe(settings)
     run = FinishedProbe(Path(str(settings.out)))
@@ -138,8 +138,8 @@ def main() -> None:
     parser.add_argument("--degradations", default="blur:3,noise:3,downscale:3,freeze:5")
     args = parser.parse_args()
 
-    def settings(seed: int, draws: int, levels: str, name: str) -> RunSettings:
-        return RunSettings(
+    def settings(seed: int, draws: int, levels: str, name: str) -> ProbeRunSettings:
+        return ProbeRunSettings(
             ckpt=args.ckpt,
             num_clips=args.clips,
             draws=draws,

@@ -27,7 +27,7 @@ from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.run import run_probe
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.schedules.bands import Band, CosineCriterion, cosine_bands
 from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
 from tqd_probe.statistics.similarity import LevelStatistics
@@ -162,7 +162,7 @@ def main() -> None:
     args = parser.parse_args()
     runs: list[list[LevelGram]] = []
     for seed in range(args.seeds):
-        settings = RunSettings(
+        settings = ProbeRunSettings(
             ckpt=args.ckpt,
             num_clips=args.clips,
             draws=args.draws,

@@ -33,7 +33,7 @@ from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.measure import measure
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.run import captured_gradients
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
 from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
@@ -69,7 +69,7 @@ def measure_schedules(
     Returns:
         Schedule files: ``bands .90``, ``per-level A``, ``joint B`` and so on.
     """
-    settings = RunSettings(ckpt=ckpt, out=work / "probe", **options)
+    settings = ProbeRunSettings(ckpt=ckpt, out=work / "probe", **options)
     curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
     with captured_gradients(settings, progress=False) as probe:
         result = measure(probe)

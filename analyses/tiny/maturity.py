@@ -27,7 +27,7 @@ from analyses.results_file import run_script, study_parser, write_results
 from analyses.tiny.step_files import pipeline_at_step
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.run import run_probe
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 CONFIDENCE = 0.95
 
@@ -123,7 +123,7 @@ def main() -> None:
             args.ckpt, args.trained / f"{name}.pt", args.work / name
         )
         run_probe(
-            RunSettings(
+            ProbeRunSettings(
                 ckpt=str(source),
                 num_clips=args.clips,
                 draws=args.draws,

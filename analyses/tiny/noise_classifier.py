@@ -27,7 +27,7 @@ from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.load import load_model
 from tqd_probe.models.native_clip import clip_shape
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 MARGIN = 0.05
 SEED = 2000
@@ -115,7 +115,7 @@ def main() -> None:
         n for n in schedule.degradations_detail if not n.startswith(("rev", "ide"))
     ]
     model = load_model(args.ckpt, "cpu", "fp32")
-    settings = RunSettings(ckpt=args.ckpt)
+    settings = ProbeRunSettings(ckpt=args.ckpt)
     encoder = ClipEncoder(model, clip_shape(settings, model), SEED, default_cache())
     clips = open_clips(f"synthetic:{args.train + args.test}", None, SEED).golden
     with tqdm(total=len(clips) * (1 + len(names)), desc="encode") as bar:

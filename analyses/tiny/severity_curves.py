@@ -22,7 +22,7 @@ from tqd_probe.models.load import load_model
 from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.probing.matched_severity import CLIPS, latent_distances
 from tqd_probe.probing.run import run_probe
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     names = args.names.split(",")
     every = [f"{name}:{k}" for name in names for k in range(1, 6)]
-    settings = RunSettings(
+    settings = ProbeRunSettings(
         ckpt=args.ckpt,
         num_clips=args.clips,
         draws=args.draws,

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from tqd_probe.core import shared_settings
 from tqd_probe.core.files import digest
 from tqd_probe.core.shared_settings import Settings
-from tqd_probe.probing.settings import ProbeSettings, RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings, ProbeSettings
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 from tqd_probe.verification.settings import (
@@ -15,12 +15,12 @@ from tqd_probe.verification.settings import (
 )
 
 NEEDED = {
-    RunSettings: {"ckpt": "tiny"},
+    ProbeRunSettings: {"ckpt": "tiny"},
     TrainRunSettings: {"ckpt": "tiny", "clips": "c", "steps": 100, "out": "o"},
     TrialRunSettings: {"ckpt": "tiny", "clips": "c", "golden": "g", "out": "o"},
     ScoreSettings: {"clips": "c", "out": "o.csv"},
 }
-WITH_A_MODEL = [RunSettings, TrainRunSettings, TrialRunSettings]
+WITH_A_MODEL = [ProbeRunSettings, TrainRunSettings, TrialRunSettings]
 
 
 @pytest.mark.parametrize("kind", NEEDED)
@@ -90,7 +90,7 @@ def test_what_a_run_is_kept_by_does_not_depend_on_where_it_runs():
 def test_the_default_run_directory_keeps_its_name():
     """A run made before must be found again by the same command."""
     shaping = set(ProbeSettings.model_fields)
-    config = RunSettings(ckpt="tiny").model_dump(mode="json", include=shaping)
+    config = ProbeRunSettings(ckpt="tiny").model_dump(mode="json", include=shaping)
     assert digest(config)[:8] == "995a5218"
 
 
@@ -112,11 +112,14 @@ def test_no_shared_option_is_declared_twice():
     assert narrowed == {
         ("TrainedCheckpointSettings", "expert"),
         ("TrialSettings", "steps"),
-        ("ProbeHardware", "batch_size"),  # versions of a clip, not clips of a step
-        ("VideoAlignModel", "batch_size"),
-        ("ClipsToScore", "max_bad"),  # None: any number
-        ("Proxies", "fps"),  # of what is judged, whatever the clip has
-        ("Proxies", "frames"),
-        ("ProbeRun", "out"),  # may be left out
-        ("Output", "out"),  # a table
+        (
+            "ProbeHardwareSettings",
+            "batch_size",
+        ),  # versions of a clip, not clips of a step
+        ("VideoAlignSettings", "batch_size"),
+        ("ClipsToScoreSettings", "max_bad"),  # None: any number
+        ("ProxySettings", "fps"),  # of what is judged, whatever the clip has
+        ("ProxySettings", "frames"),
+        ("ProbeRunDirectorySettings", "out"),  # may be left out
+        ("OutputSettings", "out"),  # a table
     }

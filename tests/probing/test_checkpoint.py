@@ -3,11 +3,11 @@ import pytest
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.probing.checkpoint import model_levels, open_model
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def settings(ckpt, **options):
-    return RunSettings(ckpt=str(ckpt), device="cpu", **options)
+    return ProbeRunSettings(ckpt=str(ckpt), device="cpu", **options)
 
 
 def test_levels_lie_inside_the_range_of_an_expert(checkpoint):

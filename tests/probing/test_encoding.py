@@ -2,11 +2,11 @@ import pytest
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.probing.encoding import DEFAULT_CLIPS, choose_clips
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def choose(at_most=None, **options):
-    return choose_clips(RunSettings(ckpt="tiny", **options), at_most)
+    return choose_clips(ProbeRunSettings(ckpt="tiny", **options), at_most)
 
 
 def test_a_pilot_takes_what_there_is(folder_of_clips, manifest):

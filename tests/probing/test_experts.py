@@ -4,14 +4,14 @@ from probe_runs import fails
 from tqd_probe.gradsim import main
 from tqd_probe.models.load import load_model
 from tqd_probe.probing.experts import settings_per_expert
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 PARAMS = r"0\.attn\w*\.(to_q|add_k_proj)|proj_out"
 
 
 def test_experts_get_directories_of_their_own(tmp_path):
-    both = RunSettings(ckpt="tiny", expert="both", out=tmp_path, draws=3)
+    both = ProbeRunSettings(ckpt="tiny", expert="both", out=tmp_path, draws=3)
     found = settings_per_expert(both)
     assert [each.expert for each in found.values()] == ["high", "low"]
     assert [each.out for each in found.values()] == [tmp_path / n for n in found]

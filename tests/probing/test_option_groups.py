@@ -5,11 +5,11 @@ import pytest
 from pydantic import ValidationError
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def settings(**values):
-    return RunSettings(ckpt="tiny", **values)
+    return ProbeRunSettings(ckpt="tiny", **values)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@ import pytest
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.probing.pilot import run_pilot
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def settings(pipeline, tmp_path, **more):
     values = {"num_clips": 5, "degradations": "blur:4,freeze:5", "device": "cpu"}
-    return RunSettings(ckpt=str(pipeline), out=tmp_path / "p", **values | more)
+    return ProbeRunSettings(ckpt=str(pipeline), out=tmp_path / "p", **values | more)
 
 
 def test_a_pilot_measures_lowest_middle_and_highest_level(pipeline, tmp_path):

@@ -5,12 +5,12 @@ import pytest
 from tqd_probe.core.errors import ConfigurationChanged, GradientError, InputError
 from tqd_probe.probing import run
 from tqd_probe.probing.run import run_probe
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def small(pipeline, out, **more):
     options = {"num_clips": 5, "levels": "0.5", "draws": 1, "degradations": "blur:4"}
-    return RunSettings(ckpt=str(pipeline), out=out, **{**options, **more})
+    return ProbeRunSettings(ckpt=str(pipeline), out=out, **{**options, **more})
 
 
 def test_a_refused_run_claims_nothing(pipeline, tmp_path, monkeypatch):
@@ -37,7 +37,7 @@ def test_other_settings_are_refused_before_the_checkpoint_is_opened(
 
     monkeypatch.setattr("tqd_probe.probing.prepare.open_model", opened)
     with pytest.raises(ConfigurationChanged, match="--draws was 2, now 1"):
-        run_probe(RunSettings(ckpt="other", draws=1, num_clips=5, out=probe_run))
+        run_probe(ProbeRunSettings(ckpt="other", draws=1, num_clips=5, out=probe_run))
 
 
 def test_the_log_tells_how_a_run_ended(pipeline, tmp_path, monkeypatch):

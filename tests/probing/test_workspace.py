@@ -1,13 +1,13 @@
 import pytest
 
 from tqd_probe.probing.prepare import prepare
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 @pytest.fixture
 def workspace(pipeline, tmp_path):
     return prepare(
-        RunSettings(
+        ProbeRunSettings(
             ckpt=str(pipeline),
             out=tmp_path / "run",
             num_clips=4,

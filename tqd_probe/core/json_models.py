@@ -7,12 +7,20 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class StrictModel(BaseModel):
+    """Base of the models of our files: unknown keys, NaN and infinity are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
 
 
 def read_model(path: Path, model: type[M], what: str, cure: str) -> M:

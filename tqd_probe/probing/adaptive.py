@@ -19,14 +19,14 @@ from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.micro_batches import Stage
 from tqd_probe.probing.option_parsing import read_range
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 from tqd_probe.statistics.similarity import LevelStatistics, Similarity
 
 FIRST_CLIPS = LEAST_CLIPS
 
 
-def stopping_rule(settings: RunSettings) -> list[Any]:
+def stopping_rule(settings: ProbeRunSettings) -> list[Any]:
     """List the settings that decide which draws are made.
 
     Args:
@@ -62,7 +62,7 @@ def is_decided(
     gram: LevelGram,
     degradations: tuple[Degradation, ...],
     unpaired: dict[str, list[int]],
-    settings: RunSettings,
+    settings: ProbeRunSettings,
     analyses: int,
 ) -> bool:
     """Tell whether more draws can no longer change which bands a level belongs to.

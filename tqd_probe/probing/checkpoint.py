@@ -7,10 +7,10 @@ import numpy as np
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.load import load_model
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
-def open_model(settings: RunSettings, device: str | None = None) -> VideoModel:
+def open_model(settings: ProbeRunSettings, device: str | None = None) -> VideoModel:
     """Open the checkpoint of a run.
 
     Args:
@@ -30,7 +30,7 @@ def open_model(settings: RunSettings, device: str | None = None) -> VideoModel:
     )
 
 
-def model_levels(settings: RunSettings, model: VideoModel) -> np.ndarray:
+def model_levels(settings: ProbeRunSettings, model: VideoModel) -> np.ndarray:
     """Lay the noise levels of a run inside the model's range, on levels it has.
 
     Args:

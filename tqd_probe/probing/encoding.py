@@ -13,14 +13,14 @@ from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.processes import Processes
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, encode_clips
 from tqd_probe.probing.matched_severity import match_severities
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 
 DEFAULT_CLIPS = 24
 LEAST_GOLDEN = 4
 
 
-def choose_clips(settings: RunSettings, at_most: int | None) -> ClipSet:
+def choose_clips(settings: ProbeRunSettings, at_most: int | None) -> ClipSet:
     """Open the clips that are probed; no pixels are read yet.
 
     Args:
@@ -59,7 +59,7 @@ def choose_clips(settings: RunSettings, at_most: int | None) -> ClipSet:
 
 
 def matched_degradations(
-    settings: RunSettings,
+    settings: ProbeRunSettings,
     encoder: ClipEncoder,
     golden: list[Clip],
     processes: Processes,
@@ -89,7 +89,7 @@ def matched_degradations(
 
 
 def encode_probed(
-    settings: RunSettings,
+    settings: ProbeRunSettings,
     encoder: ClipEncoder,
     clips: ClipSet,
     degradations: tuple[Degradation, ...],

@@ -8,12 +8,14 @@ and gets its own run directory and schedule.
 from __future__ import annotations
 
 from tqd_probe.probing.run_directory import run_directory
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 EXPERTS = ("high", "low")
 
 
-def settings_per_expert(settings: RunSettings) -> dict[str | None, RunSettings]:
+def settings_per_expert(
+    settings: ProbeRunSettings,
+) -> dict[str | None, ProbeRunSettings]:
     """Divide a probe of both experts into two.
 
     Args:

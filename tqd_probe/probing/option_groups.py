@@ -15,7 +15,7 @@ from tqd_probe.probing.option_parsing import read_levels, read_pool, read_range
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 
 
-class ProbedCheckpoint(CheckpointSettings):
+class ProbedCheckpointSettings(CheckpointSettings):
     """The model, and which of its parameters are probed."""
 
     lora: str | None = Field(
@@ -33,7 +33,7 @@ class ProbedCheckpoint(CheckpointSettings):
     )
 
 
-class ProbedClips(Settings):
+class ProbedClipSettings(Settings):
     """Golden and imbalanced clips."""
 
     heading: ClassVar[str] = "clips"
@@ -65,7 +65,7 @@ class ProbedClips(Settings):
     )
 
     @model_validator(mode="after")
-    def _both_thresholds(self) -> ProbedClips:
+    def _both_thresholds(self) -> ProbedClipSettings:
         if (self.mq_min is None) != (self.vq_min is None):
             raise ValueError("--mq-min and --vq-min go together; give both")
         return self
@@ -81,7 +81,7 @@ class ProbedClips(Settings):
         return self.mq_min, self.vq_min
 
 
-class DegradedCopies(Settings):
+class DegradedCopySettings(Settings):
     """Imbalanced clips made from the golden ones."""
 
     heading: ClassVar[str] = "degraded copies"
@@ -132,7 +132,7 @@ def _parse(text: str) -> tuple[Degradation, ...]:
         raise ValueError(str(error)) from None
 
 
-class Measurement(Settings):
+class MeasurementSettings(Settings):
     """Noise levels, draws, and what is kept of a gradient."""
 
     heading: ClassVar[str] = "what is measured"
@@ -196,13 +196,13 @@ class Measurement(Settings):
         return text
 
     @model_validator(mode="after")
-    def _adam_alone(self) -> Measurement:
+    def _adam_alone(self) -> MeasurementSettings:
         if self.adam_state is not None and self.metric != "adam":
             raise ValueError("--adam-state needs --metric adam")
         return self
 
 
-class BandCriterion(Settings):
+class BandCriterionSettings(Settings):
     """Where a class may be used."""
 
     heading: ClassVar[str] = "bands"
@@ -241,7 +241,7 @@ class BandCriterion(Settings):
         return text
 
 
-class MixtureCriterion(BandCriterion):
+class MixtureCriterionSettings(BandCriterionSettings):
     """How the mixture weighs classes."""
 
     heading: ClassVar[str] = "mixture (--criterion mixture)"
@@ -270,7 +270,7 @@ class MixtureCriterion(BandCriterion):
         return text
 
     @model_validator(mode="after")
-    def _mixture_alone(self) -> MixtureCriterion:
+    def _mixture_alone(self) -> MixtureCriterionSettings:
         for name in ("pool", "floor", "mixture_form"):
             given = getattr(self, name) != type(self).model_fields[name].default
             if given and self.criterion != "mixture":

@@ -12,7 +12,7 @@ from tqd_probe.core.processes import Processes, shared_temporary_folder
 from tqd_probe.probing.checkpoint import model_levels, open_model
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.run import captured_gradients
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.forecast import Forecast, forecast
 from tqd_probe.statistics.golden_signal import GoldenLevel
 from tqd_probe.statistics.similarity import LevelStatistics
@@ -41,7 +41,7 @@ class Pilot:
     seconds: float
 
 
-def run_pilot(settings: RunSettings, *, progress: bool = True) -> Pilot:
+def run_pilot(settings: ProbeRunSettings, *, progress: bool = True) -> Pilot:
     """Probe a few clips at a few levels, in a folder that is thrown away.
 
     Args:
@@ -94,7 +94,7 @@ def run_pilot(settings: RunSettings, *, progress: bool = True) -> Pilot:
     )
 
 
-def _pilot_levels(settings: RunSettings, device: str) -> tuple[str, int]:
+def _pilot_levels(settings: ProbeRunSettings, device: str) -> tuple[str, int]:
     """Choose lowest, middle and highest level of the run.
 
     Returns:

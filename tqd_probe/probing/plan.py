@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tqd_probe.probing.pilot import PILOT_DRAWS, Pilot, run_pilot
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.forecast import Forecast
 from tqd_probe.statistics.golden_signal import GoldenLevel
 
@@ -17,7 +17,7 @@ widths: where single runs with {draws} draws and that many clips come out,\
  {confidence:.0%} of them, for the class or degradation that needs most clips"""
 
 
-def plan(settings: RunSettings, *, progress: bool = True) -> str:
+def plan(settings: ProbeRunSettings, *, progress: bool = True) -> str:
     """Run a pilot and predict the cost of intervals of a wanted width.
 
     Args:
@@ -51,7 +51,7 @@ def plan(settings: RunSettings, *, progress: bool = True) -> str:
 
 
 def _row(
-    settings: RunSettings,
+    settings: ProbeRunSettings,
     pilot: Pilot,
     sigma: float,
     golden: GoldenLevel,

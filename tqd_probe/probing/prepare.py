@@ -29,7 +29,7 @@ from tqd_probe.probing.run_directory import (
     describe_probe,
     run_directory,
 )
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
 
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
@@ -37,7 +37,10 @@ LEVEL_FORMAT = 6  # raise when what is stored of a level changes
 
 
 def prepare(
-    settings: RunSettings, *, progress: bool = True, clips_at_most: int | None = None
+    settings: ProbeRunSettings,
+    *,
+    progress: bool = True,
+    clips_at_most: int | None = None,
 ) -> Workspace:
     """Open the checkpoint, encode the clips, choose what is kept of gradients.
 
@@ -121,7 +124,7 @@ def prepare(
     )
 
 
-def choose_sketch(settings: RunSettings, layout: Layout) -> tuple[bool, Sketch]:
+def choose_sketch(settings: ProbeRunSettings, layout: Layout) -> tuple[bool, Sketch]:
     """Decide whether gradients are kept whole, and how they are sketched.
 
     Args:
@@ -165,7 +168,7 @@ def _input_fingerprints(
 
 
 def _adam_scale(
-    settings: RunSettings, layout: Layout
+    settings: ProbeRunSettings, layout: Layout
 ) -> tuple[torch.Tensor | None, str]:
     """Return the scale of Adam's metric, None if it is estimated, and its source."""
     moments, source = read_adam_state(settings.adam_state, layout)

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from tqd_probe.core.files import write_json
-from tqd_probe.core.json_models import read_model
+from tqd_probe.core.json_models import StrictModel, read_model
 from tqd_probe.schedules.band_schedule import (
     Criterion,
     Interval,
@@ -24,14 +24,14 @@ from tqd_probe.schedules.band_schedule import (
     Number,
     Provenance,
 )
-from tqd_probe.schedules.mixture_schema import Mixture, Strict
+from tqd_probe.schedules.mixture_schema import Mixture
 
 FORMAT = "tqd-gradsim"
 Numbers = list[Number | None]
 Intervals = list[Interval | None]
 
 
-class NoiseLevels(Strict):
+class NoiseLevels(StrictModel):
     """The noise axis of a probe."""
 
     axis: Literal["sigma"] = Field(description="Noise variable of the levels.")
@@ -43,7 +43,7 @@ class NoiseLevels(Strict):
     logsnr: list[Number] = Field(description="Log signal-to-noise ratio per level.")
 
 
-class ProbedClips(Strict):
+class ProbedClips(StrictModel):
     """The clips of a probe."""
 
     source: str = Field(description="The clips as they were given.")
@@ -53,7 +53,7 @@ class ProbedClips(Strict):
     quarantine: dict[str, str] = Field(description="Reason by clip that was left out.")
 
 
-class CountedCost(Strict):
+class CountedCost(StrictModel):
     """The work of a probe; counted, so equal for every run of a configuration."""
 
     clip_gradients: int = Field(ge=0, description="Per-clip gradients in all.")
@@ -69,7 +69,7 @@ class CountedCost(Strict):
     measured: str = Field(description="File of measured seconds and memory.")
 
 
-class GoldenCurves(Strict):
+class GoldenCurves(StrictModel):
     """What golden gradients are like, per level (`GoldenLevel`)."""
 
     signal: Numbers = Field(description="Debiased squared norm of the mean.")
@@ -83,7 +83,7 @@ class GoldenCurves(Strict):
     loss: list[Number] = Field(description="Mean training loss.")
 
 
-class SimilarityCurves(Strict):
+class SimilarityCurves(StrictModel):
     """Similarity with golden gradients, per level (`Similarity`)."""
 
     cosine: Numbers = Field(description="Debiased cosine.")
@@ -98,7 +98,7 @@ class SimilarityCurves(Strict):
     )
 
 
-class ComparedClips(Strict):
+class ComparedClips(StrictModel):
     """What is compared with golden."""
 
     kind: Literal["class", "degradation"] = Field(description="Pooled, or one alone.")
@@ -113,7 +113,7 @@ class Comparison(SimilarityCurves, ComparedClips):
     """Similarity of a class or a degradation with golden."""
 
 
-class ModuleGroup(Strict):
+class ModuleGroup(StrictModel):
     """Curves of the gradients of one group of parameters."""
 
     snr: Numbers = Field(description="Of golden gradients of the group.")
@@ -121,7 +121,7 @@ class ModuleGroup(Strict):
     subjects: dict[str, SimilarityCurves] = Field(description="Curves by comparison.")
 
 
-class ProbeResult(Strict):
+class ProbeResult(StrictModel):
     """Similarity of gradients over noise levels, as measured on a checkpoint."""
 
     format: Literal["tqd-gradsim"] = Field(description="Name of the format.")
@@ -163,7 +163,7 @@ class ProbeResult(Strict):
 
     def _lists_per_level(self) -> Iterator[tuple[str, Sequence[Any]]]:
         """Yield every list that has a value per level, with its JSON path."""
-        parts: dict[str, Strict] = {"golden": self.golden}
+        parts: dict[str, StrictModel] = {"golden": self.golden}
         parts |= {f"subjects.{name}": each for name, each in self.subjects.items()}
         for group, module in self.modules.items():
             parts[f"modules.{group}"] = module

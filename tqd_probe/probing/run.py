@@ -20,7 +20,7 @@ from tqd_probe.probing.passes import capture_all
 from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.self_check import self_check
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
 
 RESULT_FILE = "gradsim.json"
@@ -29,7 +29,7 @@ USEFULNESS_FILE = "clips.csv"
 log = logging.getLogger("tqd_probe")
 
 
-def run_probe(settings: RunSettings, *, progress: bool = True) -> ProbeResult:
+def run_probe(settings: ProbeRunSettings, *, progress: bool = True) -> ProbeResult:
     """Measure gradient similarity; resumes what is in the run directory.
 
     Writes ``gradsim.json``, ``bands.json`` and ``clips.csv`` there.
@@ -57,7 +57,10 @@ def run_probe(settings: RunSettings, *, progress: bool = True) -> ProbeResult:
 
 @contextmanager
 def captured_gradients(
-    settings: RunSettings, *, progress: bool = True, clips_at_most: int | None = None
+    settings: ProbeRunSettings,
+    *,
+    progress: bool = True,
+    clips_at_most: int | None = None,
 ) -> Iterator[Workspace]:
     """Capture the gradients of a probe, and keep its run directory for the block.
 

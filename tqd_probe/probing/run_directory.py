@@ -18,12 +18,12 @@ from tqd_probe.core.run_directory import (
     read_description,
 )
 from tqd_probe.gradients.store import GradientStore
-from tqd_probe.probing.settings import ProbeSettings, RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings, ProbeSettings
 
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "scipy")
 
 
-def recorded_settings(settings: RunSettings) -> dict[str, Any]:
+def recorded_settings(settings: ProbeRunSettings) -> dict[str, Any]:
     """Return the settings that decide a probe's results, as JSON values.
 
     Args:
@@ -35,7 +35,7 @@ def recorded_settings(settings: RunSettings) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=set(ProbeSettings.model_fields))
 
 
-def run_directory(settings: RunSettings) -> Path:
+def run_directory(settings: ProbeRunSettings) -> Path:
     """Choose the run directory.
 
     Args:
@@ -51,7 +51,9 @@ def run_directory(settings: RunSettings) -> Path:
     return Path("runs") / f"{name}-{digest(recorded_settings(settings))[:8]}"
 
 
-def describe_probe(settings: RunSettings, inputs: dict[str, Any]) -> RunDescription:
+def describe_probe(
+    settings: ProbeRunSettings, inputs: dict[str, Any]
+) -> RunDescription:
     """Describe a probe for ``run.json``.
 
     Args:

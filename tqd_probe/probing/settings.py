@@ -19,23 +19,23 @@ from tqd_probe.core.shared_settings import (
     Settings,
 )
 from tqd_probe.probing.option_groups import (
-    DegradedCopies,
-    Measurement,
-    MixtureCriterion,
-    ProbedCheckpoint,
-    ProbedClips,
+    DegradedCopySettings,
+    MeasurementSettings,
+    MixtureCriterionSettings,
+    ProbedCheckpointSettings,
+    ProbedClipSettings,
 )
 from tqd_probe.probing.option_parsing import read_levels
 
 
 class ProbeSettings(
-    ProbedCheckpoint,
-    ProbedClips,
+    ProbedCheckpointSettings,
+    ProbedClipSettings,
     QuarantineSettings,
-    DegradedCopies,
+    DegradedCopySettings,
     ClipShapeSettings,
-    Measurement,
-    MixtureCriterion,
+    MeasurementSettings,
+    MixtureCriterionSettings,
     SeedSettings,
     PrecisionSettings,
 ):
@@ -78,7 +78,7 @@ class ProbeSettings(
         return found
 
 
-class ProbeHardware(HardwareSettings):
+class ProbeHardwareSettings(HardwareSettings):
     """How the network runs; the result does not depend on it."""
 
     batch_size: int | None = Field(
@@ -96,7 +96,7 @@ class ProbeHardware(HardwareSettings):
     )
 
 
-class ProbeRun(Settings):
+class ProbeRunDirectorySettings(Settings):
     """Where a probe is kept, and what is done beside it."""
 
     heading: ClassVar[str] = "run directory"
@@ -113,7 +113,7 @@ class ProbeRun(Settings):
     )
 
 
-class ProbeChecks(Settings):
+class ProbeCheckSettings(Settings):
     """Runs before the run."""
 
     heading: ClassVar[str] = "before the run"
@@ -136,5 +136,7 @@ class ProbeChecks(Settings):
     )
 
 
-class RunSettings(ProbeSettings, ProbeHardware, ProbeRun, ProbeChecks):
+class ProbeRunSettings(
+    ProbeSettings, ProbeHardwareSettings, ProbeRunDirectorySettings, ProbeCheckSettings
+):
     """A probe and where it runs; these fields do not change the result."""

@@ -23,7 +23,7 @@ from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import GOLDEN, EncodedClips
 from tqd_probe.probing.run_directory import claim_for_all_processes
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Workspace:
         work: Clip versions per pass and operations per clip gradient, once known.
     """
 
-    settings: RunSettings
+    settings: ProbeRunSettings
     out: Path
     description: RunDescription
     gradient_fingerprint: str

@@ -17,8 +17,8 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from tqd_probe.core.clip_classes import DEGRADED_CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
-from tqd_probe.core.json_models import read_model
-from tqd_probe.schedules.mixture_schema import BetaFit, Mixture, OffsetFit, Strict
+from tqd_probe.core.json_models import StrictModel, read_model
+from tqd_probe.schedules.mixture_schema import BetaFit, Mixture, OffsetFit
 
 Level = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -27,7 +27,7 @@ Band = tuple[Level, Level]
 SLACK = 1e-9  # edges that were rounded on their way
 
 
-class Provenance(Strict):
+class Provenance(StrictModel):
     """Where a schedule comes from."""
 
     tool_version: str = Field(description="Version of tqd_probe.")
@@ -40,7 +40,7 @@ class Provenance(Strict):
     seed: int = Field(ge=0, lt=2**63, description="Run seed.")
 
 
-class Model(Strict):
+class Model(StrictModel):
     """The checkpoint a schedule was measured on."""
 
     family: str = Field(description="Model family.")
@@ -53,7 +53,7 @@ class Model(Strict):
     prediction: str = Field(description="What the network predicts.")
 
 
-class Noise(Strict):
+class Noise(StrictModel):
     """The noise axis."""
 
     axis: Literal["sigma"] = Field(description="Noise variable of levels and bands.")
@@ -69,7 +69,7 @@ class Noise(Strict):
         return levels
 
 
-class Criterion(Strict):
+class Criterion(StrictModel):
     """When a level belongs to a band."""
 
     name: Literal["cosine", "mixture"] = Field(description="Name of the criterion.")
@@ -91,7 +91,7 @@ class Criterion(Strict):
         return value
 
 
-class Golden(Strict):
+class Golden(StrictModel):
     """What golden gradients are like."""
 
     clips: int = Field(ge=2, description="Golden clips.")
@@ -106,7 +106,7 @@ class Golden(Strict):
     )
 
 
-class Curves(Strict):
+class Curves(StrictModel):
     """Similarity of a class or a degradation with golden, per level."""
 
     degradations: dict[str, int] = Field(description="Severity by degradation.")
@@ -177,7 +177,7 @@ class Curves(Strict):
         return self
 
 
-class BandSchedule(Strict):
+class BandSchedule(StrictModel):
     """A band schedule; docs/files.md has the meaning of every field."""
 
     format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")

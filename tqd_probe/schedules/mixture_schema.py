@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tqd_probe.core.clip_classes import GOLDEN
+from tqd_probe.core.json_models import StrictModel
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareInterval = tuple[Share, Share]
 Risk = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Strict(BaseModel):
-    """Refuses unknown keys and everything that is not a finite number."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class BetaFit(Strict):
+class BetaFit(StrictModel):
     """Beta distribution of sigma fitted to the bands or weights."""
 
     alpha: float = Field(gt=0, description="First parameter.")
@@ -27,21 +22,21 @@ class BetaFit(Strict):
     ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
 
 
-class OffsetFit(Strict):
+class OffsetFit(StrictModel):
     """Offset on the logit of sigma of a logit-normal of unit width."""
 
     value: float = Field(description="Mean of the logit of sigma.")
     ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
 
 
-class BandFit(Strict):
+class BandFit(StrictModel):
     """Hard bands fitted to weights."""
 
     intervals: list[tuple[Share, Share]] = Field(description="Disjoint and rising.")
     ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
 
 
-class WeightFits(Strict):
+class WeightFits(StrictModel):
     """What other trainers can take instead of a class's measured weights."""
 
     beta: BetaFit
@@ -49,7 +44,7 @@ class WeightFits(Strict):
     bands: BandFit
 
 
-class Mixture(Strict):
+class Mixture(StrictModel):
     """Class weights per level (criterion ``mixture``)."""
 
     classes: list[str] = Field(min_length=1, description="Classes, golden first.")

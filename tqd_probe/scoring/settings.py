@@ -15,7 +15,7 @@ from tqd_probe.scoring.score_table import ClassificationRule
 from tqd_probe.scoring.thresholds import parse_threshold
 
 
-class ClipsToScore(Settings):
+class ClipsToScoreSettings(Settings):
     """What is scored."""
 
     heading: ClassVar[str] = "clips (--clips), or published scores (--from)"
@@ -42,7 +42,7 @@ class ClipsToScore(Settings):
     )
 
 
-class Classes(Settings):
+class ClassSettings(Settings):
     """From scores to classes."""
 
     heading: ClassVar[str] = "classes"
@@ -82,7 +82,7 @@ class Classes(Settings):
         )
 
 
-class PublishedColumns(Settings):
+class PublishedColumnSettings(Settings):
     """How published scores are read."""
 
     heading: ClassVar[str] = "reading of --from"
@@ -111,7 +111,7 @@ class PublishedColumns(Settings):
     )
 
 
-class Scorer(Settings):
+class ScorerSettings(Settings):
     """What judges clips."""
 
     heading: ClassVar[str] = "scorer"
@@ -123,7 +123,7 @@ class Scorer(Settings):
     )
 
 
-class Proxies(Settings):
+class ProxySettings(Settings):
     """What proxies read of a clip."""
 
     heading: ClassVar[str] = "scorer"
@@ -143,7 +143,7 @@ class Proxies(Settings):
     )
 
 
-class VideoAlignModel(DeviceSettings):
+class VideoAlignSettings(DeviceSettings):
     """The published reward model."""
 
     heading: ClassVar[str] = "scorer"
@@ -162,7 +162,7 @@ class VideoAlignModel(DeviceSettings):
     )
 
 
-class SceneCuts(Settings):
+class SceneCutSettings(Settings):
     """Clips of more than one scene."""
 
     heading: ClassVar[str] = "scene cuts"
@@ -180,7 +180,7 @@ class SceneCuts(Settings):
     )
 
 
-class RayCluster(Settings):
+class RaySettings(Settings):
     """Ray Data, on one machine or many."""
 
     heading: ClassVar[str] = "hardware"
@@ -194,7 +194,7 @@ class RayCluster(Settings):
     )
 
 
-class Engine(Settings):
+class EngineSettings(Settings):
     """Where clips are scored."""
 
     heading: ClassVar[str] = "hardware"
@@ -218,7 +218,7 @@ class Engine(Settings):
         return self.workers or len(os.sched_getaffinity(0))
 
 
-class Output(Settings):
+class OutputSettings(Settings):
     """What is written."""
 
     heading: ClassVar[str] = "output"
@@ -234,17 +234,17 @@ class Output(Settings):
 
 
 class ScoreSettings(
-    ClipsToScore,
-    Classes,
-    PublishedColumns,
-    Scorer,
-    Proxies,
-    VideoAlignModel,
-    SceneCuts,
-    Engine,
-    RayCluster,
+    ClipsToScoreSettings,
+    ClassSettings,
+    PublishedColumnSettings,
+    ScorerSettings,
+    ProxySettings,
+    VideoAlignSettings,
+    SceneCutSettings,
+    EngineSettings,
+    RaySettings,
     SeedSettings,
-    Output,
+    OutputSettings,
 ):
     """What is scored, how, and what becomes of the scores."""
 
@@ -256,14 +256,26 @@ class ScoreSettings(
             raise ValueError("give either --clips (to score) or --from (to convert)")
         if self.scorer == "videoalign" and self.clips and self.weights is None:
             raise ValueError("--scorer videoalign needs --weights")
-        ray = set(RayCluster.model_fields)
-        model = set(VideoAlignModel.model_fields)
+        ray = set(RaySettings.model_fields)
+        model = set(VideoAlignSettings.model_fields)
         proxies = ray.union(
-            *(part.model_fields for part in (Proxies, SceneCuts, Engine, SeedSettings))
+            *(
+                part.model_fields
+                for part in (
+                    ProxySettings,
+                    SceneCutSettings,
+                    EngineSettings,
+                    SeedSettings,
+                )
+            )
         )
         clips = model | proxies | {"scorer", "num_clips", "overwrite"}
         for fields, used, where in (
-            (set(PublishedColumns.model_fields), self.from_ is not None, "--from"),
+            (
+                set(PublishedColumnSettings.model_fields),
+                self.from_ is not None,
+                "--from",
+            ),
             (clips, self.clips is not None, "--clips"),
             (model, self.scorer == "videoalign", "--scorer videoalign"),
             (proxies, self.scorer == "proxies", "--scorer proxies"),

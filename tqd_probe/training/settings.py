@@ -139,7 +139,7 @@ class SamplerSettings(Settings):
     )
 
 
-class HeldOutClips(Settings):
+class HeldOutClipSettings(Settings):
     """Clips kept from training."""
 
     heading: ClassVar[str] = "validation"
@@ -158,7 +158,7 @@ class TrainSettings(
     SamplerSettings,
     LevelDensitySettings,
     OptimisationSettings,
-    HeldOutClips,
+    HeldOutClipSettings,
     SeedSettings,
     PrecisionSettings,
 ):
@@ -245,7 +245,7 @@ class SampleVideoSettings(Settings):
     guidance: float = Field(default=5.0, ge=1, description="guidance scale of samples")
 
 
-class TrainingRunDirectory(RunDirectorySettings):
+class TrainingRunDirectorySettings(RunDirectorySettings):
     """Where a training is kept, and what is written of it."""
 
     resume: bool = Field(
@@ -275,7 +275,7 @@ class TrainRunSettings(
     SampleVideoSettings,
     TrainingHardwareSettings,
     MemorySettings,
-    TrainingRunDirectory,
+    TrainingRunDirectorySettings,
 ):
     """A training and how it is run; these fields do not change the weights."""
 

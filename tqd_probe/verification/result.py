@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tqd_probe.core.files import write_json
-from tqd_probe.core.json_models import read_model
+from tqd_probe.core.json_models import StrictModel, read_model
 from tqd_probe.statistics.paired_difference import Difference
 from tqd_probe.verification.interim_analyses import InterimAnalysis
 from tqd_probe.verification.settings import TrialSettings
@@ -16,15 +16,7 @@ from tqd_probe.verification.settings import TrialSettings
 Outcome = Literal["helps", "hurts", "no difference shown"]
 
 
-class Part(BaseModel):
-    """Part of the result: unknown keys and numbers that are not finite are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid", allow_inf_nan=False, populate_by_name=True
-    )
-
-
-class SamplerLosses(Part):
+class SamplerLosses(StrictModel):
     """Golden held-out loss after training with one sampler."""
 
     loss: float = Field(description="Mean over seeds, clips and buckets.")
@@ -32,7 +24,7 @@ class SamplerLosses(Part):
     bucket_loss: list[float] = Field(description="Mean over seeds and clips.")
 
 
-class ComparisonResult(Part):
+class ComparisonResult(StrictModel):
     """One sampler against the baseline; differences below 0 are better."""
 
     outcome: Outcome = Field(
@@ -46,7 +38,7 @@ class ComparisonResult(Part):
     )
 
 
-class VerificationResult(Part):
+class VerificationResult(StrictModel):
     """The comparison of samplers on a checkpoint and clips."""
 
     format: Literal["tqd-verify"] = "tqd-verify"

@@ -25,7 +25,7 @@ from tqd_probe.training.settings import (
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
 
 
-class Comparison(Settings):
+class ComparisonSettings(Settings):
     """What is compared, and how it is judged."""
 
     heading: ClassVar[str] = "comparison"
@@ -74,7 +74,7 @@ class TrialSettings(
     TrainedCheckpointSettings,
     TrainingClipSettings,
     ClipShapeSettings,
-    Comparison,
+    ComparisonSettings,
     LevelDensitySettings,
     OptimisationSettings,
     SeedSettings,

@@ -5,7 +5,7 @@ import pytest
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
 from tqd_probe.probing.run_directory import recorded_settings
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.registry import make_sampler
@@ -49,7 +49,7 @@ def test_a_schedule_without_a_probe_cannot_be_measured_again(schedule):
 
 
 def test_settings_are_recovered_from_either_provenance(schedule):
-    wanted = RunSettings(ckpt="tiny", draws=3, norm_range="0.4,3")
+    wanted = ProbeRunSettings(ckpt="tiny", draws=3, norm_range="0.4,3")
     new = schedule.model_copy(deep=True)
     new.provenance.settings = recorded_settings(wanted)
     assert probe_settings(new) == wanted
@@ -67,7 +67,7 @@ def test_settings_are_recovered_from_either_provenance(schedule):
 
 def test_weights_measured_again_have_their_lora_inside(tmp_path):
     """The present weights are a whole pipeline: no LoRA is loaded or fused again."""
-    asked = RunSettings(ckpt="tiny", lora="some", fuse_lora=True, plan=True)
+    asked = ProbeRunSettings(ckpt="tiny", lora="some", fuse_lora=True, plan=True)
     found = reprobe_settings(asked, tmp_path, tmp_path / "run", "cpu", tmp_path)
     assert (found.lora, found.fuse_lora, found.plan) == (None, False, False)
     assert found.ckpt == str(tmp_path)

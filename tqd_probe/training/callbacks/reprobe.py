@@ -24,7 +24,7 @@ from tqd_probe.core.json_models import first_fault
 from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.run import run_probe
-from tqd_probe.probing.settings import RunSettings
+from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
 from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
@@ -33,11 +33,11 @@ from tqd_probe.training.sampler import ScheduleInUse
 log = logging.getLogger("tqd_probe")
 
 
-class _OldCommand(RunSettings, Options):  # type: ignore[misc]
+class _OldCommand(ProbeRunSettings, Options):  # type: ignore[misc]
     """The command in the provenance of schedules that do not store settings."""
 
 
-def probe_settings(schedule: BandSchedule) -> RunSettings:
+def probe_settings(schedule: BandSchedule) -> ProbeRunSettings:
     """Recover the probe's settings from a schedule's provenance.
 
     Args:
@@ -53,7 +53,7 @@ def probe_settings(schedule: BandSchedule) -> RunSettings:
     cure = "measure the schedule with python -m tqd_probe.gradsim"
     if provenance.settings is not None:
         try:
-            return RunSettings.model_validate(provenance.settings)
+            return ProbeRunSettings.model_validate(provenance.settings)
         except ValidationError as error:
             raise InputError(
                 "--reprobe-every: the schedule's provenance.settings:"
@@ -66,12 +66,12 @@ def probe_settings(schedule: BandSchedule) -> RunSettings:
             f" {cure}"
         )
     old = parse(_OldCommand, arguments, "provenance.argv of the schedule")
-    return RunSettings.model_validate(dict(old))
+    return ProbeRunSettings.model_validate(dict(old))
 
 
 def reprobe_settings(
-    settings: RunSettings, model: Path, out: Path, device: str, cache: Path
-) -> RunSettings:
+    settings: ProbeRunSettings, model: Path, out: Path, device: str, cache: Path
+) -> ProbeRunSettings:
     """Return the settings of a probe of the present weights.
 
     Args:
