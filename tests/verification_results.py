@@ -6,7 +6,7 @@ from tqd_probe.sampling.level_buckets import bucket_edges
 from tqd_probe.verification.comparison import compare_with_baseline
 from tqd_probe.verification.interim_analyses import InterimAnalysis
 from tqd_probe.verification.result import SamplerLosses, VerificationResult
-from tqd_probe.verification.settings import TrialSettings
+from tqd_probe.verification.settings import VerificationSettings
 
 ANALYSIS = InterimAnalysis(seeds=3, level=0.025, error_spent=0.025)
 
@@ -24,7 +24,7 @@ def made_up_result(shift, sigma_range=(0.0, 1.0)):
     losses = made_up_losses(shift)
     return VerificationResult(
         tool_version="0",
-        settings=TrialSettings(
+        settings=VerificationSettings(
             ckpt="tiny", clips="a.csv", golden="g", steps=9, lora_rank=4
         ),
         baseline="uniform",

@@ -94,7 +94,7 @@ def probe(
             expert: write_probe(each, progress=progress)
             for expert, each in settings_per_expert(settings).items()
         }
-        draw_both(settings, written)
+        draw_both_experts(settings, written)
         results = {expert: each.result for expert, each in written.items()}
     else:
         processes = Processes.join(resolve_device(settings.device))
@@ -128,7 +128,7 @@ def write_probe(settings: ProbeRunSettings, *, progress: bool = True) -> Written
     return WrittenProbe(result, schedule, files)
 
 
-def draw_both(
+def draw_both_experts(
     settings: ProbeRunSettings, written: dict[str | None, WrittenProbe]
 ) -> Path | None:
     """Draw the experts of a probe of both in one picture.

@@ -71,7 +71,7 @@ def run(settings: ProbeRunSettings) -> None:
     """
     from tqd_probe import api
     from tqd_probe.probing.experts import settings_per_expert
-    from tqd_probe.probing.summary import summary
+    from tqd_probe.probing.summary import summary_table
 
     def tell(text: object) -> None:
         if is_main_process():
@@ -85,10 +85,10 @@ def run(settings: ProbeRunSettings) -> None:
         if settings.expert == "both":
             tell(f"expert for {expert} noise:")
         written[expert] = api.write_probe(one)
-        tell(summary(written[expert].result, written[expert].schedule))
+        tell(summary_table(written[expert].result, written[expert].schedule))
         for path in written[expert].files:
             tell(path)
-    if (figure := api.draw_both(settings, written)) is not None:
+    if (figure := api.draw_both_experts(settings, written)) is not None:
         tell(figure)
 
 

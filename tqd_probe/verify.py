@@ -10,12 +10,12 @@ import sys
 from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
-from tqd_probe.verification.settings import TrialRunSettings
+from tqd_probe.verification.settings import VerificationRunSettings
 
 PROGRAM = "python -m tqd_probe.verify"
 
 
-class VerifyOptions(TrialRunSettings, Options):  # type: ignore[misc]
+class VerifyOptions(VerificationRunSettings, Options):  # type: ignore[misc]
     """Compare samplers and schedules by short paired trials on your model and clips.
 
     Every sampler trains from the checkpoint with the same seeds, clips and noise, and

@@ -15,7 +15,7 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.probing.batch_size import choose_batch_size, plain_pass
 from tqd_probe.probing.losses import batch_losses
 from tqd_probe.probing.micro_batches import micro_batches
-from tqd_probe.probing.passes import fitted_sketch
+from tqd_probe.probing.passes import allocate_sketch
 
 WIDTHS = {384: (4, 2), 768: (4, 2), 1536: (2, 2)}  # width: blocks, clips
 
@@ -65,8 +65,8 @@ def tiny(repetitions: int) -> dict[str, Any]:
         count = len(draws) * len(names)
         one = batch_losses(probe, draws[:1], 0.5, names)
         many = batch_losses(probe, draws, 0.5, names)
-        whole = probe.engine(ring=2)
-        sketched = GradientCapture(network, layout, Sketched(fitted_sketch(probe)))
+        whole = probe.engine(buffers=2)
+        sketched = GradientCapture(network, layout, Sketched(allocate_sketch(probe)))
         unfitted = GradientCapture(network, layout, Sketched(probe.sketch))
         modes = {
             "plain_one_draw": lambda: plain_pass(network, one),

@@ -30,7 +30,7 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.probing.batch_size import choose_batch_size
 from tqd_probe.probing.losses import batch_losses
 from tqd_probe.probing.micro_batches import micro_batches
-from tqd_probe.probing.passes import fitted_sketch
+from tqd_probe.probing.passes import allocate_sketch
 from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
 from tqd_probe.statistics.similarity import LevelStatistics
 
@@ -53,7 +53,7 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
             degradations=DEGRADATIONS,
             sketch=str(DEFAULT_SIZE),
         )
-        probe.sketch = fitted_sketch(probe)
+        probe.sketch = allocate_sketch(probe)
         engine, names = probe.engine(), probe.encoded.conditions
         size = choose_batch_size(probe)["batch_size"]
         rows = []

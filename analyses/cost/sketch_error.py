@@ -29,7 +29,7 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 from tqd_probe.models.base import per_clip_loss
 from tqd_probe.probing.losses import draw_batch
 from tqd_probe.probing.micro_batches import Draw
-from tqd_probe.probing.passes import fitted_sketch
+from tqd_probe.probing.passes import allocate_sketch
 
 SIZES = (1024, 4096, 16_384, DEFAULT_SIZE)
 SEEDS = 8
@@ -102,7 +102,7 @@ def on_tiny() -> dict[str, Any]:
         probe = tiny_probe(Path(place) / "run", num_clips=12)
         network, layout = probe.model.network, probe.layout
         names = probe.encoded.conditions
-        probe.sketch = fitted_sketch(probe)
+        probe.sketch = allocate_sketch(probe)
         capture = GradientCapture(network, layout, Sketched(probe.sketch))
         for sigma in (0.15, 0.5, 0.85):
             total = torch.zeros(len(names), layout.size, dtype=torch.float64)

@@ -30,7 +30,7 @@ from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.derive_schedule import derive_schedule
-from tqd_probe.probing.measure import measure
+from tqd_probe.probing.compute_result import compute_result
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.run import captured_gradients
 from tqd_probe.probing.settings import ProbeRunSettings
@@ -72,7 +72,7 @@ def measure_schedules(
     settings = ProbeRunSettings(ckpt=ckpt, out=work / "probe", **options)
     curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
     with captured_gradients(settings, progress=False) as probe:
-        result = measure(probe)
+        result = compute_result(probe)
         result.save(work / "gradsim.json")
         made = {}
         for name, bar in BARS.items():

@@ -31,7 +31,7 @@ from tqd_probe.models.load import load_model
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.statistics.paired_difference import paired_difference
 from tqd_probe.verification.interim_analyses import plan_interim_analyses
-from tqd_probe.verification.settings import TrialRunSettings
+from tqd_probe.verification.settings import VerificationRunSettings
 from tqd_probe.verification.verify import verify
 
 SHAPE = ClipShape(17, 64, 64, 16)
@@ -148,7 +148,7 @@ def main() -> None:
     noisy = band_schedule(args.work / "noisy.json", [[0.0, 0.5]])
     rows, baselines = [], []
     for run in range(args.runs):
-        settings = TrialRunSettings(
+        settings = VerificationRunSettings(
             ckpt="tiny",
             clips=str(clips),
             golden="synthetic:12",

@@ -10,17 +10,17 @@ from tqd_probe.probing.settings import ProbeRunSettings, ProbeSettings
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 from tqd_probe.verification.settings import (
-    TrialRunSettings,
-    TrialSettings,
+    VerificationRunSettings,
+    VerificationSettings,
 )
 
 NEEDED = {
     ProbeRunSettings: {"ckpt": "tiny"},
     TrainRunSettings: {"ckpt": "tiny", "clips": "c", "steps": 100, "out": "o"},
-    TrialRunSettings: {"ckpt": "tiny", "clips": "c", "golden": "g", "out": "o"},
+    VerificationRunSettings: {"ckpt": "tiny", "clips": "c", "golden": "g", "out": "o"},
     ScoreSettings: {"clips": "c", "out": "o.csv"},
 }
-WITH_A_MODEL = [ProbeRunSettings, TrainRunSettings, TrialRunSettings]
+WITH_A_MODEL = [ProbeRunSettings, TrainRunSettings, VerificationRunSettings]
 
 
 @pytest.mark.parametrize("kind", NEEDED)
@@ -72,7 +72,7 @@ def test_unknown_fields_and_nan_are_refused(kind):
 def test_the_default_warm_up_ends_before_training_does(steps, expected):
     values = {"ckpt": "tiny", "clips": "c", "out": "o", "steps": steps}
     assert TrainRunSettings(**values).warmup == expected
-    assert TrialRunSettings(**values, golden="g").warmup == expected
+    assert VerificationRunSettings(**values, golden="g").warmup == expected
     with pytest.raises(
         ValidationError, match=f"--warmup 99: not below --steps {steps}"
     ):
@@ -84,7 +84,7 @@ def test_what_a_run_is_kept_by_does_not_depend_on_where_it_runs():
     kept = {"device", "checkpointing", "cache", "out", "max_bad"}
     assert kept - set(ProbeSettings.model_fields) == kept - {"max_bad"}
     assert kept.isdisjoint(TrainSettings.model_fields)
-    assert kept.isdisjoint(TrialSettings.model_fields)
+    assert kept.isdisjoint(VerificationSettings.model_fields)
 
 
 def test_the_default_run_directory_keeps_its_name():
@@ -111,7 +111,7 @@ def test_no_shared_option_is_declared_twice():
             narrowed |= {(base.__name__, name) for name in again}
     assert narrowed == {
         ("TrainedCheckpointSettings", "expert"),
-        ("TrialSettings", "steps"),
+        ("VerificationSettings", "steps"),
         (
             "ProbeHardwareSettings",
             "batch_size",

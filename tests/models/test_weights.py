@@ -32,7 +32,7 @@ def test_truncated_weights(copied, component, keep):
 def test_weights_that_are_not_safetensors(copied):
     file = next((copied / "vae").glob("*.safetensors"))
     file.write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00[1,2,3] junk")
-    refused(copied, str(file), "not a whole safetensors file")
+    refused(copied, str(file), "not a complete safetensors file")
 
 
 def test_fingerprint_is_of_the_tensors_not_of_the_files(copied):

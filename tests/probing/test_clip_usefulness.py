@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from grams import gram_of
 
-from tqd_probe.probing.clip_usefulness import level_usefulness, usefulness
+from tqd_probe.probing.clip_usefulness import class_usefulness, level_usefulness
 from tqd_probe.statistics.u_statistics import u_statistic
 
 
@@ -27,7 +27,7 @@ def test_shrinking_takes_off_the_noise_of_draws():
     rng = np.random.default_rng(1)
     truth = 1 + 0.3 * rng.normal(size=400)
     toward = truth[:, None] + 0.6 * rng.normal(size=(400, 2))
-    found = usefulness(toward, 1.0, 1)
+    found = class_usefulness(toward, 1.0, 1)
     assert found.error == pytest.approx(0.6 / np.sqrt(2), rel=0.1)
     error = [np.mean((v - truth) ** 2) for v in (found.values, found.shrunk)]
     best = 0.3**2 * 0.18 / (0.3**2 + 0.18)  # variance of the posterior
@@ -36,7 +36,7 @@ def test_shrinking_takes_off_the_noise_of_draws():
 
 
 def test_one_draw_cannot_be_shrunk_and_no_signal_gives_nothing():
-    one = usefulness(np.ones((5, 1)), 1.0, 2)
+    one = class_usefulness(np.ones((5, 1)), 1.0, 2)
     assert one.values == pytest.approx(np.full(5, 0.5))
     assert np.isnan(one.shrunk).all()
-    assert np.isnan(usefulness(np.ones((5, 2)), -1.0, 2).values).all()
+    assert np.isnan(class_usefulness(np.ones((5, 2)), -1.0, 2).values).all()

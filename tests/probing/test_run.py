@@ -35,7 +35,7 @@ def test_other_settings_are_refused_before_the_checkpoint_is_opened(
     def opened(*rest):
         raise AssertionError("the checkpoint was opened")
 
-    monkeypatch.setattr("tqd_probe.probing.prepare.open_model", opened)
+    monkeypatch.setattr("tqd_probe.probing.prepare.load_model_to_probe", opened)
     with pytest.raises(ConfigurationChanged, match="--draws was 2, now 1"):
         run_probe(ProbeRunSettings(ckpt="other", draws=1, num_clips=5, out=probe_run))
 

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import torch
 
-from tqd_probe.training.encoded_clips import EncodedClips
+from tqd_probe.training.encoded_clips import CachedClips
 from tqd_probe.training.scored_clips import ScoredClip
 
 SIZE = 4 * (6 + 2 + 1)  # bytes of a clip's latents, text and image
@@ -27,7 +27,7 @@ class Encoder:
 
 def encoded(budget):
     clips = [ScoredClip(SimpleNamespace(number=n)) for n in range(1, 4)]
-    return EncodedClips(Encoder(), clips, budget)
+    return CachedClips(Encoder(), clips, budget)
 
 
 def test_clips_are_kept_up_to_the_budget():

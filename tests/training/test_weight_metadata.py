@@ -47,5 +47,5 @@ def test_no_schedule_no_entry():
 
 def test_a_torn_file_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"torn")
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match="not a complete safetensors file"):
         read_metadata(tmp_path / "w.safetensors")

@@ -2,12 +2,12 @@ import pytest
 from pydantic import ValidationError
 
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
-from tqd_probe.verification.settings import TrialRunSettings
+from tqd_probe.verification.settings import VerificationRunSettings
 from tqd_probe.verification.trials import training_settings
 
 
 def settings_of(out, **more):
-    return TrialRunSettings(ckpt="tiny", clips="a", golden="g", out=out, **more)
+    return VerificationRunSettings(ckpt="tiny", clips="a", golden="g", out=out, **more)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 24, 50, 51])

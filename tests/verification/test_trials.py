@@ -11,7 +11,7 @@ import tqd_probe
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.verification import trials
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
-from tqd_probe.verification.settings import TrialRunSettings
+from tqd_probe.verification.settings import VerificationRunSettings
 from tqd_probe.verification.trials import (
     StoppedBySignal,
     options_of_verify,
@@ -27,7 +27,7 @@ INPUTS = {"checkpoint": "a", "encoders": "b", "clips": "c", "schedules": "d"}
 
 def settings_of(out, **more):
     given = {"ckpt": "tiny", "clips": "a.csv", "golden": "g", "out": out}
-    return TrialRunSettings(**given, samplers="uniform,beta", **more)
+    return VerificationRunSettings(**given, samplers="uniform,beta", **more)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_trial_of_other_settings_is_not_reused(tmp_path, trainings, changed):
     common = {"lr_schedule": "constant", "warmup": 2, "steps": 4}
     settings = settings_of(tmp_path, **common)
     run_trial(settings, UNIFORM, 0, 0, INPUTS)
-    other = TrialRunSettings.model_validate(settings.model_dump() | changed)
+    other = VerificationRunSettings.model_validate(settings.model_dump() | changed)
     found = run_trial(other, UNIFORM, 0, 0, INPUTS)
     assert len(trainings) == 2
     assert found.after[0, 0] == other.steps
@@ -166,7 +166,7 @@ def messages_of_errors(path):
 
 def test_no_error_of_a_trial_advises_an_option_that_verify_lacks():
     package = Path(tqd_probe.__file__).parent
-    names = set(TrialRunSettings.model_fields) | {"no-early-stop"}
+    names = set(VerificationRunSettings.model_fields) | {"no-early-stop"}
     known = {f"--{name.replace('_', '-')}" for name in names}
     assert "--resume" not in known
     modules = sorted((package / "sampling").glob("*.py"))

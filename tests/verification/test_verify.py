@@ -13,7 +13,7 @@ from tqd_probe.verification.interim_analyses import (
     plan_interim_analyses,
 )
 from tqd_probe.verification.report import format_report
-from tqd_probe.verification.settings import TrialRunSettings
+from tqd_probe.verification.settings import VerificationRunSettings
 from tqd_probe.verification.verify import check_inputs, planned_analyses, verify
 
 MODEL = SimpleNamespace(
@@ -33,7 +33,7 @@ def settings_of(out, clips, **more):
         "micro_batch": 4,
         "warmup": 2,
     }
-    return TrialRunSettings(**values | more)
+    return VerificationRunSettings(**values | more)
 
 
 def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):

@@ -1,1 +1,1 @@
-"""Ground floor: errors, files, random streams, noise, processes, command lines."""
+"""Shared by all folders: errors, files, random streams, noise, command lines."""

@@ -61,7 +61,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         path: The file; may not exist.
 
     Returns:
-        Its rows; lines that are not whole rows are skipped.
+        Its rows; lines that are not complete rows are skipped.
     """
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():

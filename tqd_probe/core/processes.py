@@ -49,7 +49,7 @@ class Processes:
         if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
             raise InputError(
                 "--use_fsdp: gradients of sharded parameters cannot be captured; launch"
-                " without it: processes share the draws, each with a whole network"
+                " without it: processes share the draws, each with the full network"
                 " (--dtype bf16 --checkpointing on save memory)"
             )
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:

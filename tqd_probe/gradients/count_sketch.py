@@ -23,13 +23,13 @@ from torch import Tensor
 
 
 def largest_prime(most: int) -> int:
-    """Return the largest largest_prime that is not above a number.
+    """Return the largest prime that is not above a number.
 
     Args:
         most: At least 1.
 
     Returns:
-        The largest_prime; 1 for 1.
+        The prime; 1 for 1.
     """
     for value in range(most, 1, -1):
         if all(value % divisor for divisor in range(2, int(value**0.5) + 1)):
@@ -42,7 +42,7 @@ def row_stride(columns: int, width: int) -> int:
 
     Args:
         columns: Entries of a row.
-        width: Numbers of a part, a largest_prime.
+        width: Numbers of a part, a prime.
 
     Returns:
         The least odd number from `columns` on that is no multiple of `width`.

@@ -11,7 +11,8 @@ import numpy as np
 from tqd_probe.gradients.level_sketch import LevelSketch
 
 Columns = Callable[[int, int], np.ndarray]
-WHOLE = 8192  # entries: shorter gradients are kept whole for products between levels
+# Gradients of at most so many entries are kept in full for products between levels.
+EXACT_UP_TO = 8192
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class LevelGram:
         toward: ``[groups, conditions, clips, draws]``: product of each draw with the
             sum of the golden gradients of all *other* clips.
         folded: ``[conditions, clips, D]``, float32: the gradients of all groups side by
-            side, for products between levels; whole up to `WHOLE` entries, sketched
-            above.
+            side, for products between levels; in full up to `EXACT_UP_TO` entries,
+            sketched above.
         others: ``[groups, unpaired, conditions, clips]``: products of unpaired clips
             with paired ones.
         among: ``[groups, unpaired, unpaired]``: products of unpaired clips.
@@ -97,10 +98,10 @@ class LevelGram:
             if key not in ("groups", "sketch") and value is not None
         }
         if self.sketch is not None:
-            whole = self.sketch.all_groups()
-            added |= {"sketch": whole, "folded": whole.values}
-            if whole.others is not None:
-                added["others_folded"] = whole.others
+            joined = self.sketch.all_groups()
+            added |= {"sketch": joined, "folded": joined.values}
+            if joined.others is not None:
+                added["others_folded"] = joined.others
         return LevelGram(("all",), **added)
 
 
@@ -115,7 +116,7 @@ def gram_from_columns(
     width: int,
     unpaired: Columns | None = None,
 ) -> LevelGram:
-    """Compute Gram matrices from whole gradients, read in blocks of columns.
+    """Compute Gram matrices from full gradients, read in blocks of columns.
 
     Args:
         columns: Reads gradients ``[conditions, clips, draws, stop - start]``.
@@ -126,7 +127,7 @@ def gram_from_columns(
 
     Returns:
         The level's Gram matrices, summed in float64. `folded` is None for gradients of
-        more than `WHOLE` entries.
+        more than `EXACT_UP_TO` entries.
     """
     clips, _, conditions = losses.shape
     size = max(stop for _, stop in groups.values())
@@ -157,7 +158,7 @@ def gram_from_columns(
                 "others_toward": extra @ total,
             }
             sums = {key: sums.get(key, 0.0) + part for key, part in parts.items()}
-            if size <= WHOLE:
+            if size <= EXACT_UP_TO:
                 rows = np.concatenate([flat, alone])
                 if folded is None:
                     folded = np.zeros((len(rows), size), np.float32)

@@ -51,12 +51,12 @@ def reduce_shards(
 
     Args:
         shards: The shards of a level.
-        layout: The parameters of whole gradients.
+        layout: The parameters of full gradients.
         sketch: The sketch the shards have, or get now.
 
     Returns:
         Sketches of the clips; and products, of single draws for sketched shards, of all
-        gradients for whole ones. `gram_of` takes both.
+        gradients for full ones. `gram_of` takes both.
     """
     losses: list[list[np.ndarray]] = []
     means: list[np.ndarray] = []
@@ -80,11 +80,11 @@ def reduce_shards(
     loss = np.array(losses)
     if sketched:
         return found, {**_products_of_draws(shards, found), "losses": loss}
-    return found, _whole_products(shards, layout, loss)
+    return found, _full_products(shards, layout, loss)
 
 
-def _whole_products(shards: Shards, layout: Layout, losses: np.ndarray) -> Tensors:
-    """Multiply whole gradients, read in blocks of columns."""
+def _full_products(shards: Shards, layout: Layout, losses: np.ndarray) -> Tensors:
+    """Multiply full gradients, read in blocks of columns."""
     handles = [[safe_open(path, "np") for path in row] for row in shards.paths]
     clips, draws, conditions = losses.shape
     unpaired = len(handles) - clips

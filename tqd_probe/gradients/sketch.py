@@ -15,7 +15,7 @@ module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
 The numbers are divided among the module groups, and rows among the layers, by where
 the gradient is, as `gradient_energy.py` measures it: ``sum_g (|a_g| |b_g|)^2 / m_g`` is
 least at ``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934). The sum over all
-groups is then as exact as one sketch of the whole gradient.
+groups is then as exact as one sketch of the full gradient.
 
 `analyses/cost/sketch_choice.py` compares time and error with other sketches. The
 numbers of a group form `SPLITS` parts that are sketches by themselves; their spread
@@ -284,7 +284,7 @@ class Sketch:
         return found
 
     def of_flat(self, gradients: Tensor) -> Tensor:
-        """Sketch whole gradients.
+        """Sketch full gradients.
 
         Args:
             gradients: ``[B, layout.size]``.

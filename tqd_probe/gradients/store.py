@@ -213,7 +213,7 @@ class GradientStore:
             level: Index of the level.
             clip: Index of the clip.
             draw: Index of the noise sample.
-            gradients: float32 ``[conditions, size]``, whole or sketched.
+            gradients: float32 ``[conditions, size]``, full or sketched.
             losses: float32 ``[conditions]``.
             norms: Exact squared norms ``[conditions, groups]``, NaN where unknown;
                 only of sketched gradients.
@@ -257,7 +257,7 @@ class GradientStore:
             level: Index of the level.
             clips: Number of paired clips, from the first.
             draws: Noise samples per clip, from the first.
-            layout: The parameters of whole gradients.
+            layout: The parameters of full gradients.
             sketch: The sketch the shards have, or get now.
             others: Indices of unpaired clips.
 
@@ -290,7 +290,7 @@ class GradientStore:
             level: Index of the level.
             clips: Number of paired clips, from the first.
             draws: Noise samples per clip, from the first; all must be stored.
-            layout: The parameters of whole gradients.
+            layout: The parameters of full gradients.
             sketch: The sketch.
             others: Indices of unpaired clips.
 
@@ -337,8 +337,9 @@ class GradientStore:
             level: Index of the level.
 
         Returns:
-            Sketches of the per-clip gradients, of whole ones too; those of all levels
-            share one random map (`LevelSketch.products`, `LevelSketch.pair_means`).
+            Sketches of the per-clip gradients, also where full gradients are kept;
+            those of all levels share one random map (`LevelSketch.products`,
+            `LevelSketch.pair_means`).
 
         Raises:
             InputError: If the file is damaged; names it and how to go on.

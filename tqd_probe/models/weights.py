@@ -144,7 +144,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         starts = [int(entry["data_offsets"][0]) for entry in header.values()]
         end = int(end)
     except UNREADABLE:
-        raise InputError(f"{path}: not a whole safetensors file; {cure}") from None
+        raise InputError(f"{path}: not a complete safetensors file; {cure}") from None
     unsupported = sorted(kinds - {"F64", "F32", "F16", "BF16"})
     if unsupported:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Figures written as PNG files, whole or not at all."""
+"""Figures written as PNG files, atomically."""
 
 from __future__ import annotations
 

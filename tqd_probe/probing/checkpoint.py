@@ -10,8 +10,10 @@ from tqd_probe.models.load import load_model
 from tqd_probe.probing.settings import ProbeRunSettings
 
 
-def open_model(settings: ProbeRunSettings, device: str | None = None) -> VideoModel:
-    """Open the checkpoint of a run.
+def load_model_to_probe(
+    settings: ProbeRunSettings, device: str | None = None
+) -> VideoModel:
+    """Load the checkpoint of a run.
 
     Args:
         settings: The run's settings.
@@ -31,7 +33,7 @@ def open_model(settings: ProbeRunSettings, device: str | None = None) -> VideoMo
 
 
 def model_levels(settings: ProbeRunSettings, model: VideoModel) -> np.ndarray:
-    """Lay the noise levels of a run inside the model's range, on levels it has.
+    """Choose the noise levels of a run: inside the model's range, on its timesteps.
 
     Args:
         settings: The run's settings.

@@ -40,7 +40,7 @@ class Usefulness:
     shrunk: np.ndarray
 
 
-def usefulness(toward: np.ndarray, signal: float, golden: int) -> Usefulness:
+def class_usefulness(toward: np.ndarray, signal: float, golden: int) -> Usefulness:
     """Compute the usefulness of clips of one class.
 
     Args:
@@ -85,12 +85,12 @@ def level_usefulness(
     clips = gram.products.shape[2]
     signal = u_statistic(gram.products[0, 0, :, 0, :])
     found = {
-        name: usefulness(gram.toward[0, k], signal, clips - 1)
+        name: class_usefulness(gram.toward[0, k], signal, clips - 1)
         for k, name in enumerate(versions)
     }
     for name, rows in unpaired.items():
         if gram.others_toward is not None:
-            found[name] = usefulness(gram.others_toward[0, rows], signal, clips)
+            found[name] = class_usefulness(gram.others_toward[0, rows], signal, clips)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What is compared with golden: classes, and each degradation by itself."""
+"""What is compared with golden: classes, and each degradation alone."""
 
 from __future__ import annotations
 

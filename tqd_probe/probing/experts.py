@@ -1,4 +1,4 @@
-"""Both experts of a checkpoint, each probed by itself.
+"""Both experts of a checkpoint, each probed alone.
 
 Experts are two networks with parameters of their own, split at a noise level (Wan 2.2
 A14B). A cosine across the boundary has no meaning: each is probed over its own range

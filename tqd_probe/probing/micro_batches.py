@@ -2,7 +2,8 @@
 
 A pass of a small network is short, and its overhead is paid once for all that it holds.
 Micro-batches depend only on numbers that every process and every resumed run knows,
-never on what is stored already or on who computes it: neither do the last digits.
+never on what is stored already or on which process computes: so results are equal
+to the last digit.
 """
 
 from __future__ import annotations

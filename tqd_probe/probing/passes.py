@@ -41,10 +41,10 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
         _check_coverage(workspace)
         if workspace.settings.metric == "adam":
             workspace.scale = _estimated_scale(workspace)
-        workspace.sketch = fitted_sketch(workspace)
+        workspace.sketch = allocate_sketch(workspace)
         compiled = workspace.settings.compile == "on"
-        # Of two buffers one is captured into and one is written.
-        engine = workspace.engine(ring=2, compiled=compiled)
+        # Two buffers: one is captured into while the other is written to disk.
+        engine = workspace.engine(buffers=2, compiled=compiled)
         work = workspace.processes.broadcast_from_main(
             lambda: workspace.store.record(
                 "work", WORK, lambda: choose_batch_size(workspace)
@@ -58,7 +58,7 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
 
 
 def _check_coverage(workspace: Workspace) -> None:
-    """Refuse a model whose gradients are not captured whole; measured once.
+    """Refuse a model of whose gradient less than 99 % is captured; measured once.
 
     Raises:
         GradientError: If a gradient is not finite or not all of it is captured.
@@ -105,14 +105,17 @@ def _estimated_scale(workspace: Workspace) -> torch.Tensor:
     return workspace.scale.to(next(workspace.model.network.parameters()).device)
 
 
-def fitted_sketch(workspace: Workspace) -> Sketch:
-    """Divide the sketch's numbers by where the golden gradient is, found once.
+def allocate_sketch(workspace: Workspace) -> Sketch:
+    """Give each parameter its share of the sketch, by its share of the gradient.
+
+    The shares of the squared norm are those of the golden gradient of a few clips,
+    measured once and stored.
 
     Args:
         workspace: The probe.
 
     Returns:
-        The sketch of the run; its store keeps what decides it.
+        The sketch of the run.
     """
     path = workspace.store.folder / "energy.json"
     network, layout = workspace.model.network, workspace.layout
@@ -137,7 +140,7 @@ def fitted_sketch(workspace: Workspace) -> Sketch:
 def _golden_gradient(
     workspace: Workspace, engine: GradientCapture, clip: int, level: int
 ) -> torch.Tensor:
-    """Capture the whole golden gradient of a clip's first draw."""
+    """Capture the full golden gradient of a clip's first draw."""
     sigma = float(workspace.sigmas[level])
     losses = batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN])
     found = engine.per_clip(losses, 1)[0]
@@ -180,7 +183,9 @@ def _capture_levels(
                 writer.wait()
                 processes.barrier()
                 last = stage + 1 == len(stages)
-                if not last and _stops(workspace, level, stages[stage], len(stages)):
+                if not last and _is_level_decided(
+                    workspace, level, stages[stage], len(stages)
+                ):
                     break
             bar.set_postfix_str("reducing")
             reached, samples = stages[stage]
@@ -195,8 +200,10 @@ def _capture_levels(
     processes.barrier()
 
 
-def _stops(workspace: Workspace, level: int, stage: Stage, analyses: int) -> bool:
-    """Analyse a level in the main process: is every comparison decided?"""
+def _is_level_decided(
+    workspace: Workspace, level: int, stage: Stage, analyses: int
+) -> bool:
+    """Tell whether every comparison of a level is decided (interim analysis)."""
     clips, samples = stage
 
     def analyse() -> bool:

@@ -1,4 +1,4 @@
-"""A pilot: a small probe, thrown away, that a larger one is planned by."""
+"""A pilot: a small temporary probe, from which a larger one is planned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.processes import Processes, shared_temporary_folder
-from tqd_probe.probing.checkpoint import model_levels, open_model
+from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.run import captured_gradients
 from tqd_probe.probing.settings import ProbeRunSettings
@@ -42,7 +42,7 @@ class Pilot:
 
 
 def run_pilot(settings: ProbeRunSettings, *, progress: bool = True) -> Pilot:
-    """Probe a few clips at a few levels, in a folder that is thrown away.
+    """Probe a few clips at a few levels, in a temporary folder.
 
     Args:
         settings: The settings of the run that is planned.
@@ -101,7 +101,7 @@ def _pilot_levels(settings: ProbeRunSettings, device: str) -> tuple[str, int]:
         The option ``--levels`` of the pilot, and how many of its levels count: a pilot
         has two at least.
     """
-    model = open_model(settings, device)
+    model = load_model_to_probe(settings, device)
     sigmas = model_levels(settings, model)
     places = np.linspace(0, len(sigmas) - 1, PILOT_LEVELS).round().astype(int)
     chosen = [float(sigma) for sigma in sigmas[np.unique(places)]]

@@ -1,4 +1,4 @@
-"""Before the first pass: checkpoint opened, clips encoded, parameters chosen.
+"""What comes before the first pass: load the model, encode clips, choose parameters.
 
 Nothing is written to the run directory here: a run may still be refused.
 """
@@ -22,7 +22,7 @@ from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, default_cache
 from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.probing.adaptive import stopping_rule
-from tqd_probe.probing.checkpoint import model_levels, open_model
+from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
 from tqd_probe.probing.encoding import choose_clips, encode_probed, matched_degradations
 from tqd_probe.probing.run_directory import (
     check_run_directory,
@@ -62,7 +62,7 @@ def prepare(
     processes = Processes.join(settings.device)
     progress = progress and processes.is_main
 
-    model = open_model(settings, processes.device(settings.device))
+    model = load_model_to_probe(settings, processes.device(settings.device))
     sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
     check_frames(settings.parsed_degradations(), shape)
@@ -125,14 +125,14 @@ def prepare(
 
 
 def choose_sketch(settings: ProbeRunSettings, layout: Layout) -> tuple[bool, Sketch]:
-    """Decide whether gradients are kept whole, and how they are sketched.
+    """Decide whether full gradients are kept, and how they are sketched.
 
     Args:
         settings: The run's settings.
         layout: The probed parameters.
 
     Returns:
-        Whether sketches alone are kept, and the sketch (whole gradients get one too,
+        Whether sketches alone are kept, and the sketch (full gradients get one too,
         for products across levels).
     """
     least = SPLITS * len(layout.groups)

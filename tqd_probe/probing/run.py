@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.probing.clip_usefulness import write_usefulness
+from tqd_probe.probing.compute_result import check_mixture, compute_result
 from tqd_probe.probing.derive_schedule import derive_schedule
-from tqd_probe.probing.measure import check_mixture, measure
 from tqd_probe.probing.passes import capture_all
 from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.result import ProbeResult
@@ -45,7 +45,7 @@ def run_probe(settings: ProbeRunSettings, *, progress: bool = True) -> ProbeResu
         path = workspace.out / RESULT_FILE
 
         def finish() -> None:
-            result = measure(workspace)
+            result = compute_result(workspace)
             result.save(path)
             derive_schedule(result).save(workspace.out / SCHEDULE_FILE)
             write_usefulness(workspace.out / USEFULNESS_FILE, workspace)

@@ -43,7 +43,7 @@ def run_directory(settings: ProbeRunSettings) -> Path:
 
     Returns:
         ``--out``, or ``runs/NAME-HASH`` where the hash is that of the configuration,
-        so that the same command resumes and another one starts anew.
+        so that the same command resumes and another one gets another directory.
     """
     if settings.out is not None:
         return settings.out

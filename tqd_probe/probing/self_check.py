@@ -1,4 +1,4 @@
-"""Is the engine right on the user's own model, and the model fit to be probed?
+"""Check the engine on the user's own model, and that the model can be probed.
 
 Engine against `torch.func`, products of gradients against forward mode and against the
 change of the loss, the same gradient twice, and alone as in a batch.
@@ -73,7 +73,7 @@ def repeatability(
     first, _ = engine.per_clip(losses(batch), len(batch))
     again, _ = engine.per_clip(losses(batch), len(batch))
     alone = torch.cat([engine.per_clip(losses([name]), 1)[0] for name in batch])
-    if len(batch) == 1:  # no degraded versions: the clip beside itself
+    if len(batch) == 1:  # no degraded versions: the clip twice
         first = engine.per_clip(losses(batch * 2), 2)[0][:1]
         again = engine.per_clip(losses(batch * 2), 2)[0][:1]
     norms = first.double().norm(dim=1)

@@ -97,7 +97,7 @@ class ProbeHardwareSettings(HardwareSettings):
 
 
 class ProbeRunDirectorySettings(Settings):
-    """Where a probe is kept, and what is done beside it."""
+    """Where a probe is kept."""
 
     heading: ClassVar[str] = "run directory"
 
@@ -114,7 +114,7 @@ class ProbeRunDirectorySettings(Settings):
 
 
 class ProbeCheckSettings(Settings):
-    """Runs before the run."""
+    """What is done before a probe, or instead of it."""
 
     heading: ClassVar[str] = "before the run"
 

@@ -10,7 +10,7 @@ from tqd_probe.schedules.bands import uncovered_levels
 from tqd_probe.schedules.mixture_schema import Mixture
 
 
-def summary(result: ProbeResult, schedule: BandSchedule) -> str:
+def summary_table(result: ProbeResult, schedule: BandSchedule) -> str:
     """Write the bands of every class and degradation as a table.
 
     Args:

@@ -41,7 +41,7 @@ class Workspace:
         encoded: Encoded golden and degraded clips.
         sigmas: Noise levels ``[L]``.
         layout: The probed parameters.
-        sketch: The random map of sketches; whole gradients get sketches too.
+        sketch: The random map of sketches; full gradients are sketched too.
         sketched: Whether sketches alone are kept of gradients.
         processes: The processes that share the run.
         others: Encoded clips of imbalanced classes, probed unpaired.
@@ -134,26 +134,26 @@ class Workspace:
         return self.encoded.conditions if paired else [GOLDEN]
 
     def engine(
-        self, plain: bool = False, ring: int = 0, compiled: bool = False
+        self, plain: bool = False, buffers: int = 0, compiled: bool = False
     ) -> GradientCapture:
         """Make the capture engine of this probe.
 
         Args:
             plain: Leave gradients as they are, whatever the run's metric.
-            ring: Buffers for whole gradients, used in turn (`sinks.Whole`).
+            buffers: Buffers for full gradients, used in turn (`sinks.Whole`).
             compiled: Compile the network's blocks.
 
         Returns:
-            An engine that keeps whole gradients or sketches, as the run does.
+            An engine that keeps full gradients or sketches, as the run does.
         """
         scale = None if plain else self.scale
-        sink: Sink = Whole(self.layout, scale, ring)
+        sink: Sink = Whole(self.layout, scale, buffers)
         if self.sketched:
             sink = Sketched(self.sketch, self.settings.exact_norms, scale=scale)
         return GradientCapture(self.model.network, self.layout, sink, compiled)
 
     def deterministic(self) -> AbstractContextManager[None]:
-        """Make torch deterministic while capturing: resumed runs equal whole ones.
+        """Make torch deterministic: a resumed run equals an uninterrupted one.
 
         Returns:
             A context manager.

@@ -14,7 +14,7 @@ from tqd_probe.core.noise import shift_sigma, unshift_sigma
 
 @dataclass(frozen=True)
 class BaseDensity:
-    """Density of sigma over the whole training: uniform or logit-normal, shifted.
+    """Density of sigma over a training: uniform or logit-normal, shifted.
 
     Attributes:
         kind: ``uniform`` or ``logit_normal`` (Esser et al., 2024), of u.

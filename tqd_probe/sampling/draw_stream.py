@@ -15,13 +15,13 @@ from tqd_probe.core.rng import stream
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
 
-TRIES = 1000  # levels drawn before giving up on finding a clip for one
-KNOWN = 10_000  # draws remembered
-CANDIDATES = 32  # clips that are offered before one is drawn outright
+MOST_LEVELS = 1000  # levels drawn before giving up on finding a clip for one
+CACHED = 10_000  # draws kept in memory
+CANDIDATES = 32  # clips proposed (rejection sampling) before one is drawn directly
 
 
 @dataclass(frozen=True)
-class Draw:
+class TrainingDraw:
     """One training sample.
 
     Attributes:
@@ -39,15 +39,16 @@ class DrawStream:
     """The draws of a run."""
 
     def __init__(self, sampler: TimestepSampler, clips: ClipPool, seed: int) -> None:
-        """Weigh the clips; the sampler must take them (`TimestepSampler.check`).
+        """Check the clips and compute their probabilities.
 
-        Clip-first order draws a clip in proportion to its keep-probability (what
-        drawing until one is kept comes to, at any batch size) and to the share of its
-        levels inside the range trained, then its level. It is drawn by rejection: draw
-        n offers the same clips in the same order to every sampler, so that two samplers
-        mostly train on the same clip, at the same quantile, with the same noise, and
-        differ by what they are. Level-first order draws the level from the base
-        density, then a clip in proportion to how the level suits it.
+        Clip-first order: a clip, in proportion to its keep-probability and to the share
+        of its levels inside the range trained, then its level. The clip is drawn by
+        rejection sampling, in which draw n proposes the same clips in the same order to
+        every sampler. So two samplers mostly train on the same clip, at the same
+        quantile, with the same noise (common random numbers).
+
+        Level-first order: the level from the base density, then a clip in proportion to
+        the sampler's `affinity` for the level.
 
         Args:
             sampler: The sampler.
@@ -59,7 +60,7 @@ class DrawStream:
         weights = sampler.keep_probability(clips) * sampler.mass(clips)
         self.clip_shares = weights / weights.sum()
         self._cumulative = np.cumsum(self.clip_shares)
-        self._known: dict[int, Draw] = {}
+        self._cache: dict[int, TrainingDraw] = {}
         self._keep = weights / weights.max()
         if sampler.by_class:
             names = sorted(set(clips.classes))
@@ -73,7 +74,7 @@ class DrawStream:
             float(sampler.base.cdf(np.array(e))) for e in (low, high)
         )
 
-    def draw(self, index: int) -> Draw:
+    def draw(self, index: int) -> TrainingDraw:
         """Return one draw.
 
         Args:
@@ -85,19 +86,19 @@ class DrawStream:
         Raises:
             InputError: If no clip suits any of many levels (level-first order).
         """
-        if index not in self._known:  # data and reports ask for the same ones
-            if len(self._known) >= KNOWN:
-                self._known.clear()
-            self._known[index] = self._draw(index)
-        return self._known[index]
+        if index not in self._cache:  # batches and callbacks ask for the same draws
+            if len(self._cache) >= CACHED:
+                self._cache.clear()
+            self._cache[index] = self._draw(index)
+        return self._cache[index]
 
-    def _draw(self, index: int) -> Draw:
+    def _draw(self, index: int) -> TrainingDraw:
         rng = stream(self.seed, "train-draw", index)
         if self.sampler.order == "clip":
             which, p = rng.random(2)
             clip = self._clip(rng, which)
-            return Draw(index, clip, self._level(clip, p))
-        for _ in range(TRIES):
+            return TrainingDraw(index, clip, self._level(clip, p))
+        for _ in range(MOST_LEVELS):
             which, p, member = rng.random(3)
             sigma = self._base_level(p)
             suits = self.sampler.affinity(sigma, self._groups, self._sizes)
@@ -105,10 +106,10 @@ class DrawStream:
             if total[-1] > 0:
                 group = int(np.searchsorted(total, which * total[-1], side="right"))
                 rows = self._members[min(group, len(total) - 1)]
-                return Draw(index, int(rows[int(member * len(rows))]), sigma)
+                return TrainingDraw(index, int(rows[int(member * len(rows))]), sigma)
         raise InputError(
-            f"--sampler {self.sampler.name}: no clip suits any of {TRIES} levels; check"
-            " the schedule's bands, or use --order clip"
+            f"--sampler {self.sampler.name}: no clip suits any of {MOST_LEVELS} levels;"
+            " check the schedule's bands, or use --order clip"
         )
 
     def class_density(self, sigma: np.ndarray) -> dict[str, np.ndarray]:
@@ -152,9 +153,9 @@ class DrawStream:
         return out
 
     def _clip(self, rng: np.random.Generator, which: float) -> int:
-        """Return the first of some offered clips that is kept, else draw outright."""
-        offered, chance = rng.random((2, CANDIDATES))
-        clips = (offered * len(self.clips)).astype(int)
+        """Return the first proposed clip that is kept; else draw directly."""
+        proposed, chance = rng.random((2, CANDIDATES))
+        clips = (proposed * len(self.clips)).astype(int)
         kept = np.flatnonzero(chance < self._keep[clips])
         if len(kept):
             return int(clips[kept[0]])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 BUCKETS = 10
-WHOLE_RANGE = (0.0, 1.0)
+FULL_RANGE = (0.0, 1.0)
 
 
-def bucket_edges(sigma_range: tuple[float, float] = WHOLE_RANGE) -> np.ndarray:
+def bucket_edges(sigma_range: tuple[float, float] = FULL_RANGE) -> np.ndarray:
     """Return the edges of all buckets.
 
     Args:
@@ -26,7 +26,7 @@ def bucket_edges(sigma_range: tuple[float, float] = WHOLE_RANGE) -> np.ndarray:
 
 
 def bucket_index(
-    sigma: np.ndarray, sigma_range: tuple[float, float] = WHOLE_RANGE
+    sigma: np.ndarray, sigma_range: tuple[float, float] = FULL_RANGE
 ) -> np.ndarray:
     """Return the bucket that each level falls into.
 

@@ -66,7 +66,7 @@ def realised_density(
 
     Args:
         draws: The run's draws.
-        total: Draws of the whole run; at most `DRAWS` are counted.
+        total: Draws of the run; at most `DRAWS` are counted.
         boundary: Level between the experts of a model with two.
 
     Returns:

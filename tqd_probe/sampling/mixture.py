@@ -36,14 +36,14 @@ class MixtureSampler(TimestepSampler):
             )
         self.mixture: Mixture = schedule.mixture
         self.levels = np.array(schedule.noise.levels)
-        whole: BaseDensity | CellDensity = base
+        density: BaseDensity | CellDensity = base
         if self.mixture.form == "joint" and self.mixture.level_density:
             span = options.get("sigma_range", (0.0, 1.0))
             edges, shares = _cells(
                 self.levels, self.mixture.level_density, schedule.noise.shift, span
             )
-            whole = CellDensity(base, edges, shares)
-        super().__init__(whole, order="level", **options)
+            density = CellDensity(base, edges, shares)
+        super().__init__(density, order="level", **options)
         weights = np.array(self.mixture.weights, dtype=float)
         self.weights = dict(zip(self.mixture.classes, weights.T))
         p = np.linspace(0, 1, GRID)

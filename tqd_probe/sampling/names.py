@@ -1,4 +1,4 @@
-"""The names of the samplers, apart from the samplers: options need no torch."""
+"""Names of the samplers, in a module of its own: options are parsed without torch."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class TimestepSampler(ABC):
         """Density for each clip, before `sigma_range`."""
 
     def check(self, clips: ClipPool) -> None:  # noqa: B027 - most refuse nothing
-        """Refuse clips this sampler cannot place.
+        """Refuse clips that this sampler cannot draw levels for.
 
         Args:
             clips: The clips to be trained on.
@@ -79,7 +79,7 @@ class TimestepSampler(ABC):
         return np.ones(len(clips))
 
     def floored_clips(self, clips: ClipPool) -> np.ndarray:
-        """Say which clips have scores too extreme for the formula ``[N]``.
+        """Tell which clips have a formula parameter raised to its floor ``[N]``.
 
         Args:
             clips: The clips.
@@ -160,12 +160,12 @@ class TimestepSampler(ABC):
         return self.quantile(rng.random(len(clips)), clips)
 
     def affinity(self, sigma: float, groups: ClipPool, sizes: np.ndarray) -> np.ndarray:
-        """Return how much a level suits groups of like clips, for level-first order.
+        """Return how much a level suits groups of clips, for level-first order.
 
         Args:
             sigma: The level.
-            groups: One clip of each group ``[G]``; those of a group are alike to
-                this sampler (see `by_class`).
+            groups: One clip of each group ``[G]``; all of a group have the same
+                density (see `by_class`).
             sizes: Clips in each group ``[G]``.
 
         Returns:

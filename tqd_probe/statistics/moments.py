@@ -128,8 +128,8 @@ def level_moments(
     """
     clips = gram.products.shape[2]
     rows, member = _members(clips, classes, unpaired)
-    whole = _class_products(gram, classes, unpaired)
-    return _collect(whole, rows, member, _level_splits(gram, classes, unpaired))
+    products = _class_products(gram, classes, unpaired)
+    return _collect(products, rows, member, _level_splits(gram, classes, unpaired))
 
 
 def joint_moments(
@@ -187,7 +187,7 @@ def joint_moments(
     if parts > 1:
         splits = products, squares = _split_products(_by_part(sums, parts), own, member)
         for level, exact in enumerate(blocks):
-            if exact.splits is None:  # within the level gradients were whole
+            if exact.splits is None:  # within the level gradients were not sketched
                 block = slice(level * size, (level + 1) * size)
                 products[:, block, block] = exact.products()
                 squares[:, block] = exact.variances() + np.diag(exact.products())

@@ -5,7 +5,7 @@ as signal (Hoeffding, 1948). Clips are the units: leaving clips out tells how fa
 statistic would move with other clips. The jackknife variance of a U-statistic of degree
 two is too large, up to twice, where noise outweighs signal (Efron and Stein, 1981), and
 the bootstrap's up to three times. The terms of second order that they count too often
-are known, so they are taken off; what remains is unbiased whatever the signal, but
+are known and subtracted; what remains is unbiased whatever the signal, but
 uncertain itself, so a share of the jackknife's is its lower limit. What was tried
 instead and how often each covers the truth: `analyses/intervals/coverage.py`.
 
@@ -57,12 +57,12 @@ def pair_mean(kernel: np.ndarray) -> np.ndarray:
 
 
 def least_share(clips: int) -> float:
-    """Return the share of the jackknife variance that is the least to be believed.
+    """Return the lower limit of a variance estimate, as a share of the jackknife's.
 
-    The truth is between half of the jackknife's and all of it, but an unbiased estimate
-    that is too low by chance closes the interval. Of the shares tried, four fifths for
-    every number of clips among them, this one covers best
-    (`analyses/intervals/coverage.py`).
+    The true variance is between half of the jackknife's and all of it. The unbiased
+    estimate may be far too low by chance, and the interval too narrow: so it is not
+    taken below this share. Of the shares tried, among them four fifths for every number
+    of clips, intervals with this one cover best (`analyses/intervals/coverage.py`).
 
     Args:
         clips: Number of clips N.
@@ -85,7 +85,7 @@ def covariances(kernels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Unbiased covariances ``[..., K, K]``, which may lack positive definiteness,
-        and the least to be believed: `least_share` of those of the jackknife, which are
+        and the lower limit: `least_share` of those of the jackknife, which are
         positive semidefinite and too large.
 
     Raises:

@@ -4,5 +4,5 @@
 `sampler` and `run_configuration`; `scored_clips`, `encoded_clips`, `batches` and
 `validation_set` are the data; `trainer` is the loop, with `optimisation`, `ema` and
 `parameters`; `checkpoint`, `export_weights`, `weight_metadata` and `result` are what it
-writes; `callbacks` run beside it.
+writes; `callbacks` are called between steps.
 """

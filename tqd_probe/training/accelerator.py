@@ -67,7 +67,7 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
         for option in ("sample_every", "agreement_every", "reprobe_every"):
             if getattr(settings, option):
                 raise InputError(
-                    f"--{option.replace('_', '-')}: needs the whole network in one"
+                    f"--{option.replace('_', '-')}: needs the full network in one"
                     " process, which FSDP does not give; leave it out, or use DDP"
                 )
     world = accelerator.num_processes

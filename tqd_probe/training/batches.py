@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
-from tqd_probe.sampling.draw_stream import Draw, DrawStream
-from tqd_probe.training.encoded_clips import EncodedClips
+from tqd_probe.sampling.draw_stream import DrawStream, TrainingDraw
+from tqd_probe.training.encoded_clips import CachedClips
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Batch:
         sigma: Levels ``[B]``, float32.
     """
 
-    draws: list[Draw]
+    draws: list[TrainingDraw]
     encoded: Conditioned
     eps: torch.Tensor
     sigma: torch.Tensor
@@ -76,7 +76,7 @@ class TrainingBatches(Dataset[Batch]):
     def __init__(
         self,
         draws: DrawStream,
-        clips: EncodedClips,
+        clips: CachedClips,
         batch_size: int,
         text_dropout: float,
         rank: int = 0,

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: staged, checksummed, renamed once.
+"""Checkpoints, written atomically: staged, checksummed, then renamed.
 
 ``checkpoints/step-00000500/`` holds the state of a run (safetensors and JSON) and the
 weights in diffusers' format. It is written under another name; a manifest with the
@@ -34,7 +34,7 @@ class Checkpoint:
 
     Attributes:
         step: Optimiser steps done.
-        folder: Where it lies.
+        folder: Its folder.
     """
 
     step: int

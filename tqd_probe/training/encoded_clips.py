@@ -1,4 +1,4 @@
-"""Encoded clips of a training: latents and captions from the cache, bad ones set aside.
+"""Encoded clips of a training: latents and captions, read from the cache.
 
 Every process encodes its share of the clips once; afterwards text encoder and VAE are
 not needed any more.
@@ -39,7 +39,7 @@ class _NoCaption:
 
 
 @dataclass
-class EncodedClips:
+class CachedClips:
     """Reads encoded clips from the cache, keeping some in memory.
 
     Attributes:
@@ -100,13 +100,13 @@ class ClipSplits:
         digest: Hash of all clips as they were given.
     """
 
-    train: EncodedClips
-    validation: EncodedClips | None
+    train: CachedClips
+    validation: CachedClips | None
     scores: str
     digest: str
 
 
-def encode_clips(
+def encode_training_clips(
     settings: TrainRunSettings,
     accelerator: Accelerator,
     model: VideoModel,
@@ -154,8 +154,8 @@ def encode_clips(
         raise InputError("--clips: no usable clip to train on; see quarantine.json")
     budget = int(settings.memory_gb * 1e9 / max(1, settings.workers))
     return ClipSplits(
-        train=EncodedClips(encoder, train, budget),
-        validation=EncodedClips(encoder, validation, budget) if validation else None,
+        train=CachedClips(encoder, train, budget),
+        validation=CachedClips(encoder, validation, budget) if validation else None,
         scores=score_source(settings.clips),
         digest=digest([clips_digest(train), clips_digest(validation)]),
     )

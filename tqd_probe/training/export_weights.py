@@ -1,4 +1,4 @@
-"""Trained weights in diffusers' format, from one process or from shards."""
+"""Trained weights in diffusers' format, also from a network sharded by FSDP."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def export_weights(
     metadata: dict[str, str],
     sharded: bool,
 ) -> None:
-    """Write the trained weights: a LoRA file, or a whole pipeline.
+    """Write the trained weights: a LoRA file, or a complete pipeline.
 
     Args:
         settings: The run's settings.
         model: The model in training; its network holds the same weights.
         folder: Where to write; absent or empty.
-        weights: Whole tensors by parameter name.
+        weights: Full (unsharded) tensors by parameter name.
         metadata: Where the weights come from, for the files' headers.
         sharded: The network's parameters are spread over processes (FSDP): the
             weights are then put into a second copy of the model, on the CPU.

@@ -1,6 +1,6 @@
-"""Trained parameters and optimiser state by name, whole or sharded over processes.
+"""Trained parameters and optimiser state by name; gathered from shards, and back.
 
-Checkpoints hold whole tensors on the CPU, so that a run saved by one number of
+Checkpoints hold full tensors on the CPU, so that a run saved by one number of
 processes can be loaded by another.
 """
 
@@ -30,10 +30,10 @@ def trained_parameters(network: torch.nn.Module) -> NamedParameters:
 
 
 def free_gathered_weights(loss: torch.nn.Module) -> None:
-    """Free the whole weights that FSDP may keep after a pass without a gradient.
+    """Free the full weights that FSDP may keep after a pass without a gradient.
 
-    It keeps those of the outermost module for the backward pass to come. Where none
-    comes and the shards are overwritten, the next pass would use the old weights.
+    FSDP keeps those of the outermost module for the backward pass. If there is none and
+    the shards are then overwritten, the next forward pass would use the old weights.
 
     Args:
         loss: The loss module, wrapped or not.
@@ -58,10 +58,10 @@ def gather_to_cpu(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def place_like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Bring a whole tensor to the device and the shards of another.
+    """Place a full tensor on the device of another, and shard it as that one is.
 
     Args:
-        value: A whole tensor on the CPU.
+        value: A full tensor on the CPU.
         target: A tensor with the device, type and shards wanted.
 
     Returns:
@@ -76,7 +76,7 @@ def place_like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def optimiser_state(
     optimiser: torch.optim.Optimizer, parameters: NamedParameters
 ) -> dict[str, torch.Tensor]:
-    """Return the optimiser's state by parameter name, whole and on the CPU.
+    """Return the optimiser's state by parameter name: full tensors on the CPU.
 
     Args:
         optimiser: The optimiser (not what wraps it).
@@ -120,7 +120,7 @@ def load_parameters(
 
     Args:
         parameters: Parameters or averages by name.
-        values: Whole tensors by the same names.
+        values: Full tensors by the same names.
 
     Raises:
         InputError: If the names differ.

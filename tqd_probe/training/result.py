@@ -38,7 +38,7 @@ class TrainResult:
     is_main_process: bool = True
 
 
-def finish(trainer: Trainer, figures: bool) -> TrainResult:
+def finish_training(trainer: Trainer, figures: bool) -> TrainResult:
     """Publish the weights of a finished training and describe how it ended.
 
     Args:
@@ -75,14 +75,14 @@ def finish(trainer: Trainer, figures: bool) -> TrainResult:
 
 
 def publish_weights(weights: Path, place: Path) -> Path:
-    """Copy a checkpoint's weights to the place of results, whole.
+    """Copy a checkpoint's weights to the result folder, atomically.
 
     Args:
         weights: Folder inside a checkpoint.
-        place: Where results go; replaced when it is there.
+        place: The result folder; replaced if it exists.
 
     Returns:
-        The place.
+        The result folder.
 
     Raises:
         InputError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""The sampler of a training: its schedule, read and checked, and the draws by it."""
+"""The sampler of a training: its schedule, checked, and the draws that follow it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def load_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
 
 
 class ScheduleInUse:
-    """The schedule that a training follows at present, and the draws by it.
+    """The schedule that a training follows at present, and its draws.
 
     Attributes:
         schedule: The schedule, or None.
@@ -140,7 +140,7 @@ class ScheduleInUse:
         resolved: dict[str, Any],
         sigma_range: tuple[float, float],
     ) -> DrawStream:
-        """Build the sampler and the draws by it."""
+        """Build the sampler and its draws."""
         settings = self._settings
         sampler = make_sampler(
             settings.sampler,

@@ -36,12 +36,12 @@ from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.callbacks.make import check_callbacks, make_callbacks
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.encoded_clips import ClipSplits, encode_clips
+from tqd_probe.training.encoded_clips import ClipSplits, encode_training_clips
 from tqd_probe.training.export_weights import export_weights
 from tqd_probe.training.model import LossModule, load_model_to_train, make_trainable
 from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.parameters import trained_parameters
-from tqd_probe.training.result import TrainResult, finish
+from tqd_probe.training.result import TrainResult, finish_training
 from tqd_probe.training.run_configuration import (
     check_directory,
     describe_training,
@@ -72,7 +72,7 @@ def train(
 
     Args:
         settings: The settings; or give them one by one.
-        callbacks: What else shall run beside training, after the run's own callbacks.
+        callbacks: More callbacks, called after the run's own.
         quiet: Show no progress bars and print no tables.
         figures: Draw the density and the validation.
         **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
@@ -108,7 +108,7 @@ def train(
             stack.callback(remove_log_file, add_log_file(settings.out))
 
         processes.broadcast_from_main(reserve)
-        clips = encode_clips(
+        clips = encode_training_clips(
             settings, accelerator, model, train_clips, validation_clips, quiet
         )
         inputs["clips"] = clips.digest
@@ -134,7 +134,7 @@ def train(
         _resume(trainer, show)
         trainer.run()
         accelerator.end_training()
-        return finish(trainer, figures)
+        return finish_training(trainer, figures)
 
 
 def _printer(quiet: bool, accelerator: Accelerator) -> Callable[..., None]:
@@ -160,10 +160,10 @@ def _report_density(
     """Write, draw and print the density of levels that the run will train."""
     total = settings.steps * settings.batch_size
     if model.expert is not None:
-        # how the draws would be shared by both experts
+        # Show how draws would be shared by both experts.
         boundary = next(edge for edge in model.sigma_range if 0 < edge < 1)
-        whole = in_use.over_range((0.0, 1.0))
-        both = realised_density(whole, total, boundary)
+        full_range = in_use.over_range((0.0, 1.0))
+        both = realised_density(full_range, total, boundary)
         show(f"both experts, which meet at sigma {boundary:g}:\n{density_table(both)}")
         for text in density_warnings(both):
             show(text, logging.WARNING)
@@ -187,7 +187,7 @@ def _make_trainer(
     more_callbacks: Sequence[Callback],
     quiet: bool,
 ) -> Trainer:
-    """Put the trainer together from its parts."""
+    """Build the trainer and its parts."""
     make_trainable(model, settings)
     set_checkpointing(
         model,

@@ -64,9 +64,9 @@ class Trainer:
         optimiser: AdamW over them, wrapped.
         batches: Batches by step number.
         store: The checkpoints.
-        export: Writes weights in diffusers' format: takes a folder, whole tensors and
+        export: Writes weights in diffusers' format: takes a folder, full tensors and
             the step; the network holds the same weights meanwhile.
-        callbacks: What runs beside training, in order.
+        callbacks: The callbacks, in order.
         ema: The moving average, or None.
         step: Steps done.
         stopped_by: Number of the signal that ended the run early, or 0.
@@ -119,8 +119,8 @@ class Trainer:
                 batches = self._load_batches()
         return saved
 
-    def follow(self, draws: DrawStream) -> None:
-        """Train on other draws from the next step on.
+    def replace_draws(self, draws: DrawStream) -> None:
+        """Use other draws from the next step on.
 
         Args:
             draws: The draws.

@@ -13,10 +13,10 @@ import torch
 
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate
-from tqd_probe.sampling.draw_stream import Draw
-from tqd_probe.sampling.level_buckets import BUCKETS, WHOLE_RANGE, bucket_edges
+from tqd_probe.sampling.draw_stream import TrainingDraw
+from tqd_probe.sampling.level_buckets import BUCKETS, FULL_RANGE, bucket_edges
 from tqd_probe.training.batches import Batch
-from tqd_probe.training.encoded_clips import EncodedClips
+from tqd_probe.training.encoded_clips import CachedClips
 
 
 class ValidationSet:
@@ -31,9 +31,9 @@ class ValidationSet:
 
     def __init__(
         self,
-        clips: EncodedClips,
+        clips: CachedClips,
         seed: int,
-        sigma_range: tuple[float, float] = WHOLE_RANGE,
+        sigma_range: tuple[float, float] = FULL_RANGE,
     ) -> None:
         """Choose the levels.
 
@@ -78,7 +78,9 @@ class ValidationSet:
         levels = [float(self.sigma[pair]) for pair in pairs]
         encoded = collate(clips)
         return Batch(
-            draws=[Draw(0, row, level) for (row, _), level in zip(pairs, levels)],
+            draws=[
+                TrainingDraw(0, row, level) for (row, _), level in zip(pairs, levels)
+            ],
             encoded=Conditioned(
                 encoded.latents.to(device),
                 {

@@ -1,7 +1,7 @@
 """Group-sequential testing: after which seeds trials are analysed, at which level.
 
 An analysis after every seed finds clear rankings early, but each could be wrong. Of the
-error allowed, the share ``(k / K)^3`` may be spent by the analysis after k of K seeds
+error allowed, the analyses up to k of K seeds may spend the share ``(k / K)^3``
 (an error-spending function of Kim and DeMets, 1987): little while k is small, where it
 would buy nothing, and most at the end. The t statistics of the analyses have a joint
 distribution that depends on nothing unknown when differences are normal, so that the

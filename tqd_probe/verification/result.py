@@ -11,7 +11,7 @@ from tqd_probe.core.files import write_json
 from tqd_probe.core.json_models import StrictModel, read_model
 from tqd_probe.statistics.paired_difference import Difference
 from tqd_probe.verification.interim_analyses import InterimAnalysis
-from tqd_probe.verification.settings import TrialSettings
+from tqd_probe.verification.settings import VerificationSettings
 
 Outcome = Literal["helps", "hurts", "no difference shown"]
 
@@ -44,7 +44,7 @@ class VerificationResult(StrictModel):
     format: Literal["tqd-verify"] = "tqd-verify"
     version: Literal[1] = 1
     tool_version: str = Field(description="Version of tqd_probe.")
-    settings: TrialSettings = Field(description="What decides the outcome.")
+    settings: VerificationSettings = Field(description="What decides the outcome.")
     baseline: str = Field(description="Label of the sampler others are compared with.")
     seeds: int = Field(description="Trials of each sampler.")
     stopped_early: bool = Field(description="Whether fewer seeds than asked sufficed.")

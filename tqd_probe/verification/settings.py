@@ -70,7 +70,7 @@ class ComparisonSettings(Settings):
         return text
 
 
-class TrialSettings(
+class VerificationSettings(
     TrainedCheckpointSettings,
     TrainingClipSettings,
     ClipShapeSettings,
@@ -85,7 +85,10 @@ class TrialSettings(
     steps: int = Field(default=200, ge=1, description="optimiser steps of each trial")
 
 
-class TrialRunSettings(
-    TrialSettings, QuarantineSettings, TrainingHardwareSettings, RunDirectorySettings
+class VerificationRunSettings(
+    VerificationSettings,
+    QuarantineSettings,
+    TrainingHardwareSettings,
+    RunDirectorySettings,
 ):
     """A verification and where it runs; these fields do not change the outcome."""

@@ -25,7 +25,7 @@ from tqd_probe.core.version import __version__
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 from tqd_probe.training.train import train
 from tqd_probe.verification.compared_samplers import ComparedSampler
-from tqd_probe.verification.settings import TrialRunSettings
+from tqd_probe.verification.settings import VerificationRunSettings
 
 log = logging.getLogger("tqd_probe")
 
@@ -60,7 +60,7 @@ class TrialLosses:
 
 
 def training_settings(
-    settings: TrialRunSettings, sampler: ComparedSampler, seed: int, out: Path
+    settings: VerificationRunSettings, sampler: ComparedSampler, seed: int, out: Path
 ) -> TrainRunSettings:
     """Return the settings of the training of one trial.
 
@@ -73,7 +73,9 @@ def training_settings(
     Returns:
         Settings of a training that validates before its first step and at its end.
     """
-    shared = set(TrialRunSettings.model_fields) & set(TrainRunSettings.model_fields)
+    shared = set(VerificationRunSettings.model_fields) & set(
+        TrainRunSettings.model_fields
+    )
     values = settings.model_dump(include=shared)
     values |= {
         "out": out,
@@ -117,7 +119,7 @@ def trial_key(options: TrainRunSettings, inputs: dict[str, Any]) -> str:
 
 
 def run_trial(
-    settings: TrialRunSettings,
+    settings: VerificationRunSettings,
     sampler: ComparedSampler,
     place: int,
     number: int,

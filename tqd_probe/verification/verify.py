@@ -52,7 +52,10 @@ from tqd_probe.verification.interim_analyses import (
 )
 from tqd_probe.verification.report import format_report
 from tqd_probe.verification.result import SamplerLosses, VerificationResult
-from tqd_probe.verification.settings import TrialRunSettings, TrialSettings
+from tqd_probe.verification.settings import (
+    VerificationRunSettings,
+    VerificationSettings,
+)
 from tqd_probe.verification.trials import (
     TrialLosses,
     options_of_verify,
@@ -64,7 +67,10 @@ log = logging.getLogger("tqd_probe")
 
 
 def verify(
-    settings: TrialRunSettings | None = None, *, quiet: bool = False, **options: Any
+    settings: VerificationRunSettings | None = None,
+    *,
+    quiet: bool = False,
+    **options: Any,
 ) -> VerificationResult:
     """Compare samplers on a checkpoint and clips; the same call resumes.
 
@@ -73,7 +79,7 @@ def verify(
     Args:
         settings: The settings; or give them one by one.
         quiet: Show no progress bar.
-        **options: Fields of `TrialRunSettings`, such as ``ckpt="tiny"``.
+        **options: Fields of `VerificationRunSettings`, such as ``ckpt="tiny"``.
 
     Returns:
         The result, the content of ``verify.json``.
@@ -83,7 +89,7 @@ def verify(
         ConfigurationChanged: If the run directory holds another verification.
         StoppedBySignal: If a signal arrived; finished trials are kept.
     """
-    settings = settings or TrialRunSettings(**options)
+    settings = settings or VerificationRunSettings(**options)
     samplers = parse_compared_samplers(settings.samplers)
     model = load_model(settings.ckpt, "cpu", expert=settings.expert)
     inputs = check_inputs(settings, samplers, model)
@@ -97,7 +103,9 @@ def verify(
 
 
 def check_inputs(
-    settings: TrialRunSettings, samplers: list[ComparedSampler], model: VideoModel
+    settings: VerificationRunSettings,
+    samplers: list[ComparedSampler],
+    model: VideoModel,
 ) -> dict[str, Any]:
     """Refuse before the first trial what any of the trials would refuse.
 
@@ -134,10 +142,12 @@ def check_inputs(
 
 @contextmanager
 def _claimed_directory(
-    settings: TrialRunSettings, inputs: dict[str, Any]
+    settings: VerificationRunSettings, inputs: dict[str, Any]
 ) -> Iterator[None]:
     """Lock the run directory if it is new or holds the same verification."""
-    deciding = settings.model_dump(mode="json", include=set(TrialSettings.model_fields))
+    deciding = settings.model_dump(
+        mode="json", include=set(VerificationSettings.model_fields)
+    )
     wanted = describe_run(deciding, inputs, LIBRARIES)
     _refuse_another_configuration(settings, wanted)
     lock = lock_directory(settings.out)
@@ -153,7 +163,7 @@ def _claimed_directory(
 
 
 def _refuse_another_configuration(
-    settings: TrialRunSettings, wanted: RunDescription
+    settings: VerificationRunSettings, wanted: RunDescription
 ) -> None:
     """Refuse a run directory that holds another verification, or something else."""
     known = read_description(settings.out, "verification", ignored=(LOG_FILE,))
@@ -167,7 +177,7 @@ def _refuse_another_configuration(
 
 
 def planned_analyses(
-    settings: TrialRunSettings, comparisons: int
+    settings: VerificationRunSettings, comparisons: int
 ) -> dict[int, InterimAnalysis]:
     """Plan the analyses of each comparison with the baseline; all share the error.
 
@@ -184,7 +194,7 @@ def planned_analyses(
 
 
 def run_trials(
-    settings: TrialRunSettings,
+    settings: VerificationRunSettings,
     samplers: list[ComparedSampler],
     inputs: dict[str, Any],
     quiet: bool,
@@ -222,7 +232,7 @@ def run_trials(
 
 
 def summarise_trials(
-    settings: TrialRunSettings,
+    settings: VerificationRunSettings,
     samplers: list[ComparedSampler],
     trials: dict[str, list[TrialLosses]],
     sigma_edges: np.ndarray,
@@ -243,10 +253,10 @@ def summarise_trials(
     first = np.stack([trial.before for rows in trials.values() for trial in rows])
     seeds = len(trials[baseline])
     analyses = planned_analyses(settings, len(samplers) - 1)
-    deciding = settings.model_dump(include=set(TrialSettings.model_fields))
+    deciding = settings.model_dump(include=set(VerificationSettings.model_fields))
     return VerificationResult(
         tool_version=__version__,
-        settings=TrialSettings.model_validate(deciding),
+        settings=VerificationSettings.model_validate(deciding),
         baseline=baseline,
         seeds=seeds,
         stopped_early=seeds < settings.seeds,
@@ -272,7 +282,7 @@ def _stack_after(trials: list[TrialLosses]) -> np.ndarray:
     return np.stack([trial.after for trial in trials])
 
 
-def _write_files(settings: TrialRunSettings, result: VerificationResult) -> None:
+def _write_files(settings: VerificationRunSettings, result: VerificationResult) -> None:
     """Write the JSON, the page and the figure."""
     result.save(settings.out / "verify.json")
     page = format_report(result)

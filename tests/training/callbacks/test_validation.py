@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tqd_probe.training.callbacks.validation import mean_interval, summarise
+from tqd_probe.training.callbacks.validation import student_interval, summarise
 
 
 def test_summary_by_class_with_paired_changes():
@@ -21,4 +21,4 @@ def test_summary_by_class_with_paired_changes():
     wide = golden["loss_ci"][1] - golden["loss_ci"][0]
     assert golden["change_ci"][1] - golden["change_ci"][0] < wide / 5  # pairing
     assert found["visual_degraded"]["change_ci"] is None
-    assert mean_interval(np.array([1.0])) is None
+    assert student_interval(np.array([1.0])) is None

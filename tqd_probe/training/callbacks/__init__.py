@@ -1,1 +1,1 @@
-"""What runs beside training steps."""
+"""Callbacks: called before, between and after training steps."""

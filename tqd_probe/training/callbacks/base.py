@@ -1,4 +1,4 @@
-"""What runs beside training: the base class of callbacks, and what they may use.
+"""The base class of callbacks, and the part of the trainer that they may use.
 
 A callback sees the training through `RunningTraining` and the result of each step. The
 trainer knows callbacks by `Callback` alone; nothing here imports the trainer.
@@ -29,7 +29,7 @@ class StepResult:
         grad_norm: Norm of the gradient before clipping.
         lr: Learning rate.
         wait: Seconds spent waiting for data.
-        seconds: Seconds of the whole step.
+        seconds: Seconds of the step, with that wait.
     """
 
     step: int
@@ -65,13 +65,13 @@ class RunningTraining(Protocol):
         """Give the network the averaged weights for a block, if there are any."""
         ...
 
-    def follow(self, draws: DrawStream) -> None:
-        """Train on other draws from the next step on."""
+    def replace_draws(self, draws: DrawStream) -> None:
+        """Use other draws from the next step on."""
         ...
 
 
 class Callback:
-    """Something that runs beside training. Every method may be left as it is.
+    """Base of callbacks: called during training. Every method does nothing by default.
 
     Attributes:
         name: Key of its state in checkpoints; unique in a run.

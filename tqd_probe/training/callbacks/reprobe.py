@@ -129,7 +129,7 @@ class Reprobe(Callback):
         """Follow the schedule that was in use when the run was saved."""
         if training.accelerator.is_main_process:
             self.rows.drop_after(training.step)
-        training.follow(self.in_use.follow(self.schedule))
+        training.replace_draws(self.in_use.follow(self.schedule))
 
     def on_step_end(self, training: RunningTraining, result: StepResult) -> None:
         """Measure if it is due; not at the very end."""
@@ -156,7 +156,7 @@ class Reprobe(Callback):
             return
         self._report(training, measured, None, density_distance(before, draws))
         self.schedule = measured
-        training.follow(draws)
+        training.replace_draws(draws)
 
     def _probe(self, training: RunningTraining) -> BandSchedule:
         place = self.out / f".probe-{training.step:08d}"

@@ -14,7 +14,7 @@ from tqd_probe.models.base import VideoModel
 from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.training_figures import contact_sheet_figure
 from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
-from tqd_probe.training.encoded_clips import EncodedClips
+from tqd_probe.training.encoded_clips import CachedClips
 
 DEFAULT_PROMPTS = 4  # captions taken where no prompts are given
 
@@ -85,7 +85,7 @@ class SampleVideos(Callback):
 
 
 def choose_prompts(
-    prompts: Path | None, model: VideoModel, clips: EncodedClips
+    prompts: Path | None, model: VideoModel, clips: CachedClips
 ) -> tuple[list[str], np.ndarray | None]:
     """Choose the prompts of sample videos, and the frames that they start from.
 

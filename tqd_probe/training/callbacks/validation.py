@@ -118,7 +118,7 @@ def validation_losses(
     return gathered[: len(pairs)].reshape(-1, BUCKETS).astype(float)
 
 
-def mean_interval(values: np.ndarray) -> list[float] | None:
+def student_interval(values: np.ndarray) -> list[float] | None:
     """Return a 95 % interval of a mean over clips (Student's t).
 
     Args:
@@ -154,12 +154,12 @@ def summarise(
         summary[name] = {
             "clips": len(of_class),
             "loss": float(of_class.mean()),
-            "loss_ci": mean_interval(of_class.mean(1)),
+            "loss_ci": student_interval(of_class.mean(1)),
             "change": float(change.mean()),
-            "change_ci": mean_interval(change.mean(1)),
+            "change_ci": student_interval(change.mean(1)),
             "bucket_loss": of_class.mean(0).tolist(),
-            "bucket_loss_ci": [mean_interval(column) for column in of_class.T],
+            "bucket_loss_ci": [student_interval(column) for column in of_class.T],
             "bucket_change": change.mean(0).tolist(),
-            "bucket_change_ci": [mean_interval(column) for column in change.T],
+            "bucket_change_ci": [student_interval(column) for column in change.T],
         }
     return summary

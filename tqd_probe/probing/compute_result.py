@@ -1,4 +1,4 @@
-"""From Gram matrices to the result of a probe."""
+"""The result of a probe, computed from its Gram matrices."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check_mixture(workspace: Workspace) -> None:
         check_options(classes, read_pool(settings.pool), settings.floor)
 
 
-def measure(workspace: Workspace) -> ProbeResult:
+def compute_result(workspace: Workspace) -> ProbeResult:
     """Compute all curves of a finished probe.
 
     Args:
@@ -70,7 +70,7 @@ def measure(workspace: Workspace) -> ProbeResult:
     """
     settings, unpaired = workspace.settings, workspace.unpaired
     levels = [workspace.level(index) for index in range(len(workspace.sigmas))]
-    whole = [level.all_groups() for level in levels]
+    full = [level.all_groups() for level in levels]
     # Real clips are better evidence of a class than copies made to resemble it.
     paired = {
         name: rows
@@ -78,7 +78,7 @@ def measure(workspace: Workspace) -> ProbeResult:
         if name not in unpaired
     }
     confidence = settings.level_confidence()
-    golden, curves = _curves(whole, 0, paired, unpaired, confidence)
+    golden, curves = _curves(full, 0, paired, unpaired, confidence)
     modules = {}
     for index, group in enumerate(levels[0].groups):
         of_group, compared = _curves(levels, index, paired, unpaired, confidence)
@@ -86,12 +86,12 @@ def measure(workspace: Workspace) -> ProbeResult:
             snr=of_group.snr, resolved=of_group.resolved, subjects=compared
         )
     classes = {GOLDEN: [0], **_classes(workspace, paired)}
-    joint = joint_moments(whole, classes, unpaired)
+    joint = joint_moments(full, classes, unpaired)
     order = [*classes, *unpaired]
     mixture = None
     if settings.criterion == "mixture":
         resolved = np.array(golden.resolved)
-        mixture = _mixture(workspace, whole, classes, joint, resolved)
+        mixture = _mixture(workspace, full, classes, joint, resolved)
     cross_level = {
         name: [[finite_or_none(value) for value in row] for row in table]
         for name, table in zip(order, cross_cosines(joint, len(order)))
@@ -187,7 +187,7 @@ def _comparisons(
 
 def _mixture(
     workspace: Workspace,
-    whole: list[LevelGram],
+    full: list[LevelGram],
     classes: Rows,
     joint: Moments,
     resolved: np.ndarray,
@@ -198,7 +198,7 @@ def _mixture(
     probed |= {name: len(rows) for name, rows in unpaired.items()}
     moments = [joint]
     if settings.mixture_form == "per-level":
-        moments = [level_moments(gram, classes, unpaired) for gram in whole]
+        moments = [level_moments(gram, classes, unpaired) for gram in full]
     options = MixtureOptions(
         form=settings.mixture_form,
         pool=read_pool(settings.pool) if settings.pool else probed,
