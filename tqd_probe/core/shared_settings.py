@@ -41,7 +41,7 @@ class CheckpointSettings(Settings):
 
 
 class ClipShapeSettings(Settings):
-    """What clips are brought to."""
+    """The shape of clips as the model reads them."""
 
     heading: ClassVar[str] = "clip shape"
 
@@ -97,7 +97,8 @@ class OptimisationSettings(Settings):
         default=0.01,
         ge=0,
         le=10,
-        description="share of a weight that AdamW takes off per step, times --lr",
+        description="weight decay of AdamW: share of a weight subtracted per step,"
+        " times --lr",
     )
     beta1: float = Field(
         default=0.9, ge=0, lt=1, description="decay of AdamW's mean of gradients"
@@ -180,7 +181,7 @@ class HardwareSettings(DeviceSettings):
 
 
 class QuarantineSettings(Settings):
-    """What becomes of clips that cannot be read."""
+    """How many clips may be unreadable."""
 
     heading: ClassVar[str] = "clips"
 

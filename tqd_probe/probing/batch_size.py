@@ -15,9 +15,9 @@ from tqd_probe.probing.micro_batches import Draw
 from tqd_probe.probing.workspace import Workspace
 
 USABLE_SHARE = 0.8  # of the free memory may be planned for
-MOST_DRAWS = 8  # in a pass
+MOST_DRAWS = 8  # draws of a pass
 FULL_CPU = 15 * 10**9  # operations of a pass above which a longer one gains nothing
-FULL_GPU = 2 * 10**12  # not measured: milliseconds of work, so that launches hide
+FULL_GPU = 2 * 10**12  # a guess: some milliseconds of work, to hide kernel launches
 WORK = ("batch_size", "flops_per_clip_gradient")
 
 
@@ -66,8 +66,8 @@ def _trial(workspace: Workspace) -> dict[str, int]:
             raise torch.OutOfMemoryError
         fitting = int(USABLE_SHARE * trial.free / trial.used) if trial.used else size
         if fitting < size:
-            whole_draws = fitting // versions * versions
-            size = max(1, whole_draws or fitting)
+            all_versions = fitting // versions * versions
+            size = max(1, all_versions or fitting)
     return {
         "batch_size": size,
         "flops_per_clip_gradient": int(counter.get_total_flops()),
@@ -75,7 +75,7 @@ def _trial(workspace: Workspace) -> dict[str, int]:
 
 
 def _full_pass(workspace: Workspace) -> int:
-    """Return how many operations of a plain pass fill the device."""
+    """Return the operations of a plain pass that keep the device busy."""
     kind = torch.device(workspace.settings.device).type
     return FULL_CPU if kind == "cpu" else FULL_GPU
 

@@ -1,4 +1,4 @@
-"""The clips of a probe chosen, degraded and encoded."""
+"""Choose, degrade and encode the clips of a probe."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def matched_degradations(
     def match() -> tuple[tuple[Degradation, ...], dict[str, list[float]]]:
         return match_severities(encoder, golden, asked, reference, progress)
 
-    processes.broadcast_from_main(match)  # the others find the clips encoded
+    processes.broadcast_from_main(match)  # then the clips are in the cache
     return match()
 
 
@@ -147,7 +147,7 @@ def _share_encoding(
     if processes.world == 1:
         return
     for clip in clips[processes.rank :: processes.world]:
-        with suppress(BadClip):  # met again, and counted, when all read
+        with suppress(BadClip):  # raised again, and counted, when all are read
             for degradation in (None, *degradations):
                 encoder.latents(clip, degradation)
                 encoder.conditioning(clip, degradation)

@@ -153,8 +153,8 @@ class MeasurementSettings(Settings):
     )
     metric: Literal["raw", "adam"] = Field(
         default="raw",
-        description="inner product of gradients: plain, or weighted as Adam steps, by"
-        " one over the root of the second moments",
+        description="inner product of gradients: plain, or weighted by one over the"
+        " root of Adam's second moments",
     )
     adam_state: Path | None = Field(
         default=None,
@@ -169,7 +169,7 @@ class MeasurementSettings(Settings):
     )
     exact_norms: bool = Field(
         default=False,
-        description="with a sketch, form each layer's gradient in passing, so that"
+        description="with a sketch, form each layer's gradient during the pass, so that"
         " norms are exact; costs about a third more time",
     )
     adaptive: bool = Field(

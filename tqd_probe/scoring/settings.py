@@ -49,7 +49,7 @@ class ClassSettings(Settings):
 
     normalise: Literal["quantile", "minmax", "logistic", "none"] = Field(
         default="quantile",
-        description="how scores come to [0, 1]: quantile (share of clips below),"
+        description="how scores are mapped to [0, 1]: quantile (share of clips below),"
         " minmax, logistic (median to 0.5), none (they are in it already)",
     )
     mq_min: str = Field(
@@ -102,7 +102,7 @@ class PublishedColumnSettings(Settings):
     scale: Literal["raw", "normalised"] | None = Field(
         default=None,
         description="scale of VideoAlign's rewards, which the file does not say"
-        " (default: judged by their medians)",
+        " (default: decided by their medians)",
     )
     videos: Path | None = Field(
         default=None,
@@ -229,7 +229,7 @@ class OutputSettings(Settings):
     )
     overwrite: bool = Field(
         default=False,
-        description="start anew where OUT was scored with other settings",
+        description="start over if OUT was scored with other settings",
     )
 
 

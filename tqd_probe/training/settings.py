@@ -259,7 +259,8 @@ class TrainingRunDirectorySettings(RunDirectorySettings):
         default=10, ge=1, description="steps between losses by level and class"
     )
     report_to: Literal["tensorboard", "trackio", "wandb", "none"] = Field(
-        default="tensorboard", description="where curves go, beside metrics.jsonl"
+        default="tensorboard",
+        description="where curves are also sent, besides metrics.jsonl",
     )
     record_draws: bool = Field(
         default=False,

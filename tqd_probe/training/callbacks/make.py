@@ -28,7 +28,7 @@ from tqd_probe.training.validation_set import ValidationSet
 def check_callbacks(
     settings: TrainRunSettings, validation_clips: list[ScoredClip]
 ) -> None:
-    """Refuse what the callbacks could not do, before any clip is encoded.
+    """Refuse settings of callbacks that do not fit the clips, before any is encoded.
 
     Args:
         settings: The run's settings.

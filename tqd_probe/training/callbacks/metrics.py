@@ -110,7 +110,7 @@ class Metrics(Callback):
         self.seen = state["seen"]
 
     def _window(self) -> dict[str, Any]:
-        """Mean losses since the last report, and the density so far."""
+        """Average the losses since the last report; add the density so far."""
         sums = np.array([self.sums[name] for name in self.names])
         seen = np.array([self.seen[name] for name in self.names])
         report = {

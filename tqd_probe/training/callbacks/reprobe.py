@@ -1,4 +1,4 @@
-"""Measure the schedule again on the model as it is now, and follow the new one.
+"""Measure the schedule again on the present weights, and follow the new one.
 
 Bands belong to a checkpoint: as the model learns, they drift. The settings of the probe
 that made the schedule are in its provenance; the same probe runs on the present
