@@ -6,7 +6,7 @@ from tqd_probe.gradients.gram import gram_from_columns
 
 
 def gram_of(paired, unpaired=None):
-    """Gradients [conditions, clips, draws, P] and [M, draws, P] to a LevelGram."""
+    """Gradients [versions, clips, draws, P] and [M, draws, P] to a LevelGram."""
     extra = None if unpaired is None else (lambda a, b: unpaired[..., a:b])
     losses = np.ones((paired.shape[1], paired.shape[2], paired.shape[0]))
     size = paired.shape[-1]

@@ -7,7 +7,7 @@ from tqd_probe.statistics.similarity import LevelStatistics
 
 
 def gram_of(gradients):
-    """Gradients [conditions, clips, draws, P] to a one-group LevelGram."""
+    """Gradients [versions, clips, draws, P] to a one-group LevelGram."""
     mean = gradients.mean(2)
     products = np.einsum("cip,djp->cidj", mean, mean)[None]
     draws = np.einsum("cirp,cisp->cirs", gradients, gradients)[None]

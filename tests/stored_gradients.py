@@ -14,7 +14,7 @@ UNPAIRED = 3
 
 
 def gradients(level=0):
-    """Gradients [clips, draws, conditions, size] of a level."""
+    """Gradients [clips, draws, versions, size] of a level."""
     rng = np.random.default_rng(level)
     return rng.normal(size=(CLIPS, DRAWS, CONDITIONS, SIZE)).astype(np.float32)
 

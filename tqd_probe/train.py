@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.core.library_logging import silence_libraries
 
-        silence_libraries()  # first: libraries speak while they are imported
+        silence_libraries()  # first: libraries print while they are imported
         from tqd_probe.training.train import train
 
         result = train(settings)

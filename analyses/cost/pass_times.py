@@ -58,7 +58,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(Path(place) / "run", num_clips=8)
-        names = probe.encoded.conditions
+        names = probe.encoded.versions
         network, layout = probe.model.network, probe.layout
         size = choose_batch_size(probe)["batch_size"]
         draws = next(micro_batches(8, (), 1, len(names), size))

@@ -54,7 +54,7 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
             sketch=str(DEFAULT_SIZE),
         )
         probe.sketch = allocate_sketch(probe)
-        engine, names = probe.engine(), probe.encoded.conditions
+        engine, names = probe.engine(), probe.encoded.versions
         size = choose_batch_size(probe)["batch_size"]
         rows = []
         with probe.deterministic():

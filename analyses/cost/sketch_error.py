@@ -101,7 +101,7 @@ def on_tiny() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         probe = tiny_probe(Path(place) / "run", num_clips=12)
         network, layout = probe.model.network, probe.layout
-        names = probe.encoded.conditions
+        names = probe.encoded.versions
         probe.sketch = allocate_sketch(probe)
         capture = GradientCapture(network, layout, Sketched(probe.sketch))
         for sigma in (0.15, 0.5, 0.85):

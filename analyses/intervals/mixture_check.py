@@ -19,8 +19,8 @@ from tqdm import tqdm
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram, gram_from_columns
-from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
-from tqd_probe.statistics.mixture import Problem, solve
+from tqd_probe.schedules.mixture_weights import MixtureOptions, solve_mixture
+from tqd_probe.statistics.mixture import MixtureProblem, minimise_risk
 from tqd_probe.statistics.moments import joint_moments, level_moments
 
 CLASSES = ["golden", "visual_degraded", "motion_degraded"]
@@ -39,9 +39,9 @@ def truth(form: str) -> np.ndarray:
     if form == "joint":
         means = MEANS.reshape(6, SIZE)
         target = np.array([0.5, 0, 0, 0.5, 0, 0])
-        found = solve(Problem(means @ means.T, np.tile(share, 2), target))
+        found = minimise_risk(MixtureProblem(means @ means.T, np.tile(share, 2), target))
         return found.weights.reshape(2, 3)
-    found = [solve(Problem(m @ m.T, share, np.eye(3)[0])).weights for m in MEANS]
+    found = [minimise_risk(MixtureProblem(m @ m.T, share, np.eye(3)[0])).weights for m in MEANS]
     return np.stack(found) / 2
 
 
@@ -63,7 +63,7 @@ def measure(clips: int, form: str, rng: np.random.Generator) -> dict[str, Any]:
         else [level_moments(gram, CONDITIONS, {}) for gram in grams]
     )
     options = MixtureOptions(form, POOL, 0.0, 0.95, int(rng.integers(1 << 30)), 1.0)
-    return measure_mixture(CLASSES, LEVELS, np.ones(2, bool), moments, options)
+    return solve_mixture(CLASSES, LEVELS, np.ones(2, bool), moments, options)
 
 
 def simulate(

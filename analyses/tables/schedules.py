@@ -36,7 +36,7 @@ from tqd_probe.probing.run import captured_gradients
 from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
 from tqd_probe.schedules.mixture_schema import Mixture
-from tqd_probe.schedules.mixture_weights import MixtureOptions, measure_mixture
+from tqd_probe.schedules.mixture_weights import MixtureOptions, solve_mixture
 from tqd_probe.statistics.moments import joint_moments, level_moments
 
 FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
@@ -137,7 +137,7 @@ def _mixture(
     )
     settings = probe.settings
     pool = {name: pool.get(name, 0) for name in order}
-    found = measure_mixture(
+    found = solve_mixture(
         order,
         probe.sigmas,
         resolved if pool["golden"] else np.ones_like(resolved),

@@ -26,7 +26,7 @@ def test_sketched_products_of_unpaired_clips_and_of_draws(tmp_path):
     fill_unpaired(store, others)
     places = range(CLIPS, CLIPS + UNPAIRED)
     gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH, places)
-    values = np.moveaxis(gradients(), 2, 0)  # conditions in front
+    values = np.moveaxis(gradients(), 2, 0)  # versions in front
     small = sketched(values.reshape(-1, SIZE)).reshape(CONDITIONS, CLIPS, DRAWS, -1)
     alone = sketched(others.reshape(-1, SIZE)).reshape(UNPAIRED, DRAWS, -1)
     losses = np.zeros((CLIPS, DRAWS, CONDITIONS))

@@ -58,7 +58,7 @@ def encode(folder, clips, max_bad=0, model=None):
 def test_versions_share_a_caption_and_have_their_own_frames(tmp_path):
     clips = [synthetic_clip(index) for index in range(3)]
     _, found = encode(tmp_path, clips)
-    assert found.conditions == ["golden", "blur:3"]
+    assert found.versions == ["golden", "blur:3"]
     assert found.ids == [clip.id for clip in clips]
     for index, clip in enumerate(clips):
         for name, video in (

@@ -8,10 +8,10 @@ from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.schedules.mixture_weights import (
     MixtureOptions,
     bias_corrected,
-    level_mass,
-    measure_mixture,
+    level_shares,
+    solve_mixture,
 )
-from tqd_probe.statistics.mixture import Problem, solve
+from tqd_probe.statistics.mixture import MixtureProblem, minimise_risk
 from tqd_probe.statistics.moments import joint_moments, level_moments
 
 CLASSES = ["golden", "visual_degraded", "motion_degraded"]
@@ -42,7 +42,7 @@ def measured(
         else [level_moments(gram, CONDITIONS, {}) for gram in grams]
     )
     options = MixtureOptions(form, pool, floor, 0.95, seed, 1.0)
-    return measure_mixture(CLASSES, LEVELS, np.array(resolved), moments, options)
+    return solve_mixture(CLASSES, LEVELS, np.array(resolved), moments, options)
 
 
 def truth(form):
@@ -50,9 +50,11 @@ def truth(form):
     if form == "joint":
         means = MEANS.reshape(6, 12)
         target = np.array([0.5, 0, 0, 0.5, 0, 0])
-        found = solve(Problem(means @ means.T, np.tile(share, 2), target))
+        found = minimise_risk(
+            MixtureProblem(means @ means.T, np.tile(share, 2), target)
+        )
         return found.weights.reshape(2, 3), found.risk
-    found = [solve(Problem(m @ m.T, share, np.eye(3)[0])) for m in MEANS]
+    found = [minimise_risk(MixtureProblem(m @ m.T, share, np.eye(3)[0])) for m in MEANS]
     return np.stack([f.weights for f in found]), np.array([f.risk for f in found])
 
 
@@ -140,7 +142,7 @@ def test_floor_and_pool():
 
 
 def test_level_mass_follows_the_shift():
-    assert level_mass(np.array([0.25, 0.75]), 1.0) == pytest.approx([0.5, 0.5])
+    assert level_shares(np.array([0.25, 0.75]), 1.0) == pytest.approx([0.5, 0.5])
     u = (np.arange(5) + 0.5) / 5
     shifted = 3 * u / (1 + 2 * u)
-    assert level_mass(shifted, 3.0) == pytest.approx(np.full(5, 0.2))
+    assert level_shares(shifted, 3.0) == pytest.approx(np.full(5, 0.2))

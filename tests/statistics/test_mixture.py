@@ -3,11 +3,11 @@ import pytest
 from scipy.optimize import minimize
 
 from tqd_probe.statistics.mixture import (
-    Problem,
+    MixtureProblem,
     beta_weights,
+    minimise_risk,
     pooled_weights,
     risk,
-    solve,
 )
 
 MEANS = np.array([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.2, -0.4, 0.7]])
@@ -15,14 +15,16 @@ GOLDEN = np.array([1.0, 0.0, 0.0])
 
 
 def problem(noise, target=GOLDEN, means=MEANS):
-    return Problem(means @ means.T, np.array(noise, float), target)
+    return MixtureProblem(means @ means.T, np.array(noise, float), target)
 
 
 def test_two_classes_have_the_closed_form_optimum():
     # min (1 - w)^2 |mu_d - mu_g|^2 + w^2 a + (1 - w)^2 b over the golden weight w
     means = MEANS[:2]
     gap = ((means[1] - means[0]) ** 2).sum()
-    found = solve(Problem(means @ means.T, np.array([0.5, 0.1]), GOLDEN[:2]))
+    found = minimise_risk(
+        MixtureProblem(means @ means.T, np.array([0.5, 0.1]), GOLDEN[:2])
+    )
     golden = (gap + 0.1) / (gap + 0.1 + 0.5)
     assert found.weights == pytest.approx([golden, 1 - golden], abs=1e-9)
     assert found.risk == pytest.approx(
@@ -42,7 +44,7 @@ def test_the_optimum_beats_a_general_optimiser():
             bounds=[(0, 1)] * 5,
             constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
         )
-        found = solve(some)
+        found = minimise_risk(some)
         assert found.weights.sum() == pytest.approx(1)
         assert found.weights.min() >= 0
         assert found.risk <= rough.fun + 1e-7
@@ -51,26 +53,27 @@ def test_the_optimum_beats_a_general_optimiser():
 
 def test_few_golden_clips_widen_what_is_admitted():
     weights = [
-        solve(problem([2.0 / n, 0.002, 0.002])).weights[0] for n in (1, 10, 1000)
+        minimise_risk(problem([2.0 / n, 0.002, 0.002])).weights[0]
+        for n in (1, 10, 1000)
     ]
     assert weights[0] < weights[1] < weights[2]
     assert weights[2] > 0.95
 
 
 def test_an_absent_class_gets_nothing():
-    found = solve(problem([1.0, np.inf, 0.1]))
+    found = minimise_risk(problem([1.0, np.inf, 0.1]))
     assert found.weights[1] == 0
     assert risk(problem([1.0, np.inf, 0.1]), np.array([0, 1.0, 0])) == np.inf
 
 
 def test_the_floor_keeps_a_share_of_the_admitted():
-    free = solve(problem([1.0, 0.5, 1e6]))
+    free = minimise_risk(problem([1.0, 0.5, 1e6]))
     assert free.weights[2] < 1e-3
-    found = solve(problem([1.0, 0.01, np.inf]), floor=0.3)
+    found = minimise_risk(problem([1.0, 0.01, np.inf]), floor=0.3)
     assert found.weights[0] >= 0.3 - 1e-9
     assert found.weights[2] == 0
     with pytest.raises(ValueError, match="floor"):
-        solve(problem([1.0, 0.5, 0.5]), floor=0.6)
+        minimise_risk(problem([1.0, 0.5, 0.5]), floor=0.6)
 
 
 @pytest.mark.monte_carlo
@@ -78,7 +81,7 @@ def test_the_predicted_risk_is_the_simulated_one():
     rng = np.random.default_rng(1)
     clips, deviation = np.array([20, 200, 50]), np.array([0.8, 1.0, 0.5])
     some = problem(3 * deviation**2 / clips)
-    found = solve(some)
+    found = minimise_risk(some)
     errors = []
     for _ in range(4000):
         means = [
@@ -91,7 +94,9 @@ def test_the_predicted_risk_is_the_simulated_one():
 
 def test_the_repair_of_indefinite_products_is_reported():
     matrix = np.diag([2.0, 1.0, -0.3])
-    assert solve(Problem(matrix, np.ones(3), GOLDEN)).repair == pytest.approx(0.3)
+    assert minimise_risk(
+        MixtureProblem(matrix, np.ones(3), GOLDEN)
+    ).repair == pytest.approx(0.3)
 
 
 def test_weights_of_other_ways_to_train():

@@ -101,17 +101,17 @@ def test_products_between_levels_equal_brute_force(gradients):
 
 
 def gram_of_sketches(paired, unpaired, parts=8):
-    """The Gram matrices of gradients [conditions, clips, P] that are sketches."""
-    conditions, clips, size = paired.shape
+    """The Gram matrices of gradients [versions, clips, P] that are sketches."""
+    versions, clips, size = paired.shape
     sketch = LevelSketch(
         {"a": (0, size // 2), "b": (size // 2, size)}, parts, paired, unpaired
     )
-    draws = np.zeros((2, conditions, clips, 1, 1))
+    draws = np.zeros((2, versions, clips, 1, 1))
     alone = np.zeros((2, len(unpaired), 1, 1))
     for index, (start, stop) in enumerate(sketch.groups.values()):
         draws[index, ..., 0, 0] = (paired[..., start:stop] ** 2).sum(-1)
         alone[index, ..., 0, 0] = (unpaired[..., start:stop] ** 2).sum(-1)
-    losses = np.ones((clips, 1, conditions))
+    losses = np.ones((clips, 1, versions))
     return sketched_gram(sketch, draws, losses, others_draws=alone).all_groups()
 
 

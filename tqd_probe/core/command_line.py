@@ -160,7 +160,7 @@ class Outcome:
 
     Attributes:
         code: Exit code: 0 done, 2 bad input, 130 or 143 stopped by a signal.
-        resumes: Whether the same command would go on where this one stopped.
+        resumes: Whether the same command continues where this one stopped.
     """
 
     code: int = 0
@@ -196,7 +196,7 @@ def main_guard() -> Iterator[Outcome]:
         if first and not isinstance(error, MainProcessFailed):
             _report(f"error: {error}")
     except OSError as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
+        if isinstance(error, BrokenPipeError) and _stdout_is_closed():
             outcome.code = 128 + signal.SIGPIPE
         else:
             outcome.code = 2
@@ -207,22 +207,22 @@ def main_guard() -> Iterator[Outcome]:
         _report(f"error: out of memory{shown}; end other programs, or ask for less")
     except KeyboardInterrupt:
         outcome.code = 128 + signal.SIGINT
-        _report(f"stopped{_how_to_go_on(outcome)}")
+        _report(f"stopped{_resume_hint(outcome)}")
     except _Terminated:
         outcome.code = 128 + signal.SIGTERM
-        _report(f"stopped by SIGTERM{_how_to_go_on(outcome)}")
+        _report(f"stopped by SIGTERM{_resume_hint(outcome)}")
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
 
 
-def _how_to_go_on(outcome: Outcome) -> str:
+def _resume_hint(outcome: Outcome) -> str:
     """Say that the same command resumes, where it does."""
     return "; the same command resumes" if outcome.resumes else ""
 
 
-def _nobody_reads() -> bool:
-    """Say whether stdout is a pipe whose reader, such as head, has ended."""
+def _stdout_is_closed() -> bool:
+    """Tell whether stdout is a pipe whose reader, such as head, has ended."""
     waiting = select.poll()
     waiting.register(STDOUT, select.POLLOUT)
     ended = any(event & select.POLLERR for _, event in waiting.poll(0))
@@ -232,7 +232,7 @@ def _nobody_reads() -> bool:
 
 
 def _describe(error: OSError) -> str:
-    """Say where the system refused, what it said, and what helps."""
+    """Write an operating system error as place, fault and cure."""
     place = error.filename or "a file or connection"
     fault = error.strerror or str(error) or type(error).__name__
     cure = CURES.get(error.errno or 0, "check that place, then run it again")

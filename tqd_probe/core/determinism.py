@@ -39,3 +39,17 @@ def deterministic(device: torch.device, parameter_count: int) -> Iterator[None]:
         settings.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before[0])
         torch.set_num_threads(before[1])
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's generators of the CPU and of one device.
+
+    `torch.manual_seed` seeds all devices, which is slow once per step.
+
+    Args:
+        seed: The seed.
+        device: Where the network runs.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)

@@ -119,6 +119,18 @@ def differences(
     return found
 
 
+def shorten(changed: list[str]) -> str:
+    """Join differences for a message, the first three of them.
+
+    Args:
+        changed: What `differences` returned.
+
+    Returns:
+        The phrases, separated by semicolons.
+    """
+    return "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
+
+
 def lock_directory(out: Path) -> IO[str]:
     """Reserve a run directory for this process.
 

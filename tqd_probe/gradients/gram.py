@@ -21,24 +21,24 @@ class LevelGram:
 
     Attributes:
         groups: Names of the module groups.
-        products: ``[groups, conditions, clips, conditions, clips]``, float64: products
+        products: ``[groups, versions, clips, versions, clips]``, float64: products
             of per-clip gradients, each the mean over the clip's noise draws.
-        draws: ``[groups, conditions, clips, draws, draws]``, float64: products of the
-            draws of one clip and condition, for the split of variance.
-        losses: ``[clips, draws, conditions]``.
-        toward: ``[groups, conditions, clips, draws]``: product of each draw with the
+        draws: ``[groups, versions, clips, draws, draws]``, float64: products of the
+            draws of one clip and version, for the split of variance.
+        losses: ``[clips, draws, versions]``.
+        toward: ``[groups, versions, clips, draws]``: product of each draw with the
             sum of the golden gradients of all *other* clips.
-        folded: ``[conditions, clips, D]``, float32: the gradients of all groups side by
+        folded: ``[versions, clips, D]``, float32: the gradients of all groups side by
             side, for products between levels; in full up to `EXACT_UP_TO` entries,
             sketched above.
-        others: ``[groups, unpaired, conditions, clips]``: products of unpaired clips
+        others: ``[groups, unpaired, versions, clips]``: products of unpaired clips
             with paired ones.
         among: ``[groups, unpaired, unpaired]``: products of unpaired clips.
         others_draws: ``[groups, unpaired, draws, draws]``: as `draws`, unpaired.
         others_toward: ``[groups, unpaired, draws]``: product with the sum over all
             golden clips.
         others_folded: ``[unpaired, D]``: as `folded`, unpaired.
-        splits: ``[groups, S, conditions, conditions]``: means of products over pairs of
+        splits: ``[groups, S, versions, versions]``: means of products over pairs of
             different clips, by each part of the sketch alone; None for exact products.
         sketch: The sketches that `folded` comes from, and `products` where `splits` is
             not None; not stored again.
@@ -119,9 +119,9 @@ def gram_from_columns(
     """Compute Gram matrices from full gradients, read in blocks of columns.
 
     Args:
-        columns: Reads gradients ``[conditions, clips, draws, stop - start]``.
+        columns: Reads gradients ``[versions, clips, draws, stop - start]``.
         groups: Start and stop in the flat gradient by module group.
-        losses: Losses ``[clips, draws, conditions]``.
+        losses: Losses ``[clips, draws, versions]``.
         width: Columns in memory at once.
         unpaired: Reads gradients of unpaired clips ``[M, draws, stop - start]``.
 
@@ -129,7 +129,7 @@ def gram_from_columns(
         The level's Gram matrices, summed in float64. `folded` is None for gradients of
         more than `EXACT_UP_TO` entries.
     """
-    clips, _, conditions = losses.shape
+    clips, _, versions = losses.shape
     size = max(stop for _, stop in groups.values())
     found: dict[str, list[np.ndarray]] = {}
     folded: np.ndarray | None = None
@@ -144,7 +144,7 @@ def gram_from_columns(
                 else unpaired(at, end).astype(np.float64, copy=False)
             )
             mean = block.mean(2) if block.shape[2] > 1 else block[:, :, 0]
-            flat = mean.reshape(conditions * clips, -1)
+            flat = mean.reshape(versions * clips, -1)
             alone = extra.mean(1)
             total = mean[0].sum(0)
             own = np.matmul(block, mean[0][..., None])[..., 0]
@@ -166,15 +166,15 @@ def gram_from_columns(
         for key, value in sums.items():
             found.setdefault(key, []).append(value)
     stacked: dict[str, Any] = {key: np.stack(parts) for key, parts in found.items()}
-    shape = (len(groups), conditions, clips, conditions, clips)
+    shape = (len(groups), versions, clips, versions, clips)
     stacked["products"] = stacked["products"].reshape(shape)
-    stacked["others"] = stacked["others"].reshape(len(groups), -1, conditions, clips)
+    stacked["others"] = stacked["others"].reshape(len(groups), -1, versions, clips)
     some = stacked["others"].shape[1] > 0
     if not some:
         stacked = {k: v for k, v in stacked.items() if k not in OF_UNPAIRED}
     if folded is not None:
-        paired = conditions * clips
-        stacked["folded"] = folded[:paired].reshape(conditions, clips, -1)
+        paired = versions * clips
+        stacked["folded"] = folded[:paired].reshape(versions, clips, -1)
         if some:
             stacked["others_folded"] = folded[paired:]
     return LevelGram(tuple(groups), losses=losses, **stacked)

@@ -17,7 +17,7 @@ class LevelSketch:
     Attributes:
         groups: Start and stop in the sketch by module group.
         splits: Parts of a group's numbers that are sketches by themselves.
-        values: ``[conditions, clips, size]``, float32, the mean over a clip's draws.
+        values: ``[versions, clips, size]``, float32, the mean over a clip's draws.
         others: The same of unpaired clips ``[unpaired, size]``; None without any.
     """
 
@@ -54,7 +54,7 @@ class LevelSketch:
             other: Another level, or this one.
 
         Returns:
-            ``[groups, conditions, clips, conditions, clips]``, float64; unbiased, with
+            ``[groups, versions, clips, versions, clips]``, float64; unbiased, with
             the sketch's error. Rows are this level's. The group ``all`` is the sum.
         """
         shape = (*self.values.shape[:2], *other.values.shape[:2])
@@ -75,7 +75,7 @@ class LevelSketch:
             other: Another level, or this one.
 
         Returns:
-            U-statistics ``[groups, splits, conditions, conditions]``, float64, one per
+            U-statistics ``[groups, splits, versions, versions]``, float64, one per
             part of the sketch. Their mean over parts is the estimate, their spread
             its error.
         """

@@ -86,11 +86,11 @@ def reduce_shards(
 def _full_products(shards: Shards, layout: Layout, losses: np.ndarray) -> Tensors:
     """Multiply full gradients, read in blocks of columns."""
     handles = [[safe_open(path, "np") for path in row] for row in shards.paths]
-    clips, draws, conditions = losses.shape
+    clips, draws, versions = losses.shape
     unpaired = len(handles) - clips
 
     def columns(start: int, stop: int) -> np.ndarray:
-        block = np.empty((conditions, clips, draws, stop - start))
+        block = np.empty((versions, clips, draws, stop - start))
         for clip, draw in np.ndindex(clips, draws):
             part = handles[clip][draw].get_slice("gradients")
             block[:, clip, draw] = part[:, start:stop]
@@ -146,7 +146,7 @@ def _products_of_draws(shards: Shards, sketches: LevelSketch) -> Tensors:
     for row, read in enumerate(shards):
         paired = row < shards.clips
         values = np.stack([part["gradients"] for part in read], 1).astype(np.float64)
-        norms = np.stack([part["norms"] for part in read], 1)  # [conditions, draws, G]
+        norms = np.stack([part["norms"] for part in read], 1)  # [versions, draws, G]
         rest = total - golden[row] if paired else total
         draws, toward = [], []
         for index, (start, stop) in enumerate(sketches.groups.values()):
@@ -161,7 +161,7 @@ def _products_of_draws(shards: Shards, sketches: LevelSketch) -> Tensors:
         before = "" if paired else "others_"
         parts.setdefault(f"{before}draws", []).append(np.stack(draws))
         parts.setdefault(f"{before}toward", []).append(np.stack(toward))
-    # Groups in front, then conditions where there are several, then clips.
+    # Groups in front, then versions where there are several, then clips.
     return {
         name: np.stack(some, 1 if name.startswith("others") else 2)
         for name, some in parts.items()

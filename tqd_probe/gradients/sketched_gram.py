@@ -17,19 +17,19 @@ def sketched_gram(
 
     Args:
         sketch: The level's sketches.
-        draws: Products of the draws of one clip ``[groups, conditions, clips, draws,
+        draws: Products of the draws of one clip ``[groups, versions, clips, draws,
             draws]``. Their diagonal is exact where exact norms were kept; the squared
             norms of the clips' means are then exact too.
-        losses: Losses ``[clips, draws, conditions]``.
+        losses: Losses ``[clips, draws, versions]``.
         **more: Other products of single draws: fields of `LevelGram`.
 
     Returns:
         The matrices.
     """
     products = sketch.products(sketch)
-    for condition, clip in np.ndindex(*sketch.values.shape[:2]):
-        own = draws[:, condition, clip].mean((-1, -2))
-        products[:, condition, clip, condition, clip] = own
+    for version, clip in np.ndindex(*sketch.values.shape[:2]):
+        own = draws[:, version, clip].mean((-1, -2))
+        products[:, version, clip, version, clip] = own
     fields: dict[str, Any] = dict(more)
     if sketch.others is not None:
         fields |= _unpaired_products(sketch, sketch.others, more["others_draws"])

@@ -213,9 +213,9 @@ class GradientStore:
             level: Index of the level.
             clip: Index of the clip.
             draw: Index of the noise sample.
-            gradients: float32 ``[conditions, size]``, full or sketched.
-            losses: float32 ``[conditions]``.
-            norms: Exact squared norms ``[conditions, groups]``, NaN where unknown;
+            gradients: float32 ``[versions, size]``, full or sketched.
+            losses: float32 ``[versions]``.
+            norms: Exact squared norms ``[versions, groups]``, NaN where unknown;
                 only of sketched gradients.
         """
         content = {"gradients": gradients, "losses": losses}
@@ -265,7 +265,7 @@ class GradientStore:
             The level's Gram matrices, as read back from the files.
 
         Raises:
-            InputError: If a shard is damaged; names it and how to go on.
+            InputError: If a shard is damaged; names it and the cure.
         """
         shards = self._shards(level, clips, draws, others)
         sketches, products = reduce_shards(shards, layout, sketch)
@@ -298,7 +298,7 @@ class GradientStore:
             The matrices of these draws alone.
 
         Raises:
-            InputError: If a shard is damaged; names it and how to go on.
+            InputError: If a shard is damaged; names it and the cure.
         """
         shards = self._shards(level, clips, draws, others)
         return gram_of(*reduce_shards(shards, layout, sketch))
@@ -326,7 +326,7 @@ class GradientStore:
             The level's Gram matrices.
 
         Raises:
-            InputError: If the file is damaged; names it and how to go on.
+            InputError: If the file is damaged; names it and the cure.
         """
         return gram_of(self.sketches(level), self._read(self._gram(level), level))
 
@@ -342,6 +342,6 @@ class GradientStore:
             `LevelSketch.pair_means`).
 
         Raises:
-            InputError: If the file is damaged; names it and how to go on.
+            InputError: If the file is damaged; names it and the cure.
         """
         return LevelSketch.of_tensors(self._read(self._sketches(level), level))

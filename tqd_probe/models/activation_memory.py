@@ -1,4 +1,4 @@
-"""What a forward and backward pass of a network keeps in memory, by calculation."""
+"""Memory of the activations of a forward and backward pass, by calculation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.memory import free_bytes
 from tqd_probe.models.base import Conditioned, VideoModel
 
-SAFE_SHARE = 0.7  # of the free memory; the rest is for workspaces and fragments
+SAFE_SHARE = (
+    0.7  # of the free memory; the rest is for temporary buffers and fragmentation
+)
 log = logging.getLogger("tqd_probe")
 
 
 def activation_bytes(
     network: nn.Module, tokens: int, text_tokens: int, checkpointing: bool = False
 ) -> int:
-    """Estimate what the backward pass of one clip needs of the forward pass.
+    """Estimate the activations that are kept for the backward pass of one clip.
 
     Every linear layer keeps its input; its output is kept by what follows it (norm,
     activation, attention). Norms and modulation work on float32 copies of the

@@ -42,38 +42,38 @@ class EncodedClips:
 
     Attributes:
         ids: Clip ids, in order.
-        conditions: ``golden`` and the degradations, such as ``blur:3``.
-        latents: Latents by condition, one tensor ``[clips, ...]`` each.
+        versions: ``golden`` and the degradations, such as ``blur:3``.
+        latents: Latents by version, one tensor ``[clips, ...]`` each.
         conditioning: Text embeddings and masks, ``[clips, ...]`` by name.
         quarantine: Clips that could not be used: reason by clip id.
-        images: First-frame conditioning (`VideoModel.encode_images`) by condition and
+        images: First-frame conditioning (`VideoModel.encode_images`) by version and
             name, ``[clips, ...]``; empty for text-to-video.
     """
 
     ids: list[str]
-    conditions: list[str]
+    versions: list[str]
     latents: dict[str, torch.Tensor]
     conditioning: dict[str, torch.Tensor]
     quarantine: dict[str, str] = field(default_factory=dict)
     images: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
 
-    def batch(self, clip: int, conditions: list[str]) -> Conditioned:
+    def batch(self, clip: int, versions: list[str]) -> Conditioned:
         """Return several versions of one clip as a batch.
 
         Args:
             clip: Index of the clip in `ids`.
-            conditions: The versions.
+            versions: The versions.
 
         Returns:
-            A batch ``[len(conditions), ...]`` with the caption repeated.
+            A batch ``[len(versions), ...]`` with the caption repeated.
         """
-        latents = torch.stack([self.latents[name][clip] for name in conditions])
-        count = len(conditions)
+        latents = torch.stack([self.latents[name][clip] for name in versions])
+        count = len(versions)
         text = {
             name: value[clip].expand(count, *value[clip].shape).contiguous()
             for name, value in self.conditioning.items()
         }
-        parts = [self.images.get(name, {}) for name in conditions]
+        parts = [self.images.get(name, {}) for name in versions]
         own = {key: torch.stack([p[key][clip] for p in parts]) for key in parts[0]}
         return Conditioned(latents, {**text, **own})
 
@@ -240,7 +240,7 @@ def encode_clips(
     Raises:
         BadClip: If more than `max_bad` clips cannot be used; names the last one.
     """
-    conditions = [GOLDEN, *(str(each) for each in degradations)]
+    versions = [GOLDEN, *(str(each) for each in degradations)]
     rows: list[dict[str, torch.Tensor]] = []
     texts: list[dict[str, torch.Tensor]] = []
     seen: list[dict[str, dict[str, torch.Tensor]]] = []
@@ -249,7 +249,7 @@ def encode_clips(
     for clip in clips:
         try:
             row, own = {}, {}
-            for name, degradation in zip(conditions, (None, *degradations)):
+            for name, degradation in zip(versions, (None, *degradations)):
                 row[name] = encoder.latents(clip, degradation)
                 own[name] = encoder.images(clip, degradation)
             texts.append(encoder.caption(clip))
@@ -261,13 +261,13 @@ def encode_clips(
             if len(quarantine) > max_bad:
                 more = f" ({len(quarantine)} bad clips, --max-bad {max_bad})"
                 raise BadClip(f"{error}{more if max_bad else ''}") from error
-        progress(len(conditions))
+        progress(len(versions))
     if not rows:
-        return EncodedClips([], conditions, {}, {}, quarantine)
-    latents = {name: torch.stack([row[name] for row in rows]) for name in conditions}
+        return EncodedClips([], versions, {}, {}, quarantine)
+    latents = {name: torch.stack([row[name] for row in rows]) for name in versions}
     text = {name: torch.stack([t[name] for t in texts]) for name in texts[0]}
     images = {
         name: {key: torch.stack([own[name][key] for own in seen]) for key in parts}
         for name, parts in seen[0].items()
     }
-    return EncodedClips(ids, conditions, latents, text, quarantine, images)
+    return EncodedClips(ids, versions, latents, text, quarantine, images)

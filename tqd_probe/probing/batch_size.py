@@ -49,7 +49,7 @@ def choose_batch_size(workspace: Workspace) -> dict[str, int]:
 
 def _trial(workspace: Workspace) -> dict[str, int]:
     """Count and measure a pass of one clip version."""
-    versions = len(workspace.encoded.conditions)
+    versions = len(workspace.encoded.versions)
     asked = workspace.settings.batch_size
     sigma = float(workspace.sigmas[0])
     losses = batch_losses(workspace, [Draw(0, 0)], sigma, [GOLDEN])

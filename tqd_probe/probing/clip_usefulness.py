@@ -71,7 +71,7 @@ def level_usefulness(
 
     Args:
         gram: Matrices with the one group ``all``.
-        versions: Names of the conditions, golden first.
+        versions: Names of the versions, golden first.
         unpaired: Places among the unpaired clips by class.
 
     Returns:
@@ -109,7 +109,7 @@ def write_usefulness(path: Path, workspace: Workspace) -> None:
     others = workspace.others.ids if workspace.others else []
     for level, sigma in enumerate(workspace.sigmas):
         gram = workspace.level(level).all_groups()
-        found = level_usefulness(gram, workspace.encoded.conditions, workspace.unpaired)
+        found = level_usefulness(gram, workspace.encoded.versions, workspace.unpaired)
         for version, some in found.items():
             rows = workspace.unpaired.get(version)
             clips = names if rows is None else [others[row] for row in rows]

@@ -12,7 +12,7 @@ def paired_comparisons(degradations: tuple[Degradation, ...]) -> dict[str, list[
         degradations: The degradations in the order of the Gram matrices.
 
     Returns:
-        Indices of the pooled conditions (0 is golden) by name. Controls are compared
+        Indices of the pooled versions (0 is golden) by name. Controls are compared
         by themselves and belong to no class.
     """
     classes: dict[str, list[int]] = {}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.clips.degradations import CONTROL
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.noise import logsnr
@@ -31,8 +30,7 @@ from tqd_probe.schedules.band_schedule import Criterion, Model, Provenance
 from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.schedules.mixture_weights import (
     MixtureOptions,
-    check_options,
-    measure_mixture,
+    solve_mixture,
 )
 from tqd_probe.statistics.moments import (
     Moments,
@@ -43,20 +41,6 @@ from tqd_probe.statistics.moments import (
 from tqd_probe.statistics.similarity import LevelStatistics
 
 Rows = dict[str, list[int]]
-
-
-def check_mixture(workspace: Workspace) -> None:
-    """Refuse mixture options that do not fit the probed classes, before the work.
-
-    Args:
-        workspace: The probe; a class without a pool size, or a floor that is too large,
-            is refused with `InputError`.
-    """
-    settings = workspace.settings
-    if settings.criterion == "mixture" and settings.pool is not None:
-        copies = {d.kind for d in workspace.degradations if d.kind != CONTROL}
-        classes = [GOLDEN, *sorted(copies | set(workspace.unpaired))]
-        check_options(classes, read_pool(settings.pool), settings.floor)
 
 
 def compute_result(workspace: Workspace) -> ProbeResult:
@@ -209,7 +193,7 @@ def _mixture(
         span=workspace.model.sigma_range,
     )
     order = [*classes, *unpaired]
-    found = measure_mixture(order, workspace.sigmas, resolved, moments, options)
+    found = solve_mixture(order, workspace.sigmas, resolved, moments, options)
     return Mixture.model_validate(found)
 
 

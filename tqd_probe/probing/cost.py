@@ -45,7 +45,7 @@ def counted_cost(workspace: Workspace, levels: list[LevelGram]) -> CountedCost:
         The entry ``cost`` of ``gradsim.json``.
     """
     settings = workspace.settings
-    versions = len(workspace.encoded.conditions)
+    versions = len(workspace.encoded.versions)
     unpaired = workspace.unpaired_places
     shapes = [level.losses.shape[:2] for level in levels]
     alone = len(unpaired) * sum(draws for _, draws in shapes)
@@ -96,7 +96,7 @@ class CostMeter:
         left = [i for i in range(len(workspace.sigmas)) if not store.has_level(i)]
         if not left or not workspace.processes.is_main:
             return
-        versions = len(workspace.encoded.conditions)
+        versions = len(workspace.encoded.versions)
         paired = len(workspace.encoded.ids)
         draws = paired * versions + len(workspace.unpaired_places)
         stored = [store.count_draws(level, paired) for level in left]
@@ -108,7 +108,7 @@ class CostMeter:
         """Time plain and capturing passes in turn, and print the prediction."""
         workspace = self.workspace
         size = workspace.work["batch_size"]
-        names = workspace.encoded.conditions[:size]
+        names = workspace.encoded.versions[:size]
         clips, samples = len(workspace.encoded.ids), workspace.settings.draws
         draws = next(micro_batches(clips, (), samples, versions, size))
         count = len(draws) * len(names)

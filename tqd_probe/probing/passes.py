@@ -64,7 +64,7 @@ def _check_coverage(workspace: Workspace) -> None:
         GradientError: If a gradient is not finite or not all of it is captured.
     """
     engine = workspace.engine(plain=True)
-    versions = workspace.encoded.conditions[:2]
+    versions = workspace.encoded.versions[:2]
     count = len(versions)
 
     def coverage() -> float:
@@ -156,7 +156,7 @@ def _capture_levels(
     settings, store = workspace.settings, workspace.store
     processes = workspace.processes
     clips, levels = len(workspace.encoded.ids), len(workspace.sigmas)
-    others, versions = workspace.unpaired_places, len(workspace.encoded.conditions)
+    others, versions = workspace.unpaired_places, len(workspace.encoded.versions)
     size = workspace.work["batch_size"]
     stages = interim_stages(clips, settings.draws, settings.adaptive)
     each = len(workspace.clip_ids) * settings.draws

@@ -79,7 +79,7 @@ def run_pilot(settings: ProbeRunSettings, *, progress: bool = True) -> Pilot:
         for gram in grams
     ]
     compared = paired_comparisons(probe.degradations)
-    clips, versions = len(probe.encoded.ids), len(probe.encoded.conditions)
+    clips, versions = len(probe.encoded.ids), len(probe.encoded.versions)
     passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired_places))
     return Pilot(
         sigmas=probe.sigmas[:count],

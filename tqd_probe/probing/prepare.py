@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from tqd_probe.clips.degradations import check_frames
+from tqd_probe.clips.degradations import CONTROL, check_frames
 from tqd_probe.clips.source import ClipSet
+from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.files import digest
 from tqd_probe.core.processes import Processes
@@ -24,6 +25,7 @@ from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.probing.adaptive import stopping_rule
 from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
 from tqd_probe.probing.encoding import choose_clips, encode_probed, matched_degradations
+from tqd_probe.probing.option_parsing import read_pool
 from tqd_probe.probing.run_directory import (
     check_run_directory,
     describe_probe,
@@ -31,6 +33,7 @@ from tqd_probe.probing.run_directory import (
 )
 from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
+from tqd_probe.schedules.mixture_weights import check_mixture_options
 
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
 LEVEL_FORMAT = 6  # raise when what is stored of a level changes
@@ -81,14 +84,14 @@ def prepare(
     layout = make_layout(model.network, model.modules(), settings.params)
     sketched, sketch = choose_sketch(settings, layout)
     # Without --batch-size a trial pass decides how many versions share a pass.
-    first = encoded.batch(0, encoded.conditions[:1])
+    first = encoded.batch(0, encoded.versions[:1])
     set_checkpointing(model, settings.checkpointing, first, settings.batch_size or 1)
 
     inputs = _input_fingerprints(model, layout, clips, encoded)
     shaping = [
         inputs,
         str(shape),
-        encoded.conditions,
+        encoded.versions,
         sigmas.tolist(),
         settings.draws,
         settings.dtype,
@@ -122,6 +125,20 @@ def prepare(
         scale=scale,
         severities=severities,
     )
+
+
+def check_mixture(workspace: Workspace) -> None:
+    """Refuse mixture options that do not fit the probed classes, before the work.
+
+    Args:
+        workspace: The probe; a class without a pool size, or a floor that is too large,
+            is refused with `InputError`.
+    """
+    settings = workspace.settings
+    if settings.criterion == "mixture" and settings.pool is not None:
+        copies = {d.kind for d in workspace.degradations if d.kind != CONTROL}
+        classes = [GOLDEN, *sorted(copies | set(workspace.unpaired))]
+        check_mixture_options(classes, read_pool(settings.pool), settings.floor)
 
 
 def choose_sketch(settings: ProbeRunSettings, layout: Layout) -> tuple[bool, Sketch]:

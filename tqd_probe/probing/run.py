@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.probing.clip_usefulness import write_usefulness
-from tqd_probe.probing.compute_result import check_mixture, compute_result
+from tqd_probe.probing.compute_result import compute_result
 from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.passes import capture_all
-from tqd_probe.probing.prepare import prepare
+from tqd_probe.probing.prepare import check_mixture, prepare
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.self_check import self_check
 from tqd_probe.probing.settings import ProbeRunSettings

@@ -16,6 +16,7 @@ from tqd_probe.core.run_directory import (
     differences,
     lock_directory,
     read_description,
+    shorten,
 )
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.probing.settings import ProbeRunSettings, ProbeSettings
@@ -90,10 +91,9 @@ def check_run_directory(
     if old_version != description.versions["tqd_probe"]:
         changed.append(f"tqd_probe was {old_version}")
     if changed and not overwrite:
-        shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
         raise ConfigurationChanged(
-            f"--out {out}: made with another configuration ({shown}); use another"
-            " --out, or --overwrite"
+            f"--out {out}: made with another configuration ({shorten(changed)}); use"
+            " another --out, or --overwrite"
         )
     return True, bool(changed)
 

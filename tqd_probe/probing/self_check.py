@@ -127,7 +127,7 @@ def self_check(workspace: Workspace) -> SelfCheck:
     """
     engine = workspace.engine(plain=True)
     sigma = float(workspace.sigmas[len(workspace.sigmas) // 2])
-    versions = workspace.encoded.conditions
+    versions = workspace.encoded.versions
     draws = [Draw(clip, 0) for clip in (0, 1)]
     errors = np.array(
         [_oracle_errors(workspace, engine, d, sigma, versions[:2]) for d in draws]

@@ -131,7 +131,7 @@ class Workspace:
             Golden and its degradations; the clip itself for an unpaired one.
         """
         paired = clip < len(self.encoded.ids)
-        return self.encoded.conditions if paired else [GOLDEN]
+        return self.encoded.versions if paired else [GOLDEN]
 
     def engine(
         self, plain: bool = False, buffers: int = 0, compiled: bool = False

@@ -12,7 +12,7 @@ Band = tuple[float, float]
 
 @dataclass(frozen=True)
 class CosineCriterion:
-    """When a level belongs to a band: the paper's notion, with its error.
+    """When a level belongs to a band: thresholds of the cosine and the norm ratio.
 
     Attributes:
         cos_min: The lower confidence bound of the cosine must reach this.
@@ -71,8 +71,8 @@ def cut_bands(
     Args:
         levels: Noise levels, rising ``[L]``.
         margins: By how much each condition holds ``[conditions, L]``.
-        known: Whether the margins mean anything ``[L]``. Of two neighbours, one inside
-            and one not, an unknown one takes the whole way between them to its side.
+        known: Whether the margins are defined ``[L]``. Between a level inside and one
+            outside, the edge lies at the known one if the other is unknown.
         inside: Which levels are inside ``[L]``.
         span: Ends of the noise axis.
 
@@ -162,7 +162,7 @@ def clip_bands(bands: list[Band], low: float, high: float) -> list[Band]:
         high: Highest level.
 
     Returns:
-        What of the bands lies inside.
+        The parts of the bands inside.
     """
     cut = [(max(a, low), min(b, high)) for a, b in bands]
     return [(a, b) for a, b in cut if a < b]

@@ -1,4 +1,4 @@
-"""How well the edges of bands are known: an interval of sigma for each.
+"""Confidence intervals of the edges of bands.
 
 A band claims only levels where the *lower* bound of the cosine reaches the threshold.
 By the *upper* bound more levels are possible; beyond them the intervals exclude that a
@@ -6,7 +6,8 @@ class is golden. The place where the cosine itself crosses the threshold lies be
 the two (a confidence set turned into one for the crossing; Fieller, 1954), and so does
 that of the norm ratio. Levels that are not resolved exclude nothing, so an edge beside
 one may lie anywhere up to the next level that does. Confidence is that of each level,
-or of all together with ``--family-wise``; `analyses/intervals/edge_coverage.py` counts.
+or of all together with ``--family-wise``. `analyses/intervals/edge_coverage.py` counts
+how often the intervals hold the edge.
 """
 
 from __future__ import annotations

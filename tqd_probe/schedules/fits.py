@@ -1,7 +1,7 @@
 """Densities that other trainers know, fitted to bands or to weights over sigma.
 
 A Beta distribution of sigma, an offset on the logit of sigma, and hard bands, each with
-its Kolmogorov-Smirnov distance to what it stands for.
+its Kolmogorov-Smirnov distance to what it is fitted to.
 """
 
 from __future__ import annotations

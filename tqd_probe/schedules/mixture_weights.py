@@ -1,4 +1,4 @@
-"""From moments to the schedule's mixture: weights, intervals, risks, fits.
+"""The schedule's mixture, from moments: weights, intervals, risks, fits.
 
 Two forms. ``per-level`` matches the golden gradient of every level by itself and leaves
 the density of sigma alone. ``joint`` weighs class x level together against the golden
@@ -22,11 +22,11 @@ from tqd_probe.schedules.fits import fit_density
 from tqd_probe.statistics.intervals import quantile
 from tqd_probe.statistics.mixture import (
     ADMITTED,
-    Problem,
+    MixtureProblem,
     beta_weights,
+    minimise_risk,
     pooled_weights,
     risk,
-    solve,
 )
 from tqd_probe.statistics.moments import Moments
 from tqd_probe.statistics.semidefinite import positive_part
@@ -36,7 +36,7 @@ DRAWS = 300  # of the parametric bootstrap of weights
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """How a mixture is asked for.
+    """Settings of a mixture.
 
     Attributes:
         form: ``per-level`` or ``joint``.
@@ -57,8 +57,10 @@ class MixtureOptions:
     span: Band = (0.0, 1.0)
 
 
-def level_mass(levels: np.ndarray, shift: float, span: Band = (0.0, 1.0)) -> np.ndarray:
-    """Return the share of training that falls to each level: its cell before the shift.
+def level_shares(
+    levels: np.ndarray, shift: float, span: Band = (0.0, 1.0)
+) -> np.ndarray:
+    """Return the share of training of each level: the width of its cell in u.
 
     Args:
         levels: Noise levels, rising ``[L]``.
@@ -73,8 +75,10 @@ def level_mass(levels: np.ndarray, shift: float, span: Band = (0.0, 1.0)) -> np.
     return np.diff(edges) / (ends[1] - ends[0])
 
 
-def check_options(classes: list[str], pool: dict[str, int], floor: float) -> None:
-    """Refuse options that fit no mixture of these classes.
+def check_mixture_options(
+    classes: list[str], pool: dict[str, int], floor: float
+) -> None:
+    """Refuse options that do not fit a mixture of these classes.
 
     Args:
         classes: Names, golden first.
@@ -97,14 +101,14 @@ def check_options(classes: list[str], pool: dict[str, int], floor: float) -> Non
         )
 
 
-def measure_mixture(
+def solve_mixture(
     classes: list[str],
     levels: np.ndarray,
     resolved: np.ndarray,
     moments: list[Moments],
     options: MixtureOptions,
 ) -> dict[str, Any]:
-    """Find the mixture and say what it is expected to cost.
+    """Find the mixture with intervals of its weights and its predicted risk.
 
     At a level where golden gradients are not resolved nothing can be matched: there
     only golden clips get weight.
@@ -122,9 +126,9 @@ def measure_mixture(
     Raises:
         InputError: If a probed class has no pool size, or the floor is too large.
     """
-    check_options(classes, options.pool, options.floor)
+    check_mixture_options(classes, options.pool, options.floor)
     clips = np.array([options.pool[name] for name in classes], float)
-    mass = level_mass(levels, options.shift, options.span)
+    mass = level_shares(levels, options.shift, options.span)
     joint = options.form == "joint"
     # One problem for all levels, or one for each.
     every = np.arange(len(levels))
@@ -142,8 +146,8 @@ def measure_mixture(
         )
         rows = (len(part), len(classes))
         least = options.floor / len(part)
-        answer = solve(problem, least)
-        solved = np.stack([solve(each, least).weights for each in draws])
+        answer = minimise_risk(problem, least)
+        solved = np.stack([minimise_risk(each, least).weights for each in draws])
         found = answer.weights.reshape(rows)
         drawn = solved.reshape(-1, *rows)
         shares[part] = found
@@ -152,7 +156,7 @@ def measure_mixture(
         )
         density[part] = bias_corrected(drawn.sum(-1), found.sum(-1), options.confidence)
         repairs.append(answer.repair)
-        sound = Problem(
+        sound = MixtureProblem(
             positive_part(problem.products)[0], problem.noise, problem.target
         )
         plain = {
@@ -166,7 +170,7 @@ def measure_mixture(
             row[name] = risk(sound, (weights * part_mass[:, None]).ravel())
         risks.append(row)
     level_share = shares.sum(1)
-    # A level that is never drawn has golden weight, so that its row is whole.
+    # A level that is never drawn gets golden weight, so that its row sums to 1.
     conditional = np.where(
         level_share[:, None] > 0, _within_level(shares), np.eye(len(classes))[0]
     )
@@ -235,8 +239,8 @@ def _problem(
     resolved: np.ndarray,
     options: MixtureOptions,
     purpose: str,
-) -> tuple[Problem, list[Problem]]:
-    """Build the problem of some levels, and what other clips might have made of it."""
+) -> tuple[MixtureProblem, list[MixtureProblem]]:
+    """Build the problem of some levels, and draws of its parametric bootstrap."""
     size, levels = len(clips), len(mass)
     target = np.zeros(levels * size)
     target[::size] = mass
@@ -244,31 +248,31 @@ def _problem(
         share = np.where(clips > 0, 1 / clips, np.inf)
     share = np.tile(share, levels)
     # Unresolved levels: golden alone.
-    closed = np.repeat(~resolved, size) & (np.arange(levels * size) % size != 0)
+    golden_only = np.repeat(~resolved, size) & (np.arange(levels * size) % size != 0)
 
-    def build(products: np.ndarray, variances: np.ndarray) -> Problem:
+    def build(products: np.ndarray, variances: np.ndarray) -> MixtureProblem:
         # A variance cannot be negative; its estimate can.
         with np.errstate(invalid="ignore"):
             noise = np.where(
                 np.isfinite(share), np.maximum(variances, 0) * share, np.inf
             )
-        return Problem(products, np.where(closed, np.inf, noise), target)
+        return MixtureProblem(products, np.where(golden_only, np.inf, noise), target)
 
     products, variances = moments.products(), moments.variances()
     moved_products, moved_variances = moments.jackknife()
     rng = stream(options.seed, "mixture", purpose)
-    coins = rng.standard_normal((DRAWS, len(moved_products)))
-    # Few clips: as much wider as Student's quantile is than the normal one.
+    normals = rng.standard_normal((DRAWS, len(moved_products)))
+    # With few clips wider, by the ratio of Student's quantile to the normal one.
     fewest = int(moments.member.sum(0).min())
-    coins *= quantile(fewest, options.confidence) / norm.ppf(
+    normals *= quantile(fewest, options.confidence) / norm.ppf(
         (1 + options.confidence) / 2
     )
     draws = [
         build(
-            products + np.tensordot(coin, moved_products, 1),
-            variances + coin @ moved_variances,
+            products + np.tensordot(normal, moved_products, 1),
+            variances + normal @ moved_variances,
         )
-        for coin in coins
+        for normal in normals
     ]
     return build(products, variances), draws
 

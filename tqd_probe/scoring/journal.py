@@ -34,7 +34,7 @@ class Journal:
             path: The file.
             scoring: Everything the scores depend on. A journal with other settings is
                 refused.
-            overwrite: Start anew instead of refusing.
+            overwrite: Start over instead of refusing.
 
         Raises:
             ConfigurationChanged: If the journal was written with other settings.

@@ -58,7 +58,7 @@ def collect_scores(rows: Iterable[ScoreRow]) -> ScoreColumns:
     return columns
 
 
-def refuse_duplicates(
+def refuse_repeated_clips(
     columns: ScoreColumns, again: Callable[[], Iterator[ScoreRow]], where: str
 ) -> None:
     """Refuse a table in which a clip appears twice.

@@ -24,7 +24,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged, write_json
 from tqd_probe.core.version import __version__
 from tqd_probe.scoring.normalise import Scale, fit_scale
-from tqd_probe.scoring.score_columns import collect_scores, refuse_duplicates
+from tqd_probe.scoring.score_columns import collect_scores, refuse_repeated_clips
 from tqd_probe.scoring.score_row import ScoreRow
 from tqd_probe.scoring.thresholds import Threshold
 
@@ -113,7 +113,7 @@ def write_scores(
     scored = len(columns.present("mq")) + len(columns.present("vq"))
     if not len(columns.mq) or not (scored or unscored):
         raise InputError(f"{where}: no clip has a score; fill in mq or vq")
-    refuse_duplicates(columns, rows, where)
+    refuse_repeated_clips(columns, rows, where)
     scales: dict[str, Scale] = {}
     limits: dict[str, float] = {}
     notes: dict[str, Any] = {}

@@ -38,21 +38,21 @@ class Forecast:
     """What a pilot predicts of the cosine of one class at one level.
 
     Attributes:
-        top: ``U_gd``, the numerator of the cosine.
-        bottom: ``sqrt(U_gg U_dd)``, its denominator; NaN if undefined.
+        numerator: ``U_gd``, the numerator of the cosine.
+        denominator: ``sqrt(U_gg U_dd)``; NaN if undefined.
         signal: ``U_gg``.
-        mean_part: z1 of top, bottom and signal ``[3, 3]``.
+        mean_part: z1 of numerator, denominator and signal ``[3, 3]``.
         pair_part: z2 of them ``[3, 3]``.
         variance_clips: Variance of gradients between clips.
         variance_draws: Variance between draws of a clip.
         draws: Draws per clip in the pilot.
-        splits: Top, bottom and signal by each part of the sketch alone ``[S, 3]``; None
-            for exact gradients.
+        splits: Numerator, denominator and signal by each part of the sketch alone
+            ``[S, 3]``; None for exact gradients.
         left_out: Forecasts of the pilot without each of its clips.
     """
 
-    top: float
-    bottom: float
+    numerator: float
+    denominator: float
     signal: float
     mean_part: np.ndarray
     pair_part: np.ndarray
@@ -113,12 +113,12 @@ class Forecast:
         Returns:
             The width; NaN where the interval would be unbounded.
         """
-        if not np.isfinite(self.bottom):
+        if not np.isfinite(self.denominator):
             return float("nan")
         unbiased, least, reach = self.with_sketch(clips, draws, confidence)
         low, high = ratio_interval(
-            np.array(self.top),
-            np.array(self.bottom),
+            np.array(self.numerator),
+            np.array(self.denominator),
             unbiased[:2, :2],
             least[:2, :2],
             reach,
@@ -200,18 +200,18 @@ class Forecast:
         return high
 
 
-def forecast(statistics: LevelStatistics, conditions: list[int]) -> Forecast:
+def forecast(statistics: LevelStatistics, versions: list[int]) -> Forecast:
     """Estimate from a pilot what intervals of a class would be.
 
     Args:
         statistics: The pilot's statistics of a level.
-        conditions: Indices of the degradations the class pools.
+        versions: Indices of the degradations the class pools.
 
     Returns:
         The forecast.
     """
-    grams = [symmetric(gram) for gram in statistics.class_grams(conditions)]
-    splits, draws = statistics.class_splits(conditions), statistics.draws[0]
+    grams = [symmetric(gram) for gram in statistics.class_grams(versions)]
+    splits, draws = statistics.class_splits(versions), statistics.draws[0]
     clips = range(len(grams[0]))
     enough = len(grams[0]) > 4  # covariances need four
     kept = [[i for i in clips if i != j] for j in clips] if enough else []
@@ -250,8 +250,8 @@ def _fit_forecast(
     pair_part, _ = positive_part(two)
     variance_clips, variance_draws = split_variance(draws, signal)
     return Forecast(
-        top=top,
-        bottom=bottom,
+        numerator=top,
+        denominator=bottom,
         signal=signal,
         mean_part=mean_part,
         pair_part=pair_part,

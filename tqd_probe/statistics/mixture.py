@@ -1,4 +1,4 @@
-"""Mixture weights: how much of each class brings the mixed gradient nearest golden.
+"""Mixture weights: the shares of classes whose mixed gradient is nearest golden.
 
 For weights w on the simplex the expected squared error of a mixed gradient is
 
@@ -44,7 +44,7 @@ ADMITTED = 1e-6  # a weight below this is rounding
 
 
 @dataclass(frozen=True)
-class Problem:
+class MixtureProblem:
     """What the risk of a mixture is computed from.
 
     Attributes:
@@ -61,7 +61,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Solution:
+class MixtureSolution:
     """The best mixture.
 
     Attributes:
@@ -76,7 +76,7 @@ class Solution:
     repair: float
 
 
-def risk(problem: Problem, weights: np.ndarray) -> float:
+def risk(problem: MixtureProblem, weights: np.ndarray) -> float:
     """Predict the squared error of a mixed gradient.
 
     Args:
@@ -92,7 +92,7 @@ def risk(problem: Problem, weights: np.ndarray) -> float:
     return float(gap @ problem.products @ gap) + variance
 
 
-def solve(problem: Problem, floor: float = 0.0) -> Solution:
+def minimise_risk(problem: MixtureProblem, floor: float = 0.0) -> MixtureSolution:
     """Find the mixture of least predicted error: a quadratic programme on the simplex.
 
     On the simplex the risk is a form ``w' M w``. Its minimum is that of the
@@ -111,7 +111,7 @@ def solve(problem: Problem, floor: float = 0.0) -> Solution:
         ValueError: If no component is in the data or the floor leaves nothing.
     """
     products, repair = positive_part(problem.products)
-    sound = Problem(products, problem.noise, problem.target)
+    sound = MixtureProblem(products, problem.noise, problem.target)
     present = np.isfinite(problem.noise)
     if not present.any():
         raise ValueError("no component is in the data")
@@ -121,11 +121,11 @@ def solve(problem: Problem, floor: float = 0.0) -> Solution:
         if floor * admitted.sum() > 1:
             raise ValueError(f"a floor of {floor:g} for {admitted.sum()} components")
         weights = _simplex_minimum(sound, admitted, floor * admitted)
-    return Solution(weights, risk(sound, weights), repair)
+    return MixtureSolution(weights, risk(sound, weights), repair)
 
 
 def _simplex_minimum(
-    problem: Problem, present: np.ndarray, least: np.ndarray
+    problem: MixtureProblem, present: np.ndarray, least: np.ndarray
 ) -> np.ndarray:
     """Minimise over weights of at least `least` on the components present."""
     kept = np.flatnonzero(present)

@@ -1,9 +1,8 @@
-"""Debiased inner products between classes and noise levels, and their leave-one-outs.
+"""Debiased inner products between classes and noise levels, and their jackknife.
 
 A component is a class at a noise level. Its clips are the golden ones (a class of
 degraded copies) or clips of its own. Products of components' mean gradients run over
-pairs of different clips, as in `similarity`; what they would be without a given clip
-tells their error.
+pairs of different clips, as in `similarity`; leaving clips out estimates their error.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ import numpy as np
 
 from tqd_probe.gradients.gram import LevelGram
 
-Classes = dict[str, list[int]]  # conditions of a class of copies, by name
+Classes = dict[str, list[int]]  # versions of a class of copies, by name
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What is known of K components through T clips.
+    """Inner products of the gradients of K components, clip by clip (T clips).
 
     Attributes:
         toward: Products of clip t of component a with the sum over the clips of
@@ -76,7 +75,7 @@ class Moments:
         return products, mean - np.diagonal(products, axis1=1, axis2=2)
 
     def jackknife(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return how products and variances move along each clip.
+        """Return the jackknife changes of products and variances, by clip left out.
 
         Returns:
             Changes ``[T, K, K]`` and ``[T, K]``, scaled so that their outer products
@@ -310,7 +309,7 @@ def _level_splits(
 
 
 def _collect(
-    whole: np.ndarray,
+    products: np.ndarray,
     rows: list[tuple[int, int]],
     member: np.ndarray,
     splits: tuple[np.ndarray | None, np.ndarray | None],
@@ -319,7 +318,7 @@ def _collect(
     clips, size = member.shape
     owner = np.zeros((len(rows), size))
     owner[np.arange(len(rows)), [k for k, _ in rows]] = 1
-    sums = whole @ owner
+    sums = products @ owner
     toward, same = np.zeros((2, clips, size, size))
     of_clip: dict[int, list[int]] = {}
     for row, (k, clip) in enumerate(rows):
@@ -327,5 +326,5 @@ def _collect(
         of_clip.setdefault(clip, []).append(row)
     for clip, places in of_clip.items():
         names = [rows[row][0] for row in places]
-        same[clip][np.ix_(names, names)] = whole[np.ix_(places, places)]
+        same[clip][np.ix_(names, names)] = products[np.ix_(places, places)]
     return Moments(toward, same, member, *splits)

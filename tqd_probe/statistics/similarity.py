@@ -70,7 +70,7 @@ class LevelStatistics:
         """Prepare the statistics of one module group.
 
         Args:
-            gram: The level's Gram matrices; condition 0 is golden.
+            gram: The level's Gram matrices; version 0 is golden.
             group: Index of the module group.
             confidence: Of the intervals, such as 0.95.
         """
@@ -86,32 +86,32 @@ class LevelStatistics:
         self._golden = self.products[0, :, 0, :]
 
     def class_grams(
-        self, conditions: list[int]
+        self, versions: list[int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the products that a class of degraded copies is compared by.
 
         Args:
-            conditions: Indices of the degradations the class pools.
+            versions: Indices of the degradations the class pools.
 
         Returns:
             Golden with golden, golden with the class, the class with itself, each
             ``[N, N]``; a clip's class gradient is the mean over its degradations.
         """
-        mixed = self.products[0][:, conditions, :].mean(1)
-        own = self.products[np.ix_(conditions, range(self.clips), conditions)]
+        mixed = self.products[0][:, versions, :].mean(1)
+        own = self.products[np.ix_(versions, range(self.clips), versions)]
         return self._golden, mixed, own.mean((0, 2))
 
-    def compare(self, conditions: list[int]) -> Similarity:
+    def compare(self, versions: list[int]) -> Similarity:
         """Compare a class of degraded copies with golden.
 
         Args:
-            conditions: Indices of the degradations the class pools; a clip's class
+            versions: Indices of the degradations the class pools; a clip's class
                 gradient is the mean over them.
 
         Returns:
             The comparison.
         """
-        _, mixed, own = grams = self.class_grams(conditions)
+        _, mixed, own = grams = self.class_grams(versions)
         kernels = np.stack([symmetric(gram) for gram in grams])
         count = self.clips * (self.clips - 1)
         return _similarity(
@@ -119,23 +119,23 @@ class LevelStatistics:
             covariances(kernels),
             quantile(self.clips, self.confidence),
             mixed.mean() / np.sqrt(self._golden.mean() * own.mean()),
-            self.class_splits(conditions),
+            self.class_splits(versions),
             self.confidence,
         )
 
-    def class_splits(self, conditions: list[int]) -> np.ndarray | None:
+    def class_splits(self, versions: list[int]) -> np.ndarray | None:
         """Return U_gg, U_gd and U_dd by each part of the sketch alone.
 
         Args:
-            conditions: Indices of the degradations the class pools.
+            versions: Indices of the degradations the class pools.
 
         Returns:
             ``[S, 3]``; None for exact gradients.
         """
         if self.splits is None:
             return None
-        own = self.splits[:, conditions][:, :, conditions].mean((1, 2))
-        mixed = self.splits[:, 0, conditions].mean(1)
+        own = self.splits[:, versions][:, :, versions].mean((1, 2))
+        mixed = self.splits[:, 0, versions].mean(1)
         return np.stack([self.splits[:, 0, 0], mixed, own], 1)
 
     def compare_unpaired(self, rows: list[int]) -> Similarity:

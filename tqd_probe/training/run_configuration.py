@@ -13,6 +13,7 @@ from tqd_probe.core.run_directory import (
     differences,
     lock_directory,
     read_description,
+    shorten,
 )
 from tqd_probe.models.base import VideoModel
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
@@ -106,9 +107,9 @@ def check_directory(
 
     changed = differences(known, wanted, accepted) if known else []
     if changed:
-        shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
         raise ConfigurationChanged(
             f"--out {settings.out}: holds a training with another configuration"
-            f" ({shown}); resume it with the former one, or use another --out"
+            f" ({shorten(changed)}); resume it with the former one, or use another"
+            " --out"
         )
     return known

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from tqd_probe.core.determinism import seed_torch
 from tqd_probe.core.errors import GradientError
 from tqd_probe.core.rng import stream
 from tqd_probe.core.signals import StopRequest
@@ -38,18 +39,6 @@ from tqd_probe.training.parameters import (
     optimiser_state,
 )
 from tqd_probe.training.settings import TrainRunSettings
-
-
-def seed_torch(seed: int, device: torch.device) -> None:
-    """Seed torch's generators of the CPU and a device (`manual_seed` is slow).
-
-    Args:
-        seed: The seed.
-        device: Where the network runs.
-    """
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from tqd_probe.core.run_directory import (
     lock_directory,
     read_description,
     remove_log_file,
+    shorten,
 )
 from tqd_probe.core.version import __version__
 from tqd_probe.models.base import VideoModel
@@ -169,10 +170,9 @@ def _refuse_another_configuration(
     known = read_description(settings.out, "verification", ignored=(LOG_FILE,))
     changed = differences(known, wanted) if known else []
     if changed:
-        shown = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")
         raise ConfigurationChanged(
             f"--out {settings.out}: holds a verification with another configuration"
-            f" ({shown}); use the former one, or another --out"
+            f" ({shorten(changed)}); use the former one, or another --out"
         )
 
 
