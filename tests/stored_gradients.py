@@ -6,7 +6,7 @@ import torch
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import Sketch
 
-CLIPS, DRAWS, CONDITIONS, SIZE = 4, 2, 3, 50
+CLIPS, DRAWS, VERSIONS, SIZE = 4, 2, 3, 50
 GROUPS = {"embedding": (0, 20), "block00.feed_forward": (20, 50)}
 LAYOUT = Layout({"a": (0, 20), "b": (20, 50)}, GROUPS, {"a": (20,), "b": (5, 6)}, SIZE)
 SKETCH = Sketch(LAYOUT, 4096)
@@ -16,7 +16,7 @@ UNPAIRED = 3
 def gradients(level=0):
     """Gradients [clips, draws, versions, size] of a level."""
     rng = np.random.default_rng(level)
-    return rng.normal(size=(CLIPS, DRAWS, CONDITIONS, SIZE)).astype(np.float32)
+    return rng.normal(size=(CLIPS, DRAWS, VERSIONS, SIZE)).astype(np.float32)
 
 
 def fill(store, level=0, skip=()):
@@ -24,7 +24,7 @@ def fill(store, level=0, skip=()):
     values = gradients(level)
     for clip, draw in np.ndindex(CLIPS, DRAWS):
         if (clip, draw) not in skip:
-            losses = np.full(CONDITIONS, 10 * clip + draw, np.float32)
+            losses = np.full(VERSIONS, 10 * clip + draw, np.float32)
             store.put_draw(level, clip, draw, values[clip, draw], losses)
 
 
@@ -39,8 +39,8 @@ def fill_sketched(store, level=0, exact=True):
     for clip, draw in np.ndindex(CLIPS, DRAWS):
         one = values[clip, draw]
         norms = [(one[:, a:b].astype(float) ** 2).sum(1) for a, b in GROUPS.values()]
-        norms = np.stack(norms, 1) if exact else np.full((CONDITIONS, 2), np.nan)
-        losses = np.zeros(CONDITIONS, np.float32)
+        norms = np.stack(norms, 1) if exact else np.full((VERSIONS, 2), np.nan)
+        losses = np.zeros(VERSIONS, np.float32)
         store.put_draw(level, clip, draw, sketched(one), losses, norms)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import ClassVar
 
-from tqd_probe.clips.degradations import describe
+from tqd_probe.clips.degradations import describe_degradations
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.processes import disconnect, is_main_process
 from tqd_probe.probing.settings import ProbeRunSettings
@@ -37,7 +37,8 @@ class GradsimOptions(ProbeRunSettings, Options):  # type: ignore[misc]
     }
     example: ClassVar[str] = "--ckpt tiny"
     appendix: ClassVar[str] = (
-        f"degradations, with their amounts at severities 1 to 5:\n{describe()}"
+        "degradations, with their amounts at severities 1 to 5:\n"
+        + describe_degradations()
     )
 
 

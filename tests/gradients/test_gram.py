@@ -1,11 +1,11 @@
 import numpy as np
 from stored_gradients import (
     CLIPS,
-    CONDITIONS,
     DRAWS,
     GROUPS,
     LAYOUT,
     SKETCH,
+    VERSIONS,
     fill,
     gradients,
 )
@@ -40,7 +40,7 @@ def test_blocks_of_columns_change_nothing():
     def columns(start, stop):
         return values[..., start:stop]
 
-    losses = np.zeros((CLIPS, DRAWS, CONDITIONS))
+    losses = np.zeros((CLIPS, DRAWS, VERSIONS))
     whole = gram_from_columns(columns, GROUPS, losses, 1000)
     parts = gram_from_columns(columns, GROUPS, losses, 7)
     np.testing.assert_allclose(whole.products, parts.products, rtol=1e-12)

@@ -1,12 +1,12 @@
 import numpy as np
 from stored_gradients import (
     CLIPS,
-    CONDITIONS,
     DRAWS,
     GROUPS,
     LAYOUT,
     SIZE,
     SKETCH,
+    VERSIONS,
     fill_sketched,
     gradients,
     sketched,
@@ -26,9 +26,9 @@ def test_sketched_shards_are_reduced_to_sketches(tmp_path):
     mean = values.mean(1)
     for index, (start, stop) in enumerate(GROUPS.values()):
         own = slice(*SKETCH.groups[list(GROUPS)[index]])
-        part = sketched(mean.reshape(-1, SIZE))[:, own].reshape(CLIPS, CONDITIONS, -1)
+        part = sketched(mean.reshape(-1, SIZE))[:, own].reshape(CLIPS, VERSIONS, -1)
         right = np.einsum("icp,jdp->cidj", part, part)
-        off = ~np.eye(CLIPS, dtype=bool)[None, :, None, :].repeat(CONDITIONS, 0)
+        off = ~np.eye(CLIPS, dtype=bool)[None, :, None, :].repeat(VERSIONS, 0)
         off = np.broadcast_to(off, right.shape)
         np.testing.assert_allclose(gram.products[index][off], right[off], rtol=1e-4)
         draws = values[..., start:stop].astype(float)
@@ -41,5 +41,5 @@ def test_sketched_shards_are_reduced_to_sketches(tmp_path):
         # Each part of the sketch estimates the mean over pairs; all parts make it.
         pairs = np.einsum("cidj->cd", np.where(off, gram.products[index], 0))
         pairs /= CLIPS * (CLIPS - 1)
-        assert gram.splits[index].shape == (SPLITS, CONDITIONS, CONDITIONS)
+        assert gram.splits[index].shape == (SPLITS, VERSIONS, VERSIONS)
         np.testing.assert_allclose(gram.splits[index].mean(0), pairs, atol=1e-6)

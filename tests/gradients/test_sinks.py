@@ -13,8 +13,8 @@ from tqd_probe.gradients.sketch import Sketch
 def rowed(monkeypatch):
     """Rows even in small layers, so that factors are used."""
     monkeypatch.setattr(sketching, "ROWS", 1)
-    monkeypatch.setattr(sketching, "UNKNOWN", 1)
-    monkeypatch.setattr(sketching, "OUTSIDE", 2)
+    monkeypatch.setattr(sketching, "UNMEASURED_ROWS", 1)
+    monkeypatch.setattr(sketching, "OUTSIDE_FACTOR", 2)
 
 
 @pytest.mark.parametrize("exact_norms", [False, True])

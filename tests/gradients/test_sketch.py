@@ -38,7 +38,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch):
     """Over many seeds; a scale that depended on the shape would fail."""
-    monkeypatch.setattr(sketching, "OUTSIDE", 1)
+    monkeypatch.setattr(sketching, "OUTSIDE_FACTOR", 1)
     a = gradient(shape, 0)
     b = 0.6 * a + 0.8 * gradient(shape, 1)
     truth = torch.stack([(a * a).sum(), (a * b).sum(), (b * b).sum()])

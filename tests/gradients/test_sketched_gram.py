@@ -1,12 +1,12 @@
 import numpy as np
 from stored_gradients import (
     CLIPS,
-    CONDITIONS,
     DRAWS,
     LAYOUT,
     SIZE,
     SKETCH,
     UNPAIRED,
+    VERSIONS,
     fill_sketched,
     fill_unpaired,
     gradients,
@@ -27,9 +27,9 @@ def test_sketched_products_of_unpaired_clips_and_of_draws(tmp_path):
     places = range(CLIPS, CLIPS + UNPAIRED)
     gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH, places)
     values = np.moveaxis(gradients(), 2, 0)  # versions in front
-    small = sketched(values.reshape(-1, SIZE)).reshape(CONDITIONS, CLIPS, DRAWS, -1)
+    small = sketched(values.reshape(-1, SIZE)).reshape(VERSIONS, CLIPS, DRAWS, -1)
     alone = sketched(others.reshape(-1, SIZE)).reshape(UNPAIRED, DRAWS, -1)
-    losses = np.zeros((CLIPS, DRAWS, CONDITIONS))
+    losses = np.zeros((CLIPS, DRAWS, VERSIONS))
     expected = gram_from_columns(
         lambda a, b: small[..., a:b],
         SKETCH.groups,

@@ -221,7 +221,7 @@ def check_frames(degradations: tuple[Degradation, ...], shape: ClipShape) -> Non
         )
 
 
-def describe() -> str:
+def describe_degradations() -> str:
     """List all degradations for help texts.
 
     Returns:

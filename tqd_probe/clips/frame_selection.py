@@ -34,7 +34,7 @@ def stride(source_fps: float, fps: float) -> int:
 
 
 def on_stride(number: int, step: int) -> bool:
-    """Say whether a source frame is taken at a stride, from the first frame on.
+    """Return whether a source frame is taken at a stride, from the first frame on.
 
     Args:
         number: Number of the source frame, from 0.

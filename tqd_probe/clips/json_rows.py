@@ -170,7 +170,7 @@ class _TextBuffer:
             return dict(item)
 
     def _may_be_incomplete(self, error: Exception) -> bool:
-        """Say whether an object may parse once more text is read."""
+        """Return whether an object may parse once more text is read."""
         if not isinstance(error, json.JSONDecodeError):
             return False
         near_end = error.pos >= len(self._text) - LONGEST_TOKEN

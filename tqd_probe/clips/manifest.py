@@ -196,6 +196,6 @@ def resolve_video(path: Path, video: Path | str) -> Path:
 
 
 def _has_text_files(path: Path, table: Rows, column: str | None) -> bool:
-    """Say whether captions are in text files: whether the first video has one."""
+    """Return whether captions are in text files: whether the first video has one."""
     first = table[0][1].get(column) if column else None
     return bool(first) and caption_path(resolve_video(path, str(first))).is_file()

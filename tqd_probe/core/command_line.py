@@ -121,7 +121,7 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
 
 
 def _end_of_help(options: type[Options], program: str) -> str:
-    """Say what is written, show an example, append reference text."""
+    """Return the end of the help: files written, an example, reference text."""
     parts = []
     if options.writes:
         lines = [f"  {name:<26}{text}" for name, text in options.writes.items()]
@@ -132,7 +132,7 @@ def _end_of_help(options: type[Options], program: str) -> str:
 
 
 def _first_fault(error: ValidationError, order: list[str]) -> str:
-    """Say which options are missing, or what is wrong with the first faulty one."""
+    """Name the missing options, or the fault of the first faulty one."""
     faults = error.errors()
     missing = [str(each["loc"][0]) for each in faults if each["type"] == "missing"]
     if missing:
@@ -155,7 +155,7 @@ def _flag(name: str) -> str:
 
 
 @dataclass
-class Outcome:
+class CommandOutcome:
     """How a command ended, and what is said where it is stopped.
 
     Attributes:
@@ -172,13 +172,13 @@ class _Terminated(BaseException):
 
 
 @contextmanager
-def main_guard() -> Iterator[Outcome]:
+def main_guard() -> Iterator[CommandOutcome]:
     """Turn errors that a user can cure into one line on stderr and exit code 2.
 
     Yields:
         The outcome, whose code the command returns.
     """
-    outcome = Outcome()
+    outcome = CommandOutcome()
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise _Terminated
@@ -216,13 +216,13 @@ def main_guard() -> Iterator[Outcome]:
             signal.signal(signal.SIGTERM, previous)
 
 
-def _resume_hint(outcome: Outcome) -> str:
-    """Say that the same command resumes, where it does."""
+def _resume_hint(outcome: CommandOutcome) -> str:
+    """Return a hint that the same command resumes, where it does."""
     return "; the same command resumes" if outcome.resumes else ""
 
 
 def _stdout_is_closed() -> bool:
-    """Tell whether stdout is a pipe whose reader, such as head, has ended."""
+    """Return whether stdout is a pipe whose reader, such as head, has ended."""
     waiting = select.poll()
     waiting.register(STDOUT, select.POLLOUT)
     ended = any(event & select.POLLERR for _, event in waiting.poll(0))

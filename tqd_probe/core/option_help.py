@@ -115,7 +115,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _is_positional(field: FieldInfo) -> bool:
-    """Say whether pydantic-settings takes the field without a flag."""
+    """Return whether pydantic-settings takes the field without a flag."""
     return any("Positional" in str(mark) for mark in field.metadata)
 
 

@@ -78,7 +78,7 @@ class Processes:
         return name
 
     def owns(self, index: int) -> bool:
-        """Tell whether a piece of work is this process's.
+        """Return whether a piece of work is this process's.
 
         Args:
             index: Number of the piece.
@@ -130,7 +130,7 @@ class Processes:
 
 
 def is_main_process() -> bool:
-    """Tell whether this process has rank 0 or is alone; before `Processes.join` too.
+    """Return whether this process has rank 0 or is alone; before `Processes.join` too.
 
     Returns:
         True if it has; it alone prints.

@@ -42,13 +42,13 @@ SEED = 0
 SPLITS = 16
 ROWS = 16  # rows come in multiples of this, so that all parts have as many
 ROW_VARIANCE = 4e-4  # of a product, relative to |a|^2 |b|^2, at stable rank 1
-FORMED = 1 << 22  # entries: larger layers are never formed for the sketch
+MOST_FORMED = 1 << 22  # entries: larger layers are never formed for the sketch
 MOST_ROWS = 1024
-UNKNOWN = 2 * ROWS  # rows of a layer in a block where shares were not measured
-OUTSIDE = 8  # times as many for a layer outside the blocks
-EQUAL = 0.25  # of the numbers are divided equally, whatever the groups' energies
+UNMEASURED_ROWS = 2 * ROWS  # rows of a layer in a block where shares were not measured
+OUTSIDE_FACTOR = 8  # times as many for a layer outside the blocks
+EQUAL_SHARE = 0.25  # of the numbers are divided equally, whatever the groups' energies
 DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
-SMALL = 1 << 10  # entries: parameters with no more are counted together
+MOST_SMALL = 1 << 10  # entries: parameters with no more are counted together
 
 
 class Sketch:
@@ -96,7 +96,7 @@ class Sketch:
             parts = np.zeros(count)
             for parameter, value in energy.items():
                 parts[self._group[parameter]] += value
-            shares = EQUAL / count + (1 - EQUAL) * parts / parts.sum()
+            shares = EQUAL_SHARE / count + (1 - EQUAL_SHARE) * parts / parts.sum()
         free = size // SPLITS - count  # every group has at least one per part
         self._widths = [largest_prime(1 + int(free * share + 1e-9)) for share in shares]
         ends = [SPLITS * int(n) for n in np.cumsum([0, *self._widths])]
@@ -106,7 +106,7 @@ class Sketch:
         self._rows = {name: self._choose_rows(name) for name in layout.parameters}
         self._small: dict[int, list[str]] = {}
         for name, shape in layout.shapes.items():
-            if not self._rows[name] and math.prod(shape) <= SMALL:
+            if not self._rows[name] and math.prod(shape) <= MOST_SMALL:
                 self._small.setdefault(self._group[name], []).append(name)
         self._signs: dict[str, Tensor] = {}
         self._count_sketches: dict[str, CyclicCountSketch] = {}
@@ -131,13 +131,13 @@ class Sketch:
         out, into = shape[0], math.prod(shape[1:])
         if self.energy is None:
             inside = re.search(r"(^|\.)\d+\.", name)
-            rows = UNKNOWN if inside else UNKNOWN * OUTSIDE
+            rows = UNMEASURED_ROWS if inside else UNMEASURED_ROWS * OUTSIDE_FACTOR
         else:  # least rows for a variance of sum_l share_l^2 / rows_l: rows_l ~ share_l
             share = self.energy[name] / ROW_VARIANCE
             rows = ROWS * max(1, math.ceil(share / ROWS - 1e-9))
         if 2 * rows * (out + into) <= out * into:
             return rows
-        if out * into <= FORMED:
+        if out * into <= MOST_FORMED:
             return 0
         return min(MOST_ROWS, out * into // (2 * (out + into)) // ROWS * ROWS)
 
@@ -213,7 +213,7 @@ class Sketch:
         return torch.bmm(mixed.transpose(1, 2), right).flatten(1)
 
     def small(self, name: str) -> bool:
-        """Say whether a parameter is sketched together with other small ones.
+        """Return whether a parameter is sketched together with other small ones.
 
         Args:
             name: Parameter name.
@@ -221,7 +221,9 @@ class Sketch:
         Returns:
             True: `count_small` takes it; False: `count` does.
         """
-        return not self._rows[name] and math.prod(self.layout.shapes[name]) <= SMALL
+        return (
+            not self._rows[name] and math.prod(self.layout.shapes[name]) <= MOST_SMALL
+        )
 
     def count(self, name: str, entries: Tensor, into: Tensor) -> None:
         """Add the entries of a parameter to the sketches.

@@ -74,7 +74,7 @@ class GradientStore:
 
     @staticmethod
     def matches(folder: Path, fingerprint: str) -> bool:
-        """Say whether a folder holds gradients of this configuration.
+        """Return whether a folder holds gradients of this configuration.
 
         Args:
             folder: The run's ``gradients/`` folder.
@@ -175,7 +175,7 @@ class GradientStore:
         return self.folder / f"sketch-{level:02d}.safetensors"
 
     def has_level(self, level: int) -> bool:
-        """Say whether a level is finished.
+        """Return whether a level is finished.
 
         Args:
             level: Index of the level.
@@ -186,7 +186,7 @@ class GradientStore:
         return self._gram(level).exists() and self._sketches(level).exists()
 
     def has_draw(self, level: int, clip: int, draw: int) -> bool:
-        """Say whether a draw's gradients are stored.
+        """Return whether a draw's gradients are stored.
 
         Args:
             level: Index of the level.

@@ -49,7 +49,7 @@ def activation_bytes(
 
 
 def _has_attention(block: nn.Module) -> bool:
-    """Tell whether a module is a transformer block."""
+    """Return whether a module is a transformer block."""
     return any(name.startswith("attn") for name, _ in block.named_children())
 
 
@@ -81,7 +81,7 @@ def _block_bytes(block: nn.Module, tokens: int, text_tokens: int) -> int:
 
 
 def _reads_text(name: str, joint: bool) -> bool:
-    """Tell whether a projection of cross-attention reads the text."""
+    """Return whether a projection of cross-attention reads the text."""
     return not joint and name.startswith("attn2") and name.endswith(("to_k", "to_v"))
 
 

@@ -22,7 +22,7 @@ INDEX = "model_index.json"
 
 
 def is_hub_id(ckpt: str) -> bool:
-    """Say whether a checkpoint's name is a hub id.
+    """Return whether a checkpoint's name is a hub id.
 
     Args:
         ckpt: The name, such as ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``.

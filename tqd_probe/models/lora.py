@@ -91,7 +91,7 @@ def add_lora(
 
 
 def has_lora(network: torch.nn.Module) -> bool:
-    """Say whether a network has a LoRA that is not fused.
+    """Return whether a network has a LoRA that is not fused.
 
     Args:
         network: The network.

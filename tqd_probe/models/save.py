@@ -49,7 +49,7 @@ def save_full(
 
 
 def _is_copied(name: str) -> bool:
-    """Say whether a file beside the components belongs to the pipeline."""
+    """Return whether a file beside the components belongs to the pipeline."""
     return name.endswith(COPIED) or name.upper().startswith("LICENSE")
 
 

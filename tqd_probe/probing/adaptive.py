@@ -65,7 +65,7 @@ def is_decided(
     settings: ProbeRunSettings,
     analyses: int,
 ) -> bool:
-    """Tell whether more draws can no longer change which bands a level belongs to.
+    """Return whether more draws can no longer change which bands a level belongs to.
 
     Args:
         gram: Gram matrices of the level so far.
@@ -100,7 +100,7 @@ def is_decided(
 
 
 def is_clear(found: Similarity, cos_min: float, norms: tuple[float, float]) -> bool:
-    """Tell whether intervals lie clear of every threshold that matters.
+    """Return whether intervals lie clear of every threshold that matters.
 
     Args:
         found: A comparison with golden.

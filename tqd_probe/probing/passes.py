@@ -203,7 +203,7 @@ def _capture_levels(
 def _is_level_decided(
     workspace: Workspace, level: int, stage: Stage, analyses: int
 ) -> bool:
-    """Tell whether every comparison of a level is decided (interim analysis)."""
+    """Return whether every comparison of a level is decided (interim analysis)."""
     clips, samples = stage
 
     def analyse() -> bool:

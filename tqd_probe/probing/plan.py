@@ -9,7 +9,7 @@ from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.forecast import Forecast
 from tqd_probe.statistics.golden_signal import GoldenLevel
 
-DRAWS = (1, 2, 4)  # noise draws per clip that are planned for
+PLANNED_DRAWS = (1, 2, 4)  # noise draws per clip that are planned for
 NOTES = """\
 noise of draws: share of the variance of single gradients that more draws of the same\
  clips shrink; undefined: the pilot cannot tell, plan with more clips
@@ -30,7 +30,7 @@ def plan(settings: ProbeRunSettings, *, progress: bool = True) -> str:
     """
     pilot = run_pilot(settings, progress=progress)
     levels, confidence = len(settings.sigmas()), settings.level_confidence()
-    titles = "".join(f"{f'{draws} draws':>18}" for draws in DRAWS)
+    titles = "".join(f"{f'{draws} draws':>18}" for draws in PLANNED_DRAWS)
     rows = [
         _row(settings, pilot, float(sigma), golden, forecasts, levels)
         for sigma, golden, forecasts in zip(pilot.sigmas, pilot.golden, pilot.forecasts)
@@ -61,7 +61,7 @@ def _row(
     """Write what one noise level needs."""
     confidence = settings.level_confidence()
     cells, widths = "", "undefined"
-    for draws in DRAWS:
+    for draws in PLANNED_DRAWS:
         needed = [
             (each.clips_for(settings.plan_width, draws, confidence), each)
             for each in forecasts.values()

@@ -63,7 +63,7 @@ class BetaSampler(TimestepSampler):
         return np.maximum(raw[0], BETA_FLOOR), np.maximum(raw[1], BETA_FLOOR)
 
     def floored_clips(self, clips: ClipPool) -> np.ndarray:
-        """Say for which clips a parameter was raised to `BETA_FLOOR`."""
+        """Return which clips have a parameter raised to `BETA_FLOOR`."""
         raw = self._unfloored(clips)
         return (raw[0] < BETA_FLOOR) | (raw[1] < BETA_FLOOR)
 

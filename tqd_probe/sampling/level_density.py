@@ -11,7 +11,7 @@ from tqd_probe.core.clip_classes import golden_first
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.level_buckets import BUCKETS, bucket_edges, bucket_index
 
-DRAWS = 10_000  # of the run's own draws that are counted
+COUNTED_DRAWS = 10_000  # of the run's own draws that are counted
 STARVED = 0.1  # share of what the base density would give, below which we warn
 LEAST = 0.002  # buckets to which the base density itself gives less are left alone
 
@@ -66,7 +66,7 @@ def realised_density(
 
     Args:
         draws: The run's draws.
-        total: Draws of the run; at most `DRAWS` are counted.
+        total: Draws of the run; at most `COUNTED_DRAWS` are counted.
         boundary: Level between the experts of a model with two.
 
     Returns:
@@ -75,7 +75,7 @@ def realised_density(
     clips = draws.clips
     names = golden_first(clips.classes)
     row_of = {name: row for row, name in enumerate(names)}
-    first = [draws.draw(index) for index in range(min(total, DRAWS))]
+    first = [draws.draw(index) for index in range(min(total, COUNTED_DRAWS))]
     sigma = np.array([draw.sigma for draw in first])
     rows = np.array([row_of[clips.classes[draw.clip]] for draw in first])
     counts = np.zeros((len(names), BUCKETS), dtype=int)

@@ -79,7 +79,7 @@ class TimestepSampler(ABC):
         return np.ones(len(clips))
 
     def floored_clips(self, clips: ClipPool) -> np.ndarray:
-        """Tell which clips have a formula parameter raised to its floor ``[N]``.
+        """Return which clips have a formula parameter raised to its floor ``[N]``.
 
         Args:
             clips: The clips.

@@ -31,7 +31,7 @@ from tqd_probe.statistics.mixture import (
 from tqd_probe.statistics.moments import Moments
 from tqd_probe.statistics.semidefinite import positive_part
 
-DRAWS = 300  # of the parametric bootstrap of weights
+BOOTSTRAP_DRAWS = 300  # of the parametric bootstrap of weights
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def _problem(
     products, variances = moments.products(), moments.variances()
     moved_products, moved_variances = moments.jackknife()
     rng = stream(options.seed, "mixture", purpose)
-    normals = rng.standard_normal((DRAWS, len(moved_products)))
+    normals = rng.standard_normal((BOOTSTRAP_DRAWS, len(moved_products)))
     # With few clips wider, by the ratio of Student's quantile to the normal one.
     fewest = int(moments.member.sum(0).min())
     normals *= quantile(fewest, options.confidence) / norm.ppf(

@@ -76,7 +76,7 @@ class Journal:
         self._file.close()
 
     def has(self, task: Task) -> bool:
-        """Say whether a clip has a result for its file as it is now.
+        """Return whether a clip has a result for its file as it is now.
 
         Args:
             task: The clip.

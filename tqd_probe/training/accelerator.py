@@ -80,7 +80,7 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
 
 
 def is_sharded(accelerator: Accelerator) -> bool:
-    """Tell whether parameters are spread over the processes (FSDP)."""
+    """Return whether parameters are spread over the processes (FSDP)."""
     return accelerator.distributed_type == DistributedType.FSDP
 
 

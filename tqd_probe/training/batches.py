@@ -131,7 +131,7 @@ class TrainingBatches(Dataset[Batch]):
         return Batch(draws, collate(clips), torch.stack(eps), sigma)
 
     def drops_caption(self, index: int) -> bool:
-        """Tell whether a sample has its caption dropped.
+        """Return whether a sample has its caption dropped.
 
         Args:
             index: Number of the sample in the run.

@@ -21,7 +21,7 @@ VQ = ("imaging_quality", "aesthetic_quality")
 
 
 def is_vbench(path: Path) -> bool:
-    """Say whether a JSON file holds VBench's results: an object of dimensions.
+    """Return whether a JSON file holds VBench's results: an object of dimensions.
 
     Args:
         path: The file.

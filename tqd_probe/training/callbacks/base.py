@@ -98,7 +98,7 @@ class Callback:
         """Continue from a saved state; not called when none was saved."""
 
     def is_due(self, training: RunningTraining, at_end: bool = True) -> bool:
-        """Tell whether the action that is done every `every` steps is due.
+        """Return whether the action that is done every `every` steps is due.
 
         Args:
             training: The training.
