@@ -5,7 +5,7 @@ from degraded_clips import CLIPS, EVERY, SHAPE, ArrayClip, difference
 from tqd_probe.clips.degradations import (
     EFFECTS,
     Degradation,
-    describe,
+    describe_degradations,
     parse_degradations,
 )
 from tqd_probe.core.errors import InputError
@@ -91,6 +91,6 @@ def test_constructor_checks_too():
 
 
 def test_table_lists_every_degradation():
-    lines = describe().splitlines()
+    lines = describe_degradations().splitlines()
     assert [line.split()[0] for line in lines] == list(EFFECTS)
     assert "0.006, 0.012, 0.02, 0.03, 0.045" in lines[0]
