@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.statistics.intervals import mean_interval, quantile
+from tqd_probe.statistics.intervals import mean_interval, student_quantile
 from tqd_probe.statistics.u_statistics import covariances, pair_mean, symmetric
 
 
@@ -49,6 +49,6 @@ def kernel_interval(
         Low and high.
     """
     unbiased, least = covariances(kernel[None])
-    reach = quantile(len(kernel), confidence)
+    reach = student_quantile(len(kernel), confidence)
     low, high = mean_interval(np.array(value), unbiased[0, 0], least[0, 0], reach)
     return float(low), float(high)

@@ -23,7 +23,7 @@ from analyses.intervals.synthetic_gradients import Truth, draw, paired, unpaired
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.rng import stream
-from tqd_probe.statistics.intervals import quantile, ratio_interval
+from tqd_probe.statistics.intervals import student_quantile, ratio_interval
 from tqd_probe.statistics.similarity import LevelStatistics
 from tqd_probe.statistics.u_statistics import (
     covariances,
@@ -76,7 +76,7 @@ def fieller(grams: list[np.ndarray]) -> dict[str, tuple[float, float]]:
     bottom = (np.sqrt(dd / gg) * first + np.sqrt(gg / dd) * second) / 2
     unbiased, least = covariances(np.stack([cross, bottom]))
     jackknife = least / least_share(len(first))
-    reach = quantile(len(first), CONFIDENCE)
+    reach = student_quantile(len(first), CONFIDENCE)
     top, root = np.array(gd), np.array(np.sqrt(gg * dd))
     found = {}
     for name, variance in (("jackknife", jackknife), ("unbiased", unbiased)):

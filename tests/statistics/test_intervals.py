@@ -3,9 +3,9 @@ import pytest
 
 from tqd_probe.statistics.intervals import (
     mean_interval,
-    quantile,
     ratio_interval,
     sketch_covariance,
+    student_quantile,
 )
 
 
@@ -32,12 +32,12 @@ def test_an_unlucky_variance_cannot_close_an_interval():
 
 
 def test_quantile_is_students():
-    assert quantile(8, 0.95) == pytest.approx(2.3646, abs=1e-4)
+    assert student_quantile(8, 0.95) == pytest.approx(2.3646, abs=1e-4)
 
 
 def test_the_sketch_adds_the_error_of_the_mean_of_its_parts():
     parts = np.array([[1.0, 2.0], [2.0, 2.5], [4.0, 1.5], [3.0, 2.0]])
-    reach = quantile(4, 0.95)  # as few clips as parts: nothing is widened
+    reach = student_quantile(4, 0.95)  # as few clips as parts: nothing is widened
     found = sketch_covariance(parts, reach, 0.95)
     assert found == pytest.approx(np.cov(parts.T) / 4)
     many_clips = sketch_covariance(parts, 2.0, 0.95)

@@ -10,14 +10,14 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.weight_metadata import (
     add_metadata,
-    provenance,
     read_metadata,
+    training_metadata,
 )
 
 
 def described(schedule, **resolved):
     settings = TrainRunSettings(**options("tiny", "synthetic:4", "runs/unused", seed=5))
-    return provenance(
+    return training_metadata(
         settings=settings,
         fingerprint="sha256:1",
         schedule=schedule,

@@ -172,7 +172,7 @@ def test_no_error_of_a_trial_advises_an_option_that_verify_lacks():
     modules = sorted((package / "sampling").glob("*.py"))
     modules += [
         package / "training" / f"{name}.py"
-        for name in ("scored_clips", "encoded_clips", "sampler", "model")
+        for name in ("scored_clips", "encoded_clips", "schedule_in_use", "model")
     ]
     found = set()
     for module in modules:

@@ -1,4 +1,4 @@
-"""Pictures of the mixture: weights over sigma, predicted risks, and levels crossed."""
+"""Pictures of the mixture: weights, predicted risks, and cosines across levels."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def cross_level_map(schedule: BandSchedule, span: Band = (0.0, 1.0)) -> Figure:
 def mixture_figures(
     schedule: BandSchedule, span: Band = (0.0, 1.0)
 ) -> dict[str, Figure]:
-    """Draw what a schedule has of these.
+    """Draw those of these figures for which the schedule has data.
 
     Args:
         schedule: The schedule.

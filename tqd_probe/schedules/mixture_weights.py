@@ -19,7 +19,7 @@ from tqd_probe.core.noise import unshift_sigma
 from tqd_probe.core.rng import stream
 from tqd_probe.schedules.bands import Band, cell_edges
 from tqd_probe.schedules.fits import fit_density
-from tqd_probe.statistics.intervals import quantile
+from tqd_probe.statistics.intervals import student_quantile
 from tqd_probe.statistics.mixture import (
     ADMITTED,
     MixtureProblem,
@@ -264,7 +264,7 @@ def _problem(
     normals = rng.standard_normal((BOOTSTRAP_DRAWS, len(moved_products)))
     # With few clips wider, by the ratio of Student's quantile to the normal one.
     fewest = int(moments.member.sum(0).min())
-    normals *= quantile(fewest, options.confidence) / norm.ppf(
+    normals *= student_quantile(fewest, options.confidence) / norm.ppf(
         (1 + options.confidence) / 2
     )
     draws = [

@@ -22,9 +22,9 @@ import numpy as np
 from tqd_probe.statistics.golden_signal import LEAST_CLIPS, split_variance
 from tqd_probe.statistics.intervals import (
     mean_interval,
-    quantile,
     ratio_interval,
     sketch_covariance,
+    student_quantile,
 )
 from tqd_probe.statistics.semidefinite import positive_part
 from tqd_probe.statistics.similarity import LevelStatistics
@@ -96,7 +96,7 @@ class Forecast:
             Unbiased and least covariances ``[3, 3]``, and the interval's reach.
         """
         unbiased, least = self.covariance(clips, draws)
-        reach = quantile(clips, confidence)
+        reach = student_quantile(clips, confidence)
         if self.splits is not None:
             more = sketch_covariance(self.splits, reach, confidence)
             unbiased, least = unbiased + more, least + more
@@ -149,7 +149,8 @@ class Forecast:
             return float("nan"), float("nan")
         logs = np.log(others)
         variance = (count - 1) / count * ((logs - logs.mean()) ** 2).sum()
-        reach = quantile(count, confidence) * np.sqrt(variance * (1 + count / clips))
+        error = np.sqrt(variance * (1 + count / clips))
+        reach = student_quantile(count, confidence) * error
         return float(width * np.exp(-reach)), float(width * np.exp(reach))
 
     def resolves(self, clips: int, draws: int, confidence: float) -> bool:

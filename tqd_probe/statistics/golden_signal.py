@@ -10,8 +10,8 @@ from scipy.stats import norm
 from tqd_probe.statistics.intervals import (
     Interval,
     mean_interval,
-    quantile,
     sketch_covariance,
+    student_quantile,
 )
 from tqd_probe.statistics.u_statistics import covariances, symmetric, u_statistic
 
@@ -72,7 +72,7 @@ def describe_golden(
     clips = len(gram)
     signal = u_statistic(gram)
     unbiased, least = (x[0, 0] for x in covariances(symmetric(gram)[None]))
-    reach = quantile(clips, confidence)
+    reach = student_quantile(clips, confidence)
     if sketch_parts is not None:
         more = sketch_covariance(sketch_parts, reach, confidence)[0, 0]
         unbiased, least = unbiased + more, least + more

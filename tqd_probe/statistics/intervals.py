@@ -1,7 +1,7 @@
 """Confidence intervals of U-statistics and of their ratios.
 
-A mean gets Student's t with the larger of two variances: the unbiased one, and the
-least to be believed (`tqd_probe.statistics.u_statistics`). A ratio gets Fieller's
+A mean gets Student's t with the larger of two variances: the unbiased one, and a lower
+limit for it (`tqd_probe.statistics.u_statistics`). A ratio gets Fieller's
 interval (1954), which accounts for the error of the denominator. How often each covers
 the truth: `analyses/intervals/coverage.py`.
 
@@ -22,8 +22,8 @@ def sketch_covariance(
     """Estimate the covariance that a sketch adds to statistics of its products.
 
     The parts of a sketch are sketches by themselves and independent, so the statistics
-    they give scatter by their error. It does not depend on which clips were drawn and
-    is added to the covariance over clips. Few parts: it is made larger where Student's
+    they give vary by their error. It does not depend on which clips were drawn and
+    is added to the covariance over clips. With few parts it is enlarged where Student's
     quantile for them is beyond the `reach` of the interval that it enters.
 
     Args:
@@ -37,11 +37,11 @@ def sketch_covariance(
     """
     count = len(splits)
     gaps = splits - splits.mean(0)
-    wider = max(1.0, quantile(count, confidence) / reach)
+    wider = max(1.0, student_quantile(count, confidence) / reach)
     return gaps.T @ gaps / (count * (count - 1)) * wider**2
 
 
-def quantile(clips: int, confidence: float) -> float:
+def student_quantile(clips: int, confidence: float) -> float:
     """Return how many standard errors an interval reaches to each side.
 
     Args:
@@ -62,7 +62,7 @@ def mean_interval(
     Args:
         estimate: The statistic ``[...]``.
         unbiased: Its unbiased variance ``[...]``; chance may make it too small.
-        least: The least variance to be believed ``[...]``.
+        least: The lower limit of the variance ``[...]``.
         reach: Standard errors to each side.
 
     Returns:
@@ -88,7 +88,7 @@ def ratio_interval(
         top: Numerators ``[...]``.
         bottom: Denominators ``[...]``.
         unbiased: Unbiased covariances of both ``[..., 2, 2]``.
-        least: The least covariances to be believed ``[..., 2, 2]``.
+        least: The lower limits of the covariances ``[..., 2, 2]``.
         reach: Standard errors to each side.
 
     Returns:

@@ -6,7 +6,7 @@ The half-width of the interval joins both:
 ``half^2 = t^2(K - 1) var_seeds / K + t^2(n - 1) var_clips / n``. One t with Welch and
 Satterthwaite's degrees of freedom would miss the truth twice as often as it states when
 there are two seeds (`tests/statistics/test_paired_difference.py` has the simulation);
-this form errs to the safe side.
+this form is conservative.
 """
 
 from __future__ import annotations

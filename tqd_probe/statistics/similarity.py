@@ -23,9 +23,9 @@ from tqd_probe.statistics.golden_signal import LEAST_CLIPS, GoldenLevel, describ
 from tqd_probe.statistics.intervals import (
     Interval,
     mean_interval,
-    quantile,
     ratio_interval,
     sketch_covariance,
+    student_quantile,
 )
 from tqd_probe.statistics.u_statistics import (
     covariances,
@@ -117,7 +117,7 @@ class LevelStatistics:
         return _similarity(
             kernels.sum((-1, -2)) / count,
             covariances(kernels),
-            quantile(self.clips, self.confidence),
+            student_quantile(self.clips, self.confidence),
             mixed.mean() / np.sqrt(self._golden.mean() * own.mean()),
             self.class_splits(versions),
             self.confidence,
@@ -159,7 +159,7 @@ class LevelStatistics:
         cross = self.others[rows, 0, :].T
         own = self.among[np.ix_(rows, rows)]
         least = min(self.clips, len(rows))
-        reach = quantile(least, self.confidence)
+        reach = student_quantile(least, self.confidence)
         none = np.zeros_like
         golden, other = symmetric(self._golden), symmetric(own)
         found = two_sample_covariances(

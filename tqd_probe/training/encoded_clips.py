@@ -96,13 +96,13 @@ class ClipSplits:
     Attributes:
         train: Clips to train on.
         validation: Validation clips, or None.
-        scores: Where classes and scores come from.
+        score_source: Where classes and scores come from.
         digest: Hash of all clips as they were given.
     """
 
     train: CachedClips
     validation: CachedClips | None
-    scores: str
+    score_source: str
     digest: str
 
 
@@ -156,7 +156,7 @@ def encode_training_clips(
     return ClipSplits(
         train=CachedClips(encoder, train, budget),
         validation=CachedClips(encoder, validation, budget) if validation else None,
-        scores=score_source(settings.clips),
+        score_source=score_source(settings.clips),
         digest=digest([clips_digest(train), clips_digest(validation)]),
     )
 

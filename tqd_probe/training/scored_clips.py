@@ -20,7 +20,7 @@ from tqd_probe.training.settings import TrainRunSettings
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """A clip with what samplers need of it.
+    """A clip with its class and scores.
 
     Attributes:
         clip: The clip.
@@ -133,8 +133,8 @@ def hold_out(
     return train, [clips[i] for i in sorted(held_out)]
 
 
-def classes_and_scores(clips: list[ScoredClip]) -> ClipPool:
-    """Return what samplers need of a list of clips, as arrays."""
+def make_clip_pool(clips: list[ScoredClip]) -> ClipPool:
+    """Return classes and scores of clips as arrays, as samplers take them."""
     return ClipPool.of(
         [each.clip_class for each in clips],
         [each.mq for each in clips],

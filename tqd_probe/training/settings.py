@@ -162,7 +162,7 @@ class TrainSettings(
     SeedSettings,
     PrecisionSettings,
 ):
-    """What shapes the trained weights; a change of these is no resume."""
+    """What decides the trained weights; a run with other values is not resumed."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSettings:
@@ -228,7 +228,7 @@ class ValidationSettings(Settings):
 
 
 class SampleVideoSettings(Settings):
-    """Videos that the model makes on the way."""
+    """Videos generated during training."""
 
     heading: ClassVar[str] = "sample videos"
 
@@ -246,7 +246,7 @@ class SampleVideoSettings(Settings):
 
 
 class TrainingRunDirectorySettings(RunDirectorySettings):
-    """Where a training is kept, and what is written of it."""
+    """Where a training is kept, and what is logged."""
 
     resume: bool = Field(
         default=False,

@@ -48,11 +48,11 @@ from tqd_probe.training.run_configuration import (
     input_fingerprints,
     reserve_directory,
 )
-from tqd_probe.training.sampler import ScheduleInUse, load_schedule
-from tqd_probe.training.scored_clips import classes_and_scores, read_clips
+from tqd_probe.training.schedule_in_use import ScheduleInUse, load_schedule
+from tqd_probe.training.scored_clips import make_clip_pool, read_clips
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.trainer import Trainer
-from tqd_probe.training.weight_metadata import provenance
+from tqd_probe.training.weight_metadata import training_metadata
 
 log = logging.getLogger("tqd_probe")
 
@@ -96,8 +96,8 @@ def train(
         schedule = load_schedule(settings, model)
         train_clips, validation_clips = read_clips(settings)
         check_callbacks(settings, validation_clips)
-        scores = classes_and_scores(train_clips)
-        ScheduleInUse(settings, scores, model.sigma_range, schedule)
+        pool = make_clip_pool(train_clips)
+        ScheduleInUse(settings, pool, model.sigma_range, schedule)
 
         # Reserve the run directory; the clips' hash is known once they are encoded.
         inputs = input_fingerprints(settings, model)
@@ -116,8 +116,8 @@ def train(
         processes.broadcast_from_main(lambda: check_directory(settings, description))
 
         # Which clip is trained at which level.
-        scores = classes_and_scores(clips.train.clips)
-        in_use = ScheduleInUse(settings, scores, model.sigma_range, schedule)
+        pool = make_clip_pool(clips.train.clips)
+        in_use = ScheduleInUse(settings, pool, model.sigma_range, schedule)
         for note in in_use.notes:
             show(note)
         if accelerator.is_main_process:
@@ -205,11 +205,11 @@ def _make_trainer(
         start_trackers(accelerator, settings)
 
     def export(folder: Path, weights: dict[str, torch.Tensor], step: int) -> None:
-        metadata = provenance(
+        metadata = training_metadata(
             settings=settings,
             fingerprint=model.fingerprint,
             schedule=in_use.schedule,
-            scores=clips.scores,
+            scores=clips.score_source,
             step=step,
             resolved=in_use.resolved,
         )

@@ -2,8 +2,8 @@
 
 Each clip is corrupted once in each of ten buckets of sigma. Inside a bucket the clips
 of a class are spread evenly, so that a class's ten losses cover all of the axis. Two
-validations, of one run or of two, differ by the weights alone: their paired difference
-has a fraction of the interval of either loss.
+validations, of one run or of two, differ by the weights alone, so the interval of their
+paired difference is much narrower than that of either loss.
 """
 
 from __future__ import annotations

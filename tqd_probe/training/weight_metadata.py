@@ -29,7 +29,7 @@ SAMPLING = (
 PREFIX = "tqd_probe."
 
 
-def provenance(
+def training_metadata(
     settings: TrainSettings,
     fingerprint: str,
     schedule: BandSchedule | None,

@@ -36,10 +36,10 @@ from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.verification_figure import verification_figure
 from tqd_probe.sampling.level_buckets import bucket_edges
 from tqd_probe.training.run_configuration import LIBRARIES
-from tqd_probe.training.sampler import ScheduleInUse, load_schedule
+from tqd_probe.training.schedule_in_use import ScheduleInUse, load_schedule
 from tqd_probe.training.scored_clips import (
-    classes_and_scores,
     clips_digest,
+    make_clip_pool,
     read_clips,
 )
 from tqd_probe.verification.compared_samplers import (
@@ -126,8 +126,8 @@ def check_inputs(
             options = training_settings(settings, sampler, settings.seed, settings.out)
             train, golden = read_clips(options)
             schedule = load_schedule(options, model)
-            scores = classes_and_scores(train)
-            ScheduleInUse(options, scores, model.sigma_range, schedule)
+            pool = make_clip_pool(train)
+            ScheduleInUse(options, pool, model.sigma_range, schedule)
     if sum(each.clip_class == GOLDEN for each in golden) < 2:
         raise InputError(
             f"--golden {settings.golden}: fewer than 2 golden clips; add some"

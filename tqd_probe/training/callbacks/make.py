@@ -19,7 +19,7 @@ from tqd_probe.training.callbacks.sample_videos import SampleVideos, choose_prom
 from tqd_probe.training.callbacks.validation import Validation
 from tqd_probe.training.encoded_clips import ClipSplits
 from tqd_probe.training.model import LossModule
-from tqd_probe.training.sampler import ScheduleInUse
+from tqd_probe.training.schedule_in_use import ScheduleInUse
 from tqd_probe.training.scored_clips import ScoredClip
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.validation_set import ValidationSet

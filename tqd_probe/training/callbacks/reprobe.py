@@ -28,7 +28,7 @@ from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
 from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
-from tqd_probe.training.sampler import ScheduleInUse
+from tqd_probe.training.schedule_in_use import ScheduleInUse
 
 log = logging.getLogger("tqd_probe")
 

@@ -31,7 +31,7 @@ class Validation(Callback):
             clips: The clips.
             every: Steps between validations.
             micro_batch: Samples per forward pass.
-            rows: Where rows go; the losses of every clip go to a file beside it.
+            rows: Where rows go; the losses of every clip go to a second file.
         """
         self.clips, self.every, self.micro_batch = clips, every, micro_batch
         self.rows = rows

@@ -1,4 +1,4 @@
-"""The sampler of a training: its schedule, checked, and the draws that follow it."""
+"""The schedule that a training follows: read, checked, and turned into draws."""
 
 from __future__ import annotations
 

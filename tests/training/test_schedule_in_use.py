@@ -3,7 +3,7 @@ from training_runs import options
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.clip_pool import ClipPool
-from tqd_probe.training.sampler import ScheduleInUse
+from tqd_probe.training.schedule_in_use import ScheduleInUse
 from tqd_probe.training.settings import TrainRunSettings
 
 CLIPS = ClipPool.of(["golden", "visual_degraded"], [0.8, 0.9], [0.8, 0.3])
