@@ -52,7 +52,7 @@ def test_read_json_names_the_fault(tmp_path):
     with pytest.raises(InputError, match=r"a\.json: line 2 is not JSON"):
         read_json(path, "a thing")
     path.write_text('{"a": NaN}')
-    with pytest.raises(InputError, match="NaN is not a number JSON allows"):
+    with pytest.raises(InputError, match="NaN is not allowed in JSON"):
         read_json(path, "a thing")
 
 

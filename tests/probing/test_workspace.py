@@ -32,5 +32,5 @@ def test_nothing_is_written_before_the_directory_is_claimed(workspace):
 
 def test_paired_clips_come_before_unpaired_ones(workspace):
     assert len(workspace.clip_ids) == 4
-    assert workspace.unpaired_places == range(4, 4)
+    assert workspace.unpaired_indices == range(4, 4)
     assert workspace.sigmas.tolist() == [0.3, 0.8]

@@ -107,7 +107,8 @@ def _synthetic(source: str, limit: int | None, seed: int) -> ClipSet:
         count = int(text) if limit is None else limit
     elif limit is None:
         raise InputError(
-            f"{source}: the collection is endless; say how many, as in synthetic:24"
+            f"{source}: the synthetic collection has no end; give a number, as in"
+            " synthetic:24"
         )
     else:
         count = limit

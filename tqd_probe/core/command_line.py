@@ -156,7 +156,7 @@ def _flag(name: str) -> str:
 
 @dataclass
 class CommandOutcome:
-    """How a command ended, and what is said where it is stopped.
+    """How a command ended, and the hint that is printed when it is stopped.
 
     Attributes:
         code: Exit code: 0 done, 2 bad input, 130 or 143 stopped by a signal.

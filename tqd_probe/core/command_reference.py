@@ -1,4 +1,4 @@
-"""The page of all options in Markdown, made from what `--help` is made from."""
+"""The page of all options in Markdown, from the same descriptions as `--help`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device of a run, from what was asked for."""
+"""The device of a run, from the option ``--device``."""
 
 from __future__ import annotations
 

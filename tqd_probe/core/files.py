@@ -167,7 +167,7 @@ def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
     """
 
     def refuse(name: str) -> float:
-        raise InputError(f"{path}: {name} is not a number JSON allows; write finite")
+        raise InputError(f"{path}: {name} is not allowed in JSON; write finite numbers")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]

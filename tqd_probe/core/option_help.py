@@ -1,4 +1,4 @@
-"""What is said about each option: read off the settings classes, for help and docs."""
+"""Descriptions of the options, from the settings classes, for help and docs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {str: "TEXT", int: "INT", float: "FLOAT", Path: "PATH"}
 
 @dataclass(frozen=True)
 class OptionHelp:
-    """One option, in words.
+    """The description of one option.
 
     Attributes:
         name: Name of the field, or its alias.
@@ -43,7 +43,7 @@ class OptionHelp:
 
     @property
     def text(self) -> str:
-        """The sentence with what must or need not be given."""
+        """The sentence with the default, or with ``(required)``."""
         if self.required and not self.positional:
             return f"{self.sentence} (required)"
         if self.default:

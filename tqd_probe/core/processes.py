@@ -23,7 +23,7 @@ TIMEOUT = timedelta(hours=12)  # others wait while the main process reduces a le
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run.
+    """Rank of this process and number of processes of the run.
 
     Attributes:
         rank: Number of this process, from 0.
@@ -41,7 +41,7 @@ class Processes:
             device: The torch device of the run.
 
         Returns:
-            This process's place.
+            Rank and number of processes.
 
         Raises:
             InputError: If the launcher was told to shard the network.

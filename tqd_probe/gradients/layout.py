@@ -1,4 +1,4 @@
-"""Layout of the flat gradient vector: the place of each parameter and module group."""
+"""Layout of the flat gradient vector: the span of each parameter and module group."""
 
 from __future__ import annotations
 

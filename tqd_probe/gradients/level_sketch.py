@@ -98,7 +98,7 @@ class LevelSketch:
 
         Args:
             group: Index of the module group.
-            rows: Places of the class's clips among the unpaired ones, at least two.
+            rows: Indices of the class's clips among the unpaired ones, at least two.
 
         Returns:
             ``[2, splits]``, float64: golden with the class, over all pairs; the class

@@ -1,4 +1,4 @@
-"""The clip shape of a run: options given, else what the checkpoint was trained on.
+"""The clip shape of a run: from the options, else the native one of the checkpoint.
 
 The native shape is in ``native_clip.json`` beside ``model_index.json``, where there is
 one.

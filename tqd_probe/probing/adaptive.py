@@ -70,7 +70,7 @@ def is_decided(
     Args:
         gram: Gram matrices of the level so far.
         degradations: Degradations in order.
-        unpaired: Places among the unpaired clips by class.
+        unpaired: Indices among the unpaired clips by class.
         settings: The run's settings.
         analyses: Analyses that the level may get in all.
 

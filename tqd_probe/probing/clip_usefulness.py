@@ -72,7 +72,7 @@ def level_usefulness(
     Args:
         gram: Matrices with the one group ``all``.
         versions: Names of the versions, golden first.
-        unpaired: Places among the unpaired clips by class.
+        unpaired: Indices among the unpaired clips by class.
 
     Returns:
         Usefulness by version or class.

@@ -1,4 +1,4 @@
-"""What a run costs: counted for the result, predicted and measured for the user.
+"""Cost of a run: counted for the result, predicted and measured for the user.
 
 Passes, floating-point operations and bytes are counted and the same every time: they
 are part of ``gradsim.json``. Seconds and memory are measured and never twice the same:
@@ -46,7 +46,7 @@ def counted_cost(workspace: Workspace, levels: list[LevelGram]) -> CountedCost:
     """
     settings = workspace.settings
     versions = len(workspace.encoded.versions)
-    unpaired = workspace.unpaired_places
+    unpaired = workspace.unpaired_indices
     shapes = [level.losses.shape[:2] for level in levels]
     alone = len(unpaired) * sum(draws for _, draws in shapes)
     gradients = sum(clips * draws for clips, draws in shapes) * versions + alone
@@ -98,7 +98,7 @@ class CostMeter:
             return
         versions = len(workspace.encoded.versions)
         paired = len(workspace.encoded.ids)
-        draws = paired * versions + len(workspace.unpaired_places)
+        draws = paired * versions + len(workspace.unpaired_indices)
         stored = [store.count_draws(level, paired) for level in left]
         done = sum(versions * these + others for these, others in stored)
         remaining = len(left) * draws * workspace.settings.draws - done

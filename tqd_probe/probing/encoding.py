@@ -108,7 +108,7 @@ def encode_probed(
 
     Returns:
         Encoded golden clips with their copies; unpaired clips, None without any; and
-        places of the unpaired clips by class.
+        indices of the unpaired clips by class.
 
     Raises:
         InputError: If too few clips can be used.

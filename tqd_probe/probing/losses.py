@@ -92,7 +92,7 @@ def check_finite(
         workspace: The probe.
         gradients: Gradients or sketches ``[versions, ...]``.
         level: Index of the noise level.
-        clip: Place of the clip in `Workspace.clip_ids`.
+        clip: Index of the clip in `Workspace.clip_ids`.
         versions: The versions.
         sketched: Whether these are sketches.
 

@@ -19,7 +19,7 @@ class Draw(NamedTuple):
     """A clip under one noise sample.
 
     Attributes:
-        clip: Place of the clip among all clips of the probe.
+        clip: Index of the clip among all clips of the probe.
         sample: Index of the noise sample.
     """
 
@@ -39,7 +39,7 @@ def micro_batches(
 
     Args:
         clips: Paired clips, from the first.
-        others: Places of unpaired clips, which have one version.
+        others: Indices of unpaired clips, which have one version.
         samples: Noise samples of each.
         versions: Versions of a paired clip.
         size: Versions that a pass holds; a draw whose versions do not fit is alone.
@@ -68,7 +68,7 @@ def micro_batches_by_stage(
 
     Args:
         stages: Paired clips and noise samples, rising.
-        others: Places of unpaired clips.
+        others: Indices of unpaired clips.
         versions: Versions of a paired clip.
         size: Versions that a pass holds.
 

@@ -156,7 +156,7 @@ def _capture_levels(
     settings, store = workspace.settings, workspace.store
     processes = workspace.processes
     clips, levels = len(workspace.encoded.ids), len(workspace.sigmas)
-    others, versions = workspace.unpaired_places, len(workspace.encoded.versions)
+    others, versions = workspace.unpaired_indices, len(workspace.encoded.versions)
     size = workspace.work["batch_size"]
     stages = interim_stages(clips, settings.draws, settings.adaptive)
     each = len(workspace.clip_ids) * settings.draws
@@ -213,7 +213,7 @@ def _is_level_decided(
             samples,
             workspace.layout,
             workspace.sketch,
-            workspace.unpaired_places,
+            workspace.unpaired_indices,
         )
         return is_decided(
             gram,

@@ -80,7 +80,7 @@ def run_pilot(settings: ProbeRunSettings, *, progress: bool = True) -> Pilot:
     ]
     compared = paired_comparisons(probe.degradations)
     clips, versions = len(probe.encoded.ids), len(probe.encoded.versions)
-    passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired_places))
+    passes = len(grams) * PILOT_DRAWS * (clips * versions + len(probe.unpaired_indices))
     return Pilot(
         sigmas=probe.sigmas[:count],
         golden=[each.golden() for each in statistics[:count]],

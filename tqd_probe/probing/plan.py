@@ -1,4 +1,4 @@
-"""What a wanted precision costs: clips, draws and minutes, forecast from a pilot."""
+"""Clips, draws and minutes for a wanted precision, forecast from a pilot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes before the first pass: load the model, encode clips, choose parameters.
+"""Prepare a probe: load the model, encode clips, choose parameters and sketch.
 
 Nothing is written to the run directory here: a run may still be refused.
 """

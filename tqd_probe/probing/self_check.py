@@ -100,8 +100,8 @@ def check_repeatability(
     if repeat_error > 0:
         raise GradientError(
             "--self-check: the same clip and noise give two gradients that differ by"
-            f" {repeat_error:.2g}; no schedule is written; switch dropout and"
-            " other chance off, or use a device with deterministic kernels"
+            f" {repeat_error:.2g}; no schedule is written; disable dropout and"
+            " other randomness, or use a device with deterministic kernels"
         )
     if not batch_error <= allowed:
         raise GradientError(

@@ -1,4 +1,4 @@
-"""The closing table of a probe: bands per class, and what stays open."""
+"""The closing table of a probe: bands per class, and levels that are undecided."""
 
 from __future__ import annotations
 

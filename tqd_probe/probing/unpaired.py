@@ -55,7 +55,7 @@ def encode_unpaired(
         progress: Called with the number of clips done.
 
     Returns:
-        The encoded clips of all classes, None without any, and their places by class.
+        The encoded clips of all classes, None without any, and their indices by class.
 
     Raises:
         InputError: If fewer than `LEAST_UNPAIRED` clips of a class can be used.

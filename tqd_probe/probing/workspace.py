@@ -28,7 +28,7 @@ from tqd_probe.probing.settings import ProbeRunSettings
 
 @dataclass
 class Workspace:
-    """A probe that is prepared, and what is found while it runs.
+    """State of a probe: what was prepared, and what is measured while it runs.
 
     Attributes:
         settings: The run's settings.
@@ -45,14 +45,15 @@ class Workspace:
         sketched: Whether sketches alone are kept of gradients.
         processes: The processes that share the run.
         others: Encoded clips of imbalanced classes, probed unpaired.
-        unpaired: Places in `others` by class.
+        unpaired: Indices in `others` by class.
         scale: What gradients are multiplied by, element by element ``[size]``: the
             metric; None for the plain one.
         severities: Latent distances by which severities were matched, if they were.
         covered_share: Share of the squared gradient norm that is captured; NaN until
             it is measured.
         capture_seconds: Time that capturing took, where something was left to do.
-        work: Clip versions per pass and operations per clip gradient, once known.
+        work: ``batch_size`` (clip versions per pass) and ``flops_per_clip_gradient``,
+            once measured.
     """
 
     settings: ProbeRunSettings
@@ -112,8 +113,8 @@ class Workspace:
         return self.encoded.ids + (self.others.ids if self.others else [])
 
     @property
-    def unpaired_places(self) -> range:
-        """Places of the unpaired clips in `clip_ids`."""
+    def unpaired_indices(self) -> range:
+        """Indices of the unpaired clips in `clip_ids`."""
         return range(len(self.encoded.ids), len(self.clip_ids))
 
     @property
@@ -125,7 +126,7 @@ class Workspace:
         """Name the versions of a clip that are probed.
 
         Args:
-            clip: Place in `clip_ids`.
+            clip: Index in `clip_ids`.
 
         Returns:
             Golden and its degradations; the clip itself for an unpaired one.

@@ -1,4 +1,4 @@
-"""What timestep samplers know about clips: class and scores."""
+"""Classes and scores of clips, as timestep samplers take them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqd_probe.core.errors import InputError
 
 @dataclass(frozen=True)
 class ClipPool:
-    """What samplers know about clips, one entry per clip.
+    """Classes and scores of clips, one entry per clip.
 
     Attributes:
         classes: Class names ``[N]``.

@@ -116,7 +116,7 @@ class DrawStream:
         """Return the expected density of draws over sigma, by class.
 
         Args:
-            sigma: Places in (0, 1) ``[S]``.
+            sigma: Points in (0, 1) ``[S]``.
 
         Returns:
             Densities ``[S]`` by class; all together they integrate to 1.

@@ -25,7 +25,7 @@ class RealisedDensity:
         clips: Clips of each class.
         counts: Draws by class and bucket ``[classes, BUCKETS]``.
         base: Share of each bucket under the base density ``[BUCKETS]``.
-        grid: Places for curves ``[S]``.
+        grid: Points for curves ``[S]``.
         curves: Expected density ``[S]`` by class; together they integrate to 1.
         floored: Clips with scores too extreme for the sampler's formula.
         kept: Mean keep-probability of each class.

@@ -113,7 +113,7 @@ class TimestepSampler(ABC):
         """Return the density of sigma for each clip ``[N, S]``.
 
         Args:
-            sigma: Places in (0, 1) ``[S]``.
+            sigma: Points in (0, 1) ``[S]``.
             clips: The clips.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The band schedule: what was measured, as JSON that other tools can trust.
+"""The band schedule: what was measured, as validated JSON.
 
 Format ``tqd-band-schedule`` version 1. Unknown keys, other versions, NaN, lists of
 the wrong length, levels or bands out of order are refused with the JSON path of the
@@ -24,7 +24,7 @@ Level = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Interval = tuple[Number, Number]
 Band = tuple[Level, Level]
-SLACK = 1e-9  # edges that were rounded on their way
+SLACK = 1e-9  # tolerance for rounded edges
 
 
 class Provenance(StrictModel):
@@ -288,7 +288,7 @@ class BandSchedule(StrictModel):
 
         Args:
             name: A class; ``golden`` is uniform on [0, 1].
-            sigma: Places in [0, 1].
+            sigma: Points in [0, 1].
 
         Returns:
             Density at each place; 0 everywhere for a class without bands.

@@ -131,7 +131,7 @@ def band_cdf(bands: list[Band], x: np.ndarray) -> np.ndarray:
 
     Args:
         bands: Disjoint bands, at least one.
-        x: Places in [0, 1].
+        x: Points in [0, 1].
 
     Returns:
         Probability of sigma up to each place, same shape.

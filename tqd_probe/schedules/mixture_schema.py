@@ -81,7 +81,7 @@ class Mixture(StrictModel):
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> Mixture:
+    def _consistent(self) -> Mixture:
         if self.classes[0] != GOLDEN:
             raise ValueError("classes: golden must come first")
         for name in self.classes:

@@ -246,7 +246,7 @@ class ScoreSettings(
     SeedSettings,
     OutputSettings,
 ):
-    """What is scored, how, and what becomes of the scores."""
+    """All settings of scoring."""
 
     model_config = ConfigDict(populate_by_name=True)
 

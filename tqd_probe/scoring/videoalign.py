@@ -109,7 +109,7 @@ class VideoAlign:
         if len(rewards) != len(batch):
             raise InputError(
                 f"--scorer videoalign: {len(rewards)} rewards for {len(batch)} clips;"
-                " use the VideoAlign this interface is of"
+                " use the version of VideoAlign that this was written for"
             )
         for (task, _, _), reward in zip(batch, rewards):
             yield task, result(task, reward)

@@ -120,7 +120,7 @@ def level_moments(
     Args:
         gram: Matrices with the one group ``all``.
         classes: Conditions of golden and of each class of copies.
-        unpaired: Places among the unpaired clips of each class of such.
+        unpaired: Indices among the unpaired clips of each class of such.
 
     Returns:
         Moments of the classes in the order given, copies first.
@@ -143,7 +143,7 @@ def joint_moments(
     Args:
         grams: Matrices of each level with the one group ``all``.
         classes: Conditions of golden and of each class of copies.
-        unpaired: Places among the unpaired clips of each class of such.
+        unpaired: Indices among the unpaired clips of each class of such.
 
     Returns:
         Moments of ``K L`` components, level by level.

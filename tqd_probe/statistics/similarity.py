@@ -145,7 +145,7 @@ class LevelStatistics:
         class would change, so it is wider than that of degraded copies.
 
         Args:
-            rows: Places of the class's clips among the unpaired ones, at least 4;
+            rows: Indices of the class's clips among the unpaired ones, at least 4;
                 with fewer than `LEAST_CLIPS` the intervals are undefined.
 
         Returns:

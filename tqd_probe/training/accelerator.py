@@ -114,6 +114,6 @@ def start_trackers(accelerator: Accelerator, settings: TrainRunSettings) -> None
     except Exception as error:  # trackers raise whatever they meet
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"--report-to {settings.report_to}: cannot start ({reason}); fix that, for"
-            " W&B without a login WANDB_MODE=offline, or use --report-to none"
+            f"--report-to {settings.report_to}: cannot start ({reason}); fix that"
+            " (W&B without a login: WANDB_MODE=offline), or use --report-to none"
         ) from error

@@ -248,7 +248,8 @@ def _resume(trainer: Trainer, show: Callable[..., None]) -> None:
     steps = trainer.settings.steps
     if checkpoint.step > steps:
         raise InputError(
-            f"--steps {steps}: the run is at step {checkpoint.step}; give more"
+            f"--steps {steps}: the run is already at step {checkpoint.step};"
+            " give at least that many"
         )
     trainer.load(checkpoint)
     show(f"resumed at step {checkpoint.step} from {checkpoint.folder}")

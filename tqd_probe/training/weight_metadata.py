@@ -101,7 +101,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, "pt") as handle:
             metadata = dict(handle.metadata() or {})
     except Exception as error:  # the library raises whatever it meets
-        raise InputError(f"{path}: not a complete safetensors file ({error})") from None
+        raise InputError(
+            f"{path}: not a complete safetensors file ({error}); copy it again"
+        ) from None
     return {
         key.removeprefix(PREFIX): value
         for key, value in metadata.items()

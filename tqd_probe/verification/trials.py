@@ -130,7 +130,7 @@ def run_trial(
     Args:
         settings: The verification's settings.
         sampler: What is trained with.
-        place: Place of the sampler among those under comparison.
+        place: Index of the sampler among those under comparison.
         number: Number of the seed, from 0.
         inputs: Fingerprints of checkpoint, clips and schedules.
 

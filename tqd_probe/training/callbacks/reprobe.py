@@ -216,7 +216,7 @@ class Reprobe(Callback):
 
 @contextmanager
 def _as_one_process() -> Iterator[None]:
-    """Let a probe see one process: the others wait and have no share in it."""
+    """Let a probe run in this process alone; the others wait."""
     before = os.environ.get("WORLD_SIZE")
     os.environ["WORLD_SIZE"] = "1"
     try:
