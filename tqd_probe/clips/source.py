@@ -107,7 +107,7 @@ def _synthetic(source: str, limit: int | None, seed: int) -> ClipSet:
         count = int(text) if limit is None else limit
     elif limit is None:
         raise InputError(
-            f"{source}: the synthetic collection has no end; give a number, as in"
+            f"{source}: the synthetic collection has no end; say how many, as in"
             " synthetic:24"
         )
     else:
