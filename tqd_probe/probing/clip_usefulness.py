@@ -106,12 +106,14 @@ def write_usefulness(path: Path, workspace: Workspace) -> None:
     table.writerow(COLUMNS)
     kinds = {str(each): each.kind for each in workspace.degradations}
     names = workspace.encoded.ids
-    others = workspace.others.ids if workspace.others else []
+    others = workspace.encoded_unpaired.ids if workspace.encoded_unpaired else []
     for level, sigma in enumerate(workspace.sigmas):
         gram = workspace.level(level).all_groups()
-        found = level_usefulness(gram, workspace.encoded.versions, workspace.unpaired)
+        found = level_usefulness(
+            gram, workspace.encoded.versions, workspace.unpaired_rows
+        )
         for version, some in found.items():
-            rows = workspace.unpaired.get(version)
+            rows = workspace.unpaired_rows.get(version)
             clips = names if rows is None else [others[row] for row in rows]
             kind = kinds.get(version, version)
             shown = "clip itself" if rows is not None else version

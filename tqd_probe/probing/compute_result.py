@@ -52,7 +52,7 @@ def compute_result(workspace: Workspace) -> ProbeResult:
     Returns:
         The result; undefined numbers are None.
     """
-    settings, unpaired = workspace.settings, workspace.unpaired
+    settings, unpaired = workspace.settings, workspace.unpaired_rows
     levels = [workspace.level(index) for index in range(len(workspace.sigmas))]
     full = [level.all_groups() for level in levels]
     # Real clips are better evidence of a class than copies made to resemble it.
@@ -154,7 +154,7 @@ def _comparisons(
             paired=False,
             **dict(curves[name]),
         )
-        for name, rows in workspace.unpaired.items()
+        for name, rows in workspace.unpaired_rows.items()
     }
     classes = _classes(workspace, paired)
     for name, rows in paired.items():
@@ -177,7 +177,7 @@ def _mixture(
     resolved: np.ndarray,
 ) -> Mixture:
     """Measure the mixture of classes."""
-    settings, unpaired = workspace.settings, workspace.unpaired
+    settings, unpaired = workspace.settings, workspace.unpaired_rows
     probed = {name: len(workspace.encoded.ids) for name in classes}
     probed |= {name: len(rows) for name, rows in unpaired.items()}
     moments = [joint]

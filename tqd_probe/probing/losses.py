@@ -64,10 +64,10 @@ def draw_batch(
     """
     device = torch.device(workspace.settings.device)
     paired = len(workspace.encoded.ids)
-    if draw.clip < paired or workspace.others is None:
+    if draw.clip < paired or workspace.encoded_unpaired is None:
         batch = workspace.encoded.batch(draw.clip, versions)
     else:
-        batch = workspace.others.batch(draw.clip - paired, versions)
+        batch = workspace.encoded_unpaired.batch(draw.clip - paired, versions)
     name, seed = workspace.clip_ids[draw.clip], workspace.settings.seed
     eps = normal(tuple(batch.latents.shape[1:]), seed, "noise", name, draw.sample)
     eps = eps.expand_as(batch.latents).to(device)

@@ -218,7 +218,7 @@ def _is_level_decided(
         return is_decided(
             gram,
             workspace.degradations,
-            workspace.unpaired,
+            workspace.unpaired_rows,
             workspace.settings,
             analyses,
         )

@@ -76,7 +76,7 @@ def prepare(
     degradations, severities = matched_degradations(
         settings, encoder, clips.golden, processes, progress
     )
-    encoded, others, unpaired = encode_probed(
+    encoded, encoded_unpaired, unpaired_rows = encode_probed(
         settings, encoder, clips, degradations, processes, progress
     )
     model.release_encoders()
@@ -120,8 +120,8 @@ def prepare(
         sketch=sketch,
         sketched=sketched,
         processes=processes,
-        others=others,
-        unpaired=unpaired,
+        encoded_unpaired=encoded_unpaired,
+        unpaired_rows=unpaired_rows,
         scale=scale,
         severities=severities,
     )
@@ -137,7 +137,7 @@ def check_mixture(workspace: Workspace) -> None:
     settings = workspace.settings
     if settings.criterion == "mixture" and settings.pool is not None:
         copies = {d.kind for d in workspace.degradations if d.kind != CONTROL}
-        classes = [GOLDEN, *sorted(copies | set(workspace.unpaired))]
+        classes = [GOLDEN, *sorted(copies | set(workspace.unpaired_rows))]
         check_mixture_options(classes, read_pool(settings.pool), settings.floor)
 
 

@@ -44,8 +44,8 @@ class Workspace:
         sketch: The random map of sketches; full gradients are sketched too.
         sketched: Whether sketches alone are kept of gradients.
         processes: The processes that share the run.
-        others: Encoded clips of imbalanced classes, probed unpaired.
-        unpaired: Indices in `others` by class.
+        encoded_unpaired: Encoded clips of imbalanced classes, probed unpaired.
+        unpaired_rows: Rows of `encoded_unpaired` by class.
         scale: What gradients are multiplied by, element by element ``[size]``: the
             metric; None for the plain one.
         severities: Latent distances by which severities were matched, if they were.
@@ -69,8 +69,8 @@ class Workspace:
     sketch: Sketch
     sketched: bool
     processes: Processes = field(default_factory=Processes)
-    others: EncodedClips | None = None
-    unpaired: dict[str, list[int]] = field(default_factory=dict)
+    encoded_unpaired: EncodedClips | None = None
+    unpaired_rows: dict[str, list[int]] = field(default_factory=dict)
     scale: torch.Tensor | None = None
     severities: dict[str, list[float]] | None = None
     covered_share: float = float("nan")
@@ -110,7 +110,9 @@ class Workspace:
     @property
     def clip_ids(self) -> list[str]:
         """Names of all clips: golden ones, then unpaired ones."""
-        return self.encoded.ids + (self.others.ids if self.others else [])
+        return self.encoded.ids + (
+            self.encoded_unpaired.ids if self.encoded_unpaired else []
+        )
 
     @property
     def unpaired_indices(self) -> range:
