@@ -23,7 +23,7 @@ from analyses.intervals.synthetic_gradients import Truth, draw, paired, unpaired
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.rng import stream
-from tqd_probe.statistics.intervals import student_quantile, ratio_interval
+from tqd_probe.statistics.intervals import ratio_interval, student_quantile
 from tqd_probe.statistics.similarity import LevelStatistics
 from tqd_probe.statistics.u_statistics import (
     covariances,

@@ -39,9 +39,14 @@ def truth(form: str) -> np.ndarray:
     if form == "joint":
         means = MEANS.reshape(6, SIZE)
         target = np.array([0.5, 0, 0, 0.5, 0, 0])
-        found = minimise_risk(MixtureProblem(means @ means.T, np.tile(share, 2), target))
+        found = minimise_risk(
+            MixtureProblem(means @ means.T, np.tile(share, 2), target)
+        )
         return found.weights.reshape(2, 3)
-    found = [minimise_risk(MixtureProblem(m @ m.T, share, np.eye(3)[0])).weights for m in MEANS]
+    found = [
+        minimise_risk(MixtureProblem(m @ m.T, share, np.eye(3)[0])).weights
+        for m in MEANS
+    ]
     return np.stack(found) / 2
 
 

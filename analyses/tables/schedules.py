@@ -29,8 +29,8 @@ from analyses.tables.samplers import BARS
 from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
 from tqd_probe.probing.comparisons import paired_comparisons
-from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.compute_result import compute_result
+from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.run import captured_gradients
 from tqd_probe.probing.settings import ProbeRunSettings

@@ -238,7 +238,7 @@ class GradientStore:
         if tensors is None:
             raise InputError(
                 f"{path}: damaged shard (checksum); delete this file and run the same"
-                " command again: only its draws are computed anew"
+                " command again: only its draws are computed again"
             )
         return tensors
 

@@ -23,7 +23,7 @@ STATISTICS = "__dj__stats__"  # Data-Juicer's own column
 
 @dataclass(frozen=True)
 class ScoreFile:
-    """A score file that was recognised; rows are read anew at each iteration.
+    """A score file that was recognised; each iteration reads the rows again.
 
     Attributes:
         path: The file or folder.
