@@ -1,5 +1,7 @@
 """Densities of class and level as tables of cells."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -76,13 +78,13 @@ def test_worth_rises_with_the_cosine_and_skips_unusable_pairs():
     assert worth(np.array([0.5, 0.9])) == pytest.approx([0, 0])
     assert worth(np.array([0.92, 0.93, 0.94])) == pytest.approx([0.5] * 3)
     assert worth(np.array([0.98, 1.0, 1.02])) == pytest.approx([0.9, 1.0, 1.0])
-    result = {
-        "noise": {"levels": [0.2, 0.8]},
-        "subjects": {
-            "visual_degraded": {"kind": "class", "cosine": [None, 1.0]},
-            "blur:3": {"kind": "degradation", "cosine": [0.0, 0.0]},
+    result = SimpleNamespace(  # of a ProbeResult, what is read
+        noise=SimpleNamespace(levels=[0.2, 0.8]),
+        subjects={
+            "visual_degraded": SimpleNamespace(kind="class", cosine=[None, 1.0]),
+            "blur:3": SimpleNamespace(kind="degradation", cosine=[0.0, 0.0]),
         },
-    }
+    )
     found = by_worth(result, worth)
     assert list(found) == ["visual_degraded"]
     expected = np.clip((CENTRES - 0.2) / 0.6, 0, 1)  # unresolved: 0; linear between
@@ -92,9 +94,11 @@ def test_worth_rises_with_the_cosine_and_skips_unusable_pairs():
 def test_signal_is_relative_to_the_strongest_level_and_never_below_a_quarter():
     from analyses.tables.cell_schedules import CENTRES, by_signal
 
-    found = by_signal(
-        {"noise": {"levels": [0.01, 0.99]}, "golden": {"signal": [4.0, -1.0]}}
+    result = SimpleNamespace(
+        noise=SimpleNamespace(levels=[0.01, 0.99]),
+        golden=SimpleNamespace(signal=[4.0, -1.0]),
     )
+    found = by_signal(result)
     assert found[0] == pytest.approx(1)
     assert found[-1] == pytest.approx(0.25)
     assert np.interp(0.5, CENTRES, found) == pytest.approx(0.625)
