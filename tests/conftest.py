@@ -56,6 +56,11 @@ def pytest_xdist_auto_num_workers(config):
     return min(4, len(os.sched_getaffinity(0)))
 
 
+def pytest_collection_modifyitems(items):
+    """Start long tests first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory):
     """Folders that all workers share; none is changed in place."""

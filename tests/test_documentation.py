@@ -171,6 +171,7 @@ def test_commands_of_pages_parse(page):
         parse(options, arguments, name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", [README, WALKTHROUGH], ids=["readme", "walkthrough"])
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -200,6 +201,7 @@ def sixty_clips(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_commands_of_readme_and_walkthrough_run(sixty_clips, monkeypatch, capsys):
     monkeypatch.chdir(sixty_clips)
     monkeypatch.setenv("CKPT", "tiny")

@@ -76,6 +76,7 @@ def test_a_killed_run_ends_with_the_same_bytes(
     assert results(out) == results(probe_run)
 
 
+@pytest.mark.long
 def test_sigterm_ends_cleanly_and_resumes(probe_run, pipeline, tmp_path):
     """The command as a shell starts it."""
     out = tmp_path / "stopped"

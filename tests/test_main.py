@@ -130,6 +130,7 @@ def test_the_package_shows_its_api():
         tqd_probe.trian  # noqa: B018
 
 
+@pytest.mark.long
 def test_functions_keep_their_names_whatever_is_imported_first():
     functions = (
         "import types\n"

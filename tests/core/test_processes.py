@@ -70,6 +70,7 @@ def launch(argv):
     )
 
 
+@pytest.mark.long
 @pytest.mark.two_processes
 def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path):
     out, extra = tmp_path / "two", "--sketch 8192 --self-check"

@@ -14,6 +14,7 @@ def test_checkpointing_changes_nothing(probe_run, pipeline, tmp_path):
     assert numbers(result(out)) == numbers(result(probe_run))
 
 
+@pytest.mark.long
 def test_compiled_blocks_change_nothing(
     probe_run, pipeline, tmp_path, monkeypatch, capsys
 ):

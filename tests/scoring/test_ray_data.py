@@ -2,6 +2,7 @@ import pytest
 from score_runs import run
 
 
+@pytest.mark.long
 def test_ray_with_two_workers_gives_the_same_bytes(videos, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")

@@ -95,6 +95,7 @@ def test_batch_split_and_workers_change_no_sample(alone, pipeline, manifest, tmp
     assert_same_training(out, alone)
 
 
+@pytest.mark.long
 @pytest.mark.two_processes
 def test_two_processes_of_the_command_equal_one(alone, pipeline, manifest, tmp_path):
     out = tmp_path / "run"

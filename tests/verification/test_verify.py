@@ -36,6 +36,7 @@ def settings_of(out, clips, **more):
     return VerificationRunSettings(**values | more)
 
 
+@pytest.mark.long
 def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):
     """Noise clips below sigma 0.5, for one of two samplers."""
     spoilt = built_once.get("spoilt", write_spoilt_clips) / "clips.csv"

@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.long
 def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
     from analyses.tables import compare_samplers
     from tqd_probe.core.errors import InputError

@@ -1,7 +1,9 @@
 """A tiny CogVideoX, hardly trained."""
 
+import functools
 import json
 import sys
+from copy import deepcopy
 
 import pytest
 
@@ -14,6 +16,12 @@ def train(folder):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script, "FIT_CLIPS", 8)
+        # What each call of the script computes alike is computed once.
+        fitted = functools.cache(script.fitted_vae)
+        patch.setattr(script, "fitted_vae", lambda: deepcopy(fitted()))
+        linear = functools.cache(lambda clips: linear_reconstruction(fitted(), clips))
+        linear_reconstruction = script.linear_reconstruction
+        patch.setattr(script, "linear_reconstruction", lambda _, clips: linear(clips))
         for stage, steps in STAGES:
             options = {
                 "--work": folder / "work",

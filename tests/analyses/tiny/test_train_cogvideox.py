@@ -24,6 +24,7 @@ def test_training_target_is_that_of_the_scheduler():
     assert alpha == pytest.approx(0.5, abs=0.002)  # equal signal and noise
 
 
+@pytest.mark.long
 def test_trained_folder_is_a_model_whose_latents_it_was_trained_on(trained):
     work, out, result = trained
     assert len(result["loss_every_50_steps"]) == 1
