@@ -6,6 +6,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from child_processes import in_child
 
 import tqd_probe
 from tqd_probe.__main__ import COMMANDS, main, options_of
@@ -130,7 +131,18 @@ def test_the_package_shows_its_api():
         tqd_probe.trian  # noqa: B018
 
 
-@pytest.mark.long
+def freshly_imported(code):
+    """Run code in a child process that has imported nothing of the package yet."""
+
+    def work():
+        for name in [n for n in sys.modules if n.partition(".")[0] == "tqd_probe"]:
+            del sys.modules[name]
+        exec(code, {})
+        return 7
+
+    assert in_child(work) == 7
+
+
 def test_functions_keep_their_names_whatever_is_imported_first():
     functions = (
         "import types\n"
@@ -146,5 +158,5 @@ def test_functions_keep_their_names_whatever_is_imported_first():
         "from tqd_probe.verify import main\n"
         "assert main.__module__ == 'tqd_probe.verify'\n"
     )
-    python(f"import tqd_probe\n{functions}{modules}{functions}")
-    python(f"{modules}{functions}{modules}")
+    freshly_imported(f"import tqd_probe\n{functions}{modules}{functions}")
+    freshly_imported(f"{modules}{functions}{modules}")

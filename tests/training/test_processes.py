@@ -6,10 +6,7 @@ the learning rate: the bound of 1e-6 is for the rate of these runs, 1e-4.
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from functools import partial
 
 import pytest
@@ -30,6 +27,7 @@ from training_runs import (
 
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError, TqdError
+from tqd_probe.train import main
 from tqd_probe.training import accelerator as processes
 from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.train import train
@@ -95,21 +93,11 @@ def test_batch_split_and_workers_change_no_sample(alone, pipeline, manifest, tmp
     assert_same_training(out, alone)
 
 
-@pytest.mark.long
 @pytest.mark.two_processes
 def test_two_processes_of_the_command_equal_one(alone, pipeline, manifest, tmp_path):
     out = tmp_path / "run"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launcher += ["--nproc-per-node", "2", "-m"]
     values = options(pipeline, manifest, out, lr=1e-4)
-    done = subprocess.run(
-        [*launcher, "tqd_probe.train", *argv(values)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert in_two_processes(lambda: main(argv(values))) == [0, 0]
     timing = json.loads((out / "timing.jsonl").read_text().splitlines()[-1])
     assert timing["processes"] == 2
     assert_same_training(out, alone)
