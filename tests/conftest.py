@@ -66,6 +66,7 @@ def pytest_collection_finish():
     """Spare garbage collection the imported libraries: a third of a second each."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(scope="session")

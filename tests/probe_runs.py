@@ -7,7 +7,9 @@ import signal
 from pathlib import Path
 
 from tqd_probe import gradsim
+from tqd_probe.core.command_line import parse
 from tqd_probe.gradients.store import GradientStore
+from tqd_probe.probing.run import run_probe
 
 SMALL = "--num-clips 5 --levels 0.1,0.5,0.9 --degradations blur:4,freeze:5,identity:1"
 EIGHT = "--num-clips 8 --draws 1 --levels 0.3,0.8 --degradations blur:4,freeze:5"
@@ -29,8 +31,9 @@ def result(out):
 
 
 def finished(ckpt, out, base=SMALL, extra=""):
-    """Run a probe to its end; returns its result."""
-    assert gradsim.main(arguments(ckpt, out, extra, base)) == 0
+    """Run a probe to its end, without the command's figures; returns its result."""
+    argv = arguments(ckpt, out, extra, base)
+    run_probe(parse(gradsim.GradsimOptions, argv, "gradsim"), progress=False)
     return result(out)
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from probe_runs import EIGHT, finished, result
+from probe_runs import EIGHT, arguments, finished, result
 
+from tqd_probe import gradsim
 from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -25,7 +26,7 @@ def test_mixture_end_to_end(pipeline, tmp_path, form, capsys):
     pool = "golden=10,visual_degraded=800,motion_degraded=300"
     extra = f"--criterion mixture --mixture-form {form} --pool {pool} --floor 0.05"
     out = tmp_path / "m"
-    finished(pipeline, out, EIGHT, extra)
+    assert gradsim.main(arguments(pipeline, out, extra, EIGHT)) == 0
     schedule = BandSchedule.load(out / "bands.json")
     mixture = schedule.mixture
     assert mixture.classes == ["golden", "visual_degraded", "motion_degraded"]

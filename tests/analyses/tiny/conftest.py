@@ -19,6 +19,7 @@ def train(folder):
         # What each call of the script computes alike is computed once.
         fitted = functools.cache(script.fitted_vae)
         patch.setattr(script, "fitted_vae", lambda: deepcopy(fitted()))
+        patch.setattr(script, "new_tokenizer", functools.cache(script.new_tokenizer))
         linear = functools.cache(lambda clips: linear_reconstruction(fitted(), clips))
         linear_reconstruction = script.linear_reconstruction
         patch.setattr(script, "linear_reconstruction", lambda _, clips: linear(clips))
