@@ -134,10 +134,12 @@ class PrecisionSettings(Settings):
 
     heading: ClassVar[str] = "hardware"
 
-    dtype: Literal["fp32", "bf16"] = Field(
-        default="fp32",
+    dtype: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto",
         description="number type of the network's computation; sums, and trained"
-        " weights, stay in float32",
+        " weights, stay in float32; auto: fp32 on a CPU, bf16 on a GPU that has it,"
+        " except for weights stored in float16, which bf16 would round, and for small"
+        " ones stored in float32",
     )
 
 

@@ -21,6 +21,7 @@ from tqd_probe.models.families.ltx import LTXModel
 from tqd_probe.models.families.wan import WanModel
 from tqd_probe.models.families.wan_i2v import WanImageModel
 from tqd_probe.models.lora import find_lora_file
+from tqd_probe.models.number_types import DTYPES, choose_dtype
 
 TINY = Path(__file__).parent / "tiny"
 FAMILIES: dict[str, Callable[[CheckpointSpec], VideoModel]] = {
@@ -31,7 +32,6 @@ FAMILIES: dict[str, Callable[[CheckpointSpec], VideoModel]] = {
     "WanImageToVideoPipeline": WanImageModel,
     "WanPipeline": WanModel,
 }
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def checkpoint_path(ckpt: str) -> Path:
@@ -67,6 +67,30 @@ def checkpoint_path(ckpt: str) -> Path:
     return path
 
 
+def open_index(ckpt: str) -> tuple[Path, dict[str, Any], str]:
+    """Find a checkpoint, and read which pipeline it is of.
+
+    Args:
+        ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
+
+    Returns:
+        The pipeline directory, the content of its `model_index.json`, and the name of
+        its class, one of `FAMILIES`.
+
+    Raises:
+        InputError: If there is no checkpoint, or its class has no adapter.
+    """
+    path = checkpoint_path(ckpt)
+    index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
+    name = index.get("_class_name") if isinstance(index, dict) else None
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise InputError(
+            f"{path / 'model_index.json'}: _class_name {name!r} has no adapter; known"
+            f" pipeline classes: {', '.join(sorted(FAMILIES))}"
+        )
+    return path, index, name
+
+
 def load_model(
     ckpt: str,
     device: str = "cpu",
@@ -83,7 +107,8 @@ def load_model(
     Args:
         ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
         device: Torch device of the network; ``auto``: a GPU if there is one.
-        dtype: ``fp32``, ``bf16`` or a torch type for the network.
+        dtype: ``fp32``, ``bf16`` or a torch type for the network; ``auto``: by device
+            and checkpoint (`number_types.choose_dtype`).
         lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
             Only its parameters are probed and trained.
         expert: ``high`` or ``low``, for checkpoints with two networks.
@@ -96,18 +121,7 @@ def load_model(
         InputError: If the checkpoint or the LoRA is missing, damaged, pickled, or of
             a class without an adapter; or if the device is not available.
     """
-    path = checkpoint_path(ckpt)
-    index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
-    name = index.get("_class_name") if isinstance(index, dict) else None
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise InputError(
-            f"{path / 'model_index.json'}: _class_name {name!r} has no adapter; known"
-            f" pipeline classes: {', '.join(sorted(FAMILIES))}"
-        )
-    if isinstance(dtype, str):
-        if dtype not in DTYPES:
-            raise InputError(f"--dtype {dtype}: choose from {', '.join(DTYPES)}")
-        dtype = DTYPES[dtype]
+    path, index, name = open_index(ckpt)
     if device == "auto":
         device = resolve_device(device)
     try:
@@ -115,6 +129,9 @@ def load_model(
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {device}: not available ({reason})") from error
+    if isinstance(dtype, str):
+        network = path / "transformer"
+        dtype = DTYPES[choose_dtype("--dtype", dtype, device, network)]
     if fuse_lora and lora is None:
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
     weights = None if lora is None else find_lora_file(lora)

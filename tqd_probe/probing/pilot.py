@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.processes import Processes, shared_temporary_folder
+from tqd_probe.models.resolved_settings import resolve_settings
 from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.run import captured_gradients
@@ -56,14 +56,13 @@ def run_pilot(settings: ProbeRunSettings, *, progress: bool = True) -> Pilot:
     """
     if not settings.parsed_degradations():
         raise InputError("--plan: plans degraded copies; give --degradations")
-    device = resolve_device(settings.device)
-    processes = Processes.join(device)
-    levels, count = _pilot_levels(settings, processes.device(device))
+    settings = resolve_settings(settings)
+    processes = Processes.join(settings.device)
+    levels, count = _pilot_levels(settings, processes.device(settings.device))
     with shared_temporary_folder(processes) as folder:
         pilot = settings.model_copy(
             update={
                 "out": folder / "pilot",
-                "device": device,
                 "draws": PILOT_DRAWS,
                 "adaptive": False,
                 "levels": levels,

@@ -5,6 +5,7 @@ Nothing is written to the run directory here: a run may still be refused.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ import torch
 from tqd_probe.clips.degradations import CONTROL, check_frames
 from tqd_probe.clips.source import ClipSet
 from tqd_probe.core.clip_classes import GOLDEN
-from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.files import digest
 from tqd_probe.core.processes import Processes
 from tqd_probe.gradients.layout import Layout, make_layout
@@ -22,6 +22,7 @@ from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, default_cache
 from tqd_probe.models.native_clip import clip_shape
+from tqd_probe.models.resolved_settings import describe_types, resolve_settings
 from tqd_probe.probing.adaptive import stopping_rule
 from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
 from tqd_probe.probing.encoding import choose_clips, encode_probed, matched_degradations
@@ -58,12 +59,13 @@ def prepare(
         that are at fault are refused with `InputError`.
     """
     out = run_directory(settings)
+    settings = resolve_settings(settings)
     # Settings that differ from those of a run there are refused before slow work.
     check_run_directory(out, describe_probe(settings, {}), settings.overwrite)
-    device = resolve_device(settings.device)
-    settings = settings.model_copy(update={"device": device})
     processes = Processes.join(settings.device)
     progress = progress and processes.is_main
+    if progress:
+        print(describe_types(settings), file=sys.stderr, flush=True)
 
     model = load_model_to_probe(settings, processes.device(settings.device))
     sigmas = model_levels(settings, model)

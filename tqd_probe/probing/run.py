@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tqd_probe.core.run_directory import add_log_file, remove_log_file
+from tqd_probe.models.resolved_settings import describe_types
 from tqd_probe.probing.clip_usefulness import write_usefulness
 from tqd_probe.probing.compute_result import compute_result
 from tqd_probe.probing.derive_schedule import derive_schedule
@@ -87,6 +88,7 @@ def captured_gradients(
     handler = add_log_file(workspace.out) if is_main else None
     try:
         log.info("probe of %s, settings in run.json", settings.ckpt)
+        log.info(describe_types(workspace.settings))
         for clip, reason in workspace.encoded.quarantine.items():
             log.warning("quarantine: %s: %s", clip, reason)
         if checked is not None:

@@ -23,6 +23,7 @@ from tqd_probe.core.run_directory import (
 )
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel, collate
+from tqd_probe.models.resolved_settings import describe_types, resolve_settings
 from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.training_figures import density_figure
 from tqd_probe.sampling.level_density import (
@@ -84,7 +85,7 @@ def train(
         InputError: If checkpoint, clips, schedule or an option is at fault.
         GradientError: If a loss or gradient is not finite.
     """
-    settings = settings or TrainRunSettings(**options)
+    settings = resolve_settings(settings or TrainRunSettings(**options))
     accelerator = make_accelerator(settings)
     processes = Processes(accelerator.process_index, accelerator.num_processes)
     with ExitStack() as stack:
@@ -108,6 +109,7 @@ def train(
             stack.callback(remove_log_file, add_log_file(settings.out))
 
         processes.broadcast_from_main(reserve)
+        show(describe_types(settings))
         clips = encode_training_clips(
             settings, accelerator, model, train_clips, validation_clips, quiet
         )

@@ -32,6 +32,7 @@ from tqd_probe.core.run_directory import (
 from tqd_probe.core.version import __version__
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.load import load_model
+from tqd_probe.models.resolved_settings import resolve_settings
 from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.verification_figure import verification_figure
 from tqd_probe.sampling.level_buckets import bucket_edges
@@ -90,7 +91,7 @@ def verify(
         ConfigurationChanged: If the run directory holds another verification.
         StoppedBySignal: If a signal arrived; finished trials are kept.
     """
-    settings = settings or VerificationRunSettings(**options)
+    settings = resolve_settings(settings or VerificationRunSettings(**options))
     samplers = parse_compared_samplers(settings.samplers)
     model = load_model(settings.ckpt, "cpu", expert=settings.expert)
     inputs = check_inputs(settings, samplers, model)

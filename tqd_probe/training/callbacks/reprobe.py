@@ -13,10 +13,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tqd_probe.core.command_line import Options, parse
 from tqd_probe.core.errors import InputError, TqdError
@@ -35,6 +35,8 @@ log = logging.getLogger("tqd_probe")
 
 class _OldCommand(ProbeRunSettings, Options):  # type: ignore[misc]
     """The command in the provenance of schedules that do not store settings."""
+
+    dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="number type")
 
 
 def probe_settings(schedule: BandSchedule) -> ProbeRunSettings:

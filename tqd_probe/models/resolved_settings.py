@@ -1,0 +1,60 @@
+"""Device and number types of a run: what ``auto`` means, decided once and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from tqd_probe.core.devices import resolve_device
+from tqd_probe.models.load import open_index
+from tqd_probe.models.number_types import choose_dtype, has_bf16
+
+
+class NetworkSettings(Protocol):
+    """Settings of a command that runs a network."""
+
+    ckpt: str
+    device: str
+    dtype: Any
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Any:
+        """Return a copy with other values."""
+        ...
+
+
+S = TypeVar("S", bound=NetworkSettings)
+
+
+def resolve_settings(settings: S) -> S:
+    """Replace ``auto`` by what it means on this machine and for this checkpoint.
+
+    Call it where a network is loaded, not earlier (`resolve_device`).
+
+    Args:
+        settings: Settings of a run. A missing GPU, and a checkpoint that cannot be
+            opened, are refused with `InputError`.
+
+    Returns:
+        A copy with ``device`` and ``dtype`` as they are used and recorded.
+    """
+    device = resolve_device(settings.device)
+    dtype = settings.dtype
+    if dtype == "auto" and not has_bf16(device):
+        dtype = "fp32"  # whatever the checkpoint, which may have to be downloaded
+    if dtype == "auto":
+        path, _, _ = open_index(settings.ckpt)
+        dtype = choose_dtype("--dtype", dtype, device, path / "transformer")
+    copy: S = settings.model_copy(update={"device": device, "dtype": dtype})
+    return copy
+
+
+def describe_types(settings: NetworkSettings) -> str:
+    """Say in one line where and in which number type a run computes.
+
+    Args:
+        settings: Resolved settings.
+
+    Returns:
+        The line, for the log and the user.
+    """
+    return f"device {settings.device}, number type {settings.dtype}"
