@@ -11,6 +11,7 @@ def test_a_model_keeps_how_it_was_loaded(pipeline):
     assert (spec.path, spec.source) == (pipeline, str(pipeline))
     assert spec.index["_class_name"] == "WanPipeline"
     assert (spec.device, spec.dtype) == (torch.device("cpu"), torch.bfloat16)
+    assert spec.vae_dtype == torch.float32
     assert (spec.lora, spec.fuse_lora, spec.expert) == (None, False, None)
     with pytest.raises(FrozenInstanceError):
         spec.expert = "high"

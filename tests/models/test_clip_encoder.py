@@ -20,6 +20,7 @@ class Encoders:
 
     encoder_fingerprint = "sha256:0"
     source = "known"
+    dtype = vae_dtype = torch.float32
     takes_images = True
 
     def __init__(self, broken=()):
@@ -88,6 +89,24 @@ def test_everything_is_encoded_once(tmp_path):
     other.encoder_fingerprint = "sha256:1"
     encode(tmp_path, clips, model=other)
     assert len(other.calls) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("vae_dtype", ["images", "images", "video", "video"]),
+        ("dtype", ["caption", "images", "images"]),  # text and image encoders
+    ],
+)
+def test_another_number_type_is_encoded_anew(tmp_path, name, again):
+    encode(tmp_path, [synthetic_clip(0)])
+    other = Encoders()
+    setattr(other, name, torch.bfloat16)
+    encode(tmp_path, [synthetic_clip(0)], model=other)
+    assert sorted(other.calls) == again
+    other.calls.clear()
+    encode(tmp_path, [synthetic_clip(0)], model=other)
+    assert other.calls == []
 
 
 def test_a_damaged_cache_entry_is_named(tmp_path):

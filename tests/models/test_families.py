@@ -5,6 +5,7 @@ import torch
 from pipelines import PIPELINES, first_frames
 
 import tqd_probe.models.families.hunyuan_video15 as hunyuan_video15
+from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.errors import InputError
 from tqd_probe.gradients import compiled, reference
 from tqd_probe.gradients.capture import GradientCapture
@@ -177,6 +178,23 @@ def test_sampling_goes_through_the_pipeline(encoded, name):
     if model.takes_images:
         with pytest.raises(InputError, match="an image per prompt"):
             model.sample(["a cat"], seed=3, steps=2, guidance=1.0)
+
+
+def test_an_autoencoder_in_bf16_gives_near_latents_in_float32(family, checkpoint):
+    name, model, _batch, _eps, _sigma = family
+    low = load_model(str(checkpoint(name)), expert=model.expert, vae_dtype="bf16")
+    low.check_shape(model.native)
+    video = synthetic_clip(0, 1).read(model.native)
+    found = {"latents": (low.encode_video(video), model.encode_video(video))}
+    images = low.encode_images(video), model.encode_images(video)
+    found |= {name: (images[0][name], images[1][name]) for name in images[0]}
+    for low_value, right in found.values():
+        assert low_value.dtype == torch.float32
+        error = (low_value - right).norm() / right.norm()
+        assert float(error) < 0.03
+    assert not torch.equal(*found["latents"])
+    parameters = low.load_encoders().vae.parameters()
+    assert {parameter.dtype for parameter in parameters} == {torch.bfloat16}
 
 
 def test_bf16_runs_and_is_near(family, checkpoint):

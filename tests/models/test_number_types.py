@@ -6,12 +6,13 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import TINY, load_model
 from tqd_probe.models.number_types import choose_dtype, stored_types
 
-MANY = 26_000_000  # numbers: 104 MB in float32, above `SMALL`
+MANY = 1000  # numbers of a component that is not small
 
 
 @pytest.fixture
 def with_bf16(monkeypatch):
     monkeypatch.setattr("tqd_probe.models.number_types.has_bf16", lambda _: True)
+    monkeypatch.setattr("tqd_probe.models.number_types.SMALL", 4 * MANY)
 
 
 def component(folder, *kinds, numbers=MANY):

@@ -130,7 +130,7 @@ class OptimisationSettings(Settings):
 
 
 class PrecisionSettings(Settings):
-    """The number type; it shapes results, so it is not with `HardwareSettings`."""
+    """Number types; they shape results, so they are not with `HardwareSettings`."""
 
     heading: ClassVar[str] = "hardware"
 
@@ -140,6 +140,13 @@ class PrecisionSettings(Settings):
         " weights, stay in float32; auto: fp32 on a CPU, bf16 on a GPU that has it,"
         " except for weights stored in float16, which bf16 would round, and for small"
         " ones stored in float32",
+    )
+    vae_dtype: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto",
+        description="number type of the autoencoder when clips are encoded; auto: fp32,"
+        " but on a GPU bf16 as --dtype for families that publish their pipeline with"
+        " the autoencoder in bf16 (CogVideoX, LTX); Wan and HunyuanVideo publish it in"
+        " fp32 or float16, and bf16 adds rounding that all clips share",
     )
 
 

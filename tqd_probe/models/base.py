@@ -41,6 +41,8 @@ class VideoModel(Protocol):
         source: The checkpoint as the user named it.
         fingerprint: ``sha256:`` of the denoising network's weights.
         encoder_fingerprint: ``sha256:`` of autoencoder, text encoders and tokenizers.
+        dtype: Number type of the network and of text and image encoders.
+        vae_dtype: Number type of the autoencoder.
         native: The clip shape the checkpoint was trained on.
         expert: ``high`` or ``low`` of a checkpoint with two networks; None otherwise.
         takes_images: Whether the network is conditioned on the clip's first frame.
@@ -54,6 +56,8 @@ class VideoModel(Protocol):
     source: str
     fingerprint: str
     encoder_fingerprint: str
+    dtype: torch.dtype
+    vae_dtype: torch.dtype
     native: ClipShape
     expert: str | None
     takes_images: bool

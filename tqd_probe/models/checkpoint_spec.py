@@ -19,6 +19,7 @@ class CheckpointSpec:
         index: Content of its `model_index.json`.
         device: Device of the network.
         dtype: Dtype of the network; modules that the model keeps in float32 stay so.
+        vae_dtype: Dtype of the autoencoder.
         lora: Weights of a LoRA to load into the network.
         fuse_lora: Merge the LoRA into the weights instead of keeping it.
         expert: ``high`` or ``low``, for checkpoints with two networks.
@@ -29,6 +30,7 @@ class CheckpointSpec:
     index: dict[str, Any]
     device: torch.device
     dtype: torch.dtype
+    vae_dtype: torch.dtype = torch.float32
     lora: Path | None = None
     fuse_lora: bool = False
     expert: str | None = None

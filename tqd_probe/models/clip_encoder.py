@@ -1,7 +1,8 @@
 """Encode clips to latents and text embeddings, through a cache on disk.
 
-The cache is content-addressed: a file's name is a hash of the encoder weights, the
-clip's pixels or caption, its shape and the degradation. Entries never become stale.
+The cache is content-addressed: a file's name is a hash of the encoder weights, their
+number type, the clip's pixels or caption, its shape and the degradation. Entries never
+become stale.
 """
 
 from __future__ import annotations
@@ -170,6 +171,9 @@ class ClipEncoder:
         # is encoded once for all seeds.
         if degradation is not None:
             key += [self.seed, clip.id]
+        key += _not_float32(vae=self.model.vae_dtype)
+        if kind == "images":
+            key += _not_float32(image_encoder=self.model.dtype)
         return digest(key)
 
     def caption(self, clip: Clip) -> dict[str, torch.Tensor]:
@@ -184,7 +188,9 @@ class ClipEncoder:
         Raises:
             InputError: If the embeddings are not finite.
         """
-        key = digest(["text", VERSION, self.model.encoder_fingerprint, clip.caption])
+        known: list[object] = ["text", VERSION, self.model.encoder_fingerprint]
+        known += [clip.caption, *_not_float32(text_encoder=self.model.dtype)]
+        key = digest(known)
         found = self._cached(
             "text", key, lambda: self.model.encode_caption(clip.caption)
         )
@@ -215,6 +221,11 @@ class ClipEncoder:
         arrays = {name: part.numpy() for name, part in value.items()}
         write_tensors(path, arrays, f"{kind} {key}", sync=True)
         return value
+
+
+def _not_float32(**types: torch.dtype) -> list[str]:
+    """Name the components that do not compute in float32, with their types."""
+    return [f"{k} {v}" for k, v in types.items() if v != torch.float32]
 
 
 def encode_clips(

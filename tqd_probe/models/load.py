@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from tqd_probe.models.lora import find_lora_file
 from tqd_probe.models.number_types import DTYPES, choose_dtype
 
 TINY = Path(__file__).parent / "tiny"
-FAMILIES: dict[str, Callable[[CheckpointSpec], VideoModel]] = {
+FAMILIES: dict[str, type[Any]] = {  # of `PipelineModel`
     "CogVideoXPipeline": CogVideoXModel,
     "HunyuanVideo15Pipeline": HunyuanVideo15Model,
     "HunyuanVideoPipeline": HunyuanVideoModel,
@@ -91,6 +90,30 @@ def open_index(ckpt: str) -> tuple[Path, dict[str, Any], str]:
     return path, index, name
 
 
+def choose_types(
+    path: Path, class_name: str, device: str, dtype: str, vae_dtype: str
+) -> tuple[str, str]:
+    """Choose the number types of a checkpoint's network and of its autoencoder.
+
+    Args:
+        path: The pipeline directory.
+        class_name: Name of its class, one of `FAMILIES`.
+        device: The torch device.
+        dtype: ``auto``, ``fp32`` or ``bf16`` for the network (`choose_dtype`).
+        vae_dtype: The same for the autoencoder; ``auto`` is ``bf16`` only for families
+            with `Encoders.vae_takes_bf16`.
+
+    Returns:
+        ``fp32`` or ``bf16`` for each.
+    """
+    if vae_dtype == "auto" and not FAMILIES[class_name].vae_takes_bf16:
+        vae_dtype = "fp32"
+    return (
+        choose_dtype("--dtype", dtype, device, path / "transformer"),
+        choose_dtype("--vae-dtype", vae_dtype, device, path / "vae"),
+    )
+
+
 def load_model(
     ckpt: str,
     device: str = "cpu",
@@ -98,6 +121,7 @@ def load_model(
     lora: str | Path | None = None,
     expert: str | None = None,
     fuse_lora: bool = False,
+    vae_dtype: str = "fp32",
 ) -> VideoModel:
     """Load a checkpoint.
 
@@ -107,12 +131,13 @@ def load_model(
     Args:
         ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
         device: Torch device of the network; ``auto``: a GPU if there is one.
-        dtype: ``fp32``, ``bf16`` or a torch type for the network; ``auto``: by device
-            and checkpoint (`number_types.choose_dtype`).
+        dtype: ``fp32``, ``bf16`` or a torch type for the network and text encoders;
+            ``auto``: by device and checkpoint (`number_types.choose_dtype`).
         lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
             Only its parameters are probed and trained.
         expert: ``high`` or ``low``, for checkpoints with two networks.
         fuse_lora: Merge the LoRA into the weights, which are then probed.
+        vae_dtype: ``fp32``, ``bf16`` or ``auto`` for the autoencoder.
 
     Returns:
         The adapter of the family that `model_index.json` names.
@@ -129,9 +154,8 @@ def load_model(
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {device}: not available ({reason})") from error
-    if isinstance(dtype, str):
-        network = path / "transformer"
-        dtype = DTYPES[choose_dtype("--dtype", dtype, device, network)]
+    given = dtype if isinstance(dtype, str) else "fp32"
+    types = choose_types(path, name, device, given, vae_dtype)
     if fuse_lora and lora is None:
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
     weights = None if lora is None else find_lora_file(lora)
@@ -143,7 +167,8 @@ def load_model(
         source=source,
         index=index,
         device=place,
-        dtype=dtype,
+        dtype=DTYPES[types[0]] if isinstance(dtype, str) else dtype,
+        vae_dtype=DTYPES[types[1]],
         lora=weights,
         fuse_lora=fuse_lora,
         expert=expert,

@@ -55,7 +55,8 @@ class PipelineModel(Encoders, Generation):
         self.spec = spec
         self.path, self.index = spec.path, spec.index
         self.source, self.device = spec.source, spec.device
-        self.dtype, self.expert = spec.dtype, spec.expert
+        self.dtype, self.vae_dtype = spec.dtype, spec.vae_dtype
+        self.expert = spec.expert
         self.network_name = self._choose_network()
         classes = {self.network_name: self.network_class, **self.encoders}
         for name in (*classes, *self.tokenizers):

@@ -28,15 +28,21 @@ class Encoders:
         encoders: Classes of the encoding components by name, the VAE first.
         tokenizers: Names of the tokenizers.
         takes_images: Whether the network is conditioned on the clip's first frame.
+        vae_takes_bf16: Whether the family publishes its pipeline with the autoencoder
+            in bf16.
+        dtype: Number type of the network and of text and image encoders.
+        vae_dtype: Number type of the autoencoder; latents are float32.
     """
 
     pipeline_class: ClassVar[Any]
     encoders: dict[str, Any]
     tokenizers: tuple[str, ...] = ("tokenizer",)
     takes_images: bool = False
+    vae_takes_bf16: ClassVar[bool] = False
     path: Path
     device: torch.device
     dtype: torch.dtype
+    vae_dtype: torch.dtype
     _encoders: Any = None
 
     def partial_pipeline(self, **components: Any) -> Any:
@@ -69,7 +75,7 @@ class Encoders:
             parts: dict[str, Any] = {}
             for name, cls in self.encoders.items():
                 of_transformers = issubclass(cls, PreTrainedModel)
-                dtype = self.dtype if of_transformers else torch.float32
+                dtype = self.dtype if of_transformers else self.vae_dtype
                 key = "dtype" if of_transformers else "torch_dtype"
                 parts[name] = load_component(cls, self.path / name, **{key: dtype})
             for name in self.tokenizers:
@@ -103,7 +109,7 @@ class Encoders:
             video: uint8 RGB ``[T, H, W, 3]``.
 
         Returns:
-            Latents ``[1, C, F, h, w]`` on the device.
+            float32 latents ``[1, C, F, h, w]`` on the device.
         """
         vae = self.load_encoders().vae
         if video.size // 3 > UNTILED_PIXELS:
@@ -111,7 +117,8 @@ class Encoders:
         else:
             vae.disable_tiling()
         pixels = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-        return vae.encode(pixels.to(self.device)).latent_dist.mode()
+        pixels = pixels.to(self.device, self.vae_dtype)
+        return vae.encode(pixels).latent_dist.mode().float()
 
     @torch.no_grad()
     def encode_video(self, video: np.ndarray) -> torch.Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from tqd_probe.core.devices import resolve_device
-from tqd_probe.models.load import open_index
-from tqd_probe.models.number_types import choose_dtype, has_bf16
+from tqd_probe.models.load import choose_types, open_index
+from tqd_probe.models.number_types import has_bf16
 
 
 class NetworkSettings(Protocol):
@@ -16,6 +16,7 @@ class NetworkSettings(Protocol):
     ckpt: str
     device: str
     dtype: Any
+    vae_dtype: Any
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Any:
         """Return a copy with other values."""
@@ -35,16 +36,17 @@ def resolve_settings(settings: S) -> S:
             opened, are refused with `InputError`.
 
     Returns:
-        A copy with ``device`` and ``dtype`` as they are used and recorded.
+        A copy with ``device``, ``dtype`` and ``vae_dtype`` as they are used and
+        recorded.
     """
     device = resolve_device(settings.device)
-    dtype = settings.dtype
-    if dtype == "auto" and not has_bf16(device):
-        dtype = "fp32"  # whatever the checkpoint, which may have to be downloaded
-    if dtype == "auto":
-        path, _, _ = open_index(settings.ckpt)
-        dtype = choose_dtype("--dtype", dtype, device, path / "transformer")
-    copy: S = settings.model_copy(update={"device": device, "dtype": dtype})
+    types = {"dtype": settings.dtype, "vae_dtype": settings.vae_dtype}
+    if not has_bf16(device):  # whatever the checkpoint, which may not be here yet
+        types = {k: "fp32" if v == "auto" else v for k, v in types.items()}
+    if "auto" in types.values():
+        path, _, class_name = open_index(settings.ckpt)
+        types = dict(zip(types, choose_types(path, class_name, device, **types)))
+    copy: S = settings.model_copy(update={"device": device, **types})
     return copy
 
 
@@ -57,4 +59,7 @@ def describe_types(settings: NetworkSettings) -> str:
     Returns:
         The line, for the log and the user.
     """
-    return f"device {settings.device}, number type {settings.dtype}"
+    return (
+        f"device {settings.device}, number type {settings.dtype}, autoencoder"
+        f" {settings.vae_dtype}"
+    )

@@ -29,6 +29,7 @@ def load_model_to_probe(
         lora=settings.lora,
         expert=settings.expert,
         fuse_lora=settings.fuse_lora,
+        vae_dtype=settings.vae_dtype,
     )
 
 

@@ -97,6 +97,7 @@ def prepare(
         sigmas.tolist(),
         settings.draws,
         settings.dtype,
+        settings.vae_dtype,
         settings.seed,
         [sketched, sketch.size, sketched and settings.exact_norms],
         stopping_rule(settings),

@@ -34,6 +34,7 @@ def load_model_to_train(
         str(accelerator.device),
         "bf16" if bf16 else "fp32",
         expert=settings.expert,
+        vae_dtype=settings.vae_dtype,
     )
 
 

@@ -50,7 +50,8 @@ def test_a_schedule_without_a_probe_cannot_be_measured_again(schedule):
 
 def test_settings_are_recovered_from_either_provenance(schedule):
     # A command without settings is of a version that computed in float32 by default.
-    wanted = ProbeRunSettings(ckpt="tiny", draws=3, norm_range="0.4,3", dtype="fp32")
+    types = {"dtype": "fp32", "vae_dtype": "fp32"}
+    wanted = ProbeRunSettings(ckpt="tiny", draws=3, norm_range="0.4,3", **types)
     new = schedule.model_copy(deep=True)
     new.provenance.settings = recorded_settings(wanted)
     assert probe_settings(new) == wanted

@@ -45,6 +45,7 @@ class CogVideoXModel(PipelineModel):
     prediction = "v_prediction"
     pipeline_class = CogVideoXPipeline
     network_class = CogVideoXTransformer3DModel
+    vae_takes_bf16 = True
     encoders = {"vae": AutoencoderKLCogVideoX, "text_encoder": T5EncoderModel}  # noqa: RUF012
     default_shape = ClipShape(frames=49, height=480, width=720, fps=8)
     lora_targets = r"transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)"

@@ -27,6 +27,7 @@ class LTXModel(PipelineModel):
     family = "ltx"
     pipeline_class = LTXPipeline
     network_class = LTXVideoTransformer3DModel
+    vae_takes_bf16 = True
     encoders = {"vae": AutoencoderKLLTXVideo, "text_encoder": T5EncoderModel}  # noqa: RUF012
     default_shape = ClipShape(frames=161, height=512, width=704, fps=25)
     lora_targets = r"transformer_blocks\.\d+\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"

@@ -37,6 +37,7 @@ class _OldCommand(ProbeRunSettings, Options):  # type: ignore[misc]
     """The command in the provenance of schedules that do not store settings."""
 
     dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="number type")
+    vae_dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="as dtype")
 
 
 def probe_settings(schedule: BandSchedule) -> ProbeRunSettings:
