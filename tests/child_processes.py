@@ -8,15 +8,37 @@ import traceback
 from accelerate.state import AcceleratorState
 
 
-def in_child(work):
-    """Run a function in a child process; returns how it ended."""
+def start_child(work, printed=None):
+    """Start a function in a child process; what it prints may go to a file."""
     child = os.fork()
     if not child:
         code = 99
         with contextlib.suppress(BaseException):
-            code = work()
+            code = work() if printed is None else printing_to(printed, work)
         os._exit(code if isinstance(code, int) else 0)
+    return child
+
+
+def printing_to(path, work):
+    """Run a function; what it and its own children print goes to a file."""
+    with (
+        open(path, "w", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+        return work()
+
+
+def ending(child):
+    """Wait for a child process; returns its exit code, or the signal below zero."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def in_child(work, printed=None):
+    """Run a function in a child process; returns how it ended."""
+    return ending(start_child(work, printed))
 
 
 def in_two_processes(work, **environment):

@@ -7,6 +7,7 @@ import csv
 import gc
 import os
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -96,6 +97,17 @@ def few_figures(request, monkeypatch):
             Path(path).write_text("not drawn in this test")
 
     monkeypatch.setattr(Figure, "savefig", savefig)
+
+
+@pytest.fixture(autouse=True)
+def short_prediction(monkeypatch):
+    """A probe predicts its cost from one timed pass of a kind instead of three.
+
+    Not the shared runs, which are made before; `test_cost.py` looks at one of them.
+    """
+    cost = sys.modules.get("tqd_probe.probing.cost")
+    if cost:  # loading it would cost a test without a probe more
+        monkeypatch.setattr(cost, "TRIALS", 1)
 
 
 @pytest.fixture(scope="session")

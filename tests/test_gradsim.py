@@ -1,13 +1,12 @@
 """The command line: what it writes, what it says, how it goes on."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
-from child_processes import in_child
+from child_processes import ending, in_child, start_child
 from probe_runs import FIGURES, arguments, copy_of, fails, kill_at_draw, results
 
 from tqd_probe import gradsim
@@ -76,23 +75,19 @@ def test_a_killed_run_ends_with_the_same_bytes(
     assert results(out) == results(probe_run)
 
 
-@pytest.mark.long
 def test_sigterm_ends_cleanly_and_resumes(probe_run, pipeline, tmp_path):
-    """The command as a shell starts it."""
-    out = tmp_path / "stopped"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tqd_probe.gradsim", *arguments(pipeline, out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    while process.poll() is None and not list(out.glob("gradients/level-0*/*draw*")):
+    out, printed = tmp_path / "stopped", tmp_path / "printed.txt"
+    argv = arguments(pipeline, out)
+    process = start_child(lambda: gradsim.main(argv), printed)
+    began = time.monotonic()
+    while not list(out.glob("gradients/level-0*/*draw*")):
+        assert time.monotonic() - began < 120, printed.read_text()
         time.sleep(0.002)
-    process.terminate()
-    _, printed = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert b"the same command resumes" in printed
-    assert b"Traceback" not in printed
-    assert gradsim.main(arguments(pipeline, out)) == 0
+    os.kill(process, signal.SIGTERM)
+    assert ending(process) == 143
+    assert "the same command resumes" in printed.read_text()
+    assert "Traceback" not in printed.read_text()
+    assert gradsim.main(argv) == 0
     assert results(out) == results(probe_run)
 
 

@@ -12,6 +12,8 @@ from tqd_probe import gradsim
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
+from tqd_probe.core.command_line import parse
+from tqd_probe.probing.run import run_probe
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 OPTIONS = (
@@ -41,6 +43,12 @@ def arguments(ckpt, clips, out, extra="--sketch 8192"):
     return [*argv, *OPTIONS.split(), *extra.split()]
 
 
+def probe(argv):
+    """Without the command's figures; those of such a run are drawn in two processes."""
+    options = parse(gradsim.GradsimOptions, argv, "gradsim")
+    run_probe(options, progress=False)
+
+
 def result(out):
     return json.loads((out / "gradsim.json").read_text())
 
@@ -48,7 +56,7 @@ def result(out):
 @pytest.fixture(scope="module")
 def sketched(pipeline, scored, tmp_path_factory):
     out = tmp_path_factory.mktemp("together") / "run"
-    assert gradsim.main(arguments(pipeline, scored, out)) == 0
+    probe(arguments(pipeline, scored, out))
     return out
 
 
@@ -56,7 +64,7 @@ def test_a_sketched_run_of_everything_agrees_with_the_exact_one(
     sketched, pipeline, scored, tmp_path
 ):
     out = tmp_path / "exact"
-    assert gradsim.main(arguments(pipeline, scored, out, "--sketch exact")) == 0
+    probe(arguments(pipeline, scored, out, "--sketch exact"))
     a, b = result(out), result(sketched)
     assert b["cost"]["unpaired_clips"] == 8
     assert set(a["subjects"]) == {
@@ -93,7 +101,7 @@ def test_it_resumes_with_the_same_bytes(sketched, pipeline, scored):
     before = [(sketched / name).read_bytes() for name in names]
     for path in (sketched / "gradients").glob("*-01.safetensors"):
         path.unlink()
-    assert gradsim.main(arguments(pipeline, scored, sketched)) == 0
+    probe(arguments(pipeline, scored, sketched))
     assert [(sketched / name).read_bytes() for name in names] == before
 
 

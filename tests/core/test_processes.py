@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
+import traceback
 
 import numpy as np
 import pytest
-from child_processes import in_two_processes
+from accelerate.commands.launch import launch_command, launch_command_parser
+from child_processes import in_child, in_two_processes
 from probe_runs import arguments, numbers, result
 
 from tqd_probe import gradsim
@@ -58,25 +57,32 @@ def test_the_main_process_decides_for_all(tmp_path):
     assert in_two_processes(work) == [0, 0]
 
 
-def launch(argv):
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--multi_gpu", "--num_processes", "2"]  # also on CPUs
-    command += ["--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--main_process_port", "0", "-m", "tqd_probe.gradsim", *argv]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300
-    )
+def launch(argv, printed):
+    """Run `accelerate launch` in a child; its two processes load torch themselves."""
+    options = ["--multi_gpu", "--num_processes", "2"]  # also on CPUs
+    options += ["--num_machines", "1"]
+    options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    options += ["--main_process_port", "0", "-m", "tqd_probe.gradsim", *argv]
+
+    def start():
+        try:
+            launch_command(launch_command_parser().parse_args(options))
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0
+
+    return in_child(start, printed)
 
 
 @pytest.mark.long
 @pytest.mark.two_processes
 def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path):
     out, extra = tmp_path / "two", "--sketch 8192 --self-check"
-    done = launch(arguments(pipeline, out, extra))
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("bands of sigma") == 1
+    printed = tmp_path / "printed.txt"
+    code = launch(arguments(pipeline, out, extra), printed)
+    assert code == 0, printed.read_text()[-3000:]
+    assert printed.read_text().count("bands of sigma") == 1
     a, b = numbers(result(sketched_run)), numbers(result(out))
     assert len(a) == len(b) > 100
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)

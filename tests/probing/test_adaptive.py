@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from probe_runs import result
+from probe_runs import finished
 
-from tqd_probe import gradsim
 from tqd_probe.probing import adaptive
 from tqd_probe.statistics.similarity import Similarity
 
@@ -32,13 +31,12 @@ def test_a_comparison_is_decided_when_clear_of_thresholds(cosine_ci, norm_ci, ex
 def test_adaptive_stops_where_all_is_clear(pipeline, tmp_path):
     """Clear levels stop after 8 clips and one draw; resumed runs stop there too."""
     out = tmp_path / "adaptive"
-    argv = ["--ckpt", str(pipeline), "--out", str(out), "--num-clips", "10"]
-    argv += ["--levels", "0.3,0.7", "--degradations", "identity:1", "--adaptive"]
-    assert gradsim.main([*argv, "--cos-min", "0.5"]) == 0
-    cost = result(out)["cost"]
+    base = "--num-clips 10 --levels 0.3,0.7 --degradations identity:1 --adaptive"
+    found = finished(pipeline, out, base, "--cos-min 0.5")
+    cost = found["cost"]
     stops = list(zip(cost["clips_per_level"], cost["draws_per_level"]))
     assert set(stops) <= {(8, 1), (10, 1), (10, 2)}
-    resolved = result(out)["golden"]["resolved"]
+    resolved = found["golden"]["resolved"]
     assert (8, 1) in stops  # identical clips are as good as golden
     assert all(ok or stop == (10, 2) for ok, stop in zip(resolved, stops))
     expected = sum(clips * draws for clips, draws in stops) * 2
@@ -47,5 +45,5 @@ def test_adaptive_stops_where_all_is_clear(pipeline, tmp_path):
     level = stops.index((8, 1))
     for path in (out / "gradients").glob(f"*-0{level}.safetensors"):
         path.unlink()
-    assert gradsim.main([*argv, "--cos-min", "0.5"]) == 0
+    finished(pipeline, out, base, "--cos-min 0.5")
     assert (out / "gradsim.json").read_bytes() == before

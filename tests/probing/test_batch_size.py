@@ -1,5 +1,5 @@
 import pytest
-from probe_runs import arguments, copy_of, fails, result
+from probe_runs import arguments, copy_of, fails, finished, result
 
 from tqd_probe import gradsim
 
@@ -23,10 +23,10 @@ def test_memory_decides_the_batch(probe_run, pipeline, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(batch_size, "PeakMemory", Small)
     out = tmp_path / "small"
-    assert gradsim.main(arguments(pipeline, out)) == 0
-    assert result(out)["cost"]["batch_size"] == 2  # 0.8 x 3
-    assert result(out)["cost"]["passes"] == 60
-    a, b = result(out)["subjects"]["blur:4"], result(probe_run)["subjects"]["blur:4"]
+    found = finished(pipeline, out)
+    assert found["cost"]["batch_size"] == 2  # 0.8 x 3
+    assert found["cost"]["passes"] == 60
+    a, b = found["subjects"]["blur:4"], result(probe_run)["subjects"]["blur:4"]
     assert a["cosine_naive"] == pytest.approx(b["cosine_naive"], rel=1e-4)
     monkeypatch.setattr(Small, "factor", 0.5)
     assert gradsim.main(arguments(pipeline, tmp_path / "none")) == 2

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from probe_runs import arguments
+from probe_runs import finished, result
 
-from tqd_probe import gradsim
 from tqd_probe.clips.source import open_clips
 from tqd_probe.core.rng import normal
 from tqd_probe.models.base import per_clip_loss
@@ -48,23 +47,14 @@ def test_curves_equal_plain_autograd(probe_run, pipeline):
 
 
 def test_batch_size_changes_no_number_that_matters(probe_run, pipeline, tmp_path):
-    argv = arguments(pipeline, tmp_path / "b", "--batch-size 1")
-    assert gradsim.main(argv) == 0
-    one, four = (
-        json.loads((out / "gradsim.json").read_text())
-        for out in (tmp_path / "b", probe_run)
-    )
+    one = finished(pipeline, tmp_path / "b", extra="--batch-size 1")
+    four = result(probe_run)
     for name in one["subjects"]:
         a, b = (r["subjects"][name]["cosine_naive"] for r in (one, four))
         assert a == pytest.approx(b, rel=1e-4)
 
 
 def test_bf16_runs_and_agrees(probe_run, pipeline, tmp_path):
-    out = tmp_path / "bf16"
-    argv = arguments(pipeline, out, "--dtype bf16 --self-check")
-    assert gradsim.main(argv) == 0
-    half, full = (
-        json.loads((o / "gradsim.json").read_text())["golden"]["signal"]
-        for o in (out, probe_run)
-    )
+    found = finished(pipeline, tmp_path / "bf16", extra="--dtype bf16 --self-check")
+    half, full = (each["golden"]["signal"] for each in (found, result(probe_run)))
     assert half == pytest.approx(full, rel=0.05)

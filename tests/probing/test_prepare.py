@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from probe_runs import arguments, fails
+from probe_runs import arguments, fails, finished
 
 from tqd_probe import gradsim
 
@@ -29,10 +29,10 @@ def test_bad_clips_stop_the_run_or_go_to_quarantine(
     argv += ["--degradations", "blur:3", "--draws", "1", "--out"]
     fails(capsys, [*argv, str(tmp_path / "a")], "c2.mp4")
     assert not (tmp_path / "a").exists()
-    assert gradsim.main([*argv, str(tmp_path / "b"), "--max-bad", "1"]) == 0
-    result = json.loads((tmp_path / "b" / "gradsim.json").read_text())
-    assert list(result["clips"]["quarantine"]) == ["c2"]
-    assert len(result["clips"]["ids"]) == 5
+    base = f"--levels 2 --clips {folder} --degradations blur:3 --draws 1 --max-bad 1"
+    clips = finished(pipeline, tmp_path / "b", base)["clips"]
+    assert list(clips["quarantine"]) == ["c2"]
+    assert len(clips["ids"]) == 5
     assert bad.exists()
 
 
@@ -65,8 +65,7 @@ def test_copies_of_one_clip_are_refused(pipeline, folder_of_clips, tmp_path, cap
 
 
 def test_a_damaged_cache_entry_is_named(pipeline, tmp_path, capsys):
-    argv = arguments(pipeline, tmp_path / "a", f"--cache {tmp_path / 'cache'}")
-    assert gradsim.main(argv) == 0
+    finished(pipeline, tmp_path / "a", extra=f"--cache {tmp_path / 'cache'}")
     path = sorted((tmp_path / "cache" / "latents").rglob("*.safetensors"))[0]
     data = bytearray(path.read_bytes())
     data[-1] ^= 1

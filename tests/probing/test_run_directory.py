@@ -3,9 +3,7 @@
 import json
 
 import pytest
-from probe_runs import arguments, copy_of, fails, results
-
-from tqd_probe import gradsim
+from probe_runs import arguments, copy_of, fails, finished, results
 
 
 def test_changed_configuration_is_refused_unless_overwritten(
@@ -18,10 +16,10 @@ def test_changed_configuration_is_refused_unless_overwritten(
     fails(capsys, arguments(pipeline, out, "--cos-min 0.5"), "--cos-min was 0.9")
     assert results(out) == before
     stamp = (out / "gradients" / "gram-00.safetensors").stat().st_mtime_ns
-    lower = arguments(pipeline, out, "--cos-min 0.5 --overwrite")
-    assert gradsim.main(lower) == 0  # gradients that still fit are kept
+    # Gradients that still fit are kept.
+    finished(pipeline, out, extra="--cos-min 0.5 --overwrite")
     assert (out / "gradients" / "gram-00.safetensors").stat().st_mtime_ns == stamp
-    assert gradsim.main([*changed, "--overwrite"]) == 0
+    finished(pipeline, out, extra="--draws 1 --overwrite")
     assert json.loads((out / "bands.json").read_text())["golden"]["draws"] == 1
 
 
@@ -32,7 +30,7 @@ def test_a_damaged_gram_says_how_to_go_on(probe_run, pipeline, tmp_path, capsys)
     path.write_bytes(path.read_bytes()[:-4])
     fails(capsys, arguments(pipeline, out), "gram-01.safetensors", "delete this file")
     path.unlink()
-    assert gradsim.main(arguments(pipeline, out)) == 0
+    finished(pipeline, out)
     assert results(out) == before
 
 
@@ -65,7 +63,7 @@ def test_one_process_per_run_directory(probe_run, pipeline, tmp_path, capsys):
     lock = lock_directory(out)
     fails(capsys, arguments(pipeline, out), "another process is working in it")
     lock.close()
-    assert gradsim.main(arguments(pipeline, out)) == 0
+    finished(pipeline, out)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"settings": []}', "{"])

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 from child_processes import in_child
-from probe_runs import arguments, kill_at_draw, result, results
+from probe_runs import arguments, finished, kill_at_draw, result, results
 
 from tqd_probe import gradsim
 from tqd_probe.gradients.store import GradientStore
@@ -47,9 +47,9 @@ def test_sketches_of_an_exact_run_serve_products_across_levels(probe_run, sketch
 def test_exact_norms_give_the_exact_diagonal(probe_run, pipeline, tmp_path):
     out = tmp_path / "norms"
     extra = "--sketch 8192 --exact-norms --draws 1"
-    assert gradsim.main(arguments(pipeline, out, extra)) == 0
+    finished(pipeline, out, extra=extra)
     whole = tmp_path / "whole"
-    assert gradsim.main(arguments(pipeline, whole, "--draws 1")) == 0
+    finished(pipeline, whole, extra="--draws 1")
     diagonals = []
     for run in (out, whole):
         note = json.loads((run / "gradients" / "store.json").read_text())
@@ -67,5 +67,5 @@ def test_a_killed_sketched_run_ends_with_the_same_bytes(
         kill_at_draw(patch, 13)
         assert in_child(lambda: gradsim.main(argv)) == -signal.SIGKILL
     assert list(out.glob("gradients/level-01/*draw*"))
-    assert gradsim.main(argv) == 0
+    finished(pipeline, out, extra="--sketch 8192 --self-check")
     assert results(out) == results(sketched_run)

@@ -15,6 +15,7 @@ from accelerate import Accelerator, FullyShardedDataParallelPlugin
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from child_processes import in_two_processes
+from probe_runs import finished
 from torch.distributed.tensor import DTensor
 from training_runs import (
     argv,
@@ -25,7 +26,6 @@ from training_runs import (
     tensors_of,
 )
 
-from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError, TqdError
 from tqd_probe.train import main
 from tqd_probe.training import accelerator as processes
@@ -205,10 +205,9 @@ def test_another_configuration_is_refused_in_every_process(
 
 
 def test_the_schedule_is_measured_again_with_two_processes(pipeline, tmp_path):
-    command = ["--ckpt", str(pipeline), "--num-clips", "5", "--levels", "0.2,0.8"]
-    command += ["--draws", "1", "--degradations", "blur:4", "--cos-min", "-0.5"]
-    command += ["--norm-range", "0.01,100", "--out", str(tmp_path / "probe")]
-    assert gradsim.main(command) == 0
+    base = "--num-clips 5 --levels 0.2,0.8 --draws 1 --degradations blur:4"
+    extra = "--cos-min -0.5 --norm-range 0.01,100"
+    finished(pipeline, tmp_path / "probe", base, extra)
     values = {
         "ckpt": str(pipeline),
         "clips": "synthetic:6",

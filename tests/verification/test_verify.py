@@ -7,6 +7,7 @@ from spoilt_clips import write_schedule, write_spoilt_clips
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.sampling.level_buckets import bucket_edges
+from tqd_probe.training.callbacks import validation
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
 from tqd_probe.verification.interim_analyses import (
     InterimAnalysis,
@@ -36,7 +37,21 @@ def settings_of(out, clips, **more):
     return VerificationRunSettings(**values | more)
 
 
+@pytest.fixture
+def validated_after_training_only(monkeypatch):
+    """Losses before training are 0: no comparison is made with them."""
+    computed = validation.validation_losses
+
+    def losses(training, clips, micro_batch):
+        if training.step == 0:
+            return np.zeros(clips.sigma.shape)
+        return computed(training, clips, micro_batch)
+
+    monkeypatch.setattr(validation, "validation_losses", losses)
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("validated_after_training_only")
 def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):
     """Noise clips below sigma 0.5, for one of two samplers."""
     spoilt = built_once.get("spoilt", write_spoilt_clips) / "clips.csv"

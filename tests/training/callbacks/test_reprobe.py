@@ -1,8 +1,8 @@
 import json
 
 import pytest
+from probe_runs import finished
 
-from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError
 from tqd_probe.probing.run_directory import recorded_settings
 from tqd_probe.probing.settings import ProbeRunSettings
@@ -77,10 +77,9 @@ def test_weights_measured_again_have_their_lora_inside(tmp_path):
 
 def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
     """On the weights as they are: what the run writes equals a probe of them."""
-    argv = ["--ckpt", str(pipeline), "--num-clips", "5", "--levels", "0.2,0.5,0.8"]
-    argv += ["--draws", "1", "--degradations", "blur:4", "--cos-min", "-0.5"]
-    argv += ["--norm-range", "0.01,100"]
-    assert gradsim.main([*argv, "--out", str(tmp_path / "probe")]) == 0
+    base = "--num-clips 5 --levels 0.2,0.5,0.8 --draws 1 --degradations blur:4"
+    extra = "--cos-min -0.5 --norm-range 0.01,100"
+    finished(pipeline, tmp_path / "probe", base, extra)
     out = tmp_path / "run"
     options = {
         "ckpt": str(pipeline),
@@ -104,8 +103,7 @@ def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
     assert all(row["note"] is None for row in rows)
     assert rows[0]["classes"]["visual_degraded"]["cosine_moved"] > 0
     weights = out / "checkpoints" / "step-00000004" / "weights"
-    again = [a if a != str(pipeline) else str(weights) for a in argv]
-    assert gradsim.main([*again, "--out", str(tmp_path / "again")]) == 0
+    finished(weights, tmp_path / "again", base, extra)
     found = BandSchedule.load(out / "schedules" / "step-00000004.json")
     expected = BandSchedule.load(tmp_path / "again" / "bands.json")
     assert found.classes == expected.classes
