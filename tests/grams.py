@@ -1,7 +1,8 @@
-"""Gram matrices of gradients that a test makes up."""
+"""Gram matrices, and vectors of classes, of gradients that a test makes up."""
 
 import numpy as np
 
+from tqd_probe.gradients.class_vectors import ClassVectors, pool_versions
 from tqd_probe.gradients.gram import gram_from_columns
 
 
@@ -14,3 +15,11 @@ def gram_of(paired, unpaired=None):
         lambda a, b: paired[..., a:b], {"all": (0, size)}, losses, 7, extra
     )
     return gram.all_groups()
+
+
+def vectors_of(paired, classes, unpaired=None):
+    """Whole gradients [versions, clips, draws, P] and [M, draws, P] to vectors."""
+    return ClassVectors(
+        pool_versions(paired.mean(2), classes.values()),
+        None if unpaired is None else unpaired.mean(1),
+    )

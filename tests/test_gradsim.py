@@ -30,11 +30,8 @@ def test_everything_a_run_writes(probe_run):
         "gradients/coverage.json",
         "gradients/work.json",
         "gradients/energy.json",
-        *(
-            f"gradients/{k}-0{i}.safetensors"
-            for k in ("gram", "sketch")
-            for i in range(3)
-        ),
+        "gradients/moments.safetensors",
+        *(f"gradients/gram-0{i}.safetensors" for i in range(3)),
         *(f"figures/{name}.png" for name in FIGURES),
     }
     schedule = BandSchedule.load(probe_run / "bands.json")
@@ -52,11 +49,18 @@ def test_everything_a_run_writes(probe_run):
     assert "out" not in schedule.provenance.settings
 
 
-def test_the_same_command_again_changes_nothing(probe_run, pipeline, tmp_path):
+def test_the_same_command_again_changes_nothing(probe_run, pipeline, tmp_path, capsys):
     out = copy_of(probe_run, tmp_path)
     before = results(out)
     assert gradsim.main(arguments(pipeline, out)) == 0
     assert results(out) == before
+    assert "gradients:" not in capsys.readouterr().err  # none were written
+    (out / "gradients" / "gram-01.safetensors").unlink()
+    assert gradsim.main(arguments(pipeline, out)) == 0
+    assert results(out) == before
+    kept = sum(p.stat().st_size for p in (out / "gradients").iterdir())
+    said = f" MB written, {kept / 1e6:.3g} MB kept in {out / 'gradients'}\n"
+    assert said in capsys.readouterr().err
 
 
 def test_a_killed_run_ends_with_the_same_bytes(
@@ -80,7 +84,7 @@ def test_sigterm_ends_cleanly_and_resumes(probe_run, pipeline, tmp_path):
     argv = arguments(pipeline, out)
     process = start_child(lambda: gradsim.main(argv), printed)
     began = time.monotonic()
-    while not list(out.glob("gradients/level-0*/*draw*")):
+    while not (out / "gradients" / "work.json").exists():  # capturing begins
         assert time.monotonic() - began < 120, printed.read_text()
         time.sleep(0.002)
     os.kill(process, signal.SIGTERM)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
+from tqd_probe.gradients.class_vectors import ClassVectors
 from tqd_probe.gradients.gram import LevelGram, gram_from_columns
 from tqd_probe.schedules.mixture_weights import MixtureOptions, solve_mixture
 from tqd_probe.statistics.mixture import MixtureProblem, minimise_risk
@@ -53,6 +54,7 @@ def truth(form: str) -> np.ndarray:
 def measure(clips: int, form: str, rng: np.random.Generator) -> dict[str, Any]:
     """Measure the mixture from some clips."""
     grams: list[LevelGram] = []
+    vectors: list[ClassVectors] = []
     for means in MEANS:
         rows = means[:, None, None] + rng.normal(0, NOISE, (3, clips, 1, SIZE))
         gram = gram_from_columns(
@@ -62,8 +64,9 @@ def measure(clips: int, form: str, rng: np.random.Generator) -> dict[str, Any]:
             SIZE,
         )
         grams.append(gram.all_groups())
+        vectors.append(ClassVectors(rows[:, :, 0]))
     moments = (
-        [joint_moments(grams, CONDITIONS, {})]
+        [joint_moments(grams, vectors, CONDITIONS, {})]
         if form == "joint"
         else [level_moments(gram, CONDITIONS, {}) for gram in grams]
     )

@@ -28,7 +28,6 @@ from analyses.tables.clip_sets import CLASSES, SETS
 from analyses.tables.samplers import BARS
 from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
-from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.compute_result import compute_result
 from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.result import ProbeResult
@@ -37,7 +36,6 @@ from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.workspace import Workspace
 from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.schedules.mixture_weights import MixtureOptions, solve_mixture
-from tqd_probe.statistics.moments import joint_moments, level_moments
 
 FLOOR = 0.25  # of a gate: share of clips accepted outside their bands
 MIXTURES = (
@@ -123,18 +121,12 @@ def _mixture(
     The command line always gives golden clips the levels that are not resolved. A pool
     without any takes its classes there as they are pooled.
     """
-    names = paired_comparisons(probe.degradations)
-    detail = {str(each) for each in probe.degradations}
-    classes = {"golden": [0]} | {k: v for k, v in names.items() if k not in detail}
-    order = list(classes)
-    whole = [probe.level(index).all_groups() for index in range(len(probe.sigmas))]
+    order = list(probe.classes)
     resolved = np.array(result.golden.resolved)
-    joint = form == "joint"
-    moments = (
-        [joint_moments(whole, classes, {})]
-        if joint
-        else [level_moments(gram, classes, {}) for gram in whole]
-    )
+    moments = [probe.moments()]
+    if form != "joint":
+        levels = range(len(probe.sigmas))
+        moments = [moments[0].of_level(level, len(order)) for level in levels]
     settings = probe.settings
     pool = {name: pool.get(name, 0) for name in order}
     found = solve_mixture(

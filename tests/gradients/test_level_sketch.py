@@ -1,55 +1,29 @@
 import numpy as np
 import pytest
-from stored_gradients import (
-    CLIPS,
-    DRAWS,
-    LAYOUT,
-    SKETCH,
-    UNPAIRED,
-    fill,
-    fill_sketched,
-    fill_unpaired,
-    gradients,
-)
+from stored_gradients import CLIPS, UNPAIRED, fill_sketched, fill_unpaired, finish
+from stored_gradients import gradients as gradients_of
 
 from tqd_probe.gradients.store import GradientStore
 
 
-def test_whole_gradients_get_sketches_too_for_products_across_levels(tmp_path):
-    whole, small = (
-        GradientStore(tmp_path / "w", "f"),
-        GradientStore(tmp_path / "s", "f"),
-    )
-    for level in (0, 1):
-        fill(whole, level)
-        fill_sketched(small, level, exact=False)
-        for store in (whole, small):
-            store.finish_level(level, CLIPS, DRAWS, LAYOUT, SKETCH)
-    a, b = whole.sketches(0), whole.sketches(1)
-    np.testing.assert_allclose(a.values, small.sketches(0).values, rtol=1e-4, atol=1e-5)
-    across = a.products(b)
-    first, second = (gradients(level).astype(float).mean(1) for level in (0, 1))
-    right = np.einsum("icp,jdp->cidj", first, second)
-    assert across.sum(0) == pytest.approx(right, abs=5)  # products have deviation 7
-    assert np.corrcoef(across.sum(0).ravel(), right.ravel())[0, 1] > 0.95
-    off = ~np.eye(CLIPS, dtype=bool)
-    pairs = across.transpose(0, 1, 3, 2, 4)[..., off].mean(-1)
-    np.testing.assert_allclose(a.pair_means(b).mean(1), pairs, atol=1e-9)
-
-
-def test_joined_groups_are_sketches_part_by_part(tmp_path):
+@pytest.fixture
+def store(tmp_path):
+    """A finished level of sketched gradients with unpaired clips."""
     store = GradientStore(tmp_path, "f")
     fill_sketched(store)
-    fill_unpaired(store, gradients(3)[:UNPAIRED, :, 0])
-    places = range(CLIPS, CLIPS + UNPAIRED)
-    gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH, places)
+    fill_unpaired(store, gradients_of(3)[:UNPAIRED, :, 0])
+    finish(store, unpaired=UNPAIRED)
+    return store
+
+
+def test_parts_average_to_means_over_pairs_of_different_clips(store):
+    sketch, gram = store.sketches(0), store.level(0)
+    off = ~np.eye(CLIPS, dtype=bool)
+    pairs = gram.products.transpose(0, 1, 3, 2, 4)[..., off].mean(-1)
+    np.testing.assert_allclose(sketch.pair_means().mean(1), pairs, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(gram.splits, sketch.pair_means())
+    cross, own = sketch.unpaired_pair_means([0, 1, 2]).sum(0)
     whole = gram.all_groups()
-    sketch = whole.sketch
-    np.testing.assert_allclose(
-        sketch.pair_means(sketch)[0], gram.splits.sum(0), rtol=1e-9
-    )
-    np.testing.assert_allclose(whole.splits[0], gram.splits.sum(0), rtol=1e-12)
-    cross, own = sketch.unpaired_pair_means(0, [0, 1, 2])
     np.testing.assert_allclose(
         cross.mean(), whole.others[0, :, 0].mean(), rtol=1e-4, atol=1e-5
     )
@@ -57,10 +31,16 @@ def test_joined_groups_are_sketches_part_by_part(tmp_path):
     np.testing.assert_allclose(
         own.mean(), whole.among[0][off].mean(), rtol=1e-4, atol=1e-5
     )
-    # Folded vectors multiply to the same products, whatever the order of numbers.
-    np.testing.assert_allclose(
-        whole.folded[1] @ whole.folded[2].T,
-        gram.folded[1] @ gram.folded[2].T,
-        rtol=1e-4,
-        atol=1e-4,
-    )
+
+
+def test_joined_groups_are_sketches_part_by_part(store):
+    sketch = store.sketches(0)
+    joined, others = sketch.joined(), sketch.joined_others()
+    parts = joined.reshape(*joined.shape[:2], sketch.splits, -1).astype(float)
+    sums = parts.sum(1)
+    pairs = np.einsum("csk,dsk->scd", sums, sums)
+    pairs -= np.einsum("cnsk,dnsk->scd", parts, parts)
+    expected = sketch.splits * pairs / (CLIPS * (CLIPS - 1))
+    np.testing.assert_allclose(sketch.pair_means().sum(0), expected, rtol=1e-9)
+    for found, values in ((joined, sketch.values), (others, sketch.others)):
+        np.testing.assert_array_equal(np.sort(found), np.sort(values))

@@ -2,13 +2,13 @@ import numpy as np
 from stored_gradients import (
     CLIPS,
     DRAWS,
-    LAYOUT,
     SIZE,
     SKETCH,
     UNPAIRED,
     VERSIONS,
     fill_sketched,
     fill_unpaired,
+    finish,
     gradients,
     sketched,
 )
@@ -24,8 +24,7 @@ def test_sketched_products_of_unpaired_clips_and_of_draws(tmp_path):
     rng = np.random.default_rng(7)
     others = rng.normal(size=(UNPAIRED, DRAWS, SIZE)).astype(np.float32)
     fill_unpaired(store, others)
-    places = range(CLIPS, CLIPS + UNPAIRED)
-    gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH, places)
+    gram = finish(store, unpaired=UNPAIRED)
     values = np.moveaxis(gradients(), 2, 0)  # versions in front
     small = sketched(values.reshape(-1, SIZE)).reshape(VERSIONS, CLIPS, DRAWS, -1)
     alone = sketched(others.reshape(-1, SIZE)).reshape(UNPAIRED, DRAWS, -1)

@@ -1,10 +1,20 @@
 import numpy as np
 import pytest
 import torch
-from probe_runs import EIGHT, arguments, fails, finished, numbers, result
+from probe_runs import (
+    EIGHT,
+    SMALL,
+    arguments,
+    fails,
+    finished,
+    numbers,
+    result,
+    results,
+)
 from safetensors.numpy import save_file
 
 from tqd_probe import gradsim
+from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.load import load_model
 
 
@@ -12,6 +22,33 @@ def test_checkpointing_changes_nothing(probe_run, pipeline, tmp_path):
     out = tmp_path / "c"
     assert gradsim.main(arguments(pipeline, out, "--checkpointing on")) == 0
     assert numbers(result(out)) == numbers(result(probe_run))
+
+
+def test_an_interrupted_run_keeps_what_it_has(
+    probe_run, pipeline, tmp_path, monkeypatch
+):
+    out, put = tmp_path / "i", GradientStore.put_draw
+
+    def interrupted(self, level, clip, *more):
+        if (level, clip) == (1, 2):
+            raise KeyboardInterrupt
+        put(self, level, clip, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GradientStore, "put_draw", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            finished(pipeline, out, SMALL)
+    assert len(list(out.glob("gradients/level-01/*"))) == 4
+    captured = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            GradientStore,
+            "put_draw",
+            lambda self, *draw: captured.append(draw[:3]) or put(self, *draw),
+        )
+        finished(pipeline, out, SMALL)
+    assert captured[0] == (1, 2, 0)  # level 0 and four draws of level 1 are there
+    assert results(out) == results(probe_run)
 
 
 @pytest.mark.long

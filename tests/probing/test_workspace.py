@@ -1,5 +1,6 @@
 import pytest
 
+from tqd_probe.core.memory import free_bytes
 from tqd_probe.probing.prepare import prepare
 from tqd_probe.probing.settings import ProbeRunSettings
 
@@ -25,7 +26,8 @@ def test_nothing_is_written_before_the_directory_is_claimed(workspace):
     workspace.claim()
     try:
         assert (workspace.out / "run.json").exists()
-        assert workspace.store.count_draws(0, 4) == (0, 0)
+        assert workspace.store.draws.count(0, 4) == (0, 0)
+        assert 1e6 < workspace.store.draws.limit < free_bytes("cpu")
     finally:
         workspace.release()
 

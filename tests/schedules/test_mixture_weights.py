@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from grams import gram_of
+from grams import gram_of, vectors_of
 from scipy.stats import norm
 
 from tqd_probe.core.errors import InputError
@@ -30,14 +30,16 @@ def measured(
     clips, form, seed=0, pool=POOL, floor=0.0, resolved=(True, True), centred=False
 ):
     rng = np.random.default_rng(seed)
-    grams = []
+    grams, vectors = [], []
     for means in MEANS:
         noise = rng.normal(0, NOISE, (3, clips, 1, 12))
         if centred:  # then what clips tell of the means is exact
             noise -= noise.mean(1, keepdims=True)
-        grams.append(gram_of(means[:, None, None] + noise))
+        rows = means[:, None, None] + noise
+        grams.append(gram_of(rows))
+        vectors.append(vectors_of(rows, CONDITIONS))
     moments = (
-        [joint_moments(grams, CONDITIONS, {})]
+        [joint_moments(grams, vectors, CONDITIONS, {})]
         if form == "joint"
         else [level_moments(gram, CONDITIONS, {}) for gram in grams]
     )

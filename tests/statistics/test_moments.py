@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from grams import gram_of
+from grams import gram_of, vectors_of
 
+from tqd_probe.gradients.class_vectors import ClassVectors
 from tqd_probe.gradients.level_sketch import LevelSketch
 from tqd_probe.gradients.sketched_gram import sketched_gram
 from tqd_probe.statistics.moments import cross_cosines, joint_moments, level_moments
@@ -83,7 +82,8 @@ def test_jackknife_changes_each_set_of_clips_alone(gradients):
 
 def test_products_between_levels_equal_brute_force(gradients):
     grams = [gram_of(p, m) for p, m in zip(*gradients)]
-    moments = joint_moments(grams, CLASSES, UNPAIRED)
+    vectors = [vectors_of(p, CLASSES, m) for p, m in zip(*gradients)]
+    moments = joint_moments(grams, vectors, CLASSES, UNPAIRED)
     rows = [class_rows(p, m) for p, m in zip(*gradients)]
     found = moments.products()
     assert found.shape == (6, 6)
@@ -92,16 +92,21 @@ def test_products_between_levels_equal_brute_force(gradients):
         first, second = rows[0][i], rows[1][j]
         both = u(first, second, shared[i, j])
         assert found[i, 3 + j] == pytest.approx(both, rel=1e-5, abs=1e-6)
-    within = level_moments(grams[1], CLASSES, UNPAIRED).products()
-    assert found[3:, 3:] == pytest.approx(within)
+    within = level_moments(grams[1], CLASSES, UNPAIRED)
+    assert found[3:, 3:] == pytest.approx(within.products())
+    alone = moments.of_level(1, 3)
+    for mine, theirs in zip(alone.jackknife(), within.jackknife()):
+        assert mine == pytest.approx(theirs)
+    assert (alone.member == within.member).all()
+    assert alone.variances() == pytest.approx(within.variances())
     cosines = cross_cosines(moments, 3)
     assert cosines[0].diagonal() == pytest.approx([1, 1])
     scale = np.sqrt(found[0, 0] * found[4, 4])
     assert cosines[1][0, 1] == pytest.approx(found[0, 4] / scale)
 
 
-def gram_of_sketches(paired, unpaired, parts=8):
-    """The Gram matrices of gradients [versions, clips, P] that are sketches."""
+def sketched_level(paired, unpaired, parts=8):
+    """Gram matrices and vectors of gradients [versions, clips, P] that are sketches."""
     versions, clips, size = paired.shape
     sketch = LevelSketch(
         {"a": (0, size // 2), "b": (size // 2, size)}, parts, paired, unpaired
@@ -112,21 +117,20 @@ def gram_of_sketches(paired, unpaired, parts=8):
         draws[index, ..., 0, 0] = (paired[..., start:stop] ** 2).sum(-1)
         alone[index, ..., 0, 0] = (unpaired[..., start:stop] ** 2).sum(-1)
     losses = np.ones((clips, 1, versions))
-    return sketched_gram(sketch, draws, losses, others_draws=alone).all_groups()
+    gram = sketched_gram(sketch, draws, losses, others_draws=alone).all_groups()
+    return gram, ClassVectors.of_sketch(sketch, CLASSES.values())
 
 
 @pytest.fixture
 def sketched_levels():
     rng = np.random.default_rng(0)
     paired, unpaired = rng.normal(size=(2, 3, 6, 32)), rng.normal(size=(2, 5, 32))
-    return [gram_of_sketches(a + 0.5, b + 0.5) for a, b in zip(paired, unpaired)]
+    return zip(*(sketched_level(a + 0.5, b + 0.5) for a, b in zip(paired, unpaired)))
 
 
 def test_parts_of_a_sketch_average_to_the_products(sketched_levels):
-    for moments in (
-        level_moments(sketched_levels[0], CLASSES, UNPAIRED),
-        joint_moments(sketched_levels, CLASSES, UNPAIRED),
-    ):
+    joint = joint_moments(*sketched_levels, CLASSES, UNPAIRED)
+    for moments in (joint, joint.of_level(0, 3)):
         assert moments.splits.mean(0) == pytest.approx(moments.products())
         own = np.diagonal(moments.same, axis1=1, axis2=2).sum(0)
         squares = own / moments.member.sum(0)
@@ -134,7 +138,7 @@ def test_parts_of_a_sketch_average_to_the_products(sketched_levels):
 
 
 def test_the_sketch_is_a_source_of_error_of_its_own(sketched_levels):
-    moments = level_moments(sketched_levels[0], CLASSES, UNPAIRED)
+    moments = joint_moments(*sketched_levels, CLASSES, UNPAIRED).of_level(0, 3)
     products, variances = moments.jackknife()
     assert products.shape == (11 + 8, 3, 3)
     stated = moments.splits.std(0, ddof=1) / np.sqrt(8)
@@ -145,15 +149,11 @@ def test_the_sketch_is_a_source_of_error_of_its_own(sketched_levels):
 def test_whole_gradients_have_a_sketch_error_between_levels_alone(sketched_levels):
     rng = np.random.default_rng(1)
     whole = [
-        replace(
-            gram_of(rng.normal(size=(3, 6, 2, 30)), rng.normal(size=(5, 2, 30))),
-            folded=level.folded,
-            others_folded=level.others_folded,
-            sketch=level.sketch,
-        )
-        for level in sketched_levels
+        gram_of(rng.normal(size=(3, 6, 2, 30)), rng.normal(size=(5, 2, 30)))
+        for _ in range(2)
     ]
-    moments = joint_moments(whole, CLASSES, UNPAIRED)
+    _, vectors = sketched_levels
+    moments = joint_moments(whole, vectors, CLASSES, UNPAIRED)
     products, variances = (part[11:] for part in moments.jackknife())
     assert len(products) == 8
     for level in range(2):
@@ -168,7 +168,11 @@ def test_levels_may_have_fewer_clips(gradients):
     """An adaptive run stops some levels after their first clips."""
     paired, unpaired = gradients
     grams = [gram_of(paired[0][:, :4], unpaired[0]), gram_of(paired[1], unpaired[1])]
-    moments = joint_moments(grams, CLASSES, UNPAIRED)
+    vectors = [
+        vectors_of(paired[0][:, :4], CLASSES, unpaired[0]),
+        vectors_of(paired[1], CLASSES, unpaired[1]),
+    ]
+    moments = joint_moments(grams, vectors, CLASSES, UNPAIRED)
     assert moments.member[:, 0].tolist() == [True] * 4 + [False] * 7
     rows = [
         class_rows(paired[0][:, :4], unpaired[0]),

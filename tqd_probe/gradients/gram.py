@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.gradients.level_sketch import LevelSketch
-
 Columns = Callable[[int, int], np.ndarray]
-# Gradients of at most so many entries are kept in full for products between levels.
-EXACT_UP_TO = 8192
+BLOCK = 1 << 20  # gradient entries in float64 at once: what a core's caches hold
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,16 @@ class LevelGram:
         losses: ``[clips, draws, versions]``.
         toward: ``[groups, versions, clips, draws]``: product of each draw with the
             sum of the golden gradients of all *other* clips.
-        folded: ``[versions, clips, D]``, float32: the gradients of all groups side by
-            side, for products between levels; in full up to `EXACT_UP_TO` entries,
-            sketched above.
         others: ``[groups, unpaired, versions, clips]``: products of unpaired clips
             with paired ones.
         among: ``[groups, unpaired, unpaired]``: products of unpaired clips.
         others_draws: ``[groups, unpaired, draws, draws]``: as `draws`, unpaired.
         others_toward: ``[groups, unpaired, draws]``: product with the sum over all
             golden clips.
-        others_folded: ``[unpaired, D]``: as `folded`, unpaired.
         splits: ``[groups, S, versions, versions]``: means of products over pairs of
             different clips, by each part of the sketch alone; None for exact products.
-        sketch: The sketches that `folded` comes from, and `products` where `splits` is
-            not None; not stored again.
+        others_splits: ``[groups, classes, 2, S]``: the same of each class of unpaired
+            clips: golden with the class, and the class with itself.
     """
 
     groups: tuple[str, ...]
@@ -49,17 +42,15 @@ class LevelGram:
     draws: np.ndarray
     losses: np.ndarray
     toward: np.ndarray | None = None
-    folded: np.ndarray | None = None
     others: np.ndarray | None = None
     among: np.ndarray | None = None
     others_draws: np.ndarray | None = None
     others_toward: np.ndarray | None = None
-    others_folded: np.ndarray | None = None
     splits: np.ndarray | None = None
-    sketch: LevelSketch | None = None
+    others_splits: np.ndarray | None = None
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the content as arrays by name.
+        """Return the content as arrays by name; products without their mirror image.
 
         Returns:
             What `of_tensors` takes.
@@ -68,8 +59,12 @@ class LevelGram:
         held = {
             key: value
             for key, value in vars(self).items()
-            if key not in ("groups", "sketch") and value is not None
+            if key != "groups" and value is not None
         }
+        count = self.products.shape[1] * self.products.shape[2]
+        square = self.products.reshape(len(self.groups), count, count)
+        upper, lower = np.triu_indices(count)
+        held["products"] = square[:, upper, lower]
         return {"groups": names, **held}
 
     @staticmethod
@@ -84,6 +79,12 @@ class LevelGram:
         """
         names = tuple(tensors["groups"].tobytes().decode().split("\n"))
         held: dict[str, Any] = {k: v for k, v in tensors.items() if k != "groups"}
+        clips, _, versions = tensors["losses"].shape
+        count = versions * clips
+        square = np.empty((len(names), count, count))
+        upper, lower = np.triu_indices(count)
+        square[:, upper, lower] = square[:, lower, upper] = tensors["products"]
+        held["products"] = square.reshape(-1, versions, clips, versions, clips)
         return LevelGram(names, **held)
 
     def all_groups(self) -> LevelGram:
@@ -93,88 +94,98 @@ class LevelGram:
             Matrices with the one group ``all``.
         """
         added: dict[str, Any] = {
-            key: value if key in UNGROUPED else value.sum(0, keepdims=True)
+            key: value if key == "losses" else value.sum(0, keepdims=True)
             for key, value in vars(self).items()
-            if key not in ("groups", "sketch") and value is not None
+            if key != "groups" and value is not None
         }
-        if self.sketch is not None:
-            joined = self.sketch.all_groups()
-            added |= {"sketch": joined, "folded": joined.values}
-            if joined.others is not None:
-                added["others_folded"] = joined.others
         return LevelGram(("all",), **added)
-
-
-UNGROUPED = ("losses", "folded", "others_folded")
-OF_UNPAIRED = ("others", "among", "others_draws", "others_toward")
 
 
 def gram_from_columns(
     columns: Columns,
     groups: dict[str, tuple[int, int]],
     losses: np.ndarray,
-    width: int,
+    width: int | None = None,
     unpaired: Columns | None = None,
 ) -> LevelGram:
     """Compute Gram matrices from full gradients, read in blocks of columns.
 
     Args:
-        columns: Reads gradients ``[versions, clips, draws, stop - start]``.
+        columns: Reads gradients ``[versions, clips, draws, stop - start]``; fastest
+            where clips are outermost in memory.
         groups: Start and stop in the flat gradient by module group.
         losses: Losses ``[clips, draws, versions]``.
-        width: Columns in memory at once.
+        width: Columns in memory at once; by default `BLOCK` entries of paired clips.
         unpaired: Reads gradients of unpaired clips ``[M, draws, stop - start]``.
 
     Returns:
-        The level's Gram matrices, summed in float64. `folded` is None for gradients of
-        more than `EXACT_UP_TO` entries.
+        The level's Gram matrices, summed in float64.
     """
-    clips, _, versions = losses.shape
-    size = max(stop for _, stop in groups.values())
+    width = width or max(1, BLOCK // losses.size)
     found: dict[str, list[np.ndarray]] = {}
-    folded: np.ndarray | None = None
     for start, stop in groups.values():
         sums: dict[str, np.ndarray] = {}
         for at in range(start, stop, width):
             end = min(at + width, stop)
-            block = columns(at, end).astype(np.float64, copy=False)
-            extra = (
-                np.empty((0, block.shape[2], end - at))
-                if unpaired is None
-                else unpaired(at, end).astype(np.float64, copy=False)
-            )
-            mean = block.mean(2) if block.shape[2] > 1 else block[:, :, 0]
-            flat = mean.reshape(versions * clips, -1)
-            alone = extra.mean(1)
-            total = mean[0].sum(0)
-            own = np.matmul(block, mean[0][..., None])[..., 0]
-            parts = {
-                "products": flat @ flat.T,
-                "draws": np.matmul(block, block.swapaxes(-1, -2)),
-                "toward": block @ total - own,
-                "others": alone @ flat.T,
-                "among": alone @ alone.T,
-                "others_draws": np.matmul(extra, extra.swapaxes(-1, -2)),
-                "others_toward": extra @ total,
-            }
-            sums = {key: sums.get(key, 0.0) + part for key, part in parts.items()}
-            if size <= EXACT_UP_TO:
-                rows = np.concatenate([flat, alone])
-                if folded is None:
-                    folded = np.zeros((len(rows), size), np.float32)
-                folded[:, at:end] = rows
+            extra = None if unpaired is None else unpaired(at, end)
+            for key, part in _block_products(columns(at, end), extra).items():
+                sums[key] = sums.get(key, 0.0) + part
         for key, value in sums.items():
             found.setdefault(key, []).append(value)
     stacked: dict[str, Any] = {key: np.stack(parts) for key, parts in found.items()}
-    shape = (len(groups), versions, clips, versions, clips)
-    stacked["products"] = stacked["products"].reshape(shape)
-    stacked["others"] = stacked["others"].reshape(len(groups), -1, versions, clips)
-    some = stacked["others"].shape[1] > 0
-    if not some:
-        stacked = {k: v for k, v in stacked.items() if k not in OF_UNPAIRED}
-    if folded is not None:
-        paired = versions * clips
-        stacked["folded"] = folded[:paired].reshape(versions, clips, -1)
-        if some:
-            stacked["others_folded"] = folded[paired:]
+    clips, _, versions = losses.shape
+    shape = (len(groups), clips, versions, clips, versions)
+    stacked["products"] = _versions_in_front(stacked["products"].reshape(shape))
+    if "others" in stacked:
+        others = stacked["others"].reshape(len(groups), -1, clips, versions)
+        stacked["others"] = np.ascontiguousarray(others.swapaxes(2, 3))
     return LevelGram(tuple(groups), losses=losses, **stacked)
+
+
+def _block_products(
+    block: np.ndarray, extra: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Multiply a block of columns: clips in front, then versions.
+
+    Args:
+        block: Gradients of paired clips ``[versions, clips, draws, columns]``.
+        extra: Those of unpaired clips ``[M, draws, columns]``.
+
+    Returns:
+        Products as in `LevelGram`; those of clips as matrices.
+    """
+    versions, clips, draws, columns = block.shape
+    rows = block.swapaxes(0, 1).reshape(clips, versions * draws, columns)
+    rows = rows.astype(np.float64, copy=False)
+    single = rows.reshape(clips, versions, draws, columns)
+    mean = single[:, :, 0].copy()
+    for draw in range(1, draws):  # faster than a sum over a short axis
+        mean += single[:, :, draw]
+    mean /= draws
+    flat = mean.reshape(clips * versions, columns)
+    total = mean[:, 0].sum(0)
+    # Of one clip: every draw with every draw, from which its own products come.
+    within = np.stack([one @ one.T for one in rows])
+    within = within.reshape(clips, versions, draws, versions, draws)
+    along = (rows.reshape(-1, columns) @ total).reshape(clips, versions, draws)
+    index = np.arange(versions)
+    found = {
+        "products": flat @ flat.T,
+        "draws": within[:, index, :, index].copy(),
+        "toward": (along - within[:, :, :, 0].mean(-1)).swapaxes(0, 1).copy(),
+    }
+    if extra is None or not len(extra):
+        return found
+    extra = extra.astype(np.float64, copy=False)
+    alone = extra.mean(1)
+    return found | {
+        "others": alone @ flat.T,
+        "among": alone @ alone.T,
+        "others_draws": np.matmul(extra, extra.swapaxes(-1, -2)),
+        "others_toward": extra @ total,
+    }
+
+
+def _versions_in_front(products: np.ndarray) -> np.ndarray:
+    """Reorder products ``[groups, clips, versions, clips, versions]``."""
+    return np.ascontiguousarray(products.transpose(0, 2, 1, 4, 3))

@@ -1,4 +1,4 @@
-"""The sketched gradients of one noise level, and products between two levels."""
+"""The sketched gradients of one noise level, and their products."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class LevelSketch:
     """Sketches of the per-clip gradients of one noise level.
 
     All levels of a run share one random map, so that gradients of *different* levels
-    have products too. A mixture over class and level needs them.
+    have products too (`class_vectors.py`).
 
     Attributes:
         groups: Start and stop in the sketch by module group.
@@ -26,86 +26,77 @@ class LevelSketch:
     values: np.ndarray
     others: np.ndarray | None = None
 
-    def all_groups(self) -> LevelSketch:
+    def joined(self) -> np.ndarray:
         """Join the module groups part by part, so that each part stays a sketch.
 
         Returns:
-            Sketches with the one group ``all``; their numbers are reordered.
+            `values` with their numbers reordered: part after part, each of all groups.
         """
+        return self._joined(self.values)
 
-        def joined(values: np.ndarray) -> np.ndarray:
-            parts = [
-                values[..., start:stop].reshape(*values.shape[:-1], self.splits, -1)
-                for start, stop in self.groups.values()
-            ]
-            return np.concatenate(parts, -1).reshape(values.shape)
+    def joined_others(self) -> np.ndarray | None:
+        """Return `others` as `joined` does `values`.
 
-        return LevelSketch(
-            {"all": (0, self.values.shape[-1])},
-            self.splits,
-            joined(self.values),
-            None if self.others is None else joined(self.others),
-        )
+        Returns:
+            None without unpaired clips.
+        """
+        return None if self.others is None else self._joined(self.others)
 
-    def products(self, other: LevelSketch) -> np.ndarray:
-        """Multiply the gradients of two levels, clip by clip.
+    def _joined(self, values: np.ndarray) -> np.ndarray:
+        parts = [
+            values[..., start:stop].reshape(*values.shape[:-1], self.splits, -1)
+            for start, stop in self.groups.values()
+        ]
+        return np.concatenate(parts, -1).reshape(values.shape)
 
-        Args:
-            other: Another level, or this one.
+    def products(self) -> np.ndarray:
+        """Multiply the gradients, clip by clip.
 
         Returns:
             ``[groups, versions, clips, versions, clips]``, float64; unbiased, with
-            the sketch's error. Rows are this level's. The group ``all`` is the sum.
+            the sketch's error. The group ``all`` is the sum.
         """
-        shape = (*self.values.shape[:2], *other.values.shape[:2])
+        shape = (*self.values.shape[:2], *self.values.shape[:2])
         found = []
         for start, stop in self.groups.values():
-            a = self.values[..., start:stop].reshape(-1, stop - start)
-            b = other.values[..., start:stop].reshape(-1, stop - start)
-            found.append((a.astype(float) @ b.astype(float).T).reshape(shape))
+            rows = self.values[..., start:stop].reshape(-1, stop - start).astype(float)
+            found.append((rows @ rows.T).reshape(shape))  # symmetric to the last digit
         return np.stack(found)
 
-    def pair_means(self, other: LevelSketch) -> np.ndarray:
-        """Average the products of two levels over pairs of different clips.
-
-        Where one level has fewer clips, the first clips of both are used. Time and
-        memory are linear in the number of clips.
-
-        Args:
-            other: Another level, or this one.
+    def pair_means(self) -> np.ndarray:
+        """Average the products over pairs of different clips.
 
         Returns:
             U-statistics ``[groups, splits, versions, versions]``, float64, one per
             part of the sketch. Their mean over parts is the estimate, their spread
             its error.
         """
-        clips = min(self.values.shape[1], other.values.shape[1])
+        clips = self.values.shape[1]
         found = []
         for start, stop in self.groups.values():
-            a, b = (
-                part.values[:, :clips, start:stop]
-                .astype(np.float64)
-                .reshape(len(part.values), clips, self.splits, -1)
-                for part in (self, other)
-            )
-            pairs = np.einsum("csk,dsk->scd", a.sum(1), b.sum(1), optimize=True)
-            own = np.einsum("cnsk,dnsk->scd", a, b, optimize=True)
+            rows = self.values[..., start:stop].astype(np.float64)
+            rows = rows.reshape(*self.values.shape[:2], self.splits, -1)
+            sums = rows.sum(1)
+            pairs = np.einsum("csk,dsk->scd", sums, sums, optimize=True)
+            own = np.einsum("cnsk,dnsk->scd", rows, rows, optimize=True)
             found.append(self.splits * (pairs - own) / (clips * (clips - 1)))
         return np.stack(found)
 
-    def unpaired_pair_means(self, group: int, rows: list[int]) -> np.ndarray:
+    def unpaired_pair_means(self, rows: list[int]) -> np.ndarray:
         """Average the products of an unpaired class by each part of the sketch.
 
         Args:
-            group: Index of the module group.
             rows: Indices of the class's clips among the unpaired ones, at least two.
 
         Returns:
-            ``[2, splits]``, float64: golden with the class, over all pairs; the class
-            with itself, over pairs of different clips.
+            ``[groups, 2, splits]``, float64: golden with the class, over all pairs; the
+            class with itself, over pairs of different clips.
         """
+        return np.stack([self._unpaired(rows, *span) for span in self.groups.values()])
+
+    def _unpaired(self, rows: list[int], start: int, stop: int) -> np.ndarray:
+        """Average the products of an unpaired class in one module group."""
         assert self.others is not None
-        start, stop = list(self.groups.values())[group]
         golden, own = (
             part[:, start:stop].astype(np.float64).reshape(len(part), self.splits, -1)
             for part in (self.values[0], self.others[rows])

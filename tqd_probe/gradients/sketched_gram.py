@@ -21,12 +21,12 @@ def sketched_gram(
             draws]``. Their diagonal is exact where exact norms were kept; the squared
             norms of the clips' means are then exact too.
         losses: Losses ``[clips, draws, versions]``.
-        **more: Other products of single draws: fields of `LevelGram`.
+        **more: Other fields of `LevelGram` that single draws are needed for.
 
     Returns:
         The matrices.
     """
-    products = sketch.products(sketch)
+    products = sketch.products()
     for version, clip in np.ndindex(*sketch.values.shape[:2]):
         own = draws[:, version, clip].mean((-1, -2))
         products[:, version, clip, version, clip] = own
@@ -38,9 +38,7 @@ def sketched_gram(
         products=products,
         draws=draws,
         losses=losses,
-        folded=sketch.values,
-        splits=sketch.pair_means(sketch),
-        sketch=sketch,
+        splits=sketch.pair_means(),
         **fields,
     )
 
@@ -61,5 +59,4 @@ def _unpaired_products(
     return {
         "others": np.stack(others),
         "among": found,
-        "others_folded": unpaired,
     }

@@ -1,19 +1,20 @@
-"""The gradient store: one shard per draw, two small files per finished level.
+"""The gradient store: draws of unfinished levels, and what finished ones leave.
 
-A shard holds the gradients, or their sketches, of all versions of one clip under one
-noise sample. A level that has all its shards is reduced to a sketch per clip and
-version and to products per module group, which is all that statistics need; the shards
-are removed. With sketched gradients the Gram matrices are computed from the sketches
-when read, so that the store grows with the number of clips and not with its square.
+A draw holds the gradients, or their sketches, of all versions of one clip under one
+noise sample (`draws.py`). A level that has all its draws is reduced to products per
+module group and to one vector per clip and class, for products with other levels. When
+the last level is done these become the run's moments, and the vectors are removed.
 
-Every file is written atomically and has a checksum. A killed run resumes at the draw
-where it stopped and ends with the same bytes: statistics are always computed from what
-was read back.
+With sketched gradients a level keeps its sketches and its products are computed when
+read; a finished run replaces them by their products where these are smaller: sketches
+grow with the number of clips, products with its square.
+
+Every file is written atomically and has a checksum. A killed run resumes where its
+files end and ends with the same bytes.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -22,16 +23,28 @@ import numpy as np
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.core.files import read_json, write_json
-from tqd_probe.core.tensor_files import Tensors, read_tensors, write_tensors
+from tqd_probe.core.tensor_files import Tensors, write_tensors
+from tqd_probe.gradients.class_vectors import ClassVectors
+from tqd_probe.gradients.draws import Draws, LevelDraws, read_checked
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.level_sketch import LevelSketch
-from tqd_probe.gradients.shards import Shards, gram_of, reduce_shards
-from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.gradients.reduce_level import (
+    Reduction,
+    reduce_sketched,
+    whole_products,
+    whole_vectors,
+)
+from tqd_probe.gradients.sketched_gram import sketched_gram
 
 
 class GradientStore:
-    """Shards, sketches and Gram matrices of one run."""
+    """Draws, Gram matrices, vectors and moments of one run.
+
+    Attributes:
+        folder: The run's ``gradients/`` folder.
+        fingerprint: Hash of everything that shapes the gradients.
+        draws: The draws of unfinished levels.
+    """
 
     def __init__(
         self,
@@ -54,6 +67,8 @@ class GradientStore:
                 configuration.
         """
         self.folder, self.fingerprint, self._lock = folder, fingerprint, lock
+        self.draws = Draws(folder, fingerprint)
+        self._written = 0
         note = folder / "store.json"
         if note.exists():
             if not self.matches(folder, fingerprint):
@@ -146,33 +161,30 @@ class GradientStore:
             )
         return value
 
-    def count_draws(self, level: int, paired: int) -> tuple[int, int]:
-        """Count the stored draws of a level that is not finished.
+    def _path(self, kind: str, level: int) -> Path:
+        """Return the file of a level: its ``gram``, ``sketch`` or ``vectors``."""
+        return self.folder / f"{kind}-{level:02d}.safetensors"
 
-        Args:
-            level: Index of the level.
-            paired: Number of paired clips.
+    @property
+    def _moments(self) -> Path:
+        return self.folder / "moments.safetensors"
+
+    def _write(self, path: Path, tensors: Tensors, *where: int) -> None:
+        write_tensors(path, tensors, self.draws.label(*where))
+        self._written += path.stat().st_size
+
+    def _read(self, path: Path, *where: int) -> Tensors:
+        """Read a file back; raise `InputError` if it is missing or damaged."""
+        return read_checked(path, self.draws.label(*where))
+
+    def sizes(self) -> tuple[int, int]:
+        """Tell what the store did write, in this call of the command, and what it has.
 
         Returns:
-            Shards of paired clips, and of unpaired ones.
+            Bytes written, and bytes of its files now.
         """
-        folder = self.folder / f"level-{level:02d}"
-        clips = [int(path.name.split("-")[1]) for path in folder.glob("clip-*")]
-        first = sum(clip < paired for clip in clips)
-        return first, len(clips) - first
-
-    def _shard(self, level: int, clip: int, draw: int) -> Path:
-        return (
-            self.folder
-            / f"level-{level:02d}"
-            / f"clip-{clip:04d}-draw-{draw:02d}.safetensors"
-        )
-
-    def _gram(self, level: int) -> Path:
-        return self.folder / f"gram-{level:02d}.safetensors"
-
-    def _sketches(self, level: int) -> Path:
-        return self.folder / f"sketch-{level:02d}.safetensors"
+        kept = sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file())
+        return self._written + self.draws.written, kept
 
     def has_level(self, level: int) -> bool:
         """Return whether a level is finished.
@@ -181,22 +193,11 @@ class GradientStore:
             level: Index of the level.
 
         Returns:
-            True if its products and sketches are stored.
+            True if all that is needed of it is stored.
         """
-        return self._gram(level).exists() and self._sketches(level).exists()
-
-    def has_draw(self, level: int, clip: int, draw: int) -> bool:
-        """Return whether a draw's gradients are stored.
-
-        Args:
-            level: Index of the level.
-            clip: Index of the clip.
-            draw: Index of the noise sample.
-
-        Returns:
-            True if the shard is there.
-        """
-        return self._shard(level, clip, draw).exists()
+        across = (self._path(kind, level) for kind in ("vectors", "sketch"))
+        known = self.has_moments() or any(path.exists() for path in across)
+        return known and self._path("gram", level).exists()
 
     def put_draw(
         self,
@@ -207,7 +208,7 @@ class GradientStore:
         losses: np.ndarray,
         norms: np.ndarray | None = None,
     ) -> None:
-        """Store the gradients of all versions of one clip under one noise sample.
+        """Keep the gradients of all versions of one clip under one noise sample.
 
         Args:
             level: Index of the level.
@@ -221,78 +222,36 @@ class GradientStore:
         content = {"gradients": gradients, "losses": losses}
         if norms is not None:
             content["norms"] = norms
-        label = self._label(level, clip, draw)
-        write_tensors(self._shard(level, clip, draw), content, label)
+        self.draws.put(level, clip, draw, content)
 
-    def _label(self, *where: int) -> str:
-        """Label what a file holds, so that no file is taken for another."""
-        return f"{self.fingerprint} {where}"
-
-    def _read(self, path: Path, *where: int) -> Tensors:
-        """Read a file back; raise `InputError` if it is missing or damaged."""
-        if not path.exists():
-            raise InputError(
-                f"{path}: was removed during the run; run the same command again"
-            )
-        tensors = read_tensors(path, self._label(*where))
-        if tensors is None:
-            raise InputError(
-                f"{path}: damaged shard (checksum); delete this file and run the same"
-                " command again: only its draws are computed again"
-            )
-        return tensors
-
-    def finish_level(
-        self,
-        level: int,
-        clips: int,
-        draws: int,
-        layout: Layout,
-        sketch: Sketch,
-        others: range = range(0),
-    ) -> LevelGram:
-        """Reduce a level's shards, store what they are reduced to, drop the shards.
+    def finish_level(self, draws: LevelDraws, reduction: Reduction) -> None:
+        """Reduce a level's draws, store what they are reduced to, drop the draws.
 
         Args:
-            level: Index of the level.
-            clips: Number of paired clips, from the first.
-            draws: Noise samples per clip, from the first.
-            layout: The parameters of full gradients.
-            sketch: The sketch the shards have, or get now.
-            others: Indices of unpaired clips.
-
-        Returns:
-            The level's Gram matrices, as read back from the files.
+            draws: The draws of a level.
+            reduction: How they are reduced.
 
         Raises:
             InputError: If a shard is damaged; names it and the cure.
         """
-        shards = self._shards(level, clips, draws, others)
-        sketches, products = reduce_shards(shards, layout, sketch)
-        label = self._label(level)
-        write_tensors(self._sketches(level), sketches.tensors(), label)
-        write_tensors(self._gram(level), products, label)  # last: the level is done
-        shutil.rmtree(self.folder / f"level-{level:02d}")
-        return self.level(level)
+        level = draws.level
+        self.draws.reduce(level)
+        if self._is_sketched(draws):
+            sketches, products = reduce_sketched(draws, reduction)
+            self._write(self._path("sketch", level), sketches.tensors(), level)
+        else:
+            products = whole_products(draws, reduction.layout).tensors()
+            vectors = whole_vectors(draws, reduction).tensors()
+            self._write(self._path("vectors", level), vectors, level)
+        self._write(self._path("gram", level), products, level)  # last: it is done
+        self.draws.drop(level)
 
-    def unfinished_level(
-        self,
-        level: int,
-        clips: int,
-        draws: int,
-        layout: Layout,
-        sketch: Sketch,
-        others: range = range(0),
-    ) -> LevelGram:
+    def unfinished_level(self, draws: LevelDraws, reduction: Reduction) -> LevelGram:
         """Compute the Gram matrices of a level that is not finished.
 
         Args:
-            level: Index of the level.
-            clips: Number of paired clips, from the first.
-            draws: Noise samples per clip, from the first; all must be stored.
-            layout: The parameters of full gradients.
-            sketch: The sketch.
-            others: Indices of unpaired clips.
+            draws: Some of its draws; all must be here.
+            reduction: How they are reduced.
 
         Returns:
             The matrices of these draws alone.
@@ -300,21 +259,13 @@ class GradientStore:
         Raises:
             InputError: If a shard is damaged; names it and the cure.
         """
-        shards = self._shards(level, clips, draws, others)
-        return gram_of(*reduce_shards(shards, layout, sketch))
+        if not self._is_sketched(draws):
+            return whole_products(draws, reduction.layout)
+        sketches, products = reduce_sketched(draws, reduction)
+        return sketched_gram(sketches, **products)
 
-    def _shards(self, level: int, clips: int, draws: int, others: range) -> Shards:
-        """Return a level's shards: those of paired clips, then of unpaired ones."""
-        return Shards(
-            [
-                [self._shard(level, clip, draw) for draw in range(draws)]
-                for clip in (*range(clips), *others)
-            ],
-            clips,
-            lambda row, draw, path: self._read(
-                path, level, row if row < clips else others[row - clips], draw
-            ),
-        )
+    def _is_sketched(self, draws: LevelDraws) -> bool:
+        return "norms" in self.draws.read(draws.level, 0, 0)
 
     def level(self, level: int) -> LevelGram:
         """Read the Gram matrices of a finished level.
@@ -328,20 +279,85 @@ class GradientStore:
         Raises:
             InputError: If the file is damaged; names it and the cure.
         """
-        return gram_of(self.sketches(level), self._read(self._gram(level), level))
+        products = self._read(self._path("gram", level), level)
+        if "products" in products:
+            return LevelGram.of_tensors(products)
+        return sketched_gram(self.sketches(level), **products)
 
     def sketches(self, level: int) -> LevelSketch:
-        """Read the sketches of a finished level, for products across levels.
+        """Read the sketches of a finished level of sketched gradients.
 
         Args:
             level: Index of the level.
 
         Returns:
-            Sketches of the per-clip gradients, also where full gradients are kept;
-            those of all levels share one random map (`LevelSketch.products`,
-            `LevelSketch.pair_means`).
+            Sketches of the per-clip gradients.
 
         Raises:
             InputError: If the file is damaged; names it and the cure.
         """
-        return LevelSketch.of_tensors(self._read(self._sketches(level), level))
+        return LevelSketch.of_tensors(self._read(self._path("sketch", level), level))
+
+    def vectors(self, level: int, reduction: Reduction) -> ClassVectors:
+        """Read what products with other levels are taken between.
+
+        Args:
+            level: Index of a finished level, of a run without moments yet.
+            reduction: How levels are reduced.
+
+        Returns:
+            One vector per clip and class.
+
+        Raises:
+            InputError: If the file is damaged; names it and the cure.
+        """
+        path = self._path("vectors", level)
+        if path.exists():
+            return ClassVectors.of_tensors(self._read(path, level))
+        return ClassVectors.of_sketch(self.sketches(level), reduction.classes)
+
+    def has_moments(self) -> bool:
+        """Return whether products between levels are computed.
+
+        Returns:
+            True if they are stored.
+        """
+        return self._moments.exists()
+
+    def moments(self) -> Tensors:
+        """Read the products between levels.
+
+        Returns:
+            What `put_moments` was given.
+
+        Raises:
+            InputError: If the file is damaged; names it and the cure.
+        """
+        return self._read(self._moments)
+
+    def put_moments(self, moments: Tensors) -> None:
+        """Store the products between levels; all levels must be finished.
+
+        Args:
+            moments: The products, as arrays by name.
+        """
+        self._write(self._moments, moments)
+
+    def condense(self, levels: int) -> None:
+        """Remove what a run with moments needs no more.
+
+        Args:
+            levels: Number of levels.
+
+        Raises:
+            InputError: If a file is damaged; names it and the cure.
+        """
+        for level in range(levels):
+            self._path("vectors", level).unlink(missing_ok=True)
+            sketch = self._path("sketch", level)
+            if not sketch.exists():
+                continue
+            products = self.level(level).tensors()
+            if sum(value.nbytes for value in products.values()) < sketch.stat().st_size:
+                self._write(self._path("gram", level), products, level)
+                sketch.unlink()

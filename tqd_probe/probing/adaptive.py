@@ -92,8 +92,8 @@ def is_decided(
     ]
     # A class of too few clips has no interval, however many draws there are.
     found += [
-        statistics.compare_unpaired(rows)
-        for rows in unpaired.values()
+        statistics.compare_unpaired(rows, place)
+        for place, rows in enumerate(unpaired.values())
         if len(rows) >= LEAST_CLIPS
     ]
     return all(is_clear(each, settings.cos_min, wanted) for each in found)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tqd_probe.clips.degradations import CONTROL, Degradation
+from tqd_probe.core.clip_classes import GOLDEN
 
 
 def paired_comparisons(degradations: tuple[Degradation, ...]) -> dict[str, list[int]]:
@@ -22,3 +25,21 @@ def paired_comparisons(degradations: tuple[Degradation, ...]) -> dict[str, list[
     order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
     alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
     return {**{name: classes[name] for name in order}, **alone}
+
+
+def paired_classes(
+    degradations: tuple[Degradation, ...], unpaired: Collection[str]
+) -> dict[str, list[int]]:
+    """List golden and the classes of degraded copies.
+
+    Args:
+        degradations: The degradations in the order of the Gram matrices.
+        unpaired: Names of classes with clips of their own, which take their place.
+
+    Returns:
+        Indices of the pooled versions by class; golden first.
+    """
+    alone = {str(each) for each in degradations}
+    copies = paired_comparisons(degradations)
+    left = {k: rows for k, rows in copies.items() if k not in alone | set(unpaired)}
+    return {GOLDEN: [0], **left}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.noise import logsnr
 from tqd_probe.core.version import __version__
@@ -32,12 +31,7 @@ from tqd_probe.schedules.mixture_weights import (
     MixtureOptions,
     solve_mixture,
 )
-from tqd_probe.statistics.moments import (
-    Moments,
-    cross_cosines,
-    joint_moments,
-    level_moments,
-)
+from tqd_probe.statistics.moments import Moments, cross_cosines
 from tqd_probe.statistics.similarity import LevelStatistics
 
 Rows = dict[str, list[int]]
@@ -61,6 +55,7 @@ def compute_result(workspace: Workspace) -> ProbeResult:
         for name, rows in paired_comparisons(workspace.degradations).items()
         if name not in unpaired
     }
+    classes = workspace.classes
     confidence = settings.level_confidence()
     golden, curves = _curves(full, 0, paired, unpaired, confidence)
     modules = {}
@@ -69,13 +64,11 @@ def compute_result(workspace: Workspace) -> ProbeResult:
         modules[group] = ModuleGroup(
             snr=of_group.snr, resolved=of_group.resolved, subjects=compared
         )
-    classes = {GOLDEN: [0], **_classes(workspace, paired)}
-    joint = joint_moments(full, classes, unpaired)
+    joint = workspace.moments()
     order = [*classes, *unpaired]
     mixture = None
     if settings.criterion == "mixture":
-        resolved = np.array(golden.resolved)
-        mixture = _mixture(workspace, full, classes, joint, resolved)
+        mixture = _mixture(workspace, joint, np.array(golden.resolved))
     cross_level = {
         name: [[finite_or_none(value) for value in row] for row in table]
         for name, table in zip(order, cross_cosines(joint, len(order)))
@@ -136,12 +129,6 @@ def _described_model(workspace: Workspace) -> Model:
     )
 
 
-def _classes(workspace: Workspace, paired: Rows) -> Rows:
-    """Return the comparisons that are classes of degraded copies."""
-    alone = {str(each) for each in workspace.degradations}
-    return {name: rows for name, rows in paired.items() if name not in alone}
-
-
 def _comparisons(
     workspace: Workspace, paired: Rows, curves: dict[str, SimilarityCurves]
 ) -> dict[str, Comparison]:
@@ -156,11 +143,10 @@ def _comparisons(
         )
         for name, rows in workspace.unpaired_rows.items()
     }
-    classes = _classes(workspace, paired)
     for name, rows in paired.items():
         pooled = [workspace.degradations[row - 1] for row in rows]  # 0 is golden
         found[name] = Comparison(
-            kind="class" if name in classes else "degradation",
+            kind="class" if name in workspace.classes else "degradation",
             degradations={each.name: each.severity for each in pooled},
             clips=len(workspace.encoded.ids),
             paired=True,
@@ -169,20 +155,16 @@ def _comparisons(
     return found
 
 
-def _mixture(
-    workspace: Workspace,
-    full: list[LevelGram],
-    classes: Rows,
-    joint: Moments,
-    resolved: np.ndarray,
-) -> Mixture:
+def _mixture(workspace: Workspace, joint: Moments, resolved: np.ndarray) -> Mixture:
     """Measure the mixture of classes."""
     settings, unpaired = workspace.settings, workspace.unpaired_rows
-    probed = {name: len(workspace.encoded.ids) for name in classes}
+    probed = {name: len(workspace.encoded.ids) for name in workspace.classes}
     probed |= {name: len(rows) for name, rows in unpaired.items()}
+    order = [*workspace.classes, *unpaired]
     moments = [joint]
     if settings.mixture_form == "per-level":
-        moments = [level_moments(gram, classes, unpaired) for gram in full]
+        levels = range(len(workspace.sigmas))
+        moments = [joint.of_level(level, len(order)) for level in levels]
     options = MixtureOptions(
         form=settings.mixture_form,
         pool=read_pool(settings.pool) if settings.pool else probed,
@@ -192,7 +174,6 @@ def _mixture(
         shift=settings.shift,
         span=workspace.model.sigma_range,
     )
-    order = [*classes, *unpaired]
     found = solve_mixture(order, workspace.sigmas, resolved, moments, options)
     return Mixture.model_validate(found)
 
@@ -210,8 +191,8 @@ def _curves(
     for gram in levels:
         statistics = LevelStatistics(gram, group, confidence=confidence)
         golden.append(statistics.golden())
-        for name, rows in unpaired.items():
-            found[name].append(statistics.compare_unpaired(rows))
+        for place, (name, rows) in enumerate(unpaired.items()):
+            found[name].append(statistics.compare_unpaired(rows, place))
         for name, rows in paired.items():
             found[name].append(statistics.compare(rows))
     return (

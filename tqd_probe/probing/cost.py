@@ -99,7 +99,7 @@ class CostMeter:
         versions = len(workspace.encoded.versions)
         paired = len(workspace.encoded.ids)
         draws = paired * versions + len(workspace.unpaired_indices)
-        stored = [store.count_draws(level, paired) for level in left]
+        stored = [store.draws.count(level, paired) for level in left]
         done = sum(versions * these + others for these, others in stored)
         remaining = len(left) * draws * workspace.settings.draws - done
         self._measure(engine, versions, remaining)

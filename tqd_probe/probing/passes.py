@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import product
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from tqd_probe.core.errors import GradientError
+from tqd_probe.core.errors import GradientError, TqdError
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
 from tqd_probe.gradients.metric import metric_scale, stored_moments
@@ -23,6 +24,7 @@ from tqd_probe.probing.cost import CostMeter
 from tqd_probe.probing.losses import batch_losses, check_finite
 from tqd_probe.probing.micro_batches import Draw, Stage, micro_batches_by_stage
 from tqd_probe.probing.workspace import Workspace
+from tqd_probe.statistics.moments import joint_moments
 
 LEAST_COVERED = 0.99
 ENERGY_CLIPS = 2  # at the first, the middle and the last level
@@ -53,7 +55,12 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
         assert work is not None
         workspace.work = work
         meter = CostMeter(workspace, engine, progress)
-        _capture_levels(workspace, engine, meter, progress)
+        try:
+            _capture_levels(workspace, engine, meter, progress)
+        except BaseException:  # a signal too: what was captured is not lost
+            with suppress(TqdError):
+                workspace.store.draws.write(reduced=True)
+            raise
     meter.close()
 
 
@@ -154,7 +161,6 @@ def _capture_levels(
 ) -> None:
     """Go through the levels; finished ones are skipped."""
     settings, store = workspace.settings, workspace.store
-    processes = workspace.processes
     clips, levels = len(workspace.encoded.ids), len(workspace.sigmas)
     others, versions = workspace.unpaired_indices, len(workspace.encoded.versions)
     size = workspace.work["batch_size"]
@@ -167,7 +173,8 @@ def _capture_levels(
         disable=not progress,
         smoothing=0.05,
     )
-    with bar, BackgroundWriter() as writer:
+    # A level is reduced while the next one is captured.
+    with bar, BackgroundWriter() as writer, BackgroundWriter() as reducer:
         for level, sigma in enumerate(workspace.sigmas):
             bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
@@ -177,43 +184,69 @@ def _capture_levels(
             by_stage = micro_batches_by_stage(stages, others, versions, size)
             for stage, batches in enumerate(by_stage):
                 for index, draws in enumerate(batches):
-                    if processes.owns(index):
+                    if 2 * store.draws.held_bytes > store.draws.limit:
+                        reducer.wait()  # frees the level before
+                    if workspace.processes.owns(index):
                         _capture_draws(workspace, engine, meter, writer, level, draws)
                     bar.update(len(draws))
                 writer.wait()
-                processes.barrier()
+                _share_draws(workspace)
                 last = stage + 1 == len(stages)
                 if not last and _is_level_decided(
                     workspace, level, stages[stage], len(stages)
                 ):
                     break
-            bar.set_postfix_str("reducing")
-            reached, samples = stages[stage]
-            if processes.is_main:
-                store.finish_level(
-                    level, reached, samples, workspace.layout, workspace.sketch, others
-                )
-            bar.set_postfix_str("")
+            if workspace.processes.is_main:
+                reducer.submit(_finish_level, workspace, level, *stages[stage])
             bar.update(begun + each - bar.n)
-            text = "level %d of %d (sigma %.4g) done: %d clips x %d draws"
-            log.info(text, level + 1, levels, sigma, reached + len(others), samples)
-    processes.barrier()
+    if workspace.processes.is_main:
+        _finish_run(workspace)
+    workspace.processes.barrier()
+
+
+def _share_draws(workspace: Workspace) -> None:
+    """Let the main process read the draws of the others."""
+    if not workspace.processes.is_main:
+        workspace.store.draws.write(release=True)
+    workspace.processes.barrier()
+
+
+def _finish_level(workspace: Workspace, level: int, clips: int, samples: int) -> None:
+    """Reduce a level of which all draws are there."""
+    draws = workspace.level_draws(level, clips, samples)
+    workspace.store.finish_level(draws, workspace.reduction)
+    log.info(
+        "level %d of %d (sigma %.4g) done: %d clips x %d draws",
+        level + 1,
+        len(workspace.sigmas),
+        workspace.sigmas[level],
+        len(draws.clips),
+        samples,
+    )
+
+
+def _finish_run(workspace: Workspace) -> None:
+    """Compute products between levels, once all are finished."""
+    store, levels = workspace.store, range(len(workspace.sigmas))
+    if not store.has_moments():
+        moments = joint_moments(
+            [store.level(level).all_groups() for level in levels],
+            [store.vectors(level, workspace.reduction) for level in levels],
+            workspace.classes,
+            workspace.unpaired_rows,
+        )
+        store.put_moments(moments.tensors())
+    store.condense(len(levels))
 
 
 def _is_level_decided(
     workspace: Workspace, level: int, stage: Stage, analyses: int
 ) -> bool:
     """Return whether every comparison of a level is decided (interim analysis)."""
-    clips, samples = stage
 
     def analyse() -> bool:
         gram = workspace.store.unfinished_level(
-            level,
-            clips,
-            samples,
-            workspace.layout,
-            workspace.sketch,
-            workspace.unpaired_indices,
+            workspace.level_draws(level, *stage), workspace.reduction
         )
         return is_decided(
             gram,
@@ -235,7 +268,7 @@ def _capture_draws(
     draws: list[Draw],
 ) -> None:
     """Capture the draws of a micro-batch, unless all are stored."""
-    if all(workspace.store.has_draw(level, *draw) for draw in draws):
+    if all(workspace.store.draws.has(level, *draw) for draw in draws):
         return
     versions, size = workspace.versions(draws[0].clip), workspace.work["batch_size"]
     sigma = float(workspace.sigmas[level])
@@ -276,7 +309,7 @@ def _store_draws(
     """Store the draws of a micro-batch that are not there yet."""
     versions = len(losses) // len(draws)
     for index, draw in enumerate(draws):
-        if not workspace.store.has_draw(level, *draw):
+        if not workspace.store.draws.has(level, *draw):
             own = slice(index * versions, (index + 1) * versions)
             square = None if norms is None else norms[own]
             workspace.store.put_draw(level, *draw, gradients[own], losses[own], square)

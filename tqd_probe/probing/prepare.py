@@ -25,6 +25,7 @@ from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.models.resolved_settings import describe_types, resolve_settings
 from tqd_probe.probing.adaptive import stopping_rule
 from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
+from tqd_probe.probing.comparisons import paired_classes
 from tqd_probe.probing.encoding import choose_clips, encode_probed, matched_degradations
 from tqd_probe.probing.option_parsing import read_pool
 from tqd_probe.probing.run_directory import (
@@ -37,7 +38,7 @@ from tqd_probe.probing.workspace import Workspace
 from tqd_probe.schedules.mixture_weights import check_mixture_options
 
 EXACT_BELOW = 2_000_000  # probed parameters: --sketch auto
-LEVEL_FORMAT = 6  # raise when what is stored of a level changes
+LEVEL_FORMAT = 7  # raise when what is stored of a level changes
 
 
 def prepare(
@@ -94,6 +95,8 @@ def prepare(
         inputs,
         str(shape),
         encoded.versions,
+        paired_classes(degradations, unpaired_rows),
+        unpaired_rows,
         sigmas.tolist(),
         settings.draws,
         settings.dtype,

@@ -50,10 +50,25 @@ def run_probe(settings: ProbeRunSettings, *, progress: bool = True) -> ProbeResu
             result.save(path)
             derive_schedule(result).save(workspace.out / SCHEDULE_FILE)
             write_usefulness(workspace.out / USEFULNESS_FILE, workspace)
+            _report_store(workspace, progress)
             log.info("done")
 
         workspace.processes.broadcast_from_main(finish)
         return ProbeResult.load(path)
+
+
+def _report_store(workspace: Workspace, progress: bool) -> None:
+    """Say how much of gradients was written and is left, if any was written."""
+    written, kept = workspace.store.sizes()
+    if not written:
+        return
+    text = (
+        f"gradients: {written / 1e6:.3g} MB written, {kept / 1e6:.3g} MB kept in"
+        f" {workspace.store.folder}"
+    )
+    log.info(text)
+    if progress:
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

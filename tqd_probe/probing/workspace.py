@@ -12,18 +12,25 @@ import torch
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.determinism import deterministic
+from tqd_probe.core.memory import free_bytes
 from tqd_probe.core.processes import Processes
 from tqd_probe.core.run_directory import RunDescription
 from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.draws import LevelDraws
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.reduce_level import Reduction
 from tqd_probe.gradients.sinks import Sink, Sketched, Whole
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import GOLDEN, EncodedClips
+from tqd_probe.probing.comparisons import paired_classes
 from tqd_probe.probing.run_directory import claim_for_all_processes
 from tqd_probe.probing.settings import ProbeRunSettings
+from tqd_probe.statistics.moments import Moments
+
+HELD_SHARE = 0.4  # of the free memory may hold draws of unfinished levels
 
 
 @dataclass
@@ -90,6 +97,8 @@ class Workspace:
             self.settings.overwrite,
             self.processes,
         )
+        held = HELD_SHARE * free_bytes("cpu") / self.processes.world
+        self._store.draws.limit = held
 
     def release(self) -> None:
         """Let other processes work in the run directory."""
@@ -118,6 +127,35 @@ class Workspace:
     def unpaired_indices(self) -> range:
         """Indices of the unpaired clips in `clip_ids`."""
         return range(len(self.encoded.ids), len(self.clip_ids))
+
+    @property
+    def classes(self) -> dict[str, list[int]]:
+        """Versions that golden and each class of degraded copies pool."""
+        return paired_classes(self.degradations, self.unpaired_rows)
+
+    @property
+    def reduction(self) -> Reduction:
+        """How levels are reduced."""
+        return Reduction(
+            self.layout,
+            self.sketch,
+            list(self.classes.values()),
+            list(self.unpaired_rows.values()),
+        )
+
+    def level_draws(self, level: int, clips: int, samples: int) -> LevelDraws:
+        """Choose draws of a level, unpaired clips included.
+
+        Args:
+            level: Index of the level.
+            clips: Paired clips, from the first.
+            samples: Noise samples of each, from the first.
+
+        Returns:
+            The draws.
+        """
+        others = self.unpaired_indices
+        return LevelDraws(self.store.draws, level, clips, samples, others)
 
     @property
     def device(self) -> str:
@@ -174,3 +212,12 @@ class Workspace:
             The matrices per module group.
         """
         return self.store.level(index)
+
+    def moments(self) -> Moments:
+        """Return the products between all classes at all levels.
+
+        Returns:
+            Moments of golden, the classes of copies and the unpaired ones, level by
+            level.
+        """
+        return Moments(**self.store.moments())

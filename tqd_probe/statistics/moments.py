@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tqd_probe.gradients.class_vectors import ClassVectors
 from tqd_probe.gradients.gram import LevelGram
 
 Classes = dict[str, list[int]]  # versions of a class of copies, by name
@@ -36,6 +37,35 @@ class Moments:
     member: np.ndarray
     splits: np.ndarray | None = None
     own_splits: np.ndarray | None = None
+
+    def of_level(self, level: int, classes: int) -> Moments:
+        """Return the moments of one level alone.
+
+        Args:
+            level: Index of the level.
+            classes: Components of each level.
+
+        Returns:
+            Moments of its components; clips that it lacks are left out.
+        """
+        own = slice(level * classes, (level + 1) * classes)
+        member = self.member[:, own]
+        rows = member.any(1)
+        return Moments(
+            self.toward[rows][:, own, own],
+            self.same[rows][:, own, own],
+            member[rows],
+            None if self.splits is None else self.splits[:, own, own],
+            None if self.own_splits is None else self.own_splits[:, own],
+        )
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return the content as arrays by name.
+
+        Returns:
+            What the constructor takes.
+        """
+        return {k: value for k, value in vars(self).items() if value is not None}
 
     def products(self) -> np.ndarray:
         """Return the debiased products of mean gradients.
@@ -123,41 +153,40 @@ def level_moments(
         unpaired: Indices among the unpaired clips of each class of such.
 
     Returns:
-        Moments of the classes in the order given, copies first.
+        Moments of the classes in the order given, copies first; without `splits`, which
+        `joint_moments` knows.
     """
     clips = gram.products.shape[2]
     rows, member = _members(clips, classes, unpaired)
-    products = _class_products(gram, classes, unpaired)
-    return _collect(products, rows, member, _level_splits(gram, classes, unpaired))
+    return _collect(_class_products(gram, classes, unpaired), rows, member)
 
 
 def joint_moments(
-    grams: list[LevelGram], classes: Classes, unpaired: dict[str, list[int]]
+    grams: list[LevelGram],
+    vectors: list[ClassVectors],
+    classes: Classes,
+    unpaired: dict[str, list[int]],
 ) -> Moments:
     """Collect the moments of all classes at all levels, products across included.
 
-    Products between levels come from folded or sketched gradients; those within a
-    level are the level's own. Where a level has fewer clips than another, the clips it
-    lacks belong to none of its components.
+    Products within a level are the level's own. Where a level has fewer clips than
+    another, the clips it lacks belong to none of its components.
 
     Args:
         grams: Matrices of each level with the one group ``all``.
+        vectors: What products between levels are taken between, level by level: of
+            `classes` and of the unpaired clips.
         classes: Conditions of golden and of each class of copies.
         unpaired: Indices among the unpaired clips of each class of such.
 
     Returns:
         Moments of ``K L`` components, level by level.
-
-    Raises:
-        ValueError: If the matrices hold no folded gradients.
     """
     most = max(gram.products.shape[2] for gram in grams)
     size = len(classes) + len(unpaired)
     extra = sum(map(len, unpaired.values()))
     components, members, blocks = [], [], []
-    for gram in grams:
-        if gram.folded is None:
-            raise ValueError("no folded gradients in these matrices")
+    for gram, vector in zip(grams, vectors):
         exact = level_moments(gram, classes, unpaired)
         blocks.append(exact)
         clips = gram.products.shape[2]
@@ -165,51 +194,49 @@ def joint_moments(
         member = np.zeros((most + extra, size), bool)
         member[places] = exact.member
         members.append(member)
-        components.append((_class_vectors(gram, classes, unpaired), places))
+        components.append((_arranged(vector, unpaired), places))
     member = np.concatenate(members, 1)
-    parts = 1 if grams[0].sketch is None else grams[0].sketch.splits
-    width = grams[0].folded.shape[-1]  # type: ignore[union-attr]
+    parts, width = vectors[0].parts, vectors[0].values.shape[-1]
     sums = np.concatenate([part.sum(0, dtype=float) for part, _ in components])
     toward, same = np.zeros((2, len(member), *[size * len(grams)] * 2))
-    own = np.zeros((parts, *same.shape[1:]))
+    squares = np.zeros((parts, *same.shape[1:]))
     for clip in range(len(member)):
         rows = np.zeros((size * len(grams), width))
-        for level, (vectors, places) in enumerate(components):
+        for level, (found, places) in enumerate(components):
             at = np.flatnonzero(places == clip)
             if len(at):
-                rows[level * size : (level + 1) * size] = vectors[at[0]]
+                rows[level * size : (level + 1) * size] = found[at[0]]
         toward[clip] = rows @ sums.T
-        same[clip] = rows @ rows.T
-        if parts > 1:
-            own += _by_part(rows, parts)
+        own = _by_part(rows, parts)
+        same[clip] = own.sum(0)
+        squares += own
     splits: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if parts > 1:
-        splits = products, squares = _split_products(_by_part(sums, parts), own, member)
-        for level, exact in enumerate(blocks):
-            if exact.splits is None:  # within the level gradients were not sketched
-                block = slice(level * size, (level + 1) * size)
-                products[:, block, block] = exact.products()
-                squares[:, block] = exact.variances() + np.diag(exact.products())
-    for level, exact in enumerate(blocks):
+        splits = _split_products(_by_part(sums, parts), squares, member)
+    for level, (gram, exact) in enumerate(zip(grams, blocks)):
         block = slice(level * size, (level + 1) * size)
         rows = components[level][1]
         toward[rows, block, block] = exact.toward
         same[rows, block, block] = exact.same
+        across, norms = splits
+        if gram.splits is None and across is not None and norms is not None:
+            # Within the level gradients were not sketched.
+            across[:, block, block] = exact.products()
+            norms[:, block] = exact.variances() + np.diag(exact.products())
     return Moments(toward, same, member, *splits)
 
 
-def _class_vectors(
-    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
-) -> np.ndarray:
-    """Arrange folded gradients as ``[clips, classes, D]``, 0 where there is none."""
-    assert gram.folded is not None
-    parts = [gram.folded[pooled].mean(0) for pooled in classes.values()]
-    if gram.others_folded is not None:
-        parts += [gram.others_folded[places] for places in unpaired.values()]
-    rows, member = _members(gram.folded.shape[1], classes, unpaired)
-    found = np.zeros((*member.shape, gram.folded.shape[-1]), gram.folded.dtype)
-    for (k, clip), vector in zip(rows, np.concatenate(parts)):
-        found[clip, k] = vector
+def _arranged(vectors: ClassVectors, unpaired: dict[str, list[int]]) -> np.ndarray:
+    """Arrange vectors as ``[clips, classes, D]``, 0 where there is none."""
+    count, clips, width = vectors.values.shape
+    extra = sum(map(len, unpaired.values()))
+    found = np.zeros((clips + extra, count + len(unpaired), width), np.float32)
+    found[:clips, :count] = vectors.values.swapaxes(0, 1)
+    at = clips
+    for k, places in enumerate(unpaired.values(), start=count):
+        assert vectors.others is not None
+        found[at : at + len(places), k] = vectors.others[places]
+        at += len(places)
     return found
 
 
@@ -295,24 +322,10 @@ def _class_products(
     return np.block(blocks)
 
 
-def _level_splits(
-    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return what `_split_products` does for one level, None for exact gradients."""
-    if gram.splits is None:
-        return None, None
-    vectors = _class_vectors(gram, classes, unpaired).astype(float)
-    parts = gram.splits.shape[1]
-    _, member = _members(gram.products.shape[2], classes, unpaired)
-    own = np.sum([_by_part(rows, parts) for rows in vectors], axis=0)
-    return _split_products(_by_part(vectors.sum(0), parts), own, member)
-
-
 def _collect(
     products: np.ndarray,
     rows: list[tuple[int, int]],
     member: np.ndarray,
-    splits: tuple[np.ndarray | None, np.ndarray | None],
 ) -> Moments:
     """Sum up the products of class rows."""
     clips, size = member.shape
@@ -327,4 +340,4 @@ def _collect(
     for clip, places in of_clip.items():
         names = [rows[row][0] for row in places]
         same[clip][np.ix_(names, names)] = products[np.ix_(places, places)]
-    return Moments(toward, same, member, *splits)
+    return Moments(toward, same, member)

@@ -80,7 +80,8 @@ class LevelStatistics:
         self.others = None if gram.others is None else gram.others[group]
         self.among = None if gram.among is None else gram.among[group]
         self.splits = None if gram.splits is None else gram.splits[group]
-        self._sketch, self._group = gram.sketch, group
+        of_others = gram.others_splits
+        self.others_splits = None if of_others is None else of_others[group]
         self.confidence = confidence
         self.clips = self.products.shape[1]
         self._golden = self.products[0, :, 0, :]
@@ -138,7 +139,7 @@ class LevelStatistics:
         mixed = self.splits[:, 0, versions].mean(1)
         return np.stack([self.splits[:, 0, 0], mixed, own], 1)
 
-    def compare_unpaired(self, rows: list[int]) -> Similarity:
+    def compare_unpaired(self, rows: list[int], place: int = 0) -> Similarity:
         """Compare a class of clips of its own with golden.
 
         The interval holds both what other golden clips and what other clips of the
@@ -147,6 +148,7 @@ class LevelStatistics:
         Args:
             rows: Indices of the class's clips among the unpaired ones, at least 4;
                 with fewer than `LEAST_CLIPS` the intervals are undefined.
+            place: Number of the class among the unpaired ones.
 
         Returns:
             The comparison.
@@ -173,7 +175,7 @@ class LevelStatistics:
             found,
             reach,
             cross.mean() / np.sqrt(self._golden.mean() * own.mean()),
-            self._unpaired_splits(rows),
+            self._unpaired_splits(place),
             self.confidence,
         )
         if least >= LEAST_CLIPS:
@@ -183,11 +185,10 @@ class LevelStatistics:
             compared, cosine_ci=nothing, norm_ratio_ci=nothing, bias2_ci=nothing
         )
 
-    def _unpaired_splits(self, rows: list[int]) -> np.ndarray | None:
-        if self.splits is None or self._sketch is None:
+    def _unpaired_splits(self, place: int) -> np.ndarray | None:
+        if self.splits is None or self.others_splits is None:
             return None
-        pairs = self._sketch.unpaired_pair_means(self._group, rows)
-        return np.stack([self.splits[:, 0, 0], *pairs], 1)
+        return np.stack([self.splits[:, 0, 0], *self.others_splits[place]], 1)
 
     def golden(self) -> GoldenLevel:
         """Describe the golden gradients: signal, noise, resolution.

@@ -1,14 +1,15 @@
 import numpy as np
 from stored_gradients import (
     CLIPS,
-    DRAWS,
     GROUPS,
-    LAYOUT,
+    REDUCTION,
     SIZE,
     SKETCH,
     VERSIONS,
     fill_sketched,
+    finish,
     gradients,
+    level_draws,
     sketched,
 )
 
@@ -16,11 +17,11 @@ from tqd_probe.gradients.sketch import SPLITS
 from tqd_probe.gradients.store import GradientStore
 
 
-def test_sketched_shards_are_reduced_to_sketches(tmp_path):
+def test_sketched_draws_are_reduced_to_sketches(tmp_path):
     store = GradientStore(tmp_path, "f")
     fill_sketched(store)
-    unfinished = store.unfinished_level(0, CLIPS, DRAWS, LAYOUT, SKETCH)
-    gram = store.finish_level(0, CLIPS, DRAWS, LAYOUT, SKETCH)
+    unfinished = store.unfinished_level(level_draws(store), REDUCTION)
+    gram = finish(store)
     np.testing.assert_array_equal(gram.products, unfinished.products)
     values = gradients()
     mean = values.mean(1)
