@@ -185,7 +185,7 @@ def sixty_clips(tmp_path):
     """Folders as README has them, with fewer clips."""
     shape = ClipShape(frames=17, height=64, width=64, fps=16)
     degraded = ["blur:5"] * 3 + ["freeze:5"] * 3
-    plan = {"clips": [""] * 4 + degraded, "golden": [""] * 8, "held_out": [""] * 2}
+    plan = {"clips": [""] * 4 + degraded, "golden": [""] * 4, "held_out": [""] * 2}
     index = 0
     for folder, kinds in plan.items():
         (tmp_path / folder).mkdir()
