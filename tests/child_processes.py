@@ -3,15 +3,19 @@
 import contextlib
 import os
 import socket
+import threading
 import traceback
 
 from accelerate.state import AcceleratorState
+from tqdm import tqdm
 
 
 def start_child(work, printed=None):
     """Start a function in a child process; what it prints may go to a file."""
     child = os.fork()
     if not child:
+        # tqdm's lock is shared over a fork: a child killed with it would keep it.
+        tqdm.set_lock(threading.RLock())
         code = 99
         with contextlib.suppress(BaseException):
             code = work() if printed is None else printing_to(printed, work)

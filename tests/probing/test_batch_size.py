@@ -30,4 +30,4 @@ def test_memory_decides_the_batch(probe_run, pipeline, tmp_path, monkeypatch, ca
     assert a["cosine_naive"] == pytest.approx(b["cosine_naive"], rel=1e-4)
     monkeypatch.setattr(Small, "factor", 0.5)
     assert gradsim.main(arguments(pipeline, tmp_path / "none")) == 2
-    assert "out of memory with one clip; use --checkpointing" in capsys.readouterr().err
+    assert "out of memory with one clip and gradient" in capsys.readouterr().err

@@ -1,6 +1,11 @@
 import pytest
 
-from tqd_probe.probing.micro_batches import micro_batches, micro_batches_by_stage
+from tqd_probe.probing.micro_batches import (
+    Draw,
+    divide,
+    micro_batches,
+    micro_batches_by_stage,
+)
 
 
 def flat(some):
@@ -27,3 +32,24 @@ def test_stages_add_up_to_all_draws_once():
     seen = [draw for some in by_stage for draw in flat(some)]
     assert len(seen) == len(set(seen)) == 29 * 3
     assert set(seen) == set(flat(micro_batches(24, range(24, 29), 3, 5, 20)))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (16, [(4, 4)]),
+        (15, [(3, 4), (1, 4)]),
+        (8, [(2, 4), (2, 4)]),
+        (7, [(1, 4)] * 4),
+        (3, [(1, 3), (1, 1)] * 4),
+        (1, [(1, 1)] * 16),
+    ],
+)
+def test_a_micro_batch_is_divided_into_passes_in_order(size, expected):
+    draws, versions = [Draw(c, s) for c in (0, 1) for s in (0, 1)], ["a", "b", "c", "d"]
+    parts = divide(draws, versions, size)
+    assert [(len(few), len(names)) for few, names in parts] == expected
+    flat_parts = [
+        (draw, name) for few, names in parts for draw in few for name in names
+    ]
+    assert flat_parts == [(draw, name) for draw in draws for name in versions]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tqd_probe.core.errors import InputError
 from tqd_probe.core.memory import PeakMemory
 from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.probing.losses import batch_losses
@@ -38,13 +37,7 @@ def choose_batch_size(workspace: Workspace) -> dict[str, int]:
     Raises:
         InputError: If not even one version fits.
     """
-    try:
-        return _trial(workspace)
-    except torch.OutOfMemoryError:
-        raise InputError(
-            f"--device {workspace.settings.device}: out of memory with one clip; use"
-            " --checkpointing on, --dtype bf16, --params, or smaller clips (--frames)"
-        ) from None
+    return workspace.guard.run(lambda _: _trial(workspace), 1)
 
 
 def _trial(workspace: Workspace) -> dict[str, int]:
@@ -54,7 +47,7 @@ def _trial(workspace: Workspace) -> dict[str, int]:
     sigma = float(workspace.sigmas[0])
     losses = batch_losses(workspace, [Draw(0, 0)], sigma, [GOLDEN])
     with FlopCounterMode(display=False) as counter:
-        plain_pass(workspace.model.network, losses)
+        plain_pass(workspace.model.network, losses, keep=False)
     size = asked or versions
     if asked is None:
         each = versions * max(1, int(counter.get_total_flops()))
@@ -80,21 +73,35 @@ def _full_pass(workspace: Workspace) -> int:
     return FULL_CPU if kind == "cpu" else FULL_GPU
 
 
-def plain_pass(network: torch.nn.Module, losses: Callable[[], torch.Tensor]) -> None:
+def plain_pass(
+    network: torch.nn.Module, losses: Callable[[], torch.Tensor], keep: bool = True
+) -> None:
     """Run an ordinary batched forward and backward pass, as training does.
 
     Args:
         network: The network.
         losses: Runs the network and returns the clips' losses.
+        keep: Keep the gradients of all weights until the end, as training does; else
+            each is dropped as soon as it is there.
     """
     parameters = list(network.parameters())
     needed = [parameter.requires_grad for parameter in parameters]
+    handles = []
     for parameter in parameters:
         parameter.requires_grad_(True)
+        if not keep:
+            handles.append(parameter.register_post_accumulate_grad_hook(_drop))
     try:
         with torch.enable_grad():
             losses().sum().backward()
     finally:
+        for handle in handles:
+            handle.remove()
         for parameter, flag in zip(parameters, needed):
             parameter.grad = None
             parameter.requires_grad_(flag)
+
+
+def _drop(parameter: torch.Tensor) -> None:
+    """Drop a gradient."""
+    parameter.grad = None

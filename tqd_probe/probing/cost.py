@@ -25,7 +25,13 @@ from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.adaptive import interim_stages
 from tqd_probe.probing.batch_size import plain_pass
 from tqd_probe.probing.losses import batch_losses
-from tqd_probe.probing.micro_batches import micro_batches, micro_batches_by_stage
+from tqd_probe.probing.memory_guard import is_out_of_memory
+from tqd_probe.probing.micro_batches import (
+    divide,
+    micro_batches,
+    micro_batches_by_stage,
+)
+from tqd_probe.probing.pass_sizes import PassSizes, Place
 from tqd_probe.probing.result import CountedCost
 from tqd_probe.probing.workspace import Workspace
 
@@ -54,12 +60,15 @@ def counted_cost(workspace: Workspace, levels: list[LevelGram]) -> CountedCost:
     stages = interim_stages(
         len(workspace.encoded.ids), settings.draws, settings.adaptive
     )
-    passes = 0
-    for shape in shapes:
+    passes, sizes = 0, PassSizes(workspace.store.folder, size)
+    for level, shape in enumerate(shapes):
         reached = stages[: stages.index(shape) + 1]
-        for batches in micro_batches_by_stage(reached, unpaired, versions, size):
-            for draws in batches:
-                passes += -(-len(workspace.versions(draws[0].clip)) // size)
+        by_stage = micro_batches_by_stage(reached, unpaired, versions, size)
+        for stage, batches in enumerate(by_stage):
+            for index, draws in enumerate(batches):
+                most = sizes.at(Place(level, stage, index))
+                names = workspace.versions(draws[0].clip)
+                passes += len(divide(draws, names, most))
     each = workspace.work["flops_per_clip_gradient"]
     return CountedCost(
         clip_gradients=gradients,
@@ -92,6 +101,7 @@ class CostMeter:
         self.workspace, self.progress = workspace, progress
         self.seconds, self.gradients = 0.0, 0
         self.before: dict[str, Any] = {}
+        self._keep = True  # the gradients of a plain pass
         store = workspace.store
         left = [i for i in range(len(workspace.sigmas)) if not store.has_level(i)]
         if not left or not workspace.processes.is_main:
@@ -108,18 +118,11 @@ class CostMeter:
         """Time plain and capturing passes in turn, and print the prediction."""
         workspace = self.workspace
         size = workspace.work["batch_size"]
-        names = workspace.encoded.versions[:size]
-        clips, samples = len(workspace.encoded.ids), workspace.settings.draws
-        draws = next(micro_batches(clips, (), samples, versions, size))
-        count = len(draws) * len(names)
-        losses = batch_losses(workspace, draws, float(workspace.sigmas[0]), names)
         memory = PeakMemory(workspace.device)
-        network = workspace.model.network
-        plain, capture = [], []
         with memory:
-            for _ in range(TRIALS):
-                plain.append(self._timed(lambda: plain_pass(network, losses)))
-                capture.append(self._timed(lambda: engine.per_clip(losses, count)))
+            count, plain, capture = workspace.guard.run(
+                lambda most: self._timed_passes(engine, most), size
+            )
         each = median(capture) / count
         flops = workspace.work["flops_per_clip_gradient"]
         seconds = each * remaining / workspace.processes.world
@@ -140,6 +143,39 @@ class CostMeter:
             f" {seconds:.0f} s of capture, {memory.used / 1e9:.2f} GB per pass;"
             f" {ratio:.2f} of a plain forward+backward"
         )
+
+    def _timed_passes(
+        self, engine: GradientCapture, size: int
+    ) -> tuple[int, list[float], list[float]]:
+        """Time plain and capturing passes of at most so many versions, in turn.
+
+        Returns:
+            Clip versions in a pass, seconds of plain passes, and of capturing ones.
+        """
+        workspace = self.workspace
+        versions = workspace.encoded.versions
+        clips, samples = len(workspace.encoded.ids), workspace.settings.draws
+        draws = next(micro_batches(clips, (), samples, len(versions), size))
+        names = versions[:size]
+        count = len(draws) * len(names)
+        losses = batch_losses(workspace, draws, float(workspace.sigmas[0]), names)
+        plain, capture = [], []
+        for _ in range(TRIALS):
+            plain.append(self._timed(lambda: self._plain_pass(losses)))
+            capture.append(self._timed(lambda: engine.per_clip(losses, count)))
+        return count, plain, capture
+
+    def _plain_pass(self, losses: Callable[[], torch.Tensor]) -> None:
+        """Run a plain pass, where its gradients fit: a capturing one forms none."""
+        network = self.workspace.model.network
+        if self._keep:
+            try:
+                return plain_pass(network, losses)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._keep = False
+        return plain_pass(network, losses, keep=False)
 
     @contextmanager
     def timed_pass(self, clips: int) -> Iterator[None]:

@@ -8,7 +8,7 @@ to the last digit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -79,3 +79,26 @@ def micro_batches_by_stage(
     for clips, samples in stages:
         yield list(micro_batches(clips, others, samples, versions, size, done))
         done = clips, samples
+
+
+def divide(
+    draws: Sequence[Draw], versions: list[str], size: int
+) -> list[tuple[Sequence[Draw], list[str]]]:
+    """Divide a micro-batch into passes.
+
+    Args:
+        draws: Its draws.
+        versions: Versions of each clip.
+        size: Versions that a pass may hold.
+
+    Returns:
+        Draws and versions of each pass, in order: whole draws where all versions of
+        one fit, else some versions of one draw.
+    """
+    together = max(1, size // len(versions))
+    step = min(size, len(versions))
+    return [
+        (draws[first : first + together], versions[start : start + step])
+        for first in range(0, len(draws), together)
+        for start in range(0, len(versions), step)
+    ]

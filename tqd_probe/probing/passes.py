@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from tqd_probe.core.errors import GradientError, TqdError
+from tqd_probe.core.files import write_json
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
 from tqd_probe.gradients.metric import metric_scale, stored_moments
@@ -21,8 +21,10 @@ from tqd_probe.probing.adaptive import interim_stages, is_decided
 from tqd_probe.probing.background_writer import BackgroundWriter
 from tqd_probe.probing.batch_size import WORK, choose_batch_size
 from tqd_probe.probing.cost import CostMeter
+from tqd_probe.probing.draw_capture import DrawCapture
 from tqd_probe.probing.losses import batch_losses, check_finite
 from tqd_probe.probing.micro_batches import Draw, Stage, micro_batches_by_stage
+from tqd_probe.probing.pass_sizes import Place
 from tqd_probe.probing.workspace import Workspace
 from tqd_probe.statistics.moments import joint_moments
 
@@ -47,13 +49,7 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
         compiled = workspace.settings.compile == "on"
         # Two buffers: one is captured into while the other is written to disk.
         engine = workspace.engine(buffers=2, compiled=compiled)
-        work = workspace.processes.broadcast_from_main(
-            lambda: workspace.store.record(
-                "work", WORK, lambda: choose_batch_size(workspace)
-            )
-        )
-        assert work is not None
-        workspace.work = work
+        workspace.work = _shared_work(workspace)
         meter = CostMeter(workspace, engine, progress)
         try:
             _capture_levels(workspace, engine, meter, progress)
@@ -64,6 +60,27 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
     meter.close()
 
 
+def _shared_work(workspace: Workspace) -> dict[str, int]:
+    """Return the batch size and the work of a pass, decided once for all processes.
+
+    Where one clip fits only with gradient checkpointing, all use that, resumed runs
+    too: the batch size was chosen with it.
+    """
+    store, note = workspace.store, workspace.store.folder / "checkpointing.json"
+
+    def decide() -> dict[str, int]:
+        work = store.record("work", WORK, lambda: choose_batch_size(workspace))
+        if workspace.guard.checkpointing_added:
+            write_json(note, {"checkpointing": "on"})
+        return work
+
+    work = workspace.processes.broadcast_from_main(decide)
+    assert work is not None
+    if note.exists():
+        workspace.guard.add_checkpointing()
+    return work
+
+
 def _check_coverage(workspace: Workspace) -> None:
     """Refuse a model of whose gradient less than 99 % is captured; measured once.
 
@@ -71,15 +88,17 @@ def _check_coverage(workspace: Workspace) -> None:
         GradientError: If a gradient is not finite or not all of it is captured.
     """
     engine = workspace.engine(plain=True)
-    versions = workspace.encoded.versions[:2]
-    count = len(versions)
+    names = workspace.encoded.versions[:2]
 
-    def coverage() -> float:
-        sigma = float(workspace.sigmas[0])
+    def covered_share(count: int) -> float:
+        versions, sigma = names[:count], float(workspace.sigmas[0])
         losses = batch_losses(workspace, [Draw(0, 0)], sigma, versions)
         gradients = engine.per_clip(losses, count)[0]
         check_finite(workspace, gradients, 0, 0, versions, workspace.sketched)
         return engine.covered_share(losses, count)
+
+    def coverage() -> float:
+        return workspace.guard.run(covered_share, len(names))
 
     store = workspace.store
     workspace.processes.broadcast_from_main(lambda: store.covered_share(coverage))
@@ -137,7 +156,9 @@ def allocate_sketch(workspace: Workspace) -> Sketch:
         return stored_energy(
             path,
             layout,
-            lambda: measure_energy(network, layout, passes(), workspace.scale),
+            lambda: workspace.guard.run(
+                lambda _: measure_energy(network, layout, passes(), workspace.scale), 1
+            ),
         )
 
     workspace.processes.broadcast_from_main(energy)
@@ -150,7 +171,7 @@ def _golden_gradient(
     """Capture the full golden gradient of a clip's first draw."""
     sigma = float(workspace.sigmas[level])
     losses = batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN])
-    found = engine.per_clip(losses, 1)[0]
+    found = workspace.guard.run(lambda _: engine.per_clip(losses, 1)[0], 1)
     if not bool(torch.isfinite(found).all()):
         check_finite(workspace, found, level, clip, [GOLDEN], sketched=False)
     return found[0].float().cpu()
@@ -175,6 +196,7 @@ def _capture_levels(
     )
     # A level is reduced while the next one is captured.
     with bar, BackgroundWriter() as writer, BackgroundWriter() as reducer:
+        capture = DrawCapture(workspace, engine, meter, writer)
         for level, sigma in enumerate(workspace.sigmas):
             bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
@@ -187,7 +209,7 @@ def _capture_levels(
                     if 2 * store.draws.held_bytes > store.draws.limit:
                         reducer.wait()  # frees the level before
                     if workspace.processes.owns(index):
-                        _capture_draws(workspace, engine, meter, writer, level, draws)
+                        capture.capture(Place(level, stage, index), draws)
                     bar.update(len(draws))
                 writer.wait()
                 _share_draws(workspace)
@@ -257,59 +279,3 @@ def _is_level_decided(
         )
 
     return bool(workspace.processes.broadcast_from_main(analyse))
-
-
-def _capture_draws(
-    workspace: Workspace,
-    engine: GradientCapture,
-    meter: CostMeter,
-    writer: BackgroundWriter,
-    level: int,
-    draws: list[Draw],
-) -> None:
-    """Capture the draws of a micro-batch, unless all are stored."""
-    if all(workspace.store.draws.has(level, *draw) for draw in draws):
-        return
-    versions, size = workspace.versions(draws[0].clip), workspace.work["batch_size"]
-    sigma = float(workspace.sigmas[level])
-    gradients, losses, norms = [], [], []
-    one_pass = len(versions) <= size  # else the next pass would use the buffer again
-    for start in range(0, len(versions), size):
-        some = versions[start : start + size]
-        count = len(some) * len(draws)
-        with meter.timed_pass(count):
-            found = engine.capture(batch_losses(workspace, draws, sigma, some), count)
-            rows = found.gradients.float().cpu().numpy()
-            gradients.append(rows if one_pass else rows.copy())
-        for index, draw in enumerate(draws):
-            own = found.gradients[index * len(some) : (index + 1) * len(some)]
-            check_finite(workspace, own, level, draw.clip, some, workspace.sketched)
-        losses.append(found.losses.float().cpu().numpy())
-        if found.norms is not None:
-            norms.append(found.norms.double().cpu().numpy())
-    writer.submit(
-        _store_draws,
-        workspace,
-        level,
-        draws,
-        gradients[0] if one_pass else np.concatenate(gradients),
-        np.concatenate(losses),
-        np.concatenate(norms) if norms else None,
-    )
-
-
-def _store_draws(
-    workspace: Workspace,
-    level: int,
-    draws: list[Draw],
-    gradients: np.ndarray,
-    losses: np.ndarray,
-    norms: np.ndarray | None,
-) -> None:
-    """Store the draws of a micro-batch that are not there yet."""
-    versions = len(losses) // len(draws)
-    for index, draw in enumerate(draws):
-        if not workspace.store.draws.has(level, *draw):
-            own = slice(index * versions, (index + 1) * versions)
-            square = None if norms is None else norms[own]
-            workspace.store.put_draw(level, *draw, gradients[own], losses[own], square)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import GOLDEN, EncodedClips
 from tqd_probe.probing.comparisons import paired_classes
+from tqd_probe.probing.memory_guard import MemoryGuard
 from tqd_probe.probing.run_directory import claim_for_all_processes
 from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.moments import Moments
@@ -161,6 +163,14 @@ class Workspace:
     def device(self) -> str:
         """The torch device of this process."""
         return self.processes.device(self.settings.device)
+
+    @cached_property
+    def guard(self) -> MemoryGuard:
+        """Runs network passes within the memory there is."""
+        settings = self.settings
+        return MemoryGuard(
+            self.model.network, settings.device, settings.dtype, settings.checkpointing
+        )
 
     def versions(self, clip: int) -> list[str]:
         """Name the versions of a clip that are probed.
