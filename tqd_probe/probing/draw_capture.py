@@ -1,10 +1,18 @@
-"""Capture the draws of a micro-batch, in passes as large as memory allows."""
+"""Capture the draws of micro-batches, in passes as large as memory allows.
+
+A GPU should never wait. While it runs a pass, a thread prepares the inputs of the next
+one, and the results of the one before are checked and stored; they were copied to the
+host behind their own pass.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.probing.background_writer import BackgroundWriter
@@ -13,6 +21,19 @@ from tqd_probe.probing.losses import batch_losses, check_finite
 from tqd_probe.probing.micro_batches import Draw, divide
 from tqd_probe.probing.pass_sizes import PassSizes, Place
 from tqd_probe.probing.workspace import Workspace
+
+Losses = Callable[[], torch.Tensor]
+Part = tuple[Sequence[Draw], list[str]]  # draws and versions of a pass
+
+
+class _Pass(NamedTuple):
+    """A pass that was launched, and where its results are copied to."""
+
+    part: Part
+    gradients: torch.Tensor
+    losses: torch.Tensor
+    norms: torch.Tensor | None
+    copied: torch.cuda.Event | None
 
 
 class _Found(NamedTuple):
@@ -23,8 +44,16 @@ class _Found(NamedTuple):
     norms: np.ndarray | None
 
 
+class _MicroBatch(NamedTuple):
+    """A micro-batch whose passes were launched."""
+
+    level: int
+    draws: list[Draw]
+    passes: list[_Pass]
+
+
 class DrawCapture:
-    """Captures micro-batches and hands them to a writer."""
+    """Captures micro-batches and hands them to a writer; use it in a ``with`` block."""
 
     def __init__(
         self,
@@ -49,52 +78,132 @@ class DrawCapture:
             workspace.processes.rank,
             workspace.processes.world,
         )
+        # A pass on a CPU is over when it returns: nothing is gained by waiting.
+        self.deferred = torch.device(workspace.device).type == "cuda"
+        self._launched: _MicroBatch | None = None
+        self._pool = ThreadPoolExecutor(1)
+        self._prepared: tuple[int, Part, Future[Losses]] | None = None
 
-    def capture(self, place: Place, draws: list[Draw]) -> None:
+    def __enter__(self) -> DrawCapture:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the thread; what is not finished is dropped."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def capture(
+        self, place: Place, draws: list[Draw], following: Sequence[list[Draw]] = ()
+    ) -> None:
         """Capture the draws of a micro-batch, unless all are stored.
 
         Args:
             place: The micro-batch.
             draws: Its draws.
+            following: The micro-batches that come next; the inputs of the first are
+                prepared meanwhile.
         """
         store, level = self.workspace.store, place.level
         if all(store.draws.has(level, *draw) for draw in draws):
             return
         versions = self.workspace.versions(draws[0].clip)
-        found = self.workspace.guard.run(
-            lambda size: self._passes(level, draws, versions, size),
-            min(self.sizes.at(place), len(draws) * len(versions)),
-            smaller=lambda size: self.sizes.shrink(place, size),
+        count = len(draws) * len(versions)
+
+        def passes(size: int) -> list[_Pass]:
+            parts = divide(draws, versions, size)
+            after = [part for few in following[:1] for part in self._parts(few, size)]
+            return [
+                self._launch(level, part, ahead, alone=len(parts) == 1)
+                for part, ahead in zip(parts, [*parts[1:], *after[:1], None])
+            ]
+
+        with self.meter.timed_pass(count):
+            launched = self.workspace.guard.run(
+                passes,
+                min(self.sizes.at(place), count),
+                smaller=lambda size: self.sizes.shrink(place, size),
+            )
+            before = self._launched
+            self._launched = _MicroBatch(level, draws, launched)
+            if before is not None:
+                self._finish(before)
+        if not self.deferred:
+            self.finish()
+
+    def finish(self) -> None:
+        """Check the last micro-batch and hand it to the writer."""
+        last, self._launched = self._launched, None
+        if last is not None:
+            with self.meter.timed_pass(0):  # its clips are counted already
+                self._finish(last)
+
+    def _parts(self, draws: list[Draw], size: int) -> list[Part]:
+        """Divide a micro-batch that comes later."""
+        return divide(draws, self.workspace.versions(draws[0].clip), size)
+
+    def _launch(self, level: int, part: Part, ahead: Part | None, alone: bool) -> _Pass:
+        """Run a pass and queue the copies of its results; a GPU is not waited for."""
+        draws, names = part
+        losses = self._inputs(level, part)
+        if ahead is not None:
+            task = self._pool.submit(
+                batch_losses, self.workspace, ahead[0], self._sigma(level), ahead[1]
+            )
+            self._prepared = level, ahead, task
+        found = self.engine.capture(losses, len(draws) * len(names))
+        norms = found.norms
+        # On a CPU the engine may use its memory again in the pass after the next one.
+        again = self.deferred or not alone
+        gradients = _to_host(found.gradients.float(), again)
+        values = _to_host(found.losses.float(), again)
+        squares = None if norms is None else _to_host(norms.double(), again)
+        copied = None
+        if found.gradients.is_cuda:
+            copied = torch.cuda.Event()
+            copied.record(torch.cuda.current_stream(found.gradients.device))
+        return _Pass(part, gradients, values, squares, copied)
+
+    def _inputs(self, level: int, part: Part) -> Losses:
+        """Return the inputs of a pass, prepared before or now."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[:2] == (level, part):
+            return prepared[2].result()
+        return batch_losses(self.workspace, part[0], self._sigma(level), part[1])
+
+    def _sigma(self, level: int) -> float:
+        return float(self.workspace.sigmas[level])
+
+    def _finish(self, batch: _MicroBatch) -> None:
+        """Wait for the results of a micro-batch, check them, and store them."""
+        level, draws, launched = batch
+        sketched = self.workspace.sketched
+        for each in launched:
+            if each.copied is not None:
+                each.copied.synchronize()
+            few, names = each.part
+            for index, draw in enumerate(few):
+                own = each.gradients[index * len(names) : (index + 1) * len(names)]
+                check_finite(self.workspace, own, level, draw.clip, names, sketched)
+        norms = [each.norms.numpy() for each in launched if each.norms is not None]
+        found = _Found(
+            _joined([each.gradients.numpy() for each in launched]),
+            _joined([each.losses.numpy() for each in launched]),
+            _joined(norms) if norms else None,
         )
         self.writer.submit(_store_draws, self.workspace, level, draws, found)
 
-    def _passes(
-        self, level: int, draws: list[Draw], versions: list[str], size: int
-    ) -> _Found:
-        """Run the passes of a micro-batch, of at most so many versions each."""
-        workspace, sigma = self.workspace, float(self.workspace.sigmas[level])
-        gradients, losses, norms = [], [], []
-        parts = divide(draws, versions, size)
-        for few, names in parts:
-            count = len(few) * len(names)
-            with self.meter.timed_pass(count):
-                inputs = batch_losses(workspace, few, sigma, names)
-                found = self.engine.capture(inputs, count)
-                rows = found.gradients.float().cpu().numpy()
-                # A buffer is used again by the pass after the next one.
-                gradients.append(rows if len(parts) == 1 else rows.copy())
-            for index, draw in enumerate(few):
-                own = found.gradients[index * len(names) : (index + 1) * len(names)]
-                sketched = workspace.sketched
-                check_finite(workspace, own, level, draw.clip, names, sketched)
-            losses.append(found.losses.float().cpu().numpy())
-            if found.norms is not None:
-                norms.append(found.norms.double().cpu().numpy())
-        return _Found(
-            gradients[0] if len(parts) == 1 else np.concatenate(gradients),
-            np.concatenate(losses),
-            np.concatenate(norms) if norms else None,
-        )
+
+def _to_host(value: torch.Tensor, again: bool) -> torch.Tensor:
+    """Return a copy on the host; from a GPU it is there once its stream is so far."""
+    if not value.is_cuda:
+        return value.clone() if again else value
+    host = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+    return host.copy_(value, non_blocking=True)
+
+
+def _joined(rows: list[np.ndarray]) -> np.ndarray:
+    """Join the rows of several passes."""
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
 def _store_draws(

@@ -31,9 +31,8 @@ def batch_losses(
         A function that runs the network and returns the losses
         ``[draws * versions]``, the versions of a draw side by side.
     """
-    parts = [draw_batch(workspace, draw, sigma, versions) for draw in draws]
-    batches, noise, levels = zip(*parts)
-    eps, sigmas = torch.cat(noise), torch.cat(levels)
+    parts = [_draw_on_host(workspace, draw, versions) for draw in draws]
+    batches, noise = zip(*parts)
     batch = Conditioned(
         torch.cat([each.latents for each in batches]),
         {
@@ -41,6 +40,7 @@ def batch_losses(
             for key in batches[0].conditioning
         },
     )
+    batch, eps, sigmas = _on_device(workspace, batch, torch.cat(noise), sigma)
 
     def forward() -> torch.Tensor:
         return per_clip_loss(workspace.model, batch, eps, sigmas)
@@ -62,7 +62,13 @@ def draw_batch(
     Returns:
         Encoded versions, their common noise and their levels, with versions in front.
     """
-    device = torch.device(workspace.settings.device)
+    return _on_device(workspace, *_draw_on_host(workspace, draw, versions), sigma)
+
+
+def _draw_on_host(
+    workspace: Workspace, draw: Draw, versions: list[str]
+) -> tuple[Conditioned, torch.Tensor]:
+    """Return encoded versions of a draw and their common noise, on the CPU."""
     paired = len(workspace.encoded.ids)
     if draw.clip < paired or workspace.encoded_unpaired is None:
         batch = workspace.encoded.batch(draw.clip, versions)
@@ -70,12 +76,28 @@ def draw_batch(
         batch = workspace.encoded_unpaired.batch(draw.clip - paired, versions)
     name, seed = workspace.clip_ids[draw.clip], workspace.settings.seed
     eps = normal(tuple(batch.latents.shape[1:]), seed, "noise", name, draw.sample)
-    eps = eps.expand_as(batch.latents).to(device)
-    moved = Conditioned(
-        batch.latents.to(device),
-        {key: value.to(device) for key, value in batch.conditioning.items()},
+    return batch, eps.expand_as(batch.latents)
+
+
+def _on_device(
+    workspace: Workspace, batch: Conditioned, eps: torch.Tensor, sigma: float
+) -> tuple[Conditioned, torch.Tensor, torch.Tensor]:
+    """Move a batch to this process's device; copies to a GPU wait for nothing."""
+    device = torch.device(workspace.device)
+
+    def moved(value: torch.Tensor) -> torch.Tensor:
+        if device.type != "cuda":
+            return value.to(device)
+        return value.contiguous().pin_memory().to(device, non_blocking=True)
+
+    return (
+        Conditioned(
+            moved(batch.latents),
+            {key: moved(value) for key, value in batch.conditioning.items()},
+        ),
+        moved(eps),
+        torch.full((len(batch.latents),), sigma, device=device),
     )
-    return moved, eps, torch.full((len(versions),), sigma, device=device)
 
 
 def check_finite(

@@ -195,8 +195,12 @@ def _capture_levels(
         smoothing=0.05,
     )
     # A level is reduced while the next one is captured.
-    with bar, BackgroundWriter() as writer, BackgroundWriter() as reducer:
-        capture = DrawCapture(workspace, engine, meter, writer)
+    with (
+        bar,
+        BackgroundWriter() as writer,
+        BackgroundWriter() as reducer,
+        DrawCapture(workspace, engine, meter, writer) as capture,
+    ):
         for level, sigma in enumerate(workspace.sigmas):
             bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
@@ -209,8 +213,11 @@ def _capture_levels(
                     if 2 * store.draws.held_bytes > store.draws.limit:
                         reducer.wait()  # frees the level before
                     if workspace.processes.owns(index):
-                        capture.capture(Place(level, stage, index), draws)
+                        following = batches[index + workspace.processes.world :]
+                        place = Place(level, stage, index)
+                        capture.capture(place, draws, following)
                     bar.update(len(draws))
+                capture.finish()
                 writer.wait()
                 _share_draws(workspace)
                 last = stage + 1 == len(stages)
