@@ -10,7 +10,7 @@ from typing import Any
 from analyses.cost import models
 from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.sinks import Sketched
+from tqd_probe.gradients.kept_gradients import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.probing.batch_size import choose_batch_size, plain_pass
 from tqd_probe.probing.losses import batch_losses
@@ -65,7 +65,7 @@ def tiny(repetitions: int) -> dict[str, Any]:
         count = len(draws) * len(names)
         one = batch_losses(probe, draws[:1], 0.5, names)
         many = batch_losses(probe, draws, 0.5, names)
-        whole = probe.engine(buffers=2)
+        whole = probe.engine()
         sketched = GradientCapture(network, layout, Sketched(allocate_sketch(probe)))
         unfitted = GradientCapture(network, layout, Sketched(probe.sketch))
         modes = {

@@ -26,7 +26,7 @@ from torch import Tensor
 from analyses.cost import models
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy
-from tqd_probe.gradients.sinks import Captured, Sketched
+from tqd_probe.gradients.kept_gradients import Captured, Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 
 

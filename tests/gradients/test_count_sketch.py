@@ -1,88 +1,76 @@
+"""Segments of entries on numbers."""
+
+import numpy as np
 import pytest
 import torch
 
-from tqd_probe.gradients.count_sketch import (
-    CyclicCountSketch,
-    Workspace,
-    add_cyclically,
-    add_rows_cyclically,
-    largest_prime,
-    row_stride,
-)
+from tqd_probe.gradients.count_sketch import CountSketch, Piece
+
+PARTS = 4
 
 
-def test_primes():
-    assert [largest_prime(n) for n in (1, 2, 4, 16, 438, 600)] == [
-        1,
-        2,
-        3,
-        13,
-        433,
-        599,
-    ]
+def stream(use, name):
+    return np.random.default_rng([sum(map(ord, use + name))])
 
 
-def test_rows_begin_an_odd_length_apart_that_is_no_multiple_of_the_width():
-    assert [row_stride(c, 7) for c in (5, 6, 7, 20, 128)] == [5, 9, 9, 23, 129]
-    assert row_stride(4, 1) == 5
+def piece(name, entries, projections=0, start=0, width=6):
+    return Piece(name, entries, projections, start, width, crowd=entries)
 
 
-def places(rows, columns, start, parts, width):
-    """Where each entry goes, by feeding one at a time."""
-    workspace, found = Workspace(), {}
-    for row in range(rows):
-        for column in range(columns):
-            entries = torch.zeros(1, rows, columns)
-            entries[0, row, column] = 3.0
-            into = torch.zeros(1, parts, width)
-            add_cyclically(entries, torch.ones(rows, columns), start, into, workspace)
-            at = into[0].nonzero()
-            assert len(at) == 1
-            assert float(into.sum()) == 3.0
-            found[row, column] = tuple(at[0].tolist())
-    return found
+def columns_of(sketch, name, entries, size):
+    """Where each entry goes and with which sign: one column per number."""
+    into = torch.zeros(entries, size)
+    sketch.add({name: torch.eye(entries)}, into)
+    return into
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 9), (6, 4), (7, 8), (3, 77)])
-def test_every_entry_goes_to_the_place_that_is_stated(rows, columns):
-    parts, width, start = 4, 5, 13
-    apart = row_stride(columns, width)
-    for (row, column), found in places(rows, columns, start, parts, width).items():
-        place = start + row * apart + column
-        assert found == (place % parts, place // parts % width)
+def test_every_entry_goes_to_one_number_with_its_sign():
+    sketch = CountSketch([piece("a", 100)], PARTS, stream)
+    table = columns_of(sketch, "a", 100, 24)
+    assert (table.abs().sum(1) == 1).all()
+    assert 30 < (table.sum(1) > 0).sum() < 70
+    counts = table.abs().sum(0)
+    assert set(counts.int().tolist()) == {4, 5}  # 100 entries on 24 numbers
 
 
-def test_entries_of_a_column_do_not_meet_and_fall_into_all_parts():
-    found = places(40, 8, 0, 8, 11)
-    column = [found[row, 3] for row in range(40)]
-    assert len(set(column)) == 40
-    assert {part for part, _ in column} == set(range(8))
+def test_fewer_entries_than_numbers_never_collide():
+    sketch = CountSketch([piece("a", 20)], PARTS, stream)
+    table = columns_of(sketch, "a", 20, 24)
+    assert table.abs().sum(0).max() == 1
 
 
-def test_rows_go_to_their_parts_around_the_end_and_with_signs():
-    generator = torch.Generator().manual_seed(0)
-    entries = torch.randn(2, 5, 6, generator=generator)  # parts 0, 1, 2, 0, 1
-    signs = torch.randint(0, 2, (5, 6), generator=generator) * 2.0 - 1
-    into = torch.ones(2, 3, 4)
-    add_rows_cyclically(entries, signs, [3, 1], into, Workspace())
-    wanted = torch.ones(2, 3, 4)
-    for row in range(5):
-        for column in range(6):
-            at = ([3, 1][row // 3] + column) % 4
-            wanted[:, row % 3, at] += entries[:, row, column] * signs[row, column]
-    torch.testing.assert_close(into, wanted)
+@pytest.mark.parametrize("entries, length", [(24 * 16 * 64, 64), (24 * 16 * 4, 4)])
+def test_many_entries_share_a_number_in_segments(entries, length):
+    sketch = CountSketch([piece("a", entries)], PARTS, stream)
+    (lane,) = sketch._lanes
+    assert lane.length == length
+    assert len(lane.numbers) == entries // length
+    x = torch.randn(3, entries, dtype=torch.float64)
+    into = torch.zeros(3, 24, dtype=torch.float64)
+    sketch.add({"a": x}, into)
+    signs, numbers = torch.from_numpy(lane.signs).double(), torch.from_numpy(lane.numbers)
+    expected = torch.zeros_like(into)
+    for entry in range(entries):
+        expected[:, numbers[entry // length]] += signs[entry] * x[:, entry]
+    torch.testing.assert_close(into, expected)
 
 
-def test_memory_is_used_again_and_what_lay_there_does_not_show():
-    workspace = Workspace()
-    first = workspace.take((2, 8), torch.empty(0))
-    assert workspace.take((3, 4), torch.empty(0)).data_ptr() == first.data_ptr()
-    assert (
-        workspace.take((1,), torch.empty(0, dtype=torch.float64)).dtype == torch.float64
-    )
-    workspace.take((4000,), torch.empty(0)).fill_(torch.nan)
-    one = CyclicCountSketch(torch.ones(3, 4), [5], (2, 22), (4, 5), False)
-    into = torch.zeros(2, 30)
-    one.add(torch.ones(2, 12), into, workspace)
-    assert float(into.sum()) == 24.0
-    assert float(into[:, :2].sum()) == float(into[:, 22:].sum()) == 0.0
+def test_a_projected_column_stays_in_its_part_and_is_scaled():
+    sketch = CountSketch([piece("a", 8 * 30, projections=8)], PARTS, stream)
+    table = columns_of(sketch, "a", 8 * 30, 24).view(8, 30, PARTS, 6)
+    assert table.abs().max() == pytest.approx(8**-0.5)
+    for column in range(8):
+        used = table[column].abs().sum((0, 2)) > 0
+        assert used.tolist() == [part == column % PARTS for part in range(PARTS)]
+
+
+def test_missing_parameters_count_as_zero_and_the_map_follows_the_name():
+    pieces = [piece("a", 100), piece("b", 50, start=24)]
+    sketch = CountSketch(pieces, PARTS, stream)
+    x = torch.randn(2, 50)
+    into = torch.zeros(2, 48)
+    sketch.add({"b": x}, into)
+    assert (into[:, :24] == 0).all()
+    alone = torch.zeros(2, 48)
+    CountSketch(pieces[1:], PARTS, stream).add({"b": x}, alone)
+    assert torch.equal(into, alone)

@@ -3,7 +3,6 @@ import torch
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.gradients import sketch as sketching
-from tqd_probe.gradients.count_sketch import largest_prime
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import SPLITS, Sketch
 
@@ -27,9 +26,9 @@ def gradient(shape, seed, rank=3):
 
 
 SHAPES = {
-    "square": (512, 512),  # by rows
-    "wide": (256, 1024),  # by rows
-    "tall": (1024, 256),  # by rows
+    "square": (512, 512),  # projected
+    "wide": (256, 1024),  # projected
+    "tall": (1024, 256),  # projected
     "small": (40, 60),  # entry by entry
 }
 
@@ -46,7 +45,7 @@ def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch
     for seed in range(120):
         monkeypatch.setattr(sketching, "SEED", seed)
         one = Sketch(layout_of(weight=shape), 1024)
-        assert (one.rows("weight") > 0) == (shape != (40, 60))
+        assert (one.columns("weight") > 0) == (shape != (40, 60))
         values = one.of_flat(torch.stack([a.flatten(), b.flatten()]))
         found.append(
             torch.stack(
@@ -61,13 +60,13 @@ def test_expected_products_equal_true_ones_whatever_the_shape(shape, monkeypatch
 
 def test_a_mis_scaled_projection_is_found(monkeypatch):
     """The check above has teeth: one over the root of the inputs is refused."""
-    right = Sketch.signs
+    right = Sketch.projection
 
-    def wrong(self, name, like):
+    def wrong(self, name, device, dtype):
         out, into = self.layout.shapes[name]
-        return right(self, name, like) * (out / into) ** 0.5
+        return right(self, name, device, dtype) * (out / into) ** 0.5
 
-    monkeypatch.setattr(Sketch, "signs", wrong)
+    monkeypatch.setattr(Sketch, "projection", wrong)
     with pytest.raises(AssertionError):
         test_expected_products_equal_true_ones_whatever_the_shape(
             (256, 1024), monkeypatch
@@ -137,7 +136,7 @@ def test_numbers_go_where_the_gradient_is_and_the_error_falls(monkeypatch):
     assert sum(widths) == fitted.size <= 1024
     # A quarter of the free 62 x 16 numbers is divided equally, the rest by energy.
     expected = 1 + int(62 * (0.25 / 2 + 0.75 * energy["head"]))
-    assert widths[0] == 16 * largest_prime(expected)
+    assert widths[0] == 16 * expected
     truth = float(pair[0] @ pair[1])
     errors = {"fitted": [], "equal": []}
     for seed in range(60):
@@ -151,7 +150,7 @@ def test_numbers_go_where_the_gradient_is_and_the_error_falls(monkeypatch):
     assert ratio == pytest.approx((512 / widths[0]) ** 0.5, rel=0.25)
 
 
-def test_rows_follow_a_layer_s_share_of_the_gradient():
+def test_columns_follow_a_layer_s_share_of_the_gradient():
     shapes = {
         "blocks.0.a": (2000, 2000),
         "blocks.1.a": (2000, 2000),
@@ -160,6 +159,6 @@ def test_rows_follow_a_layer_s_share_of_the_gradient():
     layout = layout_of(**shapes)
     energy = {"blocks.0.a": 0.004, "blocks.1.a": 0.0316, "out": 0.9644}
     sketch = Sketch(layout, 4096, energy)
-    assert [sketch.rows(name) for name in shapes] == [16, 80, 0]  # 0: formed, counted
+    assert [sketch.columns(name) for name in shapes] == [16, 80, 0]  # 0: formed, counted
     large = Sketch(layout_of(out=(3000, 2000)), 4096, {"out": 1.0})
-    assert large.rows("out") == 592  # what half the cost of forming it buys
+    assert large.columns("out") == 592  # what half the cost of forming it buys

@@ -1,12 +1,9 @@
-"""Blocks of a network compiled by `torch.compile`, with the capture's hooks outside.
+"""Blocks of a network compiled whole by `torch.compile`, leaves included.
 
-A graph has no place for hooks. Every layer that has a rule is therefore called as it
-was written (`torch.compiler.disable`), and what lies between layers is compiled: norms
-without weights, modulation, rotation, gates, activation functions, which are the many
-small passes over memory of a transformer block. A bare parameter of a compiled block is
-spread over the clips, so that autograd itself keeps the clips apart.
-
-Graphs are kept only while a pass is captured; outside, the network is what it was.
+What a pass adds to a layer is an autograd function and a leaf (`zero_leaves.py`), which
+compilers trace as any other. A block's graph therefore holds the whole block: layers,
+norms, modulation, and the products that give the leaves their gradients. Graphs are
+kept only while a pass is captured; outside, the network is what it was.
 """
 
 from __future__ import annotations
@@ -19,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from tqd_probe.core.errors import GradientError
-from tqd_probe.gradients.layers import rule_of
 
 ALIKE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of a gradient, else:
 ALIKE_HALF = 0.1
@@ -27,19 +23,17 @@ BACKEND = "inductor"
 
 
 class CompiledBlocks:
-    """The blocks of a network in two forms: as written, and compiled.
+    """The blocks of a network, the members of its module lists, compiled.
 
-    A network's blocks are the members of its module lists. Where a block has a bare
-    parameter that cannot be spread over clips, its parts are compiled instead.
+    Attributes:
+        inside: Modules that are part of what is compiled, by identity.
     """
 
-    def __init__(self, network: nn.Module, parts: bool = False) -> None:
-        """Prepare to compile; the first pass compiles.
+    def __init__(self, network: nn.Module) -> None:
+        """Check that there is something to compile.
 
         Args:
             network: The network.
-            parts: Compile the parts of every block that has a bare parameter, and
-                spread none.
 
         Raises:
             GradientError: If it has no blocks, or is compiled already.
@@ -51,42 +45,28 @@ class CompiledBlocks:
                     " the network as it was before"
                 )
         lists = [part for part in network.children() if isinstance(part, nn.ModuleList)]
-        units = [unit for part in lists for unit in _units(part, not parts)]
-        if not units:
+        self._blocks = [block for part in lists for block in part]
+        if not self._blocks:
             raise GradientError(
                 f"--compile on: {type(network).__name__} has no list of blocks that"
                 " could be compiled; use --compile off"
             )
-        inside = {id(module): module for unit in units for module in unit.modules()}
-        self._inside = inside
-        # The same functions in all passes: new ones would be compiled anew.
-        self._forwards: list[tuple[nn.Module, Callable[..., Any]]] = [
-            (unit, torch.compile(unit.forward, backend=BACKEND)) for unit in units
-        ]
-        self._forwards += [
-            (module, torch.compiler.disable(module.forward))
-            for module in inside.values()
-            if rule_of(module) is not None
-        ]
+        self.inside: dict[int, nn.Module] = {}
+        self._forwards: list[tuple[nn.Module, Callable[..., Any]]] = []
 
-    def spread(
-        self, module: nn.Module, parameter: Tensor, clips: int
-    ) -> nn.Parameter | None:
-        """Spread a bare parameter over the clips, if its module is compiled.
+    def choose(self, apart: set[nn.Module]) -> None:
+        """Choose what is compiled: whole blocks; the parts of some.
 
         Args:
-            module: The module that owns it.
-            parameter: Its value ``[1, ...]``.
-            clips: Number of clips B.
-
-        Returns:
-            A leaf ``[B, ...]`` whose gradient is one per clip; None outside of what is
-            compiled.
+            apart: Modules with parameters that a graph cannot follow (tables that meet
+                the clips other than in front): not compiled, only their parts.
         """
-        if id(module) not in self._inside:
-            return None
-        value = parameter.detach().expand(clips, *parameter.shape[1:])
-        return nn.Parameter(value.clone())
+        units = [unit for block in self._blocks for unit in _units(block, apart)]
+        self.inside = {id(m): m for unit in units for m in unit.modules()}
+        # The same functions in all passes: new ones would be compiled anew.
+        self._forwards = [
+            (unit, torch.compile(unit.forward, backend=BACKEND)) for unit in units
+        ]
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -113,44 +93,50 @@ class CompiledBlocks:
                 ) from None
 
 
-def check_alike(compiled: Tensor, written: Tensor, weights: torch.dtype) -> None:
+def check_alike(compiled: Tensor, written: Tensor, dtype: torch.dtype) -> None:
     """Compare what the two forms of a network gave.
 
     Args:
         compiled: Gradients or sketches ``[B, n]`` of the compiled form.
         written: Those of the network as it was written.
-        weights: Number type of the network.
+        dtype: Type in which the network computes.
 
     Raises:
         GradientError: If they differ by more than rounding.
     """
     norms = written.norm(dim=1).clamp_min(torch.finfo(written.dtype).tiny)
     gap = float(((compiled - written).norm(dim=1) / norms).max())
-    if not gap <= ALIKE.get(weights, ALIKE_HALF):
+    if not gap <= ALIKE.get(dtype, ALIKE_HALF):
         raise GradientError(
             f"--compile on: compiled blocks give gradients that differ by {gap:.2g} of"
             " their norm; use --compile off"
         )
 
 
-def _units(module: nn.Module, spread: bool) -> Iterator[nn.Module]:
-    """Find the largest parts of a module that can be compiled."""
-    if isinstance(module, nn.ModuleList):
-        for part in module:
-            yield from _units(part, spread)
-    elif rule_of(module) is None:
-        bare = (
-            p
-            for part in module.modules()
-            if rule_of(part) is None
-            for p in part._parameters.values()
-            if p is not None
-        )
-        if all(spread and p.ndim > 0 and len(p) == 1 for p in bare):
+def computing_dtype(network: nn.Module) -> torch.dtype:
+    """Return the type in which most of a network computes.
+
+    Args:
+        network: The network; a few of its parameters may have a wider type.
+
+    Returns:
+        The type of most of its parameters' elements.
+    """
+    counts: dict[torch.dtype, int] = {}
+    for parameter in network.parameters():
+        if parameter.is_floating_point():
+            counts[parameter.dtype] = counts.get(parameter.dtype, 0) + parameter.numel()
+    return max(counts, key=lambda kind: counts[kind], default=torch.float32)
+
+
+def _units(module: nn.Module, apart: set[nn.Module]) -> Iterator[nn.Module]:
+    """Find the largest parts of a module without those that stand apart."""
+    if not isinstance(module, nn.ModuleList) and apart.isdisjoint(module.modules()):
+        if any(True for _ in module.parameters()):
             yield module
-        else:
-            for part in module.children():
-                yield from _units(part, spread)
+    else:
+        for part in module.children():
+            yield from _units(part, apart)
 
 
 def _put_back(module: nn.Module, forward: Callable[..., Any] | None) -> None:

@@ -1,75 +1,131 @@
-"""Per-clip parameter gradients of single layers, from input and output gradient.
+"""Which layers give per-clip gradients of their own parameters, and how.
 
-Each rule takes the layer, its input and the gradient of its output, both with clips as
-the first dimension, and returns one gradient per clip. A clip may fill several rows of
-that dimension (a flattened sequence); they are consecutive.
+A rule takes a layer and what its leaves need, and attaches the leaves to a call of the
+layer: it returns the layer's output, on whose way back the leaves get their gradients
+(`zero_leaves.py`). Input and output have clips in front. A clip may fill several rows
+(a flattened sequence); they are consecutive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers.models.normalization import RMSNorm as DiffusersRMSNorm
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-Rule = Callable[[nn.Module, Tensor, Tensor, int], dict[str, Tensor]]
-Factors = Callable[[nn.Module, Tensor, Tensor, int], tuple[Tensor, Tensor]]
+from tqd_probe.gradients.kept_gradients import LeafPlan, KeptGradients
+from tqd_probe.gradients.zero_leaves import (
+    ConvolutionLeaves,
+    EmbeddingLeaf,
+    Forms,
+    LinearLeaves,
+    NormLeaves,
+    ProjectedLinearLeaves,
+    ScaleLeaf,
+)
+
+LEAST_SCALE = 1e-30  # of a norm: below, its output does not tell the normalised input
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
-def linear_factors(
-    layer: nn.Module, x: Tensor, g: Tensor, clips: int
-) -> tuple[Tensor, Tensor]:
-    """Linear: the factors of ``dW_b = sum_t left_bt right_bt^T``.
+@dataclass
+class LayerLeaves:
+    """A layer and the leaves of its own parameters.
+
+    Attributes:
+        layer: The layer.
+        names: Parameter name by attribute: ``weight``, ``bias``.
+        plans: Plan of each leaf, by attribute.
+        kept: What is kept of gradients.
+        leaves: The leaves of the current pass, by attribute.
+        scaled: Whether a norm's scale gradient can be told from its output.
+    """
+
+    layer: nn.Module
+    names: dict[str, str]
+    plans: dict[str, LeafPlan]
+    kept: KeptGradients
+    leaves: dict[str, Tensor]
+    scaled: bool = False
+
+    def leaf(self, key: str) -> Tensor | None:
+        """Return the leaf of an attribute, if it is wanted."""
+        return self.leaves.get(key)
+
+    @property
+    def forms(self) -> Forms:
+        """What is kept of the gradients of weight and bias."""
+        weight, bias = (self.plans.get(key) for key in ("weight", "bias"))
+        return weight and weight.form, bias and bias.form
+
+    @property
+    def projected(self) -> bool:
+        """Whether the weight's projection is wanted, not its gradient."""
+        plan = self.plans.get("weight")
+        return plan is not None and plan.projected
+
+
+Attach = Callable[[LayerLeaves, Tensor, Tensor, int], Tensor]
+
+
+def attach_linear(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
+    """Attach the leaves of a linear layer.
 
     Args:
-        layer: An `nn.Linear`.
+        own: The layer, with its leaves.
         x: Input ``[clips * k, ..., in]``.
-        g: Gradient of the output ``[clips * k, ..., out]``.
+        y: Output ``[clips * k, ..., out]``.
         clips: Number of clips.
 
     Returns:
-        ``left [clips, tokens, out]`` and ``right [clips, tokens, in]``.
+        The output.
     """
-    return g.reshape(clips, -1, g.shape[-1]), x.reshape(clips, -1, x.shape[-1])
+    return _linear(own, x, y, clips, channels_first=False)
 
 
-def linear(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
-    """Linear: ``dW_b = sum_t g_bt x_bt^T``, ``db_b = sum_t g_bt``.
+def _linear(
+    own: LayerLeaves, x: Tensor, y: Tensor, clips: int, channels_first: bool
+) -> Tensor:
+    """Attach leaves to a layer that is linear in the last dimension of x."""
+    weight, bias = own.leaf("weight"), own.leaf("bias")
+    if weight is None or not own.projected:
+        whole: Tensor = LinearLeaves.apply(
+            y, x.detach(), weight, bias, clips, own.forms, channels_first
+        )
+        return whole
+    projection, offset = own.kept.projection(
+        own.names["weight"], x.device, x.dtype, bias is not None
+    )
+    found: Tensor = ProjectedLinearLeaves.apply(
+        y,
+        x.detach(),
+        projection,
+        offset,
+        weight,
+        bias,
+        clips,
+        own.plans["weight"].size // y.shape[1 if channels_first else -1],
+        channels_first,
+    )
+    return found
+
+
+def attach_convolution(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
+    """Attach the leaves of a convolution in 1 to 3 dimensions.
 
     Args:
-        layer: An `nn.Linear`.
-        x: Input ``[clips * k, ..., in]``.
-        g: Gradient of the output ``[clips * k, ..., out]``.
-        clips: Number of clips.
-
-    Returns:
-        ``weight [clips, out, in]`` and, where the layer has one, ``bias``.
-    """
-    left, right = linear_factors(layer, x, g, clips)
-    out = {"weight": torch.bmm(left.transpose(1, 2), right)}
-    if layer.bias is not None:
-        out["bias"] = left.sum(1)
-    return out
-
-
-def convolution(
-    layer: nn.Module, x: Tensor, g: Tensor, clips: int
-) -> dict[str, Tensor]:
-    """Convolution in 1 to 3 dimensions.
-
-    Args:
-        layer: An `nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d` with zero padding.
+        own: The layer, with its leaves.
         x: Input ``[clips * k, in, ...]``.
-        g: Gradient of the output ``[clips * k, out, ...]``.
+        y: Output ``[clips * k, out, ...]``.
         clips: Number of clips.
 
     Returns:
-        ``weight [clips, out, in / groups, ...]`` and, where present, ``bias``.
+        The output.
     """
-    assert isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    layer: Any = own.layer
     patches = (
         layer.kernel_size == layer.stride
         and not any(layer.padding)
@@ -77,163 +133,115 @@ def convolution(
         and layer.groups == 1
     )
     if patches:  # a patch embedding is a linear layer on patches
-        weight = _patch_weight(layer, x, g, clips)
-    else:
-        weight = _convolution_weight(layer, x, g, clips)
-    out = {"weight": weight}
-    if layer.bias is not None:
-        out["bias"] = g.reshape(clips, -1, *g.shape[1:]).flatten(3).sum((1, 3))
-    return out
+        return _linear(own, _patches(layer, x, y), y, clips, channels_first=True)
+    spatial = x.ndim - 2
+    options = (
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        False,  # transposed
+        (0,) * spatial,
+        layer.groups,
+    )
+    found: Tensor = ConvolutionLeaves.apply(
+        y,
+        x.detach(),
+        layer.weight.detach(),
+        own.leaf("weight"),
+        own.leaf("bias"),
+        clips,
+        own.forms,
+        options,
+    )
+    return found
 
 
-def _convolution_weight(
-    layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor, g: Tensor, clips: int
-) -> Tensor:
-    """Weight gradients of any convolution, by one vector-Jacobian product per clip."""
-    convolve: Any = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.ndim]
-    weight = layer.weight.detach().to(x.dtype)
-    found = []
-    for row, part in zip(x.chunk(clips), g.chunk(clips)):
-
-        def forward(w: Tensor, row: Tensor = row) -> Tensor:
-            return convolve(
-                row,
-                w,
-                None,
-                stride=layer.stride,
-                padding=layer.padding,
-                dilation=layer.dilation,
-                groups=layer.groups,
-            )
-
-        pull_back: Any = torch.func.vjp(forward, weight)[1]
-        found.append(pull_back(part)[0])
-    return torch.stack(found)
-
-
-def _patch_weight(
-    layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor, g: Tensor, clips: int
-) -> Tensor:
-    """Weight gradients of a convolution whose patches do not overlap."""
-    kernel, places = layer.kernel_size, g.shape[2:]
+def _patches(layer: Any, x: Tensor, y: Tensor) -> Tensor:
+    """Cut an input into the patches of a convolution: ``[rows, places, in * kernel]``."""
+    x, kernel, places = x.detach(), layer.kernel_size, y.shape[2:]
     for dim, (size, count) in enumerate(zip(kernel, places), start=2):
         x = x.narrow(dim, 0, size * count)  # a remainder never reached the output
     split = [n for pair in zip(places, kernel) for n in pair]
     x = x.reshape(len(x), x.shape[1], *split)
     dims = len(kernel)
     order = [0, *range(2, 2 + 2 * dims, 2), 1, *range(3, 3 + 2 * dims, 2)]
-    columns = x.permute(order).reshape(clips, -1, layer.weight[0].numel())
-    rows = g.flatten(2).transpose(1, 2).reshape(clips, -1, g.shape[1])
-    weight = torch.bmm(rows.transpose(1, 2), columns)
-    return weight.reshape(clips, *layer.weight.shape)
+    return x.permute(order).reshape(len(x), places.numel(), -1)
 
 
-def layer_norm(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
-    """Layer norm: the scale's gradient is ``sum_t g_bt * xhat_bt``.
+def attach_norm(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
+    """Attach the leaves of a layer norm or root-mean-square norm.
 
     Args:
-        layer: An `nn.LayerNorm`, or a subclass that normalises alike.
-        x: Input ``[clips * k, ..., *normalized_shape]``.
-        g: Gradient of the output, same shape.
-        clips: Number of clips.
-
-    Returns:
-        ``weight`` and ``bias`` with a leading dimension of clips, where present.
-    """
-    assert isinstance(layer, nn.LayerNorm)
-    normal = F.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
-    return _affine(layer, normal, g, clips, len(layer.normalized_shape))
-
-
-def rms_norm(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
-    """Root-mean-square norm of torch or diffusers: ``sum_t g_bt * xhat_bt``.
-
-    Args:
-        layer: The norm; its scale spans the trailing dimensions.
+        own: The layer, with its leaves.
         x: Input ``[clips * k, ..., *shape]``.
-        g: Gradient of the output, same shape.
+        y: Output, same shape.
         clips: Number of clips.
 
     Returns:
-        ``weight`` and ``bias`` with a leading dimension of clips, where present.
+        The output.
     """
-    assert isinstance(layer.weight, Tensor)
-    shape = layer.weight.shape
-    size = shape.numel()
-    x, g = x.reshape(clips, -1, size), g.reshape(clips, -1, size)
-    eps = torch.finfo(x.dtype).eps if layer.eps is None else float(layer.eps)  # type: ignore[arg-type]
-    # sum_t g_t x_t / rms_t as a product with 1 / rms: xhat is not formed.
-    squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
-    scale = squares.div_(size).add_(eps).rsqrt_()
-    out = {"weight": torch.bmm(scale.transpose(1, 2), g * x).reshape(clips, *shape)}
-    if getattr(layer, "bias", None) is not None:
-        out["bias"] = g.sum(1).reshape(clips, *shape)
-    return out
+    layer: Any = own.layer
+    weight, bias = own.leaf("weight"), own.leaf("bias")
+    if own.scaled and weight is not None and bias is None:
+        scaled: Tensor = ScaleLeaf.apply(
+            y, layer.weight.detach(), weight, clips, own.plans["weight"].form
+        )
+        return scaled
+    shape = tuple((layer.weight if layer.weight is not None else layer.bias).shape)
+    eps = layer.eps
+    if eps is None:
+        eps = torch.finfo(x.dtype).eps
+    found: Tensor = NormLeaves.apply(
+        y,
+        x.detach(),
+        weight,
+        bias,
+        clips,
+        own.forms,
+        shape,
+        float(eps),
+        isinstance(layer, nn.LayerNorm),
+    )
+    return found
 
 
-def embedding(layer: nn.Module, x: Tensor, g: Tensor, clips: int) -> dict[str, Tensor]:
-    """Embedding: the gradient of a row is the sum over its uses by a clip.
+def attach_embedding(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
+    """Attach the leaf of an embedding.
 
     Args:
-        layer: An `nn.Embedding`.
+        own: The layer, with its leaf.
         x: Indices ``[clips * k, ...]``.
-        g: Gradient of the output ``[clips * k, ..., width]``.
+        y: Output ``[clips * k, ..., width]``.
         clips: Number of clips.
 
     Returns:
-        ``weight [clips, rows, width]``.
+        The output.
     """
-    assert isinstance(layer, nn.Embedding)
-    g = g.reshape(clips, -1, g.shape[-1])
-    places = x.reshape(clips, -1, 1).long().expand_as(g)
-    weight = g.new_zeros(clips, layer.num_embeddings, g.shape[-1])
-    return {"weight": weight.scatter_add(1, places, g)}
+    layer: Any = own.layer
+    found: Tensor = EmbeddingLeaf.apply(
+        y,
+        x,
+        own.leaves["weight"],
+        clips,
+        layer.num_embeddings,
+        own.plans["weight"].form,
+    )
+    return found
 
 
-def _affine(
-    layer: nn.Module, normal: Tensor, g: Tensor, clips: int, dims: int
-) -> dict[str, Tensor]:
-    """Sum the gradients of a scale and an offset over all rows of a clip."""
-    shape = g.shape[g.ndim - dims :]
-    out = {}
-    if getattr(layer, "weight", None) is not None:
-        out["weight"] = (g * normal).reshape(clips, -1, *shape).sum(1)
-    if getattr(layer, "bias", None) is not None:
-        out["bias"] = g.reshape(clips, -1, *shape).sum(1)
-    return out
-
-
-RULES: dict[type[nn.Module], Rule] = {
-    nn.Linear: linear,
-    nn.Conv1d: convolution,
-    nn.Conv2d: convolution,
-    nn.Conv3d: convolution,
-    nn.LayerNorm: layer_norm,
-    nn.RMSNorm: rms_norm,
-    DiffusersRMSNorm: rms_norm,
-    nn.Embedding: embedding,
+RULES: dict[type[nn.Module], Attach] = {
+    nn.Linear: attach_linear,
+    nn.Conv1d: attach_convolution,
+    nn.Conv2d: attach_convolution,
+    nn.Conv3d: attach_convolution,
+    nn.LayerNorm: attach_norm,
+    nn.RMSNorm: attach_norm,
+    DiffusersRMSNorm: attach_norm,
+    nn.Embedding: attach_embedding,
 }
 
 
-FACTORS: dict[type[nn.Module], Factors] = {nn.Linear: linear_factors}
-
-
-def factors_of(layer: nn.Module) -> Factors | None:
-    """Return the function that factors a layer's weight gradient.
-
-    Args:
-        layer: Any module.
-
-    Returns:
-        The function; None for layers whose gradient has no such factors.
-    """
-    for kind, factors in FACTORS.items():
-        if isinstance(layer, kind) and rule_of(layer) is RULES[kind]:
-            return factors
-    return None
-
-
-def rule_of(layer: nn.Module) -> Rule | None:
+def rule_of(layer: nn.Module) -> Attach | None:
     """Return the rule of a layer.
 
     Args:
@@ -249,3 +257,24 @@ def rule_of(layer: nn.Module) -> Rule | None:
             text = isinstance(getattr(layer, "padding", 0), str)
             return None if padded != "zeros" or text else rule
     return None
+
+
+def scale_tells_input(layer: nn.Module) -> bool:
+    """Return whether a norm's output determines its normalised input.
+
+    Args:
+        layer: A layer with a rule.
+
+    Returns:
+        True for root-mean-square norms without an offset whose scale is nowhere zero.
+    """
+    if not isinstance(layer, (nn.RMSNorm, DiffusersRMSNorm)):
+        return False
+    if getattr(layer, "bias", None) is not None or layer.weight is None:
+        return False
+    weight: Any = layer.weight.detach()
+    if weight.device.type == "meta":
+        return True
+    if hasattr(weight, "full_tensor"):  # sharded over processes
+        weight = weight.full_tensor()
+    return bool(weight.abs().min() > LEAST_SCALE)

@@ -47,8 +47,7 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
             workspace.scale = _estimated_scale(workspace)
         workspace.sketch = allocate_sketch(workspace)
         compiled = workspace.settings.compile == "on"
-        # Two buffers: one is captured into while the other is written to disk.
-        engine = workspace.engine(buffers=2, compiled=compiled)
+        engine = workspace.engine(compiled=compiled)
         workspace.work = _shared_work(workspace)
         meter = CostMeter(workspace, engine, progress)
         try:

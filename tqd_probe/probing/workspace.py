@@ -20,8 +20,8 @@ from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.draws import LevelDraws
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.kept_gradients import KeptGradients, Sketched, Whole
 from tqd_probe.gradients.reduce_level import Reduction
-from tqd_probe.gradients.sinks import Sink, Sketched, Whole
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.store import GradientStore
 from tqd_probe.models.base import VideoModel
@@ -185,23 +185,23 @@ class Workspace:
         return self.encoded.versions if paired else [GOLDEN]
 
     def engine(
-        self, plain: bool = False, buffers: int = 0, compiled: bool = False
+        self, plain: bool = False, compiled: bool = False
     ) -> GradientCapture:
         """Make the capture engine of this probe.
 
         Args:
             plain: Leave gradients as they are, whatever the run's metric.
-            buffers: Buffers for full gradients, used in turn (`sinks.Whole`).
             compiled: Compile the network's blocks.
 
         Returns:
             An engine that keeps full gradients or sketches, as the run does.
         """
         scale = None if plain else self.scale
-        sink: Sink = Whole(self.layout, scale, buffers)
+        kept: KeptGradients = Whole(self.layout, scale)
         if self.sketched:
-            sink = Sketched(self.sketch, self.settings.exact_norms, scale=scale)
-        return GradientCapture(self.model.network, self.layout, sink, compiled)
+            exact = self.settings.exact_norms
+            kept = Sketched(self.sketch, exact, scale=scale)
+        return GradientCapture(self.model.network, self.layout, kept, compiled)
 
     def deterministic(self) -> AbstractContextManager[None]:
         """Make torch deterministic: a resumed run equals an uninterrupted one.

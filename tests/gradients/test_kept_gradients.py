@@ -5,15 +5,15 @@ from wan_gradients import relative, wan_loss
 from tqd_probe.gradients import reference
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.sinks import Sketched
+from tqd_probe.gradients.kept_gradients import Sketched
 from tqd_probe.gradients.sketch import Sketch
 
 
 @pytest.fixture
 def rowed(monkeypatch):
     """Rows even in small layers, so that factors are used."""
-    monkeypatch.setattr(sketching, "ROWS", 1)
-    monkeypatch.setattr(sketching, "UNMEASURED_ROWS", 1)
+    monkeypatch.setattr(sketching, "COLUMNS", 1)
+    monkeypatch.setattr(sketching, "UNMEASURED_COLUMNS", 1)
     monkeypatch.setattr(sketching, "OUTSIDE_FACTOR", 2)
 
 
@@ -24,15 +24,15 @@ def test_sketches_equal_the_sketched_oracle(
 ):
     truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
     sketch = Sketch(wan_layout, 512)
-    assert sum(sketch.rows(name) > 0 for name in wan_layout.parameters) > 10
-    sink = Sketched(sketch, exact_norms)
+    assert sum(sketch.columns(name) > 0 for name in wan_layout.parameters) > 10
+    kept = Sketched(sketch, exact_norms)
     if checkpointing:  # torch's checkpoints do not know the oracle's float64 mode
         wan.enable_gradient_checkpointing()
         wan.train()
-        engine, near = GradientCapture(wan, wan_layout, sink), 3e-5
+        engine, near = GradientCapture(wan, wan_layout, kept), 3e-5
         found = engine.capture(lambda: wan_loss(wan, wan_batch), 8)
     else:
-        engine, near = GradientCapture(wan.double(), wan_layout, sink), 1e-10
+        engine, near = GradientCapture(wan.double(), wan_layout, kept), 1e-10
         with reference.double_precision():
             found = engine.capture(lambda: wan_loss(wan, wan_batch), 8)
     assert relative(found.gradients, sketch.of_flat(truth)) < near
@@ -84,9 +84,9 @@ def test_sketches_in_the_metric_equal_those_of_scaled_gradients(
     generator = torch.Generator().manual_seed(1)
     scale = 0.5 + torch.rand(wan_layout.size, generator=generator, dtype=torch.float64)
     sketch = Sketch(wan_layout, 512)
-    sink = Sketched(sketch, exact_norms, scale=scale)
+    kept = Sketched(sketch, exact_norms, scale=scale)
     with reference.double_precision():
-        found = GradientCapture(wan.double(), wan_layout, sink).capture(
+        found = GradientCapture(wan.double(), wan_layout, kept).capture(
             lambda: wan_loss(wan, wan_batch), 8
         )
     wanted = truth * scale

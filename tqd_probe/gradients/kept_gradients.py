@@ -1,0 +1,313 @@
+"""What is kept of the per-clip gradients of a pass: all, sketches, or squared norms.
+
+A plan says for each parameter of which size its leaf is and what its gradient
+becomes (`LeafPlan`), and puts the leaves' gradients together at the end of a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.gradients.zero_leaves import Form
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What is kept of the gradients of a batch.
+
+    Attributes:
+        gradients: Whole gradients ``[B, layout.size]`` or sketches ``[B, size]``.
+        norms: Exact squared norms ``[B, groups]`` beside sketches, NaN where a
+            group's gradient was not formed; None beside whole gradients.
+        losses: Losses ``[B]``.
+    """
+
+    gradients: Tensor
+    norms: Tensor | None
+    losses: Tensor
+
+
+@dataclass(frozen=True)
+class LeafPlan:
+    """The leaf of a parameter.
+
+    Attributes:
+        size: Numbers per clip.
+        form: What becomes of its gradients ``[B, *shape]``: ``[B, size]``.
+        projected: Whether a linear layer may give ``(dW Q)^T`` without forming dW.
+    """
+
+    size: int
+    form: Form
+    projected: bool = False
+
+
+class KeptGradients(Protocol):
+    """Plans the leaves, and puts their gradients together."""
+
+    layout: Layout
+
+    def plan(self, name: str) -> LeafPlan:
+        """Plan the leaf of a parameter."""
+        ...
+
+    def collect(
+        self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
+    ) -> Captured:
+        """Put the gradients of leaves together."""
+        ...
+
+    def projection(
+        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the projection of a parameter whose plan says so."""
+        ...
+
+
+def _flat(gradients: Tensor) -> Tensor:
+    return gradients.flatten(1)
+
+
+class Whole:
+    """Keeps whole gradients."""
+
+    def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
+        """Keep gradients of a layout.
+
+        Args:
+            layout: The parameters.
+            scale: What gradients are multiplied by ``[layout.size]``: the metric.
+        """
+        self.layout, self.scale = layout, scale
+
+    def plan(self, name: str) -> LeafPlan:
+        """Plan the leaf of a parameter: its whole gradient.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            The plan.
+        """
+        return LeafPlan(math.prod(self.layout.shapes[name]), _flat)
+
+    def projection(
+        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Never called: no plan asks for a projection.
+
+        Raises:
+            AssertionError: Always.
+        """
+        raise AssertionError(name)
+
+    def collect(
+        self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
+    ) -> Captured:
+        """Put whole gradients side by side.
+
+        Args:
+            found: Gradient of each leaf ``[B, n]``; missing ones are zero.
+            uses: How often each parameter was used.
+            losses: Losses ``[B]``.
+
+        Returns:
+            The gradients.
+        """
+        clips = len(losses)
+        kind = _kind_of(found, losses)
+        parts = [
+            found[name]
+            if name in found
+            else losses.new_zeros((clips, stop - start), dtype=kind)
+            for name, (start, stop) in self.layout.parameters.items()
+        ]
+        gradients = torch.cat(parts, 1)
+        if self.scale is not None:
+            gradients *= self.scale.to(gradients)
+        return Captured(gradients, None, losses)
+
+
+class Sketched:
+    """Keeps sketches, and exact norms where they cost nothing extra."""
+
+    def __init__(
+        self,
+        sketch: Sketch,
+        exact_norms: bool = False,
+        scale: Tensor | None = None,
+    ) -> None:
+        """Keep sketches.
+
+        Args:
+            sketch: The sketch.
+            exact_norms: Form every layer's gradient, one layer at a time, so that all
+                squared norms are exact.
+            scale: What gradients are multiplied by first ``[layout.size]``: the metric;
+                every layer's gradient is formed then, as for exact norms.
+        """
+        self.sketch, self.scale, self.layout = sketch, scale, sketch.layout
+        self.exact_norms = exact_norms or scale is not None
+        names: dict[int, list[str]] = {}
+        for name in self.layout.parameters:
+            names.setdefault(sketch.group_of(name), []).append(name)
+        # Squared norms are known of groups of which every gradient is formed.
+        self._formed = {
+            group: some
+            for group, some in names.items()
+            if self.exact_norms or not any(sketch.columns(name) for name in some)
+        }
+
+    def plan(self, name: str) -> LeafPlan:
+        """Plan the leaf of a parameter: the entries that are count-sketched.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            The plan. Where norms are wanted too, a squared norm follows the entries.
+        """
+        shape, columns = self.layout.shapes[name], self.sketch.columns(name)
+        size = columns * shape[0] if columns else math.prod(shape)
+        if not self.exact_norms:
+            return LeafPlan(size, lambda g: self.sketch.entries(name, g), columns > 0)
+
+        def form(gradients: Tensor) -> Tensor:
+            gradients = gradients.reshape(-1, *shape)
+            if self.scale is not None:
+                start, stop = self.layout.parameters[name]
+                gradients = gradients * self.scale[start:stop].view(shape).to(gradients)
+            square = gradients.flatten(1).square().sum(1, keepdim=True)
+            return torch.cat([self.sketch.entries(name, gradients), square], 1)
+
+        return LeafPlan(size + 1, form)
+
+    def projection(
+        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the projection of a parameter.
+
+        Args:
+            name: Parameter name.
+            device: Where it is needed.
+            dtype: Its type.
+            with_bias: Let the projected input contain a one, for the bias.
+
+        Returns:
+            ``[in, n]`` and an offset ``[n]``: n is the number of columns, or larger
+            by the one and what aligns it.
+        """
+        return self.sketch.padded_projection(name, device, dtype, with_bias)
+
+    def collect(
+        self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
+    ) -> Captured:
+        """Count-sketch the gradients of leaves.
+
+        Args:
+            found: Gradient of each leaf ``[B, n]``; missing ones are zero.
+            uses: How often each parameter was used: parts of one parameter have no
+                squared norm of their own.
+            losses: Losses ``[B]``.
+
+        Returns:
+            The sketches, with norms.
+        """
+        out = self.sketch.blank(len(losses), _kind_of(found, losses), losses.device)
+        squares = {}
+        if self.exact_norms:
+            squares = {name: value[:, -1] for name, value in found.items()}
+            found = {name: value[:, :-1] for name, value in found.items()}
+        norms = out.new_full((len(out), len(self.sketch.groups)), torch.nan)
+        for group, names in self._formed.items():
+            used = [name for name in names if name in found]
+            if self.exact_norms:
+                parts = [
+                    squares[n] if uses.get(n, 1) < 2 else squares[n] * torch.nan
+                    for n in used
+                ]
+                norms[:, group] = sum(parts, out.new_zeros(len(out)))
+            else:
+                parts = [found[name] for name in used]
+                joined = torch.cat(parts, 1) if parts else out[:, :0]
+                norms[:, group] = joined.square().sum(1)
+        self.sketch.add(found, out)
+        return Captured(out, norms.double(), losses)
+
+
+class SquaredNorms:
+    """Keeps the squared norm of each parameter's gradient only.
+
+    Attributes:
+        squares: Sum over the clips of the last batch, by parameter.
+    """
+
+    def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
+        """Measure the parameters of a layout.
+
+        Args:
+            layout: The parameters.
+            scale: What gradients are multiplied by ``[layout.size]``: the metric.
+        """
+        self.layout, self.scale = layout, scale
+        self.squares: dict[str, float] = {}
+
+    def plan(self, name: str) -> LeafPlan:
+        """Plan the leaf of a parameter: one number.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            The plan.
+        """
+
+        def form(gradients: Tensor) -> Tensor:
+            rows = gradients.flatten(1)
+            if self.scale is not None:
+                start, stop = self.layout.parameters[name]
+                rows = rows * self.scale[start:stop].to(rows)
+            return torch.linalg.vector_norm(rows, dim=1, keepdim=True).square()
+
+        return LeafPlan(1, form)
+
+    def projection(
+        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Never called: no plan asks for a projection.
+
+        Raises:
+            AssertionError: Always.
+        """
+        raise AssertionError(name)
+
+    def collect(
+        self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
+    ) -> Captured:
+        """Sum squared norms; parts of one parameter are treated as orthogonal.
+
+        Args:
+            found: Gradient of each leaf ``[B, 1]``; missing ones are zero.
+            uses: How often each parameter was used.
+            losses: Losses ``[B]``.
+
+        Returns:
+            The losses, without gradients.
+        """
+        self.squares = dict.fromkeys(self.layout.parameters, 0.0)
+        if found:
+            totals = torch.cat(list(found.values()), 1).double().sum(0).tolist()
+            self.squares |= dict(zip(found, totals))
+        return Captured(losses.new_zeros(len(losses), 0), None, losses)
+
+
+def _kind_of(found: dict[str, Tensor], losses: Tensor) -> torch.dtype:
+    """Return the type of sums."""
+    return next((value.dtype for value in found.values()), losses.dtype)
