@@ -1,4 +1,3 @@
-import torch
 from probe_runs import arguments, fails
 
 from tqd_probe import gradsim
@@ -10,13 +9,12 @@ def test_self_check_passes_and_its_failure_writes_no_schedule(
     argv = arguments(pipeline, tmp_path / "s", "--self-check")
     assert gradsim.main(argv) == 0
     assert "self-check passed" in capsys.readouterr().err
-    from tqd_probe.gradients import layers
+    from tqd_probe.gradients import zero_leaves
 
-    def wrong(layer, x, g, clips):
-        left, right = layers.linear_factors(layer, x, g, clips)
-        return left * 1.01, right
-
-    monkeypatch.setitem(layers.FACTORS, torch.nn.Linear, wrong)
+    right = zero_leaves.outer_products
+    monkeypatch.setattr(
+        zero_leaves, "outer_products", lambda left, x: 1.01 * right(left, x)
+    )
     argv = arguments(pipeline, tmp_path / "t", "--self-check")
     fails(capsys, argv, "--self-check: engine and torch.func disagree")
     assert not (tmp_path / "t" / "bands.json").exists()

@@ -25,6 +25,7 @@ from tqd_probe.gradients.compiled import CompiledBlocks, check_alike, computing_
 from tqd_probe.gradients.layers import (
     Attach,
     LayerLeaves,
+    attach_norm,
     rule_of,
     scale_tells_input,
 )
@@ -35,6 +36,7 @@ from tqd_probe.gradients.shared_parameters import SharedParameter
 from tqd_probe.gradients.zero_leaves import SpreadLeaf
 
 Losses = Callable[[], Tensor]
+COPIES = ("none", "norms", "all")  # layers whose outputs are copied, as networks need
 
 
 class GradientCapture:
@@ -67,9 +69,9 @@ class GradientCapture:
         self.network, self.layout = network, layout
         self.kept: KeptGradients = Whole(layout) if kept is None else kept
         self._compiled = CompiledBlocks(network) if compiled else None
+        self._copies = COPIES[0]
         self._compared = False
         self._direct: set[str] = set()  # shared parameters that are their own leaves
-        self._replaced: dict[str, nn.Parameter] = {}
         self._broadcast: dict[str, bool] = {}  # shared parameters, by how they are used
         self._plans = {name: self.kept.plan(name) for name in layout.parameters}
         self._clips = 0
@@ -151,6 +153,19 @@ class GradientCapture:
         self, losses: Losses, clips: int, compiled: CompiledBlocks | None
     ) -> Captured:
         """Run one batch forward and backward, in one of the network's forms."""
+        while True:
+            try:
+                return self._one_pass(losses, clips, compiled)
+            except RuntimeError as error:
+                # Some attention writes into the output of a norm or a projection.
+                if "modified inplace" not in str(error) or self._copies == COPIES[-1]:
+                    raise
+                self._copies = COPIES[COPIES.index(self._copies) + 1]
+
+    def _one_pass(
+        self, losses: Losses, clips: int, compiled: CompiledBlocks | None
+    ) -> Captured:
+        """Run one batch, with outputs of layers copied where `_copies` says so."""
         self._clips, self._uses = clips, {}
         # What others compiled runs as it was written: its graphs have no leaves.
         form = (
@@ -242,11 +257,6 @@ class GradientCapture:
         self._direct.clear()
         needed = [(p, p.requires_grad) for p in self.network.parameters()]
         handles: list[Any] = []
-        originals = [
-            (module, key, module._parameters[key])
-            for module, own in self._shared
-            for key in own
-        ]
         try:
             for parameter, _ in needed:
                 parameter.requires_grad_(False)
@@ -266,16 +276,14 @@ class GradientCapture:
         finally:
             for handle in handles:
                 handle.remove()
-            for module, key, original in originals:
-                present = module._parameters[key]
-                direct = any(present is self._leaves[name] for name in self._direct)
-                if direct or isinstance(present, SharedParameter):
-                    module._parameters[key] = original
+            for module, names in self._shared:
+                for key in names:
+                    module.__dict__.pop(key, None)
             for parameter, flag in needed:
                 parameter.requires_grad_(flag)
             for own, _ in self._layers:
                 own.leaves = {}
-            self._leaves, self._replaced = {}, {}
+            self._leaves = {}
 
     def _attach(
         self,
@@ -299,7 +307,11 @@ class GradientCapture:
         if not torch.compiler.is_compiling():
             for name in own.names.values():
                 self._uses[name] = self._uses.get(name, 0) + 1
-        return rule(own, x, output, self._clips)
+        found = rule(own, x, output, self._clips)
+        copied = self._copies == "all" or (
+            self._copies == "norms" and rule is attach_norm
+        )
+        return found.clone() if copied else found
 
     def _replace(self, module: nn.Module, names: dict[str, str]) -> None:
         """Put a row per clip in the place of shared parameters of a compiled module."""
@@ -308,24 +320,29 @@ class GradientCapture:
             assert value is not None
             rows = value.detach().expand(self._clips, *value.shape[1:]).clone()
             leaf = nn.Parameter(rows)
-            module._parameters[key] = self._leaves[name] = leaf
+            module.__dict__[key] = self._leaves[name] = leaf
             self._direct.add(name)
 
     def _share(
         self, names: dict[str, str], module: nn.Module, inputs: tuple[Any, ...]
     ) -> None:
-        """Forward pre-hook of a module with parameters of its own."""
+        """Forward pre-hook of a module with parameters of its own.
+
+        What stands in `__dict__` is found before the registered parameter, which is
+        left alone: sharding and offloading may move it while the module runs.
+        """
         for key, name in names.items():
+            module.__dict__.pop(key, None)
+            if not torch.is_grad_enabled():
+                continue
             value = module._parameters[key]
-            if isinstance(value, SharedParameter):  # of an earlier call in this pass
-                value = self._replaced[name]
             assert value is not None
-            module._parameters[key] = self._replaced[name] = value
-            if torch.is_grad_enabled():
-                leaf, form = self._leaves[name], self._plans[name].form
-                each = SpreadLeaf.apply(value.detach(), leaf, self._clips, form)
-                shared = SharedParameter.wrap(value, each, (), name, self._broadcast)
-                module._parameters[key] = shared
+            device = next((x.device for x in inputs if isinstance(x, Tensor)), None)
+            here = value.detach().to(device or value.device)  # it may be offloaded
+            leaf, form = self._leaves[name], self._plans[name].form
+            each = SpreadLeaf.apply(here, leaf, self._clips, form)
+            shared = SharedParameter.wrap(here, each, (), name, self._broadcast)
+            module.__dict__[key] = shared
 
 
 @contextmanager
