@@ -17,8 +17,8 @@ from diffusers import WanTransformer3DModel
 
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy
-from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.kept_gradients import Sketched
+from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.families.wan import WanModel
 

@@ -30,7 +30,6 @@ from analyses.cost import (
     passes_needed,
     peak_memory,
     sketch_error,
-    time_breakdown,
 )
 from analyses.results_file import machine, run_script, study_parser, versions
 from tqd_probe.core.files import read_json, write_json
@@ -50,7 +49,6 @@ def parts_of(repetitions: int) -> dict[str, Callable[[], dict[str, Any]]]:
     return {
         "work": matrix_products.study,
         "widths": lambda: pass_times.widths(repetitions),
-        "rest": lambda: time_breakdown.study(repetitions, pass_times.WIDTHS),
         "tiny": lambda: pass_times.tiny(repetitions),
         "memory": peak_memory.study,
         "growth": growth.study,

@@ -22,9 +22,9 @@ from analyses.cost.tiny_probe import tiny_probe
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy
+from tqd_probe.gradients.kept_gradients import Sketched
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.reference import double_precision
-from tqd_probe.gradients.kept_gradients import Sketched
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 from tqd_probe.models.base import per_clip_loss
 from tqd_probe.probing.losses import draw_batch

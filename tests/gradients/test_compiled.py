@@ -8,8 +8,8 @@ from torch import nn
 from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients import compiled
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.layout import make_layout
 from tqd_probe.gradients.kept_gradients import Sketched
+from tqd_probe.gradients.layout import make_layout
 from tqd_probe.gradients.sketch import Sketch
 
 

@@ -39,7 +39,7 @@ def test_fewer_entries_than_numbers_never_collide():
     assert table.abs().sum(0).max() == 1
 
 
-@pytest.mark.parametrize("entries, length", [(24 * 16 * 64, 64), (24 * 16 * 4, 4)])
+@pytest.mark.parametrize(("entries", "length"), [(24 * 16 * 64, 64), (24 * 16 * 4, 4)])
 def test_many_entries_share_a_number_in_segments(entries, length):
     sketch = CountSketch([piece("a", entries)], PARTS, stream)
     (lane,) = sketch._lanes
@@ -48,7 +48,10 @@ def test_many_entries_share_a_number_in_segments(entries, length):
     x = torch.randn(3, entries, dtype=torch.float64)
     into = torch.zeros(3, 24, dtype=torch.float64)
     sketch.add({"a": x}, into)
-    signs, numbers = torch.from_numpy(lane.signs).double(), torch.from_numpy(lane.numbers)
+    signs, numbers = (
+        torch.from_numpy(lane.signs).double(),
+        torch.from_numpy(lane.numbers),
+    )
     expected = torch.zeros_like(into)
     for entry in range(entries):
         expected[:, numbers[entry // length]] += signs[entry] * x[:, entry]

@@ -159,6 +159,10 @@ def test_columns_follow_a_layer_s_share_of_the_gradient():
     layout = layout_of(**shapes)
     energy = {"blocks.0.a": 0.004, "blocks.1.a": 0.0316, "out": 0.9644}
     sketch = Sketch(layout, 4096, energy)
-    assert [sketch.columns(name) for name in shapes] == [16, 80, 0]  # 0: formed, counted
+    assert [sketch.columns(name) for name in shapes] == [
+        16,
+        80,
+        0,
+    ]  # 0: formed, counted
     large = Sketch(layout_of(out=(3000, 2000)), 4096, {"out": 1.0})
     assert large.columns("out") == 592  # what half the cost of forming it buys

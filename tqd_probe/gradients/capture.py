@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from tqd_probe.core.errors import GradientError
 from tqd_probe.gradients.compiled import CompiledBlocks, check_alike, computing_dtype
+from tqd_probe.gradients.kept_gradients import Captured, KeptGradients, Whole
 from tqd_probe.gradients.layers import (
     Attach,
     LayerLeaves,
@@ -31,7 +32,6 @@ from tqd_probe.gradients.layers import (
 )
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.products import wide
-from tqd_probe.gradients.kept_gradients import Captured, KeptGradients, Whole
 from tqd_probe.gradients.shared_parameters import SharedParameter
 from tqd_probe.gradients.zero_leaves import SpreadLeaf
 
@@ -227,13 +227,9 @@ class GradientCapture:
         wanted = {name: known[name] for name in self.layout.parameters}
         with trainable(wanted), torch.enable_grad():
             total = losses().sum()
-            plain = torch.autograd.grad(
-                total, list(wanted.values()), allow_unused=True
-            )
+            plain = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
         entries = {
-            name: self._plans[name].form(
-                gradient[None].to(wide(gradient.dtype))
-            )
+            name: self._plans[name].form(gradient[None].to(wide(gradient.dtype)))
             for name, gradient in zip(wanted, plain)
             if gradient is not None
         }
@@ -263,9 +259,7 @@ class GradientCapture:
             for own, rule in self._layers:
                 own.leaves = {key: self._leaves[n] for key, n in own.names.items()}
                 hook = partial(self._attach, own, rule)
-                handles.append(
-                    own.layer.register_forward_hook(hook, with_kwargs=True)
-                )
+                handles.append(own.layer.register_forward_hook(hook, with_kwargs=True))
             for module, names in self._shared:
                 if compiled is not None and id(module) in compiled.inside:
                     self._replace(module, names)

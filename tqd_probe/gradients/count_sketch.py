@@ -145,9 +145,7 @@ def _deal(piece: Piece, length: int, parts: int, stream: Stream) -> np.ndarray:
     """Assign every segment of a parameter to a number, evenly and in random order."""
     rng = stream("sketch numbers", piece.name)
     if not piece.projections:
-        return piece.start + _evenly(
-            rng, piece.entries // length, parts * piece.width
-        )
+        return piece.start + _evenly(rng, piece.entries // length, parts * piece.width)
     segments = piece.entries // piece.projections // length
     found = np.empty((piece.projections, segments), dtype=np.int64)
     for part in range(min(parts, piece.projections)):

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.core.files import read_json, write_json
 from tqd_probe.gradients.capture import GradientCapture, Losses
-from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.kept_gradients import SquaredNorms
+from tqd_probe.gradients.layout import Layout
 
 
 def measure_energy(

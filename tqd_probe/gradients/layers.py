@@ -16,7 +16,7 @@ import torch
 from diffusers.models.normalization import RMSNorm as DiffusersRMSNorm
 from torch import Tensor, nn
 
-from tqd_probe.gradients.kept_gradients import LeafPlan, KeptGradients
+from tqd_probe.gradients.kept_gradients import KeptGradients, LeafPlan
 from tqd_probe.gradients.zero_leaves import (
     ConvolutionLeaves,
     EmbeddingLeaf,
@@ -59,7 +59,10 @@ class LayerLeaves:
     def forms(self) -> Forms:
         """What is kept of the gradients of weight and bias."""
         weight, bias = (self.plans.get(key) for key in ("weight", "bias"))
-        return weight and weight.form, bias and bias.form
+        return (
+            None if weight is None else weight.form,
+            None if bias is None else bias.form,
+        )
 
     @property
     def projected(self) -> bool:
@@ -157,7 +160,7 @@ def attach_convolution(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Te
 
 
 def _patches(layer: Any, x: Tensor, y: Tensor) -> Tensor:
-    """Cut an input into the patches of a convolution: ``[rows, places, in * kernel]``."""
+    """Cut an input into a convolution's patches ``[rows, places, in * kernel]``."""
     x, kernel, places = x.detach(), layer.kernel_size, y.shape[2:]
     for dim, (size, count) in enumerate(zip(kernel, places), start=2):
         x = x.narrow(dim, 0, size * count)  # a remainder never reached the output

@@ -98,7 +98,11 @@ class SharedParameter(torch.nn.Parameter):
         call = partial(_call, func, args, kwargs)
         if name in _CASTS and (others or not any(a is self for a in args)):
             plain = {id(a): a.plain() for a in shared}
-            if args and args[0] is not self and not isinstance(args[0], SharedParameter):
+            if (
+                args
+                and args[0] is not self
+                and not isinstance(args[0], SharedParameter)
+            ):
                 return call(plain)  # another tensor is cast to this one's type
             kind, device = others[0].dtype, others[0].device
             return args[0]._follow(
@@ -168,8 +172,10 @@ class SharedParameter(torch.nn.Parameter):
                 f"parameter {self.label}: meets a tensor with {rows} rows in which the"
                 f" {clips} clips are not in front; leave it out with --params"
             )
-        found = found.reshape(clips, *padded) if padded[0] != 1 else found.reshape(
-            clips, *padded[1:]
+        found = (
+            found.reshape(clips, *padded)
+            if padded[0] != 1
+            else found.reshape(clips, *padded[1:])
         )
         if padded[0] != 1:  # one clip: its rows are its own
             return found[0]

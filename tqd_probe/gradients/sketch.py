@@ -7,9 +7,9 @@ module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
   ``<S a, S b>`` is about ``(|a|^2 |b|^2 + <a, b>^2) / m`` for m numbers.
 - *One-sided projection* for large matrices: ``dW Q`` with a matrix Q of k columns of
   random signs, then count-sketched, each column by itself. Since
-  ``dW = sum_t g_t x_t^T``, it is ``sum_t g_t (Q^T x_t)^T``: the weight gradient is never
-  formed, and of the layer's input only ``Q^T x_t``, k numbers per token, are kept for
-  the backward pass. k columns add a variance of about ``|a^T b|_F^2 / k``.
+  ``dW = sum_t g_t x_t^T``, it is ``sum_t g_t (Q^T x_t)^T``: the weight gradient is
+  never formed, and of the layer's input only ``Q^T x_t``, k numbers per token, are
+  kept for the backward pass. k columns add a variance of about ``|a^T b|_F^2 / k``.
 
 The numbers are divided among the module groups, and columns among the layers, by where
 the gradient is, as `gradient_energy.py` measures it: ``sum_g (|a_g| |b_g|)^2 / m_g`` is
@@ -37,6 +37,7 @@ from tqd_probe.core.rng import stream
 from tqd_probe.gradients.count_sketch import CountSketch, Piece
 from tqd_probe.gradients.layout import Layout
 
+MAP_VERSION = 2  # increase when the same layout and size give another map
 SEED = 0
 SPLITS = 16
 COLUMNS = 16  # columns come in multiples of this, so that all parts have as many

@@ -17,7 +17,12 @@ from tqd_probe.core.files import digest
 from tqd_probe.core.processes import Processes
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.metric import metric_scale, read_adam_state
-from tqd_probe.gradients.sketch import DEFAULT_SIZE, SPLITS, Sketch
+from tqd_probe.gradients.sketch import (
+    DEFAULT_SIZE,
+    MAP_VERSION,
+    SPLITS,
+    Sketch,
+)
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, default_cache
@@ -102,7 +107,7 @@ def prepare(
         settings.dtype,
         settings.vae_dtype,
         settings.seed,
-        [sketched, sketch.size, sketched and settings.exact_norms],
+        [sketched, MAP_VERSION, sketch.size, sketched and settings.exact_norms],
         stopping_rule(settings),
         LEVEL_FORMAT,
         settings.metric,

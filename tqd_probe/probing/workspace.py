@@ -19,8 +19,8 @@ from tqd_probe.core.run_directory import RunDescription
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.draws import LevelDraws
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.kept_gradients import KeptGradients, Sketched, Whole
+from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.reduce_level import Reduction
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.store import GradientStore
@@ -184,9 +184,7 @@ class Workspace:
         paired = clip < len(self.encoded.ids)
         return self.encoded.versions if paired else [GOLDEN]
 
-    def engine(
-        self, plain: bool = False, compiled: bool = False
-    ) -> GradientCapture:
+    def engine(self, plain: bool = False, compiled: bool = False) -> GradientCapture:
         """Make the capture engine of this probe.
 
         Args:
