@@ -50,9 +50,9 @@ class Damaged:
         raise BadClip("damaged: video: cannot be decoded")
 
 
-def encode(folder, clips, max_bad=0, model=None):
+def encode(folder, clips, max_bad=0, model=None, workers=0):
     model = model or Encoders()
-    encoder = ClipEncoder(model, SHAPE, 0, folder)
+    encoder = ClipEncoder(model, SHAPE, 0, folder, workers)
     return model, encode_clips(encoder, clips, (BLUR,), max_bad=max_bad)
 
 
@@ -76,6 +76,24 @@ def test_versions_share_a_caption_and_have_their_own_frames(tmp_path):
     assert text.flatten().tolist() == [len(clips[1].caption)] * 2
     wanted = found.images["blur:3"]["condition"][1]
     assert torch.equal(batch.conditioning["condition"][0], wanted)
+
+
+def test_threads_change_no_latents_no_order_and_no_quarantine(tmp_path):
+    clips = [synthetic_clip(0), Damaged(), *map(synthetic_clip, range(1, 5))]
+    encode(tmp_path / "3", clips[2:3])  # partly in the cache
+    found = [
+        encode(tmp_path / str(workers), clips, max_bad=1, workers=workers)
+        for workers in (0, 3)
+    ]
+    (_, none), (_, three) = found
+    assert none.ids == three.ids == [clip.id for clip in clips if clip is not clips[1]]
+    assert none.quarantine == three.quarantine
+    for version in none.versions:
+        assert torch.equal(none.latents[version], three.latents[version])
+        images = (each.images[version]["condition"] for each in (none, three))
+        assert torch.equal(*images)
+    with pytest.raises(BadClip, match=r"^damaged: video: cannot be decoded$"):
+        encode(tmp_path / "bad", clips, workers=3)
 
 
 def test_everything_is_encoded_once(tmp_path):

@@ -8,7 +8,8 @@ become stale.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.degradations import Degradation
+from tqd_probe.clips.frames_ahead import FramesAhead, Version, read_version
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import BadClip, InputError
@@ -83,7 +85,12 @@ class ClipEncoder:
     """Encodes clips with a model's encoders, through the cache."""
 
     def __init__(
-        self, model: VideoModel, shape: ClipShape, seed: int, cache: Path
+        self,
+        model: VideoModel,
+        shape: ClipShape,
+        seed: int,
+        cache: Path,
+        workers: int = 0,
     ) -> None:
         """Prepare to encode.
 
@@ -92,8 +99,36 @@ class ClipEncoder:
             shape: Clip shape, already checked by `model.check_shape`.
             seed: Run seed, which decides random degradations.
             cache: Cache folder.
+            workers: Threads that read frames ahead (`reading_ahead`).
         """
         self.model, self.shape, self.seed, self.cache = model, shape, seed, cache
+        self.workers = workers
+        self._ahead: FramesAhead | None = None
+
+    @contextmanager
+    def reading_ahead(self, versions: Sequence[Version]) -> Iterator[None]:
+        """Decode, draw and degrade frames in threads while others are encoded.
+
+        Args:
+            versions: What will be encoded in the block, in order; cached ones are not
+                read.
+
+        Yields:
+            Nothing.
+        """
+        with FramesAhead(
+            versions, self.shape, self.seed, self.workers, self._is_wanted
+        ) as self._ahead:
+            try:
+                yield
+            finally:
+                self._ahead = None
+
+    def _is_wanted(self, clip: Clip, degradation: Degradation | None) -> bool:
+        """Return whether something of a version is not in the cache yet."""
+        kinds = ["latents", "images"] if self.model.takes_images else ["latents"]
+        keys = [(kind, self._key(kind, clip, degradation)) for kind in kinds]
+        return not all(self._path(*each).exists() for each in keys)
 
     def latents(self, clip: Clip, degradation: Degradation | None) -> torch.Tensor:
         """Encode one version of a clip.
@@ -202,14 +237,17 @@ class ClipEncoder:
         return found
 
     def _video(self, clip: Clip, degradation: Degradation | None) -> np.ndarray:
-        if degradation is None:
-            return clip.read(self.shape)
-        return degradation.apply(clip, self.shape, self.seed)
+        if self._ahead is not None:
+            return self._ahead.take(clip, degradation)
+        return read_version((clip, degradation), self.shape, self.seed)
+
+    def _path(self, kind: str, key: str) -> Path:
+        return self.cache / kind / key[:2] / f"{key}.safetensors"
 
     def _cached(
         self, kind: str, key: str, make: Callable[[], dict[str, torch.Tensor]]
     ) -> dict[str, torch.Tensor]:
-        path = self.cache / kind / key[:2] / f"{key}.safetensors"
+        path = self._path(kind, key)
         if path.exists():
             known = read_tensors(path, f"{kind} {key}")
             if known is None:
@@ -257,22 +295,24 @@ def encode_clips(
     seen: list[dict[str, dict[str, torch.Tensor]]] = []
     ids: list[str] = []
     quarantine: dict[str, str] = {}
-    for clip in clips:
-        try:
-            row, own = {}, {}
-            for name, degradation in zip(versions, (None, *degradations)):
-                row[name] = encoder.latents(clip, degradation)
-                own[name] = encoder.images(clip, degradation)
-            texts.append(encoder.caption(clip))
-            rows.append(row)
-            seen.append(own)
-            ids.append(clip.id)
-        except BadClip as error:
-            quarantine[clip.id] = str(error)
-            if len(quarantine) > max_bad:
-                more = f" ({len(quarantine)} bad clips, --max-bad {max_bad})"
-                raise BadClip(f"{error}{more if max_bad else ''}") from error
-        progress(len(versions))
+    copies = (None, *degradations)
+    with encoder.reading_ahead([(clip, each) for clip in clips for each in copies]):
+        for clip in clips:
+            try:
+                row, own = {}, {}
+                for name, degradation in zip(versions, copies):
+                    row[name] = encoder.latents(clip, degradation)
+                    own[name] = encoder.images(clip, degradation)
+                texts.append(encoder.caption(clip))
+                rows.append(row)
+                seen.append(own)
+                ids.append(clip.id)
+            except BadClip as error:
+                quarantine[clip.id] = str(error)
+                if len(quarantine) > max_bad:
+                    more = f" ({len(quarantine)} bad clips, --max-bad {max_bad})"
+                    raise BadClip(f"{error}{more if max_bad else ''}") from error
+            progress(len(versions))
     if not rows:
         return EncodedClips([], versions, {}, {}, quarantine)
     latents = {name: torch.stack([row[name] for row in rows]) for name in versions}

@@ -116,7 +116,10 @@ class Encoders:
             vae.enable_tiling()
         else:
             vae.disable_tiling()
-        pixels = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        pixels = torch.from_numpy(video)
+        if self.device.type == "cuda":  # a quarter of the bytes, and no wait
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+        pixels = pixels.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         pixels = pixels.to(self.device, self.vae_dtype)
         return vae.encode(pixels).latent_dist.mode().float()
 

@@ -146,9 +146,11 @@ def _share_encoding(
     """Let each process encode its share into the cache that all read from."""
     if processes.world == 1:
         return
-    for clip in clips[processes.rank :: processes.world]:
-        with suppress(BadClip):  # raised again, and counted, when all are read
-            for degradation in (None, *degradations):
-                encoder.latents(clip, degradation)
-                encoder.conditioning(clip, degradation)
+    own, copies = clips[processes.rank :: processes.world], (None, *degradations)
+    with encoder.reading_ahead([(clip, each) for clip in own for each in copies]):
+        for clip in own:
+            with suppress(BadClip):  # raised again, and counted, when all are read
+                for degradation in copies:
+                    encoder.latents(clip, degradation)
+                    encoder.conditioning(clip, degradation)
     processes.barrier()

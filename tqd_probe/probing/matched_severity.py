@@ -28,13 +28,20 @@ def latent_distances(encoder: ClipEncoder, clips: list[Clip], name: str) -> list
         Root mean squared change of the latents, in their units, by severity from 1.
     """
     found = []
-    for severity in range(1, len(EFFECTS[name].amounts) + 1):
-        squares = []
-        for clip in clips:
-            moved = encoder.latents(clip, Degradation(name, severity))
-            gap = moved - encoder.latents(clip, None)
-            squares.append(float((gap.double() ** 2).mean()))
-        found.append(float(np.sqrt(np.mean(squares))))
+    steps = [
+        Degradation(name, severity + 1)
+        for severity in range(len(EFFECTS[name].amounts))
+    ]
+    golden = [(clip, None) for clip in clips]
+    moved = [(clip, step) for step in steps for clip in clips]
+    with encoder.reading_ahead([*golden, *moved]):
+        still = [encoder.latents(*version) for version in golden]
+        for step in steps:
+            squares = []
+            for clip, latents in zip(clips, still):
+                gap = encoder.latents(clip, step) - latents
+                squares.append(float((gap.double() ** 2).mean()))
+            found.append(float(np.sqrt(np.mean(squares))))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tqd_probe.clips.degradations import CONTROL, check_frames
+from tqd_probe.clips.frames_ahead import choose_workers
 from tqd_probe.clips.source import ClipSet
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.files import digest
@@ -80,7 +81,8 @@ def prepare(
 
     clips = choose_clips(settings, clips_at_most)
     cache = settings.cache or default_cache()
-    encoder = ClipEncoder(model, shape, settings.seed, cache)
+    workers = choose_workers(settings.workers, settings.device)
+    encoder = ClipEncoder(model, shape, settings.seed, cache, workers)
     degradations, severities = matched_degradations(
         settings, encoder, clips.golden, processes, progress
     )

@@ -88,6 +88,14 @@ class ProbeHardwareSettings(HardwareSettings):
         " versions of a clip, or as many as a trial pass says fit into memory;"
         " those of several draws where the network is small)",
     )
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        description="threads that decode, draw and degrade clips while the autoencoder"
+        " encodes others (default: beside a GPU one per free core, at most 8; on a CPU"
+        " 1); 0: none",
+    )
     compile: Literal["off", "on"] = Field(
         default="off",
         description="compile the network's blocks with torch.compile; the first pass"

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from tqd_probe.clips.frames_ahead import choose_workers
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest, write_json
 from tqd_probe.models.base import Conditioned, VideoModel
@@ -135,6 +136,7 @@ def encode_training_clips(
         clip_shape(settings, model),
         collection_seed(settings),
         settings.cache or default_cache(),
+        choose_workers(settings.workers or None, accelerator.device.type),
     )
     clips = [*train, *validation]
     share = clips[accelerator.process_index :: accelerator.num_processes]
@@ -167,13 +169,14 @@ def _encode_share(
     """Encode clips into the cache; returns reasons by id of those that cannot be."""
     unusable: dict[str, str] = {}
     encoder.caption(_NoCaption())  # type: ignore[arg-type]
-    for each in clips:
-        try:
-            encoder.latents(each.clip, None)
-            encoder.conditioning(each.clip, None)
-        except BadClip as error:
-            unusable[each.clip.id] = str(error)
-        progress(1)
+    with encoder.reading_ahead([(each.clip, None) for each in clips]):
+        for each in clips:
+            try:
+                encoder.latents(each.clip, None)
+                encoder.conditioning(each.clip, None)
+            except BadClip as error:
+                unusable[each.clip.id] = str(error)
+            progress(1)
     return unusable
 
 
