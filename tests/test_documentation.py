@@ -172,7 +172,11 @@ def test_commands_of_pages_parse(page):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("page", [README, WALKTHROUGH], ids=["readme", "walkthrough"])
+@pytest.mark.parametrize(
+    "page",
+    [README, WALKTHROUGH, DOCS / "own_network.md"],
+    ids=["readme", "walkthrough", "own network"],
+)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

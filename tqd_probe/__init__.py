@@ -16,7 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from tqd_probe.api import probe
+    from tqd_probe.gradients.per_clip import per_clip_gradients
     from tqd_probe.models.load import load_model
+    from tqd_probe.probing.compare_gradients import compare_gradients
     from tqd_probe.probing.derive_schedule import derive_schedule
     from tqd_probe.probing.result import ProbeResult
     from tqd_probe.sampling.registry import make_sampler
@@ -28,9 +30,11 @@ __all__ = [
     "BandSchedule",
     "ProbeResult",
     "__version__",
+    "compare_gradients",
     "derive_schedule",
     "load_model",
     "make_sampler",
+    "per_clip_gradients",
     "probe",
     "train",
     "verify",
@@ -38,9 +42,11 @@ __all__ = [
 _HOMES = {
     "BandSchedule": "tqd_probe.schedules.band_schedule",
     "ProbeResult": "tqd_probe.probing.result",
+    "compare_gradients": "tqd_probe.probing.compare_gradients",
     "derive_schedule": "tqd_probe.probing.derive_schedule",
     "load_model": "tqd_probe.models.load",
     "make_sampler": "tqd_probe.sampling.registry",
+    "per_clip_gradients": "tqd_probe.gradients.per_clip",
     "probe": "tqd_probe.api",
     "train": "tqd_probe.training.train",
     "verify": "tqd_probe.verification.verify",

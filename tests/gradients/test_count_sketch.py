@@ -14,7 +14,8 @@ def stream(use, name):
 
 
 def piece(name, entries, projections=0, start=0, width=6):
-    return Piece(name, entries, projections, start, width, crowd=entries)
+    group = f"at {start}"
+    return Piece(name, entries, projections, group, start, width, crowd=entries)
 
 
 def columns_of(sketch, name, entries, size):
@@ -37,6 +38,14 @@ def test_fewer_entries_than_numbers_never_collide():
     sketch = CountSketch([piece("a", 20)], PARTS, stream)
     table = columns_of(sketch, "a", 20, 24)
     assert table.abs().sum(0).max() == 1
+
+
+def test_parameters_of_a_group_are_dealt_as_one():
+    sketch = CountSketch([piece("a", 9), piece("b", 15)], PARTS, stream)
+    into = torch.zeros(24, 24)
+    sketch.add({"a": torch.eye(24)[:, :9], "b": torch.eye(24)[:, 9:]}, into)
+    assert (into.abs().sum(0) == 1).all()
+    assert (into.abs().sum(1) == 1).all()
 
 
 @pytest.mark.parametrize(("entries", "length"), [(24 * 16 * 64, 64), (24 * 16 * 4, 4)])

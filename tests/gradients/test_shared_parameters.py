@@ -34,8 +34,19 @@ def layout_of(network):
         lambda table, x: table[None] * x,
         lambda table, x: x * torch.tanh(table.float()[None].double()),
         lambda table, x: x * table.chunk(3)[1][None] + table.expand(5, -1, -1),
+        lambda table, x: nn.functional.linear(x, table, table.sum(1)),
+        lambda table, x: x @ table[:, :2].repeat(2, 1)[:4],
     ],
-    ids=["add", "table - x", "x - table", "multiply", "function", "part and spread"],
+    ids=[
+        "add",
+        "table - x",
+        "x - table",
+        "multiply",
+        "function",
+        "part and spread",
+        "linear",
+        "matrix product",
+    ],
 )
 def test_gradients_per_clip_equal_a_loop(use):
     torch.manual_seed(0)
@@ -63,9 +74,9 @@ def test_unknown_use_of_a_bare_parameter_is_refused():
             self.weight = nn.Parameter(torch.ones(3, 3))
 
         def forward(self, x):
-            return x @ self.weight
+            return torch.einsum("bi,ij->bj", x, self.weight)
 
     network = Odd()
     engine = GradientCapture(network, layout_of(network))
-    with pytest.raises(GradientError, match="parameter weight: used by 'matmul'"):
+    with pytest.raises(GradientError, match="parameter weight: used by 'einsum'"):
         engine.per_clip(lambda: network(torch.ones(4, 3)).sum(1), 4)

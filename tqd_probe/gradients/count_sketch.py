@@ -36,7 +36,8 @@ class Piece:
         entries: How many there are.
         projections: Lines that they form, if each line goes to one part of the group's
             numbers; 0 where entries go to all parts.
-        start: First number of the module group.
+        group: Name of the module group.
+        start: First number of the group.
         width: Numbers of a part of the group.
         crowd: Entries of the whole group.
     """
@@ -44,6 +45,7 @@ class Piece:
     name: str
     entries: int
     projections: int
+    group: str
     start: int
     width: int
     crowd: int
@@ -99,9 +101,10 @@ class CountSketch:
         for piece in pieces:
             by_length.setdefault(_segment_length(piece, parts), []).append(piece)
         self._lanes = []
+        dealer = _Dealer(parts, stream)
         for length, some in sorted(by_length.items()):
             signs = [_draw_signs(piece, stream) for piece in some]
-            numbers = [_deal(piece, length, parts, stream) for piece in some]
+            numbers = [dealer.deal(piece, length) for piece in some]
             lane = _Lane(length, some, np.concatenate(signs), np.concatenate(numbers))
             self._lanes.append(lane)
 
@@ -141,20 +144,41 @@ def _draw_signs(piece: Piece, stream: Stream) -> np.ndarray:
     return (2 * bits - 1) * scale
 
 
-def _deal(piece: Piece, length: int, parts: int, stream: Stream) -> np.ndarray:
-    """Assign every segment of a parameter to a number, evenly and in random order."""
-    rng = stream("sketch numbers", piece.name)
-    if not piece.projections:
-        return piece.start + _evenly(rng, piece.entries // length, parts * piece.width)
-    segments = piece.entries // piece.projections // length
-    found = np.empty((piece.projections, segments), dtype=np.int64)
-    for part in range(min(parts, piece.projections)):
-        lines = found[part::parts]
-        first = piece.start + part * piece.width
-        lines[...] = first + _evenly(rng, lines.size, piece.width).reshape(lines.shape)
-    return found.ravel()
+class _Dealer:
+    """Assigns segments to numbers: evenly within a module group, in random order."""
 
+    def __init__(self, parts: int, stream: Stream) -> None:
+        self._parts, self._stream = parts, stream
+        self._dealt: dict[tuple[str, int], int] = {}  # by group and part; -1: all parts
 
-def _evenly(rng: np.random.Generator, segments: int, numbers: int) -> np.ndarray:
-    """Deal segments to numbers, as many to each."""
-    return rng.permutation(numbers)[rng.permutation(segments) % numbers]
+    def deal(self, piece: Piece, length: int) -> np.ndarray:
+        """Assign every segment of a parameter to a number."""
+        rng = self._stream("sketch numbers", piece.name)
+        if not piece.projections:
+            every = self._parts * piece.width
+            return piece.start + self._evenly(
+                piece, rng, -1, piece.entries // length, every
+            )
+        segments = piece.entries // piece.projections // length
+        found = np.empty((piece.projections, segments), dtype=np.int64)
+        for part in range(min(self._parts, piece.projections)):
+            lines = found[part :: self._parts]
+            first = piece.start + part * piece.width
+            dealt = self._evenly(piece, rng, part, lines.size, piece.width)
+            lines[...] = first + dealt.reshape(lines.shape)
+        return found.ravel()
+
+    def _evenly(
+        self,
+        piece: Piece,
+        rng: np.random.Generator,
+        part: int,
+        segments: int,
+        numbers: int,
+    ) -> np.ndarray:
+        """Go on where the last parameter of the group stopped."""
+        key = piece.group, part
+        begin = self._dealt.get(key, 0)
+        self._dealt[key] = begin + segments
+        order = self._stream("sketch order", f"{piece.group} {part}")
+        return order.permutation(numbers)[(begin + rng.permutation(segments)) % numbers]

@@ -108,6 +108,8 @@ class SharedParameter(torch.nn.Parameter):
             return args[0]._follow(
                 args[0].plain().to(device, kind), lambda v: v.to(device, kind)
             )
+        if name in ("linear", "matmul", "__matmul__") and others:
+            return self._product(name, *args, **kwargs)
         if others:
             if name not in _ELEMENTWISE:
                 raise GradientError(
@@ -124,13 +126,15 @@ class SharedParameter(torch.nn.Parameter):
             return call({id(self): value})
 
         result = step(self.plain())
-        if name in _SPREAD and result.shape[0] != 1 and result.numel():
-            return self._repeated(result)
         if isinstance(result, (tuple, list)):
             return tuple(
                 self._follow(part, partial(_pick, step, index))
                 for index, part in enumerate(result)
             )
+        if name in _SPREAD:
+            fits = self.ndim == 0 or self.shape[0] == 1 or result.ndim > self.ndim
+            if fits and result.shape[0] != 1:
+                return self._repeated(result)
         return self._follow(result, step)
 
     def _follow(self, value: Any, step: Step) -> Any:
@@ -182,6 +186,29 @@ class SharedParameter(torch.nn.Parameter):
         if rows > clips:
             found = found.repeat_interleave(rows // clips, 0)
         return found
+
+    @staticmethod
+    def _product(
+        name: str, value: Any, weight: Any, bias: Tensor | None = None
+    ) -> Tensor:
+        """Multiply rows of clips with a matrix: ``linear(x, W, b)`` or ``x @ W``."""
+        label = next(
+            a.label for a in (weight, bias, value) if isinstance(a, SharedParameter)
+        )
+        matrix = weight
+        if isinstance(weight, SharedParameter) and weight.ndim == 2:
+            matrix = weight.spread(3, len(value))
+        if isinstance(value, SharedParameter) or matrix.ndim < weight.ndim:
+            raise GradientError(
+                f"parameter {label}: used by {name!r} as the left factor, which"
+                " per-clip capture does not know; leave it out with --params"
+            )
+        if name == "linear":
+            matrix = matrix.transpose(-1, -2)
+        rows = value.reshape(len(value), -1, value.shape[-1])
+        found = torch.matmul(rows, matrix)
+        found = found.reshape(*value.shape[:-1], matrix.shape[-1])
+        return found if bias is None else found + bias
 
     def _repeated(self, result: Tensor) -> Tensor:
         """Meet the batch by an `expand` or `repeat` of this tensor alone."""

@@ -124,6 +124,7 @@ class Sketch:
                 name=name,
                 entries=number,
                 projections=self.columns(name),
+                group=list(self.layout.groups)[self._group[name]],
                 start=starts[self._group[name]],
                 width=self._widths[self._group[name]],
                 crowd=crowds[self._group[name]],

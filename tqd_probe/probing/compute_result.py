@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import numpy as np
 
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.core.noise import logsnr
 from tqd_probe.core.version import __version__
-from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.cost import counted_cost
+from tqd_probe.probing.curves import similarity_curves
 from tqd_probe.probing.option_parsing import read_pool, read_range
 from tqd_probe.probing.result import (
     Comparison,
-    GoldenCurves,
     ModuleGroup,
     NoiseLevels,
     ProbedClips,
@@ -32,7 +28,6 @@ from tqd_probe.schedules.mixture_weights import (
     solve_mixture,
 )
 from tqd_probe.statistics.moments import Moments, cross_cosines
-from tqd_probe.statistics.similarity import LevelStatistics
 
 Rows = dict[str, list[int]]
 
@@ -57,10 +52,12 @@ def compute_result(workspace: Workspace) -> ProbeResult:
     }
     classes = workspace.classes
     confidence = settings.level_confidence()
-    golden, curves = _curves(full, 0, paired, unpaired, confidence)
+    golden, curves = similarity_curves(full, 0, paired, unpaired, confidence)
     modules = {}
     for index, group in enumerate(levels[0].groups):
-        of_group, compared = _curves(levels, index, paired, unpaired, confidence)
+        of_group, compared = similarity_curves(
+            levels, index, paired, unpaired, confidence
+        )
         modules[group] = ModuleGroup(
             snr=of_group.snr, resolved=of_group.resolved, subjects=compared
         )
@@ -176,40 +173,3 @@ def _mixture(workspace: Workspace, joint: Moments, resolved: np.ndarray) -> Mixt
     )
     found = solve_mixture(order, workspace.sigmas, resolved, moments, options)
     return Mixture.model_validate(found)
-
-
-def _curves(
-    levels: list[LevelGram],
-    group: int,
-    paired: Rows,
-    unpaired: Rows,
-    confidence: float,
-) -> tuple[GoldenCurves, dict[str, SimilarityCurves]]:
-    """Compute the curves of one module group over the levels."""
-    golden: list[Any] = []
-    found: dict[str, list[Any]] = {name: [] for name in (*unpaired, *paired)}
-    for gram in levels:
-        statistics = LevelStatistics(gram, group, confidence=confidence)
-        golden.append(statistics.golden())
-        for place, (name, rows) in enumerate(unpaired.items()):
-            found[name].append(statistics.compare_unpaired(rows, place))
-        for name, rows in paired.items():
-            found[name].append(statistics.compare(rows))
-    return (
-        GoldenCurves(**_per_level(golden)),
-        {name: SimilarityCurves(**_per_level(rows)) for name, rows in found.items()},
-    )
-
-
-def _per_level(statistics: list[Any]) -> dict[str, list[Any]]:
-    """Turn one dataclass per level into a list per field, undefined values None."""
-    rows = [asdict(each) for each in statistics]
-    return {key: [_defined(row[key]) for row in rows] for key in rows[0]}
-
-
-def _defined(value: Any) -> Any:
-    """Return None for a number that is not finite, or an interval with one."""
-    if isinstance(value, tuple):
-        bounds = tuple(finite_or_none(bound) for bound in value)
-        return None if None in bounds else bounds
-    return value if isinstance(value, bool) else finite_or_none(value)
