@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -25,6 +26,7 @@ from tqd_probe.probing.run import (
 )
 from tqd_probe.probing.run_directory import run_directory
 from tqd_probe.probing.settings import ProbeRunSettings
+from tqd_probe.probing.wall_time import add_achieved
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 FIGURES = "figures"
@@ -124,7 +126,9 @@ def write_probe(settings: ProbeRunSettings, *, progress: bool = True) -> Written
     schedule = BandSchedule.load(out / SCHEDULE_FILE)
     files = [out / name for name in (SCHEDULE_FILE, RESULT_FILE, USEFULNESS_FILE)]
     if is_main_process():
+        began = time.perf_counter()
         files += draw_all(result, schedule, out / FIGURES)
+        add_achieved(out, "figures", time.perf_counter() - began)
     return WrittenProbe(result, schedule, files)
 
 

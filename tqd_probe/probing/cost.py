@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -33,9 +34,9 @@ from tqd_probe.probing.micro_batches import (
 )
 from tqd_probe.probing.pass_sizes import PassSizes, Place
 from tqd_probe.probing.result import CountedCost
+from tqd_probe.probing.wall_time import COST_FILE, described, predicted_parts
 from tqd_probe.probing.workspace import Workspace
 
-COST_FILE = "cost.json"
 TRIALS = 3
 log = logging.getLogger("tqd_probe")
 
@@ -100,7 +101,9 @@ class CostMeter:
         """
         self.workspace, self.progress = workspace, progress
         self.seconds, self.gradients = 0.0, 0
+        self.parts: dict[str, float] = {}
         self.before: dict[str, Any] = {}
+        self._trial: tuple[Callable[[], object], float] = (lambda: None, 0.0)
         self._keep = True  # the gradients of a plain pass
         store = workspace.store
         left = [i for i in range(len(workspace.sigmas)) if not store.has_level(i)]
@@ -113,6 +116,11 @@ class CostMeter:
         done = sum(versions * these + others for these, others in stored)
         remaining = len(left) * draws * workspace.settings.draws - done
         self._measure(engine, versions, remaining)
+        self.parts = predicted_parts(
+            workspace, self.before["seconds"], len(left), *self._trial
+        )
+        self.before["parts"] = self.parts
+        self._report(f"time: {described(self.parts)}")
 
     def _measure(self, engine: GradientCapture, versions: int, remaining: int) -> None:
         """Time plain and capturing passes in turn, and print the prediction."""
@@ -163,6 +171,7 @@ class CostMeter:
         for _ in range(TRIALS):
             plain.append(self._timed(lambda: self._plain_pass(losses)))
             capture.append(self._timed(lambda: engine.per_clip(losses, count)))
+        self._trial = partial(engine.per_clip, losses, count), median(capture)
         return count, plain, capture
 
     def _plain_pass(self, losses: Callable[[], torch.Tensor]) -> None:
@@ -192,8 +201,13 @@ class CostMeter:
         self.seconds += time.perf_counter() - began
         self.gradients += clips
 
+    @property
+    def tail(self) -> float:
+        """Predicted seconds after the last draw."""
+        return sum(self.parts.get(k, 0.0) for k in ("reducing", "results", "figures"))
+
     def close(self) -> None:
-        """Print what the run did cost and write ``cost.json``, if it did anything."""
+        """Print what capture did cost and write ``cost.json``, if it did anything."""
         if not self.before or not self.gradients:
             return
         each = self.seconds / self.gradients
@@ -204,6 +218,7 @@ class CostMeter:
             "seconds_per_clip_gradient": each,
             "ratio_to_plain": ratio,
             "flops_per_second": self.workspace.work["flops_per_clip_gradient"] / each,
+            "parts": dict(self.workspace.seconds),
         }
         value = {"predicted": self.before, "achieved": after}
         write_json(self.workspace.out / COST_FILE, value)

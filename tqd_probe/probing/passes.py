@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
 
 import torch
-from tqdm import tqdm
 
 from tqd_probe.core.errors import GradientError, TqdError
 from tqd_probe.core.files import write_json
@@ -25,6 +25,7 @@ from tqd_probe.probing.draw_capture import DrawCapture
 from tqd_probe.probing.losses import batch_losses, check_finite
 from tqd_probe.probing.micro_batches import Draw, Stage, micro_batches_by_stage
 from tqd_probe.probing.pass_sizes import Place
+from tqd_probe.probing.progress import DrawProgress
 from tqd_probe.probing.workspace import Workspace
 from tqd_probe.statistics.moments import joint_moments
 
@@ -41,6 +42,7 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
         progress: Show progress bars and the cost.
     """
     progress = progress and workspace.processes.is_main
+    began = time.perf_counter()
     with workspace.deterministic():
         _check_coverage(workspace)
         if workspace.settings.metric == "adam":
@@ -49,6 +51,8 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
         compiled = workspace.settings.compile == "on"
         engine = workspace.engine(compiled=compiled)
         workspace.work = _shared_work(workspace)
+        workspace.seconds.setdefault("checks", 0.0)
+        workspace.seconds["checks"] += time.perf_counter() - began
         meter = CostMeter(workspace, engine, progress)
         try:
             _capture_levels(workspace, engine, meter, progress)
@@ -180,32 +184,22 @@ def _capture_levels(
     workspace: Workspace, engine: GradientCapture, meter: CostMeter, progress: bool
 ) -> None:
     """Go through the levels; finished ones are skipped."""
+    began = time.perf_counter()
     settings, store = workspace.settings, workspace.store
-    clips, levels = len(workspace.encoded.ids), len(workspace.sigmas)
+    clips = len(workspace.encoded.ids)
     others, versions = workspace.unpaired_indices, len(workspace.encoded.versions)
     size = workspace.work["batch_size"]
     stages = interim_stages(clips, settings.draws, settings.adaptive)
-    each = len(workspace.clip_ids) * settings.draws
-    bar = tqdm(
-        total=levels * each,
-        desc="probe",
-        unit="draw",
-        disable=not progress,
-        smoothing=0.05,
-    )
-    # A level is reduced while the next one is captured.
     with (
-        bar,
+        DrawProgress(workspace, meter, progress) as bar,
         BackgroundWriter() as writer,
-        BackgroundWriter() as reducer,
+        BackgroundWriter() as reducer,  # of a level while the next one is captured
         DrawCapture(workspace, engine, meter, writer) as capture,
     ):
         for level, sigma in enumerate(workspace.sigmas):
-            bar.set_description(f"level {level + 1}/{levels} sigma {sigma:.3g}")
             if store.has_level(level):
-                bar.update(each)
                 continue
-            begun = bar.n
+            bar.begin(level, sigma)
             by_stage = micro_batches_by_stage(stages, others, versions, size)
             for stage, batches in enumerate(by_stage):
                 for index, draws in enumerate(batches):
@@ -226,9 +220,12 @@ def _capture_levels(
                     break
             if workspace.processes.is_main:
                 reducer.submit(_finish_level, workspace, level, *stages[stage])
-            bar.update(begun + each - bar.n)
+            bar.end_level()
+        captured = time.perf_counter()
     if workspace.processes.is_main:
         _finish_run(workspace)
+    workspace.seconds["capture"] = captured - began
+    workspace.seconds["reducing"] = time.perf_counter() - captured
     workspace.processes.barrier()
 
 

@@ -22,6 +22,7 @@ from tqd_probe.probing.prepare import check_mixture, prepare
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.self_check import self_check
 from tqd_probe.probing.settings import ProbeRunSettings
+from tqd_probe.probing.wall_time import add_achieved
 from tqd_probe.probing.workspace import Workspace
 
 RESULT_FILE = "gradsim.json"
@@ -46,10 +47,12 @@ def run_probe(settings: ProbeRunSettings, *, progress: bool = True) -> ProbeResu
         path = workspace.out / RESULT_FILE
 
         def finish() -> None:
+            began = time.perf_counter()
             result = compute_result(workspace)
             result.save(path)
             derive_schedule(result).save(workspace.out / SCHEDULE_FILE)
             write_usefulness(workspace.out / USEFULNESS_FILE, workspace)
+            add_achieved(workspace.out, "results", time.perf_counter() - began)
             _report_store(workspace, progress)
             log.info("done")
 
@@ -89,7 +92,10 @@ def captured_gradients(
     Yields:
         The probe, with all levels in its store.
     """
+    began = time.perf_counter()
     workspace = prepare(settings, progress=progress, clips_at_most=clips_at_most)
+    prepared = time.perf_counter()
+    workspace.seconds["encoding"] = prepared - began
     is_main = workspace.processes.is_main
     check_mixture(workspace)
     checked = None
@@ -99,6 +105,7 @@ def captured_gradients(
         )
         if progress and is_main:
             print(checked, file=sys.stderr, flush=True)
+    workspace.seconds["checks"] = time.perf_counter() - prepared
     workspace.claim()  # what can refuse the run has passed
     handler = add_log_file(workspace.out) if is_main else None
     try:

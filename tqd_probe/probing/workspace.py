@@ -61,6 +61,7 @@ class Workspace:
         covered_share: Share of the squared gradient norm that is captured; NaN until
             it is measured.
         capture_seconds: Time that capturing took, where something was left to do.
+        seconds: Time that parts of the run took, so far (`wall_time.py`).
         work: ``batch_size`` (clip versions per pass) and ``flops_per_clip_gradient``,
             once measured.
     """
@@ -84,6 +85,7 @@ class Workspace:
     severities: dict[str, list[float]] | None = None
     covered_share: float = float("nan")
     capture_seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
     work: dict[str, int] = field(default_factory=dict)
     _store: GradientStore | None = field(default=None, repr=False)
 

@@ -10,6 +10,8 @@ All functions take leading batch dimensions.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from scipy.stats import t as student
 
@@ -41,6 +43,7 @@ def sketch_covariance(
     return gaps.T @ gaps / (count * (count - 1)) * wider**2
 
 
+@cache
 def student_quantile(clips: int, confidence: float) -> float:
     """Return how many standard errors an interval reaches to each side.
 
