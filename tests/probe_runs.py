@@ -70,6 +70,7 @@ def fails(capsys, argv, *parts, main=gradsim.main):
 def kill_at_draw(monkeypatch, number):
     """Kill this process when it has a draw of a given number, from 1; writes each."""
     monkeypatch.setattr("tqd_probe.gradients.draws.WRITE_AFTER", 0.0)
+    monkeypatch.setattr("tqd_probe.gradients.draws.WRITE_RATE", float("inf"))
     write, count = GradientStore.put_draw, [0]
 
     def counted(self, *values, **more):

@@ -42,6 +42,20 @@ def test_draws_are_written_when_too_much_would_be_lost(tmp_path, monkeypatch):
     assert len(shards(tmp_path)) == 7
 
 
+def test_draws_that_come_faster_than_they_are_written_wait(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(draws.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(draws, "WRITE_RATE", 10.0)  # a draw has 204 bytes
+    store = GradientStore(tmp_path, "f")
+    value, loss = np.zeros((1, 50), np.float32), np.zeros(1, np.float32)
+    for seconds, files in ((0, 0), (80, 0), (103, 5)):
+        now[0] = seconds
+        store.put_draw(0, seconds, 0, value, loss)
+        store.put_draw(0, seconds, 1, value, loss)
+        assert len(shards(tmp_path)) == files, seconds
+    assert store.draws.count(0, paired=1000) == (6, 0)
+
+
 def test_draws_that_do_not_fit_are_written_and_give_the_same_level(tmp_path):
     roomy, tight = (GradientStore(tmp_path / name, "f") for name in "rt")
     tight.draws.limit = 4 * SHARD

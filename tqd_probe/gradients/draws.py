@@ -1,9 +1,10 @@
 """Draws of levels that are not finished: held in memory, written when they must be.
 
-Writing whole gradients costs a small network as much as computing them. A level that is
-done within a minute never writes its single draws. One that takes longer writes those
-held so far once a minute, as a shard per draw, so that a killed run loses no more; so
-does one whose draws do not fit into memory. What is computed from draws does not depend
+A level that is done within a minute never writes its single draws. One that takes
+longer writes those held so far once a minute, as a shard per draw, so that a killed run
+loses no more; so does one whose draws do not fit into memory. Whole gradients of a
+small network come faster than a disk should take them and are computed as fast as they
+are read back: they wait until there are less than `WRITE_RATE` of them. What is computed from draws does not depend
 on where they are: memory and shards hold the same float32 numbers.
 """
 
@@ -23,6 +24,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.tensor_files import Tensors, read_tensors, write_tensors
 
 WRITE_AFTER = 60.0  # seconds of work that a killed run may lose
+WRITE_RATE = 10e6  # bytes a second: faster ones are cheaper to compute again
 Key = tuple[int, int, int]  # level, clip, draw
 
 
@@ -119,11 +121,12 @@ class Draws:
         key, now = (level, clip, draw), time.monotonic()
         with self._lock:
             self._held[key], self._unwritten[key] = own, now
-            times = (t for k, t in self._unwritten.items() if self._is_open(k))
-            oldest = next(times, now)  # they are in order
+            keys = [k for k in self._unwritten if self._is_open(k)]
+            oldest = self._unwritten[keys[0]] if keys else now  # they are in order
+            waiting = sum(_bytes(self._held[k]) for k in keys)
         if self.held_bytes > self.limit:
             self.write(release=True)
-        elif now - oldest >= WRITE_AFTER:
+        elif now - oldest >= max(WRITE_AFTER, waiting / WRITE_RATE):
             self.write()
 
     def reduce(self, level: int) -> None:

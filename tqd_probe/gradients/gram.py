@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 Columns = Callable[[int, int], np.ndarray]
 BLOCK = 1 << 20  # gradient entries in float64 at once: what a core's caches hold
@@ -164,23 +165,27 @@ def _block_products(
     mean /= draws
     flat = mean.reshape(clips * versions, columns)
     total = mean[:, 0].sum(0)
+    # By torch, whose number of threads the run sets: NumPy's library takes every core,
+    # also those that capturing the next level needs, and waits for them in a loop.
+    each, means = torch.from_numpy(rows), torch.from_numpy(flat)
     # Of one clip: every draw with every draw, from which its own products come.
-    within = np.stack([one @ one.T for one in rows])
+    within = torch.bmm(each, each.transpose(1, 2)).numpy()
     within = within.reshape(clips, versions, draws, versions, draws)
-    along = (rows.reshape(-1, columns) @ total).reshape(clips, versions, draws)
+    along = torch.mv(each.view(-1, columns), torch.from_numpy(total)).numpy()
+    along = along.reshape(clips, versions, draws)
     index = np.arange(versions)
     found = {
-        "products": flat @ flat.T,
+        "products": (means @ means.T).numpy(),
         "draws": within[:, index, :, index].copy(),
         "toward": (along - within[:, :, :, 0].mean(-1)).swapaxes(0, 1).copy(),
     }
     if extra is None or not len(extra):
         return found
     extra = extra.astype(np.float64, copy=False)
-    alone = extra.mean(1)
+    alone = torch.from_numpy(extra.mean(1))
     return found | {
-        "others": alone @ flat.T,
-        "among": alone @ alone.T,
+        "others": (alone @ means.T).numpy(),
+        "among": (alone @ alone.T).numpy(),
         "others_draws": np.matmul(extra, extra.swapaxes(-1, -2)),
         "others_toward": extra @ total,
     }
