@@ -3,8 +3,8 @@
 A level that is done within a minute never writes its single draws. One that takes
 longer writes those held so far once a minute, as a shard per draw, so that a killed run
 loses no more; so does one whose draws do not fit into memory. Whole gradients of a
-small network come faster than a disk should take them and are computed as fast as they
-are read back: they wait until there are less than `WRITE_RATE` of them. What is computed from draws does not depend
+small network are computed as fast as they are read back: draws that come faster than
+`WRITE_RATE` wait longer. What is computed from draws does not depend
 on where they are: memory and shards hold the same float32 numbers.
 """
 
