@@ -48,7 +48,7 @@ def test_draws_that_come_faster_than_they_are_written_wait(tmp_path, monkeypatch
     monkeypatch.setattr(draws, "WRITE_RATE", 10.0)  # a draw has 204 bytes
     store = GradientStore(tmp_path, "f")
     value, loss = np.zeros((1, 50), np.float32), np.zeros(1, np.float32)
-    for seconds, files in ((0, 0), (80, 0), (103, 5)):
+    for seconds, files in ((0, 0), (61, 0), (103, 5)):
         now[0] = seconds
         store.put_draw(0, seconds, 0, value, loss)
         store.put_draw(0, seconds, 1, value, loss)
