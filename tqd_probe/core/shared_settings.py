@@ -148,6 +148,12 @@ class PrecisionSettings(Settings):
         " the autoencoder in bf16 (CogVideoX, LTX); Wan and HunyuanVideo publish it in"
         " fp32 or float16, and bf16 adds rounding that all clips share",
     )
+    quantise: Literal["none", "int8", "fp8", "nf4"] = Field(
+        default="none",
+        description="hold the weights of the network's linear layers in 8 or 4 bits,"
+        " frozen; they compute in --dtype; int8 and fp8 by torchao, nf4 by bitsandbytes"
+        " on a GPU (pip install 'tqd_probe[quant]')",
+    )
 
 
 class DeviceSettings(Settings):

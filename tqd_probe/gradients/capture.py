@@ -31,6 +31,7 @@ from tqd_probe.gradients.layers import (
     scale_tells_input,
 )
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.plain_gradients import plain_gradients
 from tqd_probe.gradients.products import wide
 from tqd_probe.gradients.shared_parameters import SharedParameter
 from tqd_probe.gradients.zero_leaves import SpreadLeaf
@@ -210,6 +211,9 @@ class GradientCapture:
     def covered_share(self, losses: Losses, clips: int) -> float:
         """Compare the captured sum over clips with plain autograd's gradient.
 
+        The gradient of a quantised weight is that of the weight it stands for
+        (`plain_gradients`).
+
         Args:
             losses: Runs the network and returns the clips' losses ``[clips]``.
             clips: Number of clips in the batch.
@@ -223,17 +227,14 @@ class GradientCapture:
             GradientError: If the gradient is zero, so that there is no share.
         """
         captured = self.per_clip(losses, clips)[0].double().sum(0)
-        known = dict(self.network.named_parameters())
-        wanted = {name: known[name] for name in self.layout.parameters}
-        with trainable(wanted), torch.enable_grad():
-            total = losses().sum()
-            plain = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
-        entries = {
-            name: self._plans[name].form(gradient[None].to(wide(gradient.dtype)))
-            for name, gradient in zip(wanted, plain)
-            if gradient is not None
-        }
-        one = total.detach()[None]
+        entries: dict[str, Tensor] = {}
+
+        def take(name: str, gradient: Tensor) -> None:
+            found = self._plans[name].form(gradient[None].to(wide(gradient.dtype)))
+            entries[name] = entries[name] + found if name in entries else found
+
+        plain = plain_gradients(self.network, self.layout.parameters, losses, take)
+        one = plain.sum()[None]
         flat = self.kept.collect(entries, {}, one).gradients[0].double()
         norm = flat.square().sum()
         if norm == 0:
@@ -337,23 +338,3 @@ class GradientCapture:
             each = SpreadLeaf.apply(here, leaf, self._clips, form)
             shared = SharedParameter.wrap(here, each, (), name, self._broadcast)
             module.__dict__[key] = shared
-
-
-@contextmanager
-def trainable(parameters: dict[str, nn.Parameter]) -> Iterator[None]:
-    """Let parameters need gradients meanwhile.
-
-    Args:
-        parameters: The parameters.
-
-    Yields:
-        Nothing.
-    """
-    before = {name: p.requires_grad for name, p in parameters.items()}
-    try:
-        for parameter in parameters.values():
-            parameter.requires_grad_(True)
-        yield
-    finally:
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(before[name])

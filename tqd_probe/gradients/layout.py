@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest
+from tqd_probe.models.quantisation import parameter_shapes
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def make_layout(
         raise InputError(
             f"--params {only}: not a regular expression ({error})"
         ) from error
-    known = dict(network.named_parameters())
+    known = parameter_shapes(network)
     parameters: dict[str, tuple[int, int]] = {}
     spans: dict[str, tuple[int, int]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -77,9 +79,9 @@ def make_layout(
         start = at
         for name in names:
             if wanted.search(name):
-                size = known[name].numel()
+                size = math.prod(known[name])
                 parameters[name] = (at, at + size)
-                shapes[name] = tuple(known[name].shape)
+                shapes[name] = known[name]
                 at += size
         if at > start:
             spans[group] = (start, at)

@@ -11,6 +11,7 @@ from torch import nn
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.memory import free_bytes
 from tqd_probe.models.base import Conditioned, VideoModel
+from tqd_probe.models.quantisation import computing_type
 
 SAFE_SHARE = (
     0.7  # of the free memory; the rest is for temporary buffers and fragmentation
@@ -75,7 +76,7 @@ def _block_bytes(block: nn.Module, tokens: int, text_tokens: int) -> int:
         if "norm" in name.split(".")[0] and ".linear" in f".{name}":
             rows = 1  # modulation: one row per clip
         features = layer.in_features + layer.out_features
-        total += rows * features * layer.weight.element_size()
+        total += rows * features * computing_type(layer).itemsize
     stream = tokens + (text_tokens if joint else 0)
     return total + 4 * stream * width * 4  # float32: norms, scales, shifts, residuals
 

@@ -23,6 +23,8 @@ class CheckpointSpec:
         lora: Weights of a LoRA to load into the network.
         fuse_lora: Merge the LoRA into the weights instead of keeping it.
         expert: ``high`` or ``low``, for checkpoints with two networks.
+        quantise: ``none``, or how linear layers are quantised: ``int8``, ``fp8``,
+            ``nf4``.
     """
 
     path: Path
@@ -34,3 +36,4 @@ class CheckpointSpec:
     lora: Path | None = None
     fuse_lora: bool = False
     expert: str | None = None
+    quantise: str = "none"

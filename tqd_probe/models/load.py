@@ -21,6 +21,7 @@ from tqd_probe.models.families.wan import WanModel
 from tqd_probe.models.families.wan_i2v import WanImageModel
 from tqd_probe.models.lora import find_lora_file
 from tqd_probe.models.number_types import DTYPES, choose_dtype
+from tqd_probe.models.quantisation import check_quantisation
 
 TINY = Path(__file__).parent / "tiny"
 FAMILIES: dict[str, type[Any]] = {  # of `PipelineModel`
@@ -122,6 +123,7 @@ def load_model(
     expert: str | None = None,
     fuse_lora: bool = False,
     vae_dtype: str = "fp32",
+    quantise: str = "none",
 ) -> VideoModel:
     """Load a checkpoint.
 
@@ -138,13 +140,16 @@ def load_model(
         expert: ``high`` or ``low``, for checkpoints with two networks.
         fuse_lora: Merge the LoRA into the weights, which are then probed.
         vae_dtype: ``fp32``, ``bf16`` or ``auto`` for the autoencoder.
+        quantise: ``none``, or how the network's linear layers are quantised as they
+            are loaded: ``int8``, ``fp8`` or ``nf4``.
 
     Returns:
         The adapter of the family that `model_index.json` names.
 
     Raises:
         InputError: If the checkpoint or the LoRA is missing, damaged, pickled, or of
-            a class without an adapter; or if the device is not available.
+            a class without an adapter; or if the device, or what the quantisation
+            needs, is not available.
     """
     path, index, name = open_index(ckpt)
     if device == "auto":
@@ -160,6 +165,7 @@ def load_model(
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
     weights = None if lora is None else find_lora_file(lora)
     place, source = torch.device(device), str(path)
+    check_quantisation(quantise, place)
     if hub.is_hub_id(ckpt):
         source = ckpt
     spec = CheckpointSpec(
@@ -172,5 +178,6 @@ def load_model(
         lora=weights,
         fuse_lora=fuse_lora,
         expert=expert,
+        quantise=quantise,
     )
     return FAMILIES[name](spec)

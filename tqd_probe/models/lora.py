@@ -11,18 +11,16 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
+from tqd_probe.core.library_logging import silent_diffusers
 from tqd_probe.core.rng import stream
 from tqd_probe.models.weights import read_header
 
@@ -173,7 +171,7 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
     stated = _stated(path)
     net: Any = network
     try:
-        with _silent():
+        with silent_diffusers():
             if pipeline is not None:
                 state = type(pipeline).lora_state_dict(folder, weight_name=name)
                 state = state[0] if isinstance(state, tuple) else state
@@ -216,19 +214,7 @@ def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -
         net.fuse_lora()
         net.unload_lora()
         for parameter in network.parameters():
-            parameter.requires_grad_(True)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Silence diffusers: its errors are raised again in one line."""
-    logging_of: Any = diffusers.utils.logging
-    before = logging_of.get_verbosity()
-    logging_of.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging_of.set_verbosity(before)
+            parameter.requires_grad_(parameter.is_floating_point())
 
 
 def _stated(path: Path) -> dict[str, Any] | None:
@@ -310,5 +296,7 @@ def merged_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
         if hasattr(module, "get_delta_weight"):
             weight = plain[f"{name}.weight"]
             delta: Any = module.get_delta_weight(ADAPTER)
-            plain[f"{name}.weight"] = (weight.float() + delta.float()).to(weight)
+            plain[f"{name}.weight"] = (
+                weight.float() + delta.to(weight.device).float()
+            ).to(weight)
     return plain

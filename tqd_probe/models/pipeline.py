@@ -15,6 +15,7 @@ import torch
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest
+from tqd_probe.core.library_logging import silent_diffusers
 from tqd_probe.core.noise import flow_corrupt, flow_target
 from tqd_probe.models import lora, save
 from tqd_probe.models.checkpoint_spec import CheckpointSpec
@@ -22,6 +23,7 @@ from tqd_probe.models.generation import Generation
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.native_clip import native_shape
 from tqd_probe.models.pipeline_encoders import Encoders
+from tqd_probe.models.quantisation import computing_type, loading_options
 from tqd_probe.models.weights import fingerprint, load_component, read_config
 
 
@@ -134,11 +136,14 @@ class PipelineModel(Encoders, Generation):
     def network(self) -> torch.nn.Module:
         """The denoising network, in evaluation mode; loaded at first use."""
         if self._network is None:
-            network = load_component(
-                self.network_class,
-                self.path / self.network_name,
-                torch_dtype=self.dtype,
-            )
+            how = loading_options(self.spec.quantise, self.dtype, self.device)
+            with silent_diffusers():  # it warns of float32, which works
+                network = load_component(
+                    self.network_class,
+                    self.path / self.network_name,
+                    torch_dtype=self.dtype,
+                    **how,
+                )
             if self.spec.lora is not None:
                 bare = None
                 if hasattr(self.pipeline_class, "load_lora_weights"):
@@ -300,6 +305,6 @@ def network_dtype(network: Any, layer: str) -> torch.dtype:
         layer: Name of a linear or convolution layer that is not among them.
 
     Returns:
-        The dtype of that layer's weight.
+        The dtype in which that layer computes.
     """
-    return network.get_submodule(layer).weight.dtype
+    return computing_type(network.get_submodule(layer))

@@ -17,6 +17,7 @@ class NetworkSettings(Protocol):
     device: str
     dtype: Any
     vae_dtype: Any
+    quantise: Any
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Any:
         """Return a copy with other values."""
@@ -59,7 +60,10 @@ def describe_types(settings: NetworkSettings) -> str:
     Returns:
         The line, for the log and the user.
     """
+    quantised = ""
+    if settings.quantise != "none":
+        quantised = f" on {settings.quantise} weights"
     return (
-        f"device {settings.device}, number type {settings.dtype}, autoencoder"
-        f" {settings.vae_dtype}"
+        f"device {settings.device}, number type {settings.dtype}{quantised},"
+        f" autoencoder {settings.vae_dtype}"
     )

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tqd_probe.core.memory import PeakMemory
+from tqd_probe.gradients.plain_gradients import plain_gradients
 from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.probing.losses import batch_losses
 from tqd_probe.probing.micro_batches import Draw
@@ -84,24 +85,7 @@ def plain_pass(
         keep: Keep the gradients of all weights until the end, as training does; else
             each is dropped as soon as it is there.
     """
-    parameters = list(network.parameters())
-    needed = [parameter.requires_grad for parameter in parameters]
-    handles = []
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-        if not keep:
-            handles.append(parameter.register_post_accumulate_grad_hook(_drop))
-    try:
-        with torch.enable_grad():
-            losses().sum().backward()
-    finally:
-        for handle in handles:
-            handle.remove()
-        for parameter, flag in zip(parameters, needed):
-            parameter.grad = None
-            parameter.requires_grad_(flag)
-
-
-def _drop(parameter: torch.Tensor) -> None:
-    """Drop a gradient."""
-    parameter.grad = None
+    kept: dict[str, torch.Tensor] = {}
+    names = {name for name, _ in network.named_parameters()}
+    take = kept.__setitem__ if keep else lambda name, gradient: None
+    plain_gradients(network, names, losses, take)

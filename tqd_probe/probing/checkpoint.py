@@ -30,6 +30,7 @@ def load_model_to_probe(
         expert=settings.expert,
         fuse_lora=settings.fuse_lora,
         vae_dtype=settings.vae_dtype,
+        quantise=settings.quantise,
     )
 
 

@@ -108,6 +108,7 @@ def prepare(
         settings.draws,
         settings.dtype,
         settings.vae_dtype,
+        settings.quantise,
         settings.seed,
         [sketched, MAP_VERSION, sketch.size, sketched and settings.exact_norms],
         stopping_rule(settings),

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from tqd_probe.models.base import VideoModel, per_clip_loss
 from tqd_probe.models.load import load_model
+from tqd_probe.models.quantisation import is_quantised
 from tqd_probe.training.batches import Batch
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -35,6 +36,7 @@ def load_model_to_train(
         "bf16" if bf16 else "fp32",
         expert=settings.expert,
         vae_dtype=settings.vae_dtype,
+        quantise=settings.quantise,
     )
 
 
@@ -50,6 +52,10 @@ class LossModule(torch.nn.Module):
         super().__init__()
         self.model = model
         self.network = model.network
+        # DDP would send them from rank 0, which it cannot; all have loaded the same.
+        self._ddp_params_and_buffers_to_ignore = [
+            name for name, p in self.named_parameters() if is_quantised(p)
+        ]
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return losses ``[B]``, float32.

@@ -40,6 +40,16 @@ class TrainedCheckpointSettings(CheckpointSettings):
         " the family's attention projections)",
     )
 
+    @model_validator(mode="after")
+    def _quantised_weights_stay(self) -> TrainedCheckpointSettings:
+        quantise = getattr(self, "quantise", "none")  # of `PrecisionSettings`
+        if self.full and quantise != "none":
+            raise ValueError(
+                f"--full: weights in {quantise} cannot be trained; leave out --full to"
+                " train a LoRA on them, or --quantise"
+            )
+        return self
+
 
 class TrainingClipSettings(Settings):
     """What is trained on."""
@@ -177,6 +187,11 @@ class TrainSettings(
             )
         if self.reprobe_every and self.schedule is None:
             raise ValueError("--reprobe-every needs a --schedule to measure again")
+        if self.reprobe_every and self.quantise != "none":
+            raise ValueError(
+                "--reprobe-every: writes the network with its LoRA merged, which"
+                f" weights in {self.quantise} cannot hold; leave it out, or --quantise"
+            )
         return self
 
 

@@ -55,6 +55,7 @@ def training_metadata(
         "version": __version__,
         "base_model": settings.ckpt,
         "base_fingerprint": fingerprint,
+        "base_quantised": settings.quantise,
         "expert": settings.expert or "",
         "sampler": json.dumps(sampling, sort_keys=True),
         "seed": str(settings.seed),
