@@ -20,10 +20,20 @@ from tqd_probe.gradients.gradient_energy import measure_energy
 from tqd_probe.gradients.kept_gradients import Sketched
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.models.families.cogvideox import CogVideoXModel
+from tqd_probe.models.families.hunyuan_video import HunyuanVideoModel
+from tqd_probe.models.families.ltx import LTXModel
 from tqd_probe.models.families.wan import WanModel
+from tqd_probe.models.pipeline import PipelineModel
 
 TOKENS, TEXT = 1024, 128
 LATENT = (16, 4, 32, 32)
+ADAPTERS: dict[str, type[PipelineModel]] = {
+    "CogVideoX": CogVideoXModel,
+    "HunyuanVideo": HunyuanVideoModel,
+    "LTXVideo": LTXModel,
+    "Wan": WanModel,
+}
 
 
 def wan(
@@ -49,7 +59,8 @@ def wan(
 def layout_of(network: torch.nn.Module) -> Layout:
     """Lay out all parameters in the adapter's module groups."""
     names = [name for name, _ in network.named_parameters()]
-    return make_layout(network, WanModel.grouping.groups(names))
+    adapter = ADAPTERS[type(network).__name__.removesuffix("Transformer3DModel")]
+    return make_layout(network, adapter.grouping.groups(names))
 
 
 class Task:

@@ -1,7 +1,7 @@
 """Peak memory of one pass, each way in a process of its own.
 
 python -m analyses.cost.probe_cost --parts memory
-python -m analyses.cost.peak_memory --width 384 --way sketched        # one pass
+python -m analyses.cost.peak_memory --pass '{"width": 384, "layers": 4, "clips": 2}'
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,51 +24,81 @@ from tqd_probe.core.memory import PeakMemory
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
-WAYS = ("plain", "sketched", "exact_norms")
+WAYS = ("plain", "floor", "sketched", "exact_norms")
 
 
-def one_pass(width: int, way: str) -> int:
-    """Return the peak above weights of one pass, in bytes.
+@dataclass(frozen=True)
+class Pass:
+    """One pass of a Wan network with random weights.
 
-    Args:
-        width: Width of the network, of those in `WIDTHS`.
+    Attributes:
+        width: Width of the network.
+        layers: Its blocks.
+        clips: Clips in the pass.
+        latent: Frames, height and width of the latents.
         way: Of those in `WAYS`.
-
-    Returns:
-        The peak.
+        checkpointing: Whether gradient checkpointing is on.
     """
-    layers, clips = WIDTHS[width]
-    task = models.Task(models.wan(width, layers), clips)
-    task.floor()  # buffers that stay
-    action = task.plain
-    if way != "plain":
-        engine = task.engine(DEFAULT_SIZE, exact_norms=way == "exact_norms")
-        action = task.capturing(engine)
-    with PeakMemory("cpu") as memory:
-        action()
-    return memory.used
+
+    width: int
+    layers: int
+    clips: int
+    latent: tuple[int, ...] = models.LATENT[1:]
+    way: str = "plain"
+    checkpointing: bool = False
+
+    def make(self) -> tuple[models.Task, Callable[[], Any]]:
+        """Build the network and its clips on torch's default device.
+
+        Returns:
+            Both, and the pass.
+        """
+        network = models.wan(self.width, self.layers)
+        if self.checkpointing:
+            network.enable_gradient_checkpointing()
+        task = models.Task(network, self.clips, latent=self.latent)
+        if self.way in ("plain", "floor"):
+            return task, getattr(task, self.way)
+        engine = task.engine(DEFAULT_SIZE, exact_norms=self.way == "exact_norms")
+        return task, task.capturing(engine)
+
+    def here(self) -> int:
+        """Return the peak above weights of the pass in this process, in bytes."""
+        task, action = self.make()
+        short = replace(self, latent=(1, 16, 16)).make()[1]
+        short()  # code and buffers that stay
+        del short
+        with PeakMemory("cpu") as memory:
+            action()
+        del task
+        return memory.used
+
+    def in_fresh_process(self) -> int:
+        """Return the peak above weights of the pass in a process of its own."""
+        command = [sys.executable, "-m", "analyses.cost.peak_memory"]
+        command += ["--pass", json.dumps(asdict(self))]
+        command += ["--threads", str(torch.get_num_threads())]
+        # Freed tensors go back to the system at once: what is resident is alive, and
+        # not what an earlier pass left in the heap.
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
+        )
+        return int(done.stdout.split()[-1])
 
 
 def study() -> dict[str, Any]:
     """Measure the peak above weights of one pass, each in a process of its own."""
     found: dict[str, Any] = {}
-    for width, (layers, _) in WIDTHS.items():
-        used = {}
-        for way in WAYS:
-            command = [sys.executable, "-m", "analyses.cost.peak_memory"]
-            command += ["--width", str(width), "--way", way]
-            command += ["--threads", str(torch.get_num_threads())]
-            # Freed tensors go back to the system at once: what is resident is alive,
-            # and not what an earlier pass left in the heap.
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=True,
-                cwd=ROOT,
-                env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
-            )
-            used[way] = int(done.stdout.split()[-1])
+    for width, (layers, clips) in WIDTHS.items():
+        used = {
+            way: Pass(width, layers, clips, way=way).in_fresh_process()
+            for way in ("plain", "sketched", "exact_norms")
+        }
         network = models.wan(width, layers)
         weights = 4 * sum(p.numel() for p in network.parameters())
         whole = {way: weights + value for way, value in used.items()}
@@ -82,12 +114,11 @@ def study() -> dict[str, Any]:
 def main() -> None:
     """Measure one pass in this process and print its peak in bytes."""
     parser = script_parser(__file__, __doc__)
-    parser.add_argument("--width", type=int, choices=WIDTHS, required=True)
-    parser.add_argument("--way", choices=WAYS, required=True)
+    parser.add_argument("--pass", dest="made", required=True, help="JSON of a `Pass`")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(one_pass(args.width, args.way))
+    print(Pass(**json.loads(args.made)).here())
 
 
 if __name__ == "__main__":

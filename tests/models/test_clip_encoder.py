@@ -8,6 +8,7 @@ from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.float32_precision import float32_precision
 from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
 from tqd_probe.models.load import load_model
 
@@ -20,6 +21,7 @@ class Encoders:
 
     encoder_fingerprint = "sha256:0"
     source = "known"
+    device = torch.device("cpu")
     dtype = vae_dtype = torch.float32
     takes_images = True
 
@@ -176,3 +178,22 @@ def test_golden_clips_are_encoded_once_for_all_seeds(pipeline, tmp_path, monkeyp
     assert len(encoded) == 3  # the golden clip, and noise of two seeds
     assert torch.equal(*golden)
     assert not torch.equal(*degraded)
+
+
+def test_latents_rounded_to_tf32_are_kept_apart(tmp_path):
+    """Only of a float32 autoencoder, and only on a GPU."""
+    clip, model = synthetic_clip(0), Encoders()
+    encoder = ClipEncoder(model, SHAPE, 0, tmp_path)
+
+    def keys(device, dtype):
+        model.device, model.vae_dtype = torch.device(device), dtype
+        found = []
+        for tf32 in (False, True):
+            with float32_precision(tf32):
+                found.append(encoder._key("latents", clip, None))
+        return found
+
+    on_cpu, on_gpu = keys("cpu", torch.float32), keys("cuda", torch.float32)
+    assert on_cpu[0] == on_cpu[1] == on_gpu[0] != on_gpu[1]
+    in_bf16 = keys("cuda", torch.bfloat16)
+    assert in_bf16[0] == in_bf16[1]

@@ -28,6 +28,8 @@ def gpu(monkeypatch):
 def test_a_cpu_means_float32_whatever_the_checkpoint(kind, more):
     found = resolve_settings(kind(ckpt="no-such-folder", device="cpu", **more))
     assert (found.device, found.dtype, found.vae_dtype) == ("cpu", "fp32", "fp32")
+    with pytest.raises(InputError, match=r"^--tf32 on: a CPU has no TF32"):
+        resolve_settings(kind(ckpt="tiny", device="cpu", tf32="on", **more))
 
 
 @pytest.mark.parametrize(("kind", "more"), COMMANDS)
@@ -39,6 +41,8 @@ def test_a_gpu_means_what_the_checkpoint_says(kind, more, gpu, monkeypatch):
     assert describe_types(found) == ("device cuda, number type bf16, autoencoder fp32")
     asked = resolve_settings(kind(ckpt="tiny", dtype="fp32", **more))
     assert asked.dtype == "fp32"
+    fast = resolve_settings(kind(ckpt="tiny", tf32="on", **more))
+    assert describe_types(fast).endswith("autoencoder fp32, TF32")
     with pytest.raises(InputError, match="--ckpt no-such-folder"):
         resolve_settings(kind(ckpt="no-such-folder", **more))
 

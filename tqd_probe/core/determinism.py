@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from tqd_probe.core.errors import InputError
 
 ONE_THREAD_BELOW = 10_000_000  # parameters
+# cuDNN's attention has no deterministic backward pass. These have one, which they take
+# where torch refuses other kernels (warn_only=False), not where it only warns.
+ATTENTION = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
+NO_KERNEL = "does not have a deterministic implementation"
 
 
 @contextmanager
-def deterministic(device: torch.device, parameter_count: int) -> Iterator[None]:
+def deterministic(
+    device: torch.device, parameter_count: int, exact: bool = True
+) -> Iterator[None]:
     """Use deterministic kernels in a block, and one thread for small CPU networks.
 
     The layers of a small network are short: waking a second thread for each costs more
@@ -22,22 +36,40 @@ def deterministic(device: torch.device, parameter_count: int) -> Iterator[None]:
     Args:
         device: Where the network runs.
         parameter_count: Number of its parameters.
+        exact: Insist on deterministic kernels on a GPU, attention among them. Without,
+            the fastest are taken there. A CPU's are deterministic either way.
 
     Yields:
         Nothing.
+
+    Raises:
+        InputError: If the network needs an operator without a deterministic kernel.
+        RuntimeError: Whatever else torch raises in the block.
     """
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    cpu = device.type == "cpu"
+    before = torch.get_deterministic_debug_mode(), torch.get_num_threads()
     settings: Any = torch.utils.deterministic
     filled = settings.fill_uninitialized_memory
-    if device.type == "cpu" and parameter_count < ONE_THREAD_BELOW:
+    if cpu and parameter_count < ONE_THREAD_BELOW:
         torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if not cpu:  # cuBLAS reads it with the first product of a deterministic block
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(cpu or exact, warn_only=cpu)
     settings.fill_uninitialized_memory = False  # no uninitialised memory is read
     try:
-        yield
+        with nullcontext() if cpu or not exact else sdpa_kernel(ATTENTION):
+            yield
+    except RuntimeError as error:
+        if cpu or not exact or NO_KERNEL not in str(error):
+            raise
+        operator = str(error).split(NO_KERNEL)[0].strip()
+        raise InputError(
+            f"--exact-resume on: {operator} has no deterministic kernel on a GPU; use"
+            " --exact-resume off"
+        ) from error
     finally:
         settings.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(before[0])
+        torch.set_deterministic_debug_mode(before[0])
         torch.set_num_threads(before[1])
 
 

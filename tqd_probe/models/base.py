@@ -41,6 +41,7 @@ class VideoModel(Protocol):
         source: The checkpoint as the user named it.
         fingerprint: ``sha256:`` of the denoising network's weights.
         encoder_fingerprint: ``sha256:`` of autoencoder, text encoders and tokenizers.
+        device: Where network and encoders run.
         dtype: Number type of the network and of text and image encoders.
         vae_dtype: Number type of the autoencoder.
         native: The clip shape the checkpoint was trained on.
@@ -56,6 +57,7 @@ class VideoModel(Protocol):
     source: str
     fingerprint: str
     encoder_fingerprint: str
+    device: torch.device
     dtype: torch.dtype
     vae_dtype: torch.dtype
     native: ClipShape

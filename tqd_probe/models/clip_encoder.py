@@ -23,6 +23,7 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest
+from tqd_probe.core.float32_precision import uses_tf32
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
 from tqd_probe.models.base import Conditioned, VideoModel
 
@@ -207,6 +208,8 @@ class ClipEncoder:
         if degradation is not None:
             key += [self.seed, clip.id]
         key += _not_float32(vae=self.model.vae_dtype)
+        if self.model.vae_dtype == torch.float32 and uses_tf32(self.model.device):
+            key.append("vae tf32")
         if kind == "images":
             key += _not_float32(image_encoder=self.model.dtype)
         return digest(key)

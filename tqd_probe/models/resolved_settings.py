@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from tqd_probe.core.devices import resolve_device
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import choose_types, open_index
 from tqd_probe.models.number_types import has_bf16
 
@@ -18,6 +19,7 @@ class NetworkSettings(Protocol):
     dtype: Any
     vae_dtype: Any
     quantise: Any
+    tf32: Any
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Any:
         """Return a copy with other values."""
@@ -33,14 +35,19 @@ def resolve_settings(settings: S) -> S:
     Call it where a network is loaded, not earlier (`resolve_device`).
 
     Args:
-        settings: Settings of a run. A missing GPU, and a checkpoint that cannot be
-            opened, are refused with `InputError`.
+        settings: Settings of a run.
 
     Returns:
         A copy with ``device``, ``dtype`` and ``vae_dtype`` as they are used and
         recorded.
+
+    Raises:
+        InputError: If a GPU is missing, a checkpoint cannot be opened, or ``--tf32 on``
+            meets a CPU.
     """
     device = resolve_device(settings.device)
+    if device == "cpu" and settings.tf32 == "on":
+        raise InputError("--tf32 on: a CPU has no TF32; leave it out")
     types = {"dtype": settings.dtype, "vae_dtype": settings.vae_dtype}
     if not has_bf16(device):  # whatever the checkpoint, which may not be here yet
         types = {k: "fp32" if v == "auto" else v for k, v in types.items()}
@@ -65,5 +72,4 @@ def describe_types(settings: NetworkSettings) -> str:
         quantised = f" on {settings.quantise} weights"
     return (
         f"device {settings.device}, number type {settings.dtype}{quantised},"
-        f" autoencoder {settings.vae_dtype}"
-    )
+        f" autoencoder {settings.vae_dtype}{', TF32' if settings.tf32 == 'on' else ''}"

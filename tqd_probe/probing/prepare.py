@@ -115,6 +115,12 @@ def prepare(
         LEVEL_FORMAT,
         settings.metric,
     ]
+    # Only what is not the default: gradients that older versions stored stay valid.
+    shaping += [
+        f"{name} {getattr(settings, name)}"
+        for name in ("tf32", "exact_resume")
+        if getattr(settings, name) != type(settings).model_fields[name].default
+    ]
     scale = None
     if settings.metric == "adam":
         scale, source = _adam_scale(settings, layout)

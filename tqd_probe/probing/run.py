@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tqd_probe.core.float32_precision import float32_precision
 from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.models.resolved_settings import describe_types
 from tqd_probe.probing.clip_usefulness import write_usefulness
@@ -92,6 +93,14 @@ def captured_gradients(
     Yields:
         The probe, with all levels in its store.
     """
+    with float32_precision(settings.tf32 == "on"):
+        yield from _captured_gradients(settings, progress, clips_at_most)
+
+
+def _captured_gradients(
+    settings: ProbeRunSettings, progress: bool, clips_at_most: int | None
+) -> Iterator[Workspace]:
+    """Capture gradients, in the float32 precision that is in force."""
     began = time.perf_counter()
     workspace = prepare(settings, progress=progress, clips_at_most=clips_at_most)
     prepared = time.perf_counter()

@@ -210,7 +210,8 @@ class Workspace:
             A context manager.
         """
         parameters = sum(p.numel() for p in self.model.network.parameters())
-        return deterministic(torch.device(self.settings.device), parameters)
+        exact = self.settings.exact_resume == "on"
+        return deterministic(torch.device(self.settings.device), parameters, exact)
 
     def level(self, index: int) -> LevelGram:
         """Return the Gram matrices of a finished level.

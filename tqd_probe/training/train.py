@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState
 from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
+from tqd_probe.core.float32_precision import float32_precision
 from tqd_probe.core.processes import Processes
 from tqd_probe.core.run_directory import (
     DESCRIPTION_FILE,
@@ -90,6 +91,7 @@ def train(
     processes = Processes(accelerator.process_index, accelerator.num_processes)
     with ExitStack() as stack:
         stack.callback(AcceleratorState._reset_state, False)
+        stack.enter_context(float32_precision(settings.tf32 == "on"))
         show = _printer(quiet, accelerator)
 
         # Set up: whatever can be refused is refused here, before any slow work.
@@ -127,7 +129,8 @@ def train(
 
         # Train, from the newest checkpoint where there is one.
         size = sum(p.numel() for p in model.network.parameters())
-        stack.enter_context(deterministic(accelerator.device, size))
+        exact = settings.exact_resume == "on"
+        stack.enter_context(deterministic(accelerator.device, size, exact))
         trainer = _make_trainer(
             settings, accelerator, model, clips, in_use, callbacks, quiet
         )
