@@ -148,7 +148,6 @@ class PrecisionSettings(Settings):
         " the autoencoder in bf16 (CogVideoX, LTX); Wan and HunyuanVideo publish it in"
         " fp32 or float16, and bf16 adds rounding that all clips share",
     )
-    )
     tf32: Literal["on", "off"] = Field(
         default="off",
         description="round factors of float32 products and convolutions on a GPU to"
@@ -160,3 +159,80 @@ class PrecisionSettings(Settings):
         description="on a GPU, take deterministic kernels alone, so that a resumed run"
         " ends with the same bytes; off: the fastest ones (cuDNN's attention), equal up"
         " to rounding; on a CPU runs are exact either way",
+    )
+    quantise: Literal["none", "int8", "fp8", "nf4"] = Field(
+        default="none",
+        description="hold the weights of the network's linear layers in 8 or 4 bits,"
+        " frozen; they compute in --dtype; int8 and fp8 by torchao, nf4 by bitsandbytes"
+        " on a GPU (pip install 'tqd_probe[quant]')",
+    )
+
+
+class DeviceSettings(Settings):
+    """Where a network runs."""
+
+    heading: ClassVar[str] = "hardware"
+
+    device: str = Field(
+        default="auto",
+        description="auto (a GPU if there is one, else the CPU), cpu, cuda, or one GPU"
+        " such as cuda:0; several GPUs: by accelerate launch",
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+            raise ValueError(
+                "not available; use 'auto', 'cpu', 'cuda', or one GPU such as 'cuda:0'"
+            )
+        return name
+
+
+class HardwareSettings(DeviceSettings):
+    """Where a network runs, and with how much memory; results do not change."""
+
+    heading: ClassVar[str] = "hardware"
+
+    checkpointing: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="gradient checkpointing: activations are computed again in the"
+        " backward pass, for much less memory and about a third more time; auto: on"
+        " where those of a pass would not fit into free memory",
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="folder of encoded clips (default: $TQD_PROBE_CACHE or the user's"
+        " cache)",
+    )
+
+
+class QuarantineSettings(Settings):
+    """How many clips may be unreadable."""
+
+    heading: ClassVar[str] = "clips"
+
+    max_bad: int = Field(
+        default=0,
+        ge=0,
+        description="clips that may fail to decode before the run stops; they are left"
+        " out and listed with their reasons",
+    )
+
+
+class RunDirectorySettings(Settings):
+    """Where a run is kept."""
+
+    heading: ClassVar[str] = "run directory"
+
+    out: Path = Field(
+        description="folder of all that is written; the same command resumes"
+    )
+
+
+class SeedSettings(Settings):
+    """Randomness."""
+
+    heading: ClassVar[str] = "randomness"
+
+    seed: int = Field(default=0, ge=0, description="seed of every random number")

@@ -18,8 +18,8 @@ class NetworkSettings(Protocol):
     device: str
     dtype: Any
     vae_dtype: Any
-    quantise: Any
     tf32: Any
+    quantise: Any
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Any:
         """Return a copy with other values."""
@@ -73,3 +73,4 @@ def describe_types(settings: NetworkSettings) -> str:
     return (
         f"device {settings.device}, number type {settings.dtype}{quantised},"
         f" autoencoder {settings.vae_dtype}{', TF32' if settings.tf32 == 'on' else ''}"
+    )
