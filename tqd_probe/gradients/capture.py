@@ -91,6 +91,7 @@ class GradientCapture:
             }
             if own:
                 self._plan_module(module, own)
+        self._prepare()
 
     def _plan_module(self, module: nn.Module, own: dict[str, str]) -> None:
         """Plan the leaves of a module's own parameters."""
@@ -102,6 +103,21 @@ class GradientCapture:
         scaled = scale_tells_input(module)
         leaves = LayerLeaves(module, own, plans, self.kept, {}, scaled)
         self._layers.append((leaves, rule))
+
+    def _prepare(self) -> None:
+        """Bring projections to where their layers are, those of one type at once."""
+        places: dict[tuple[torch.device, torch.dtype], list[str]] = {}
+        computing = computing_dtype(self.network)
+        for own, _ in self._layers:
+            weight = own.layer._parameters.get("weight")
+            if own.projected and weight is not None:
+                floating = weight.is_floating_point()
+                dtype = weight.dtype if floating else computing  # quantised
+                places.setdefault((weight.device, dtype), []).append(
+                    own.names["weight"]
+                )
+        for (device, dtype), names in places.items():
+            self.kept.prepare(names, device, dtype)
 
     def per_clip(self, losses: Losses, clips: int) -> tuple[Tensor, Tensor]:
         """Run one batch and return the gradient of every clip's loss.

@@ -64,8 +64,14 @@ class KeptGradients(Protocol):
         """Put the gradients of leaves together."""
         ...
 
+    def prepare(
+        self, names: list[str], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """Bring projections to where they are needed."""
+        ...
+
     def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
+        self, name: str, device: torch.device, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         """Return the projection of a parameter whose plan says so."""
         ...
@@ -75,7 +81,32 @@ def _flat(gradients: Tensor) -> Tensor:
     return gradients.flatten(1)
 
 
-class Whole:
+class _Unprojected:
+    """What keeps gradients that are formed: no plan asks for a projection."""
+
+    def projection(
+        self, name: str, device: torch.device, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Never called.
+
+        Raises:
+            AssertionError: Always.
+        """
+        raise AssertionError(name)
+
+    def prepare(
+        self, names: list[str], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """Prepare nothing.
+
+        Args:
+            names: Empty.
+            device: Where the layers are.
+            dtype: Their type.
+        """
+
+
+class Whole(_Unprojected):
     """Keeps whole gradients."""
 
     def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
@@ -97,16 +128,6 @@ class Whole:
             The plan.
         """
         return LeafPlan(math.prod(self.layout.shapes[name]), _flat)
-
-    def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Never called: no plan asks for a projection.
-
-        Raises:
-            AssertionError: Always.
-        """
-        raise AssertionError(name)
 
     def collect(
         self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
@@ -190,7 +211,7 @@ class Sketched:
         return LeafPlan(size + 1, form)
 
     def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
+        self, name: str, device: torch.device, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         """Return the projection of a parameter.
 
@@ -198,13 +219,24 @@ class Sketched:
             name: Parameter name.
             device: Where it is needed.
             dtype: Its type.
-            with_bias: Let the projected input contain a one, for the bias.
 
         Returns:
-            ``[in, n]`` and an offset ``[n]``: n is the number of columns, or larger
-            by the one and what aligns it.
+            ``[in, n]`` and an offset ``[n]``: the projected input ends in ones, which
+            give the bias.
         """
-        return self.sketch.padded_projection(name, device, dtype, with_bias)
+        return self.sketch.padded_projection(name, device, dtype)
+
+    def prepare(
+        self, names: list[str], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """Bring projections to where they are needed, in one copy.
+
+        Args:
+            names: Parameter names whose plan is projected.
+            device: Where they are needed.
+            dtype: Their type.
+        """
+        self.sketch.load_projections(names, device, dtype)
 
     def collect(
         self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
@@ -242,7 +274,7 @@ class Sketched:
         return Captured(out, norms.double(), losses)
 
 
-class SquaredNorms:
+class SquaredNorms(_Unprojected):
     """Keeps the squared norm of each parameter's gradient only.
 
     Attributes:
@@ -277,16 +309,6 @@ class SquaredNorms:
             return torch.linalg.vector_norm(rows, dim=1, keepdim=True).square()
 
         return LeafPlan(1, form)
-
-    def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype, with_bias: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Never called: no plan asks for a projection.
-
-        Raises:
-            AssertionError: Always.
-        """
-        raise AssertionError(name)
 
     def collect(
         self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor

@@ -99,9 +99,7 @@ def _linear(
             y, x.detach(), weight, bias, clips, own.forms, channels_first
         )
         return whole
-    projection, offset = own.kept.projection(
-        own.names["weight"], x.device, x.dtype, bias is not None
-    )
+    projection, offset = own.kept.projection(own.names["weight"], x.device, x.dtype)
     found: Tensor = ProjectedLinearLeaves.apply(
         y,
         x.detach(),

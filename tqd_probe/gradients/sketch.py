@@ -26,11 +26,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
@@ -189,42 +190,63 @@ class Sketch:
             is applied by the count-sketch.)
         """
         key = name, torch.device(device), dtype
-        found = self._projections.get(key)
-        if found is None:
-            shape = math.prod(self.layout.shapes[name][1:]), self.columns(name)
-            bits = self._stream("sketch columns", name).integers(
-                0, 2, shape, dtype=np.int8
+        if key not in self._projections:
+            self._projections[key] = torch.from_numpy(self._signs(name)).to(
+                device, dtype
             )
-            found = torch.from_numpy(2 * bits - 1).to(device, dtype)
-            self._projections[key] = found
-        return found
+        return self._projections[key]
+
+    def load_projections(
+        self, names: Sequence[str], device: Any, dtype: torch.dtype
+    ) -> None:
+        """Bring projections of many layers to a device in one copy.
+
+        Args:
+            names: Parameter names, with columns.
+            device: Where they are needed.
+            dtype: Their type.
+        """
+        device = torch.device(device)
+        # Half-precision products want rows of a multiple of 16 bytes.
+        more = 8 if dtype.itemsize == 2 else 1
+        padded = [
+            np.pad(self._signs(name), [(0, 0), (0, more)]).ravel() for name in names
+        ]
+        if not padded:
+            return
+        bank = torch.from_numpy(np.concatenate(padded)).to(device, dtype)
+        sizes = [part.size for part in padded]
+        offsets: dict[int, Tensor] = {}
+        for name, part in zip(names, bank.split(sizes)):
+            columns = self.columns(name)
+            if columns not in offsets:
+                offset = np.repeat(np.float32([0, 1]), [columns, more])
+                offsets[columns] = torch.from_numpy(offset).to(device, dtype)
+            matrix = part.view(-1, columns + more)
+            self._padded[name, device, dtype] = matrix, offsets[columns]
 
     def padded_projection(
-        self, name: str, device: Any, dtype: torch.dtype, with_bias: bool
+        self, name: str, device: torch.device, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        """Return a projection and an offset: ``Q^T x + offset`` ends in a one.
+        """Return a projection and an offset: ``Q^T x + offset`` ends in ones.
 
         Args:
             name: Parameter name, with columns.
             device: Where it is needed.
             dtype: Its type.
-            with_bias: Add the one; without, the offset is zero.
 
         Returns:
-            ``[in, n]`` and ``[n]``, with n at least the columns.
+            ``[in, n]`` and ``[n]``, with n larger than the columns.
         """
-        key = name, torch.device(device), dtype
-        found = self._padded.get(key)
-        if found is None:
-            columns = self.columns(name)
-            # Half-precision products want rows of a multiple of 16 bytes.
-            more = (1 if dtype.itemsize > 2 else 8) if with_bias else 0
-            matrix = nn.functional.pad(self.projection(name, device, dtype), (0, more))
-            offset = matrix.new_zeros(columns + more)
-            offset[columns:] = 1
-            self._padded[key] = found = matrix, offset
-            del self._projections[key]  # kept once
-        return found
+        if (name, device, dtype) not in self._padded:
+            self.load_projections([name], device, dtype)
+        return self._padded[name, device, dtype]
+
+    def _signs(self, name: str) -> np.ndarray:
+        """Draw the projection of a parameter: +1 and -1, int8 ``[in, columns]``."""
+        shape = math.prod(self.layout.shapes[name][1:]), self.columns(name)
+        bits = self._stream("sketch columns", name).integers(0, 2, shape, np.int8)
+        return 2 * bits - 1
 
     def entries(self, name: str, gradients: Tensor) -> Tensor:
         """Return the entries of a parameter's gradients that are count-sketched.
