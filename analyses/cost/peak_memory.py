@@ -1,6 +1,6 @@
 """Peak memory of one pass, each way in a process of its own.
 
-python -m analyses.cost.probe_cost --parts memory
+python -m analyses.cost.probe_cost --parts memory,checkpointing
 python -m analyses.cost.peak_memory --pass '{"width": 384, "layers": 4, "clips": 2}'
 """
 
@@ -24,6 +24,7 @@ from tqd_probe.core.memory import PeakMemory
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
+LONG = (9, 64, 64)  # latents of 9,216 tokens
 WAYS = ("plain", "floor", "sketched", "exact_norms")
 
 
@@ -89,6 +90,21 @@ class Pass:
             env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
         )
         return int(done.stdout.split()[-1])
+
+
+def checkpointing() -> dict[str, Any]:
+    """Compare peaks of passes with checkpointing, with more and more blocks."""
+    found: dict[str, Any] = {"width": 384, "tokens": LONG[0] * LONG[1] * LONG[2] // 4}
+    for blocks in (4, 8):
+        one = Pass(384, blocks, 1, LONG, checkpointing=True)
+        used = {
+            way: replace(one, way=way).in_fresh_process()
+            for way in ("plain", "sketched")
+        }
+        ratio = used["sketched"] / used["plain"]
+        found[str(blocks)] = {"peak_above_weights_bytes": used, "ratio": ratio}
+        print(blocks, "blocks", json.dumps(found[str(blocks)]), flush=True)
+    return found
 
 
 def study() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a clip-gradient costs, beside a plain forward and backward, and beside peers.
 
-    python -m analyses.cost.probe_cost --parts work,widths,rest,tiny,memory,growth
+    python -m analyses.cost.probe_cost --parts work,widths,tiny,memory,checkpointing,growth
     python -m analyses.cost.probe_cost --parts peers --peers-python PYTHON
     python -m figures.probe_cost
 
@@ -51,6 +51,7 @@ def parts_of(repetitions: int) -> dict[str, Callable[[], dict[str, Any]]]:
         "widths": lambda: pass_times.widths(repetitions),
         "tiny": lambda: pass_times.tiny(repetitions),
         "memory": peak_memory.study,
+        "checkpointing": peak_memory.checkpointing,
         "growth": growth.study,
         "error": sketch_error.study,
         "passes": passes_needed.study,
