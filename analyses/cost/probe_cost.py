@@ -1,6 +1,8 @@
 """What a clip-gradient costs, beside a plain forward and backward, and beside peers.
 
-    python -m analyses.cost.probe_cost --parts work,widths,tiny,memory,checkpointing,growth
+    python -m analyses.cost.probe_cost --parts work,widths,tiny,memory,growth
+    python -m analyses.cost.probe_cost --parts checkpointing
+    python -m analyses.cost.probe_cost --parts checkpointing
     python -m analyses.cost.probe_cost --parts peers --peers-python PYTHON
     python -m figures.probe_cost
 

@@ -53,3 +53,16 @@ def passes():
 @pytest.mark.long
 def test_a_sketched_pass_is_as_thin_as_a_plain_one(passes):
     plain, sketched = passes
+    assert plain.kernels > 7000
+    assert sketched.kernels <= 1.15 * plain.kernels
+    assert sketched.bytes <= 1.0 * plain.bytes
+    # Attention costs the same in both; without the products of weight gradients two
+    # thirds of the layers' are left.
+    assert 2 / 3 * plain.products < sketched.products <= 0.69 * plain.products
+
+
+@pytest.mark.long
+def test_sketches_are_float32_and_of_the_size_asked_for(passes):
+    result = passes[1].result
+    assert result.shape == (CLIPS, 49_152)
+    assert result.dtype == torch.float32

@@ -184,6 +184,8 @@ class GradientCapture:
     ) -> Captured:
         """Run one batch, with outputs of layers copied where `_copies` says so."""
         self._clips, self._uses = clips, {}
+        first = next(self.network.parameters())
+        self.kept.start(clips, wide(computing_dtype(self.network)), first.device)
         # What others compiled runs as it was written: its graphs have no leaves.
         form = (
             torch.compiler.set_stance("force_eager")

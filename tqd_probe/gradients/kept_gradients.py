@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.sketch import Sketch
-from tqd_probe.gradients.zero_leaves import Form
+from tqd_probe.gradients.zero_leaves import Form, PlacedForm
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ class KeptGradients(Protocol):
         """Plan the leaf of a parameter."""
         ...
 
+    def start(self, clips: int, dtype: torch.dtype, device: torch.device) -> None:
+        """Begin a pass."""
+        ...
+
     def collect(
         self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
     ) -> Captured:
@@ -77,8 +81,17 @@ class KeptGradients(Protocol):
         ...
 
 
-def _flat(gradients: Tensor) -> Tensor:
-    return gradients.flatten(1)
+class _Unplaced:
+    """What needs no memory before a pass."""
+
+    def start(self, clips: int, dtype: torch.dtype, device: torch.device) -> None:
+        """Begin a pass.
+
+        Args:
+            clips: Number of clips.
+            dtype: Type of sums.
+            device: Where the network is.
+        """
 
 
 class _Unprojected:
@@ -106,6 +119,23 @@ class _Unprojected:
         """
 
 
+class _Place(PlacedForm):
+    """The span of a parameter in the buffer of whole gradients."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self._start, self._stop = start, stop
+        self._buffer: Tensor | None = None
+
+    def begin(self, buffer: Tensor) -> None:
+        """Have a place for one gradient of the coming pass."""
+        self._buffer = buffer
+
+    def take(self) -> Tensor | None:
+        """Return the place; a second use of a parameter has none."""
+        buffer, self._buffer = self._buffer, None
+        return None if buffer is None else buffer[:, self._start : self._stop]
+
+
 class Whole(_Unprojected):
     """Keeps whole gradients."""
 
@@ -117,6 +147,8 @@ class Whole(_Unprojected):
             scale: What gradients are multiplied by ``[layout.size]``: the metric.
         """
         self.layout, self.scale = layout, scale
+        self._places = {n: _Place(*span) for n, span in layout.parameters.items()}
+        self._buffer = torch.empty(0)
 
     def plan(self, name: str) -> LeafPlan:
         """Plan the leaf of a parameter: its whole gradient.
@@ -127,7 +159,20 @@ class Whole(_Unprojected):
         Returns:
             The plan.
         """
-        return LeafPlan(math.prod(self.layout.shapes[name]), _flat)
+        return LeafPlan(math.prod(self.layout.shapes[name]), self._places[name])
+
+    def start(self, clips: int, dtype: torch.dtype, device: torch.device) -> None:
+        """Allocate the gradients of a pass: large ones are formed in their place.
+
+        Args:
+            clips: Number of clips.
+            dtype: Type of sums.
+            device: Where the network is.
+        """
+        shape = clips, self.layout.size
+        self._buffer = torch.empty(shape, dtype=dtype, device=device)
+        for place in self._places.values():
+            place.begin(self._buffer)
 
     def collect(
         self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
@@ -142,21 +187,21 @@ class Whole(_Unprojected):
         Returns:
             The gradients.
         """
-        clips = len(losses)
-        kind = _kind_of(found, losses)
-        parts = [
-            found[name]
-            if name in found
-            else losses.new_zeros((clips, stop - start), dtype=kind)
-            for name, (start, stop) in self.layout.parameters.items()
-        ]
-        gradients = torch.cat(parts, 1)
+        if len(self._buffer) != len(losses):  # not of a pass: plain gradients
+            self.start(len(losses), _kind_of(found, losses), losses.device)
+        gradients, self._buffer = self._buffer, torch.empty(0)
+        for name, (start, stop) in self.layout.parameters.items():
+            part, value = gradients[:, start:stop], found.get(name)
+            if value is None:
+                part.zero_()
+            elif value.data_ptr() != part.data_ptr() or value.is_meta:
+                part.copy_(value)
         if self.scale is not None:
             gradients *= self.scale.to(gradients)
         return Captured(gradients, None, losses)
 
 
-class Sketched:
+class Sketched(_Unplaced):
     """Keeps sketches, and exact norms where they cost nothing extra."""
 
     def __init__(
@@ -274,7 +319,7 @@ class Sketched:
         return Captured(out, norms.double(), losses)
 
 
-class SquaredNorms(_Unprojected):
+class SquaredNorms(_Unplaced, _Unprojected):
     """Keeps the squared norm of each parameter's gradient only.
 
     Attributes:

@@ -41,7 +41,7 @@ def output_rows(grad: Tensor, clips: int, channels_first: bool) -> Tensor:
     return per_clip_rows(rows, clips)
 
 
-def outer_products(left: Tensor, right: Tensor) -> Tensor:
+def outer_products(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     """Sum outer products over the tokens of each clip: ``sum_t left_t right_t^T``.
 
     On a GPU, products of half-precision factors are summed in float32 without casting
@@ -50,26 +50,34 @@ def outer_products(left: Tensor, right: Tensor) -> Tensor:
     Args:
         left: ``[B, tokens, m]``.
         right: ``[B, tokens, n]``.
+        out: Where to form it.
 
     Returns:
-        ``[B, m, n]`` in float32; in float64 for float64 factors.
+        ``[B, m, n]`` in float32; in float64 for float64 factors. `out`, if given.
     """
-    clips, tokens, _ = left.shape
     if left.dtype != right.dtype:  # under autocast: the layer multiplied in half
         half = left.dtype if left.dtype in HALF else right.dtype
         left, right = left.to(half), right.to(half)
-    if left.dtype not in HALF:
-        return torch.bmm(left.transpose(1, 2), right)
-    if left.device.type == "cpu":
-        return torch.bmm(left.float().transpose(1, 2), right.float())
+    if left.dtype in HALF and left.device.type == "cpu":
+        left, right = left.float(), right.float()
+    if left.dtype in HALF:
+        found = _half_products(left, right)
+        return found if out is None else out.copy_(found)
+    if out is not None and out.dtype == left.dtype:
+        return torch.bmm(left.transpose(1, 2), right, out=out)
+    found = torch.bmm(left.transpose(1, 2), right)
+    return found if out is None else out.copy_(found)
+
+
+def _half_products(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply half-precision factors on a GPU, with float32 results."""
+    clips, tokens, _ = left.shape
     chunks = CHUNKS if tokens % CHUNKS == 0 and tokens >= LEAST_TOKENS else 1
     if chunks > 1:
         left = left.reshape(clips * chunks, tokens // chunks, -1)
         right = right.reshape(clips * chunks, tokens // chunks, -1)
     found = torch.bmm(left.transpose(1, 2), right, out_dtype=torch.float32)
-    if chunks > 1:
-        found = found.view(clips, chunks, *found.shape[1:]).sum(1)
-    return found
+    return found.view(clips, chunks, *found.shape[1:]).sum(1) if chunks > 1 else found
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:

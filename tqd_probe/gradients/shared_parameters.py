@@ -22,11 +22,10 @@ from tqd_probe.core.errors import GradientError
 
 Step = Callable[[Tensor], Any]
 # Functions that combine their arguments element by element, broadcasting them.
-_ELEMENTWISE = {
-    *("add", "__add__", "__radd__", "sub", "__sub__", "rsub", "__rsub__"),
-    *("mul", "__mul__", "__rmul__", "multiply", "div", "__truediv__", "true_divide"),
-    *("addcmul", "lerp", "where", "maximum", "minimum"),
-}
+_SUMS = {"add", "__add__", "__radd__", "sub", "__sub__", "rsub", "__rsub__"}
+_FACTORS = {"mul", "__mul__", "__rmul__", "multiply", "div", "__truediv__"}
+_OTHERS = {"true_divide", "addcmul", "lerp", "where", "maximum", "minimum"}
+_ELEMENTWISE = _SUMS | _FACTORS | _OTHERS
 # Of these, another tensor gives only a type or a place.
 _CASTS = {"to", "type_as", "type", "float", "double", "half", "bfloat16", "contiguous"}
 _SPREAD = {"expand", "repeat", "expand_as", "broadcast_to"}

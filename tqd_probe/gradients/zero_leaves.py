@@ -30,6 +30,20 @@ from tqd_probe.gradients.products import (
 
 # What is kept of gradients ``[B, *shape]`` of a parameter: ``[B, n]``.
 Form = Callable[[Tensor], Tensor]
+
+
+class PlacedForm:
+    """A form that keeps gradients whole, and may have a place for them."""
+
+    def __call__(self, gradients: Tensor) -> Tensor:
+        """Return gradients ``[B, *shape]`` as they are: ``[B, n]``."""
+        return gradients.flatten(1)
+
+    def take(self) -> Tensor | None:
+        """Return the place ``[B, n]`` of the next gradient; None without one."""
+        return None
+
+
 Forms = tuple[Form | None, Form | None]  # of weight and bias
 
 
@@ -60,8 +74,16 @@ class LinearLeaves(torch.autograd.Function):
         rows = output_rows(grad, ctx.clips, ctx.channels_first)
         weight = bias = None
         if ctx.wanted[0]:
-            products = outer_products(rows, per_clip_rows(x, ctx.clips))
-            weight = ctx.forms[0](products)
+            x = per_clip_rows(x, ctx.clips)
+            form, place = ctx.forms[0], None
+            if isinstance(form, PlacedForm) and not torch.compiler.is_compiling():
+                place = form.take()
+            if place is None:
+                weight = form(outer_products(rows, x))
+            else:  # forming it in its place saves a copy
+                shape = len(x), rows.shape[2], x.shape[2]
+                outer_products(rows, x, place.view(shape))
+                weight = place
         if ctx.wanted[1]:
             bias = ctx.forms[1](rows.sum(1, dtype=wide(rows.dtype)))
         return grad, None, weight, bias, None, None, None
