@@ -220,7 +220,7 @@ class Sketch:
         for name, part in zip(names, bank.split(sizes)):
             columns = self.columns(name)
             if columns not in offsets:
-                offset = np.repeat(np.float32([0, 1]), [columns, more])
+                offset = np.repeat([0.0, 1.0], [columns, more])
                 offsets[columns] = torch.from_numpy(offset).to(device, dtype)
             matrix = part.view(-1, columns + more)
             self._padded[name, device, dtype] = matrix, offsets[columns]
