@@ -23,6 +23,7 @@ def relative(found, truth):
     return float(((found.double() - truth).norm(dim=1) / truth.norm(dim=1)).max())
 
 
-def layout_of(network):
-    """A layout of all parameters in one group."""
-    return make_layout(network, {"all": [n for n, _ in network.named_parameters()]})
+def layout_of(network, only="all"):
+    """A layout of parameters in one group."""
+    groups = {"all": [n for n, _ in network.named_parameters()]}
+    return make_layout(network, groups, only)

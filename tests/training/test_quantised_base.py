@@ -53,13 +53,13 @@ def test_a_lora_on_an_int8_base_trains_and_resumes(pipeline, manifest, tmp_path)
 
 
 @pytest.mark.two_processes
-def test_two_processes_train_a_lora_on_an_int8_base_as_one_does(
+def test_two_processes_train_a_lora_on_an_offloaded_int8_base_as_one_does(
     pipeline, manifest, tmp_path
 ):
     pytest.importorskip("torchao")
     few = {**LORA, "steps": 2, "lr": 1e-4, "validate_every": 0, "hold_out": 0}
     one = options(pipeline, manifest, tmp_path / "one", **few)
-    two = {**one, "out": tmp_path / "two"}
+    two = {**one, "out": tmp_path / "two", "offload": True}
     train(**one, quiet=True)
     assert in_two_processes(lambda: train(**two, quiet=True)) == [0, 0]
     assert_close(*(tensors_of(tmp_path / name) for name in ("one", "two")), 1e-6)
@@ -72,6 +72,8 @@ def test_what_a_quantised_base_cannot_do_is_refused(
     out = tmp_path / "run"
     values = options(pipeline, manifest, out, **LORA)
     fails(capsys, {**values, "full": True}, "--full: weights in int8 cannot be trained")
+    away = {**values, "quantise": "none", "offload": True, "full": True}
+    fails(capsys, away, "--offload: moves frozen weights")
     schedule = tmp_path / "bands.json"
     schedule.write_text("{}")
     again = {"reprobe_every": 2, "sampler": "bands", "schedule": schedule}

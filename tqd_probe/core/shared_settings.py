@@ -200,11 +200,27 @@ class HardwareSettings(DeviceSettings):
         " backward pass, for much less memory and about a third more time; auto: on"
         " where those of a pass would not fit into free memory",
     )
+    offload: bool = Field(
+        default=False,
+        description="keep the weights of blocks in the host's memory, and bring a"
+        " block's to the GPU while it runs; with gradient checkpointing",
+    )
     cache: Path | None = Field(
         default=None,
         description="folder of encoded clips (default: $TQD_PROBE_CACHE or the user's"
         " cache)",
     )
+
+    @model_validator(mode="after")
+    def _offload_recomputes(self) -> HardwareSettings:
+        if self.offload and self.checkpointing == "off":
+            raise ValueError(
+                "--offload: without gradient checkpointing all weights would stay on"
+                " the GPU until the backward pass; leave out --checkpointing off"
+            )
+        if self.offload:
+            self.checkpointing = "on"
+        return self
 
 
 class QuarantineSettings(Settings):

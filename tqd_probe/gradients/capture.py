@@ -35,6 +35,7 @@ from tqd_probe.gradients.plain_gradients import plain_gradients
 from tqd_probe.gradients.products import wide
 from tqd_probe.gradients.shared_parameters import SharedParameter
 from tqd_probe.gradients.zero_leaves import SpreadLeaf
+from tqd_probe.models.placement import computing_device
 
 Losses = Callable[[], Tensor]
 COPIES = ("none", "norms", "all")  # layers whose outputs are copied, as networks need
@@ -262,9 +263,8 @@ class GradientCapture:
     @contextmanager
     def _attached(self, compiled: CompiledBlocks | None) -> Iterator[None]:
         """Attach leaves to layers and shared parameters for one pass."""
-        first = next(self.network.parameters())
-        kind = wide(computing_dtype(self.network))
-        zero = torch.zeros((), dtype=kind, device=first.device)  # no memory is taken
+        kind, device = computing_dtype(self.network), computing_device(self.network)
+        zero = torch.zeros((), dtype=wide(kind), device=device)  # no memory is taken
         self._leaves = {
             name: zero.expand(self._clips, plan.size).requires_grad_()
             for name, plan in self._plans.items()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tqd_probe.core.errors import GradientError
+from tqd_probe.models.placement import blocks_of
 
 ALIKE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of a gradient, else:
 ALIKE_HALF = 0.1
@@ -44,8 +45,7 @@ class CompiledBlocks:
                     f"--compile on: {path or 'the network'} is compiled already; give"
                     " the network as it was before"
                 )
-        lists = [part for part in network.children() if isinstance(part, nn.ModuleList)]
-        self._blocks = [block for part in lists for block in part]
+        self._blocks = blocks_of(network)
         if not self._blocks:
             raise GradientError(
                 f"--compile on: {type(network).__name__} has no list of blocks that"

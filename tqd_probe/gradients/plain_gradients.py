@@ -7,9 +7,9 @@ that not all are held at once. Two kinds of parameters are no leaves of autograd
 - A quantised weight has no gradient in torch. That of the weight it stands for is
   ``sum g x^T`` over all rows of the batch, from the layer's inputs and the gradients of
   its outputs.
-- A weight shared over processes (FSDP) is whole only while its block runs. For that
-  time a function of it that autograd follows stands in its place. Every process runs
-  the same batch.
+- A weight that is offloaded, or divided over processes (FSDP), is there only while its
+  block runs. For that time a function of it that autograd follows stands in its place.
+  Processes that share weights run the same batch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
 from tqd_probe.gradients.products import wide
+from tqd_probe.models.placement import computing_device, offload_of
 from tqd_probe.models.quantisation import is_quantised
 
 Losses = Callable[[], Tensor]
@@ -57,17 +58,18 @@ def _followed(
     network: nn.Module, names: Collection[str], take: Take
 ) -> Iterator[Tensor]:
     """Hand on the gradients of parameters meanwhile."""
-    token = torch.zeros(
-        (), requires_grad=True, device=next(network.parameters()).device
-    )
+    token = torch.zeros((), requires_grad=True, device=computing_device(network))
     known = {id(p): name for name, p in network.named_parameters()}
-    shards = [m for m in network.modules() if isinstance(m, FSDPModule)]
+    units = [(unit, own) for unit in network.modules() if (own := _held_by(unit))]
+    held = {id(module._parameters[key]) for _, own in units for module, key in own}
     flags = [(p, p.requires_grad) for p in network.parameters()]
     handles: list[Any] = []
     try:
         for parameter, _ in flags:
             name = known[id(parameter)]
-            leaf = name in names and not shards and not is_quantised(parameter)
+            leaf = name in names and not (
+                id(parameter) in held or is_quantised(parameter)
+            )
             parameter.requires_grad_(leaf)
             if leaf:
                 hook = partial(_hand_on, take, name)
@@ -80,16 +82,12 @@ def _followed(
                 note = partial(take, known[id(weight)])
                 after = partial(_follow_layer, token, note)
                 handles.append(layer.register_forward_hook(after, with_kwargs=True))
-        for unit in shards:
-            own = [
-                (module, key, known[id(parameter)])
-                for module in _own_modules(unit)
-                for key, parameter in module._parameters.items()
-                if parameter is not None and known[id(parameter)] in names
-            ]
-            before = partial(_follow_values, own, token, take)
+        for unit, own in units:
+            named = [(m, key, known[id(m._parameters[key])]) for m, key in own]
+            wanted = [each for each in named if each[2] in names]
+            before = partial(_follow_values, wanted, token, take)
             handles.append(unit.register_forward_pre_hook(before))
-            back = partial(_put_back, own)
+            back = partial(_put_back, wanted)
             handles.append(unit.register_forward_hook(back, always_call=True))
         yield token
     finally:
@@ -107,6 +105,21 @@ def _hand_on(take: Take, name: str, parameter: Tensor) -> None:
     take(name, gradient)
 
 
+def _held_by(unit: nn.Module) -> list[tuple[nn.Module, str]]:
+    """List weights (module, attribute) that are there only while a module runs."""
+    offload = offload_of(unit)
+    if offload is not None:
+        return [(m, key) for m, key, home in offload.homes if not is_quantised(home)]
+    if not isinstance(unit, FSDPModule):
+        return []
+    return [
+        (module, key)
+        for module in _own_modules(unit)
+        for key, parameter in module._parameters.items()
+        if parameter is not None
+    ]
+
+
 def _own_modules(unit: nn.Module) -> Iterator[nn.Module]:
     """List the modules of a unit of FSDP without those of units inside it."""
     yield unit
@@ -121,7 +134,7 @@ Own = list[tuple[nn.Module, str, str]]  # module, attribute, parameter name
 def _follow_values(
     own: Own, token: Tensor, take: Take, unit: nn.Module, inputs: Any
 ) -> None:
-    """Pre-hook of a unit of FSDP, called when its weights are whole."""
+    """Pre-hook of a unit, called when its weights are there."""
     for module, key, name in own:
         value = module._parameters[key]
         assert value is not None
@@ -130,7 +143,7 @@ def _follow_values(
 
 
 def _put_back(own: Own, unit: nn.Module, inputs: Any, output: Any) -> None:
-    """Hook of a unit of FSDP: its registered parameters are found again."""
+    """Hook of a unit: its registered parameters are found again."""
     for module, key, _ in own:
         module.__dict__.pop(key, None)
 

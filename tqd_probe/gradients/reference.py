@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.models.placement import gather_offloaded
 from tqd_probe.models.quantisation import dequantise
 
 Loss = Callable[[nn.Module, Any], Tensor]
@@ -152,7 +153,8 @@ def _split(
     network: nn.Module, layout: Layout
 ) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
     """Copy a network to float64; return it, the chosen values and all others."""
-    double = dequantise(copy.deepcopy(network)).double().eval()
+    whole = gather_offloaded(copy.deepcopy(network))
+    double = dequantise(whole).double().eval()
     undo: Any = getattr(double, "disable_gradient_checkpointing", None)
     if undo is not None:
         undo()  # torch.func does not support checkpointing

@@ -11,6 +11,7 @@ from torch import nn
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.memory import free_bytes
 from tqd_probe.models.base import Conditioned, VideoModel
+from tqd_probe.models.placement import computing_device
 from tqd_probe.models.quantisation import computing_type
 
 SAFE_SHARE = (
@@ -128,7 +129,7 @@ def set_checkpointing(
     text = clip.conditioning["encoder_hidden_states"].shape[1]
     tokens = count_tokens(model, clip.latents[0])
     wanted = batch_size * activation_bytes(network, tokens, text)
-    free = free_bytes(next(network.parameters()).device)
+    free = free_bytes(computing_device(network))
     on = mode == "on" or (mode == "auto" and wanted > SAFE_SHARE * free)
     if on and not getattr(network, "_supports_gradient_checkpointing", False):
         raise InputError(

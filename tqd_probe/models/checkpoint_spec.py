@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from tqd_probe.models.placement import Placement
+
 
 @dataclass(frozen=True)
 class CheckpointSpec:
@@ -25,6 +27,7 @@ class CheckpointSpec:
         expert: ``high`` or ``low``, for checkpoints with two networks.
         quantise: ``none``, or how linear layers are quantised: ``int8``, ``fp8``,
             ``nf4``.
+        placement: Where the network's weights are (`placement.place_network`).
     """
 
     path: Path
@@ -37,3 +40,4 @@ class CheckpointSpec:
     fuse_lora: bool = False
     expert: str | None = None
     quantise: str = "none"
+    placement: Placement = "whole"

@@ -21,6 +21,7 @@ from tqd_probe.models.families.wan import WanModel
 from tqd_probe.models.families.wan_i2v import WanImageModel
 from tqd_probe.models.lora import find_lora_file
 from tqd_probe.models.number_types import DTYPES, choose_dtype
+from tqd_probe.models.placement import Placement
 from tqd_probe.models.quantisation import check_quantisation
 
 TINY = Path(__file__).parent / "tiny"
@@ -124,6 +125,7 @@ def load_model(
     fuse_lora: bool = False,
     vae_dtype: str = "fp32",
     quantise: str = "none",
+    placement: Placement = "whole",
 ) -> VideoModel:
     """Load a checkpoint.
 
@@ -142,6 +144,9 @@ def load_model(
         vae_dtype: ``fp32``, ``bf16`` or ``auto`` for the autoencoder.
         quantise: ``none``, or how the network's linear layers are quantised as they
             are loaded: ``int8``, ``fp8`` or ``nf4``.
+        placement: ``offloaded``: weights of blocks are on the device only while their
+            block runs, which needs gradient checkpointing; ``sharded``: divided over
+            the connected processes.
 
     Returns:
         The adapter of the family that `model_index.json` names.
@@ -166,6 +171,11 @@ def load_model(
     weights = None if lora is None else find_lora_file(lora)
     place, source = torch.device(device), str(path)
     check_quantisation(quantise, place)
+    if quantise == "nf4" and placement != "whole":
+        raise InputError(
+            "--quantise nf4: its weights stay on the GPU; leave out --offload and"
+            " --shard, or use --quantise int8 --offload"
+        )
     if hub.is_hub_id(ckpt):
         source = ckpt
     spec = CheckpointSpec(
@@ -179,5 +189,6 @@ def load_model(
         fuse_lora=fuse_lora,
         expert=expert,
         quantise=quantise,
+        placement=placement,
     )
     return FAMILIES[name](spec)

@@ -23,6 +23,7 @@ from tqd_probe.models.generation import Generation
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.native_clip import native_shape
 from tqd_probe.models.pipeline_encoders import Encoders
+from tqd_probe.models.placement import place_network
 from tqd_probe.models.quantisation import computing_type, loading_options
 from tqd_probe.models.weights import fingerprint, load_component, read_config
 
@@ -149,7 +150,7 @@ class PipelineModel(Encoders, Generation):
                 if hasattr(self.pipeline_class, "load_lora_weights"):
                     bare = self.partial_pipeline(transformer=network)
                 lora.load_lora(bare, network, self.spec.lora, self.spec.fuse_lora)
-            self._network = network.to(self.device)
+            self._network = place_network(network, self.device, self.spec.placement)
         return self._network
 
     def bound_to(self, network: torch.nn.Module) -> Any:
@@ -267,9 +268,13 @@ class PipelineModel(Encoders, Generation):
         Returns:
             Names of the LoRA's parameters.
         """
-        return lora.add_lora(
+        names = lora.add_lora(
             self.network, rank, alpha, targets or self.lora_targets, seed
         )
+        for name in names:  # not where the weights are that may be offloaded
+            parameter = self.network.get_parameter(name)
+            parameter.data = parameter.data.to(self.device)
+        return names
 
     def save_lora(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
         """Write the LoRA in the format of ``pipeline.load_lora_weights(folder)``.

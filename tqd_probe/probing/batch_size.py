@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -47,7 +48,7 @@ def _trial(workspace: Workspace) -> dict[str, int]:
     asked = workspace.settings.batch_size
     sigma = float(workspace.sigmas[0])
     losses = batch_losses(workspace, [Draw(0, 0)], sigma, [GOLDEN])
-    with FlopCounterMode(display=False) as counter:
+    with PlainOperations(display=False) as counter:
         plain_pass(workspace.model.network, losses, keep=False)
     size = asked or versions
     if asked is None:
@@ -66,6 +67,16 @@ def _trial(workspace: Workspace) -> dict[str, int]:
         "batch_size": size,
         "flops_per_clip_gradient": int(counter.get_total_flops()),
     }
+
+
+class PlainOperations(FlopCounterMode):
+    """Counts operations without those that gradient checkpointing does again."""
+
+    def _count_flops(self, func_packet: Any, out: Any, args: Any, kwargs: Any) -> Any:
+        """Count an operation; in a backward pass only what is done anew has a graph."""
+        if torch._C._current_graph_task_id() >= 0 and torch.is_grad_enabled():
+            return out
+        return super()._count_flops(func_packet, out, args, kwargs)
 
 
 def _full_pass(workspace: Workspace) -> int:

@@ -31,6 +31,7 @@ def load_model_to_probe(
         fuse_lora=settings.fuse_lora,
         vae_dtype=settings.vae_dtype,
         quantise=settings.quantise,
+        placement="offloaded" if settings.offload else "whole",
     )
 
 

@@ -17,6 +17,7 @@ from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
 from tqd_probe.gradients.metric import metric_scale, stored_moments
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.clip_encoder import GOLDEN
+from tqd_probe.models.placement import computing_device
 from tqd_probe.probing.adaptive import interim_stages, is_decided
 from tqd_probe.probing.background_writer import BackgroundWriter
 from tqd_probe.probing.batch_size import WORK, choose_batch_size
@@ -131,7 +132,7 @@ def _estimated_scale(workspace: Workspace) -> torch.Tensor:
 
         workspace.processes.broadcast_from_main(moments)
         workspace.scale = metric_scale(moments())
-    return workspace.scale.to(next(workspace.model.network.parameters()).device)
+    return workspace.scale.to(computing_device(workspace.model.network))
 
 
 def allocate_sketch(workspace: Workspace) -> Sketch:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
@@ -102,6 +102,14 @@ class ProbeHardwareSettings(HardwareSettings):
         " takes up to a minute, and compares gradients with those of the network as it"
         " is written",
     )
+
+    @model_validator(mode="after")
+    def _compiled_weights_stay(self) -> ProbeHardwareSettings:
+        if self.compile == "on" and self.offload:
+            raise ValueError(
+                "--compile on: compiled blocks cannot be offloaded; leave out one"
+            )
+        return self
 
 
 class ProbeRunDirectorySettings(Settings):

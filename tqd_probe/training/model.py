@@ -12,7 +12,6 @@ from accelerate import Accelerator
 
 from tqd_probe.models.base import VideoModel, per_clip_loss
 from tqd_probe.models.load import load_model
-from tqd_probe.models.quantisation import is_quantised
 from tqd_probe.training.batches import Batch
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -37,6 +36,7 @@ def load_model_to_train(
         expert=settings.expert,
         vae_dtype=settings.vae_dtype,
         quantise=settings.quantise,
+        placement="offloaded" if settings.offload else "whole",
     )
 
 
@@ -52,9 +52,10 @@ class LossModule(torch.nn.Module):
         super().__init__()
         self.model = model
         self.network = model.network
-        # DDP would send them from rank 0, which it cannot; all have loaded the same.
+        # DDP would send frozen weights from rank 0, which it cannot where they are
+        # quantised or on the host; all processes have loaded the same.
         self._ddp_params_and_buffers_to_ignore = [
-            name for name, p in self.named_parameters() if is_quantised(p)
+            name for name, p in self.named_parameters() if not p.requires_grad
         ]
 
     def forward(self, batch: Batch) -> torch.Tensor:

@@ -208,6 +208,15 @@ class TrainingHardwareSettings(HardwareSettings):
         default=0, ge=0, le=256, description="processes that load clips; 0: none"
     )
 
+    @model_validator(mode="after")
+    def _trained_weights_stay(self) -> TrainingHardwareSettings:
+        if self.offload and getattr(self, "full", False):
+            raise ValueError(
+                "--offload: moves frozen weights, and --full trains them all; leave out"
+                " one"
+            )
+        return self
+
 
 class MemorySettings(Settings):
     """Memory of encoded clips."""

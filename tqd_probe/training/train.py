@@ -204,7 +204,9 @@ def _make_trainer(
     optimiser = make_optimiser(
         list(trained_parameters(model.network).values()), settings
     )
-    loss, optimiser = accelerator.prepare(bare_loss, optimiser)
+    # Offloaded weights are where they belong.
+    move = [not settings.offload, True]
+    loss, optimiser = accelerator.prepare(bare_loss, optimiser, device_placement=move)
     parameters = trained_parameters(model.network)  # after they may be sharded
     if settings.report_to != "none":
         start_trackers(accelerator, settings)
