@@ -112,7 +112,8 @@ def _offloaded(
         for key, parameter in module._parameters.items():
             if parameter is not None and parameter.device != device:
                 moved = on_device(parameter, device)
-                module._parameters[key] = moved.requires_grad_(parameter.requires_grad)
+                moved.requires_grad_(parameter.requires_grad)
+                module._parameters[key] = moved
     return network
 
 
