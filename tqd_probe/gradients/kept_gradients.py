@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.reused_memory import ReusedMemory
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.zero_leaves import Form, PlacedForm
 
@@ -149,6 +150,7 @@ class Whole(_Unprojected):
         self.layout, self.scale = layout, scale
         self._places = {n: _Place(*span) for n, span in layout.parameters.items()}
         self._buffer = torch.empty(0)
+        self._memory = ReusedMemory()
 
     def plan(self, name: str) -> LeafPlan:
         """Plan the leaf of a parameter: its whole gradient.
@@ -169,8 +171,7 @@ class Whole(_Unprojected):
             dtype: Type of sums.
             device: Where the network is.
         """
-        shape = clips, self.layout.size
-        self._buffer = torch.empty(shape, dtype=dtype, device=device)
+        self._buffer = self._memory.take((clips, self.layout.size), dtype, device)
         for place in self._places.values():
             place.begin(self._buffer)
 
