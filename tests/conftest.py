@@ -6,6 +6,7 @@ Torch and diffusers are imported inside: the process that hands out tests needs 
 import csv
 import gc
 import os
+import re
 import shutil
 import sys
 from functools import partial
@@ -48,6 +49,20 @@ def wan_layout(wan):
     return make_layout(wan, {"all": [name for name, _ in wan.named_parameters()]})
 
 
+def pytest_configure(config):
+    """Hide GPUs from all tests but those marked `gpu`, and from what they start.
+
+    Workers and child processes inherit it. Torch is not loaded yet.
+    """
+    if not asks_for_gpu(config.option.markexpr):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def asks_for_gpu(expression):
+    """Whether ``-m`` selects tests marked `gpu` by name."""
+    return re.search(r"(?<!not )\bgpu\b", expression) is not None
+
+
 def pytest_xdist_auto_num_workers(config):
     """A worker per core, four at most; none for a single test.
 
@@ -58,8 +73,13 @@ def pytest_xdist_auto_num_workers(config):
     return min(4, len(os.sched_getaffinity(0)))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Start long tests first, so that no worker is left with one at the end."""
+    if not asks_for_gpu(config.option.markexpr):
+        skip = pytest.mark.skip(reason="on a GPU: python -m pytest -m gpu")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

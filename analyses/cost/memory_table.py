@@ -28,12 +28,12 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 WAYS = ("plain", "floor", "sketched", "exact_norms", "whole")
 SHORTER = {"Wan 2.1 T2V 1.3B": (17, 33)}  # frames, beside the native number
-LATENT = (9, 64, 64)  # of the check: 9,216 tokens
+LATENT = (3, 64, 64)  # of the check: 3,072 tokens
 CHECKED = [
     Pass(width, layers, clips=1, latent=LATENT, way=way, checkpointing=checkpointing)
-    for width, layers in ((384, 4), (384, 8), (768, 4))
+    for width, layers in ((384, 4), (384, 8), (768, 2))
     for checkpointing in (False, True)
-    for way in ("plain", "floor", "sketched", "exact_norms")
+    for way in ("plain", "sketched", "exact_norms")
 ]
 # GB on an H100 (Wan 2.1 T2V 1.3B, 480x832): frames, clips, plain pass, floor.
 H100 = ((17, 2, 56.9, 33.9), (33, 1, 51.3, 30.7))

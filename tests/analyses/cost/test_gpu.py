@@ -1,0 +1,103 @@
+"""The study of a GPU at toy sizes on a CPU: all parts, and what ends them early."""
+
+import json
+import sys
+import time
+
+import pytest
+import torch
+
+from analyses.cost import gpu
+from tqd_probe.gradients import compiled
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """The command with some entries; returns its results and what it printed."""
+    monkeypatch.setattr(compiled, "BACKEND", "eager")  # and restored
+
+    def command(*options, entries=gpu.ENTRIES):
+        monkeypatch.setattr(gpu, "ENTRIES", entries)
+        path = tmp_path / "gpu.json"
+        argv = ["gpu", "--small", "--device", "cpu", "--results", str(path)]
+        monkeypatch.setattr(sys, "argv", [*argv, *options])
+        gpu.main()
+        return json.loads(path.read_text()), capsys.readouterr().out
+
+    return command
+
+
+@pytest.mark.long
+def test_every_entry_is_measured_and_shown(run):
+    found, printed = run()
+    assert found["device"] == "cpu"
+    assert len(found["rows"]) == len(gpu.ENTRIES)
+    for entry in gpu.ENTRIES:
+        row = found["rows"][str(entry)]
+        assert "failed" not in row, row
+        ways = {"plain", "sketched"} if entry.compiled else set(gpu.WAYS)
+        assert set(row["seconds"]) == ways
+        assert min(row["seconds"].values()) > 0
+        assert row["clips_per_second"] == pytest.approx(1 / row["seconds"]["sketched"])
+        assert f"| {entry} |" in printed
+
+
+def test_the_default_probe_is_predicted_from_passes_and_encoding():
+    found = {
+        "seconds": {"sketched": 0.5},
+        "encoding": {"float32": 2.0, "bfloat16": 1.0},
+        "vae_dtype": "bfloat16",
+    }
+    versions = 24 * 5  # clips, and golden beside four degradations
+    assert gpu.predict(found) == {
+        "encoding": versions * 1.0,
+        "capture": versions * 10 * 2 * 0.5,  # ten levels, two draws
+        "all": versions * 11.0,
+    }
+
+
+def test_a_pass_without_memory_is_left_out_and_the_others_are_measured(
+    run, monkeypatch
+):
+    actions = gpu.actions_of
+
+    def short(task, compiled):
+        def fails():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        return {**actions(task, compiled), "plain": fails}
+
+    monkeypatch.setattr(gpu, "actions_of", short)
+    found, printed = run(entries=gpu.ENTRIES[:1])
+    (row,) = found["rows"].values()
+    assert row["out_of_memory"] == ["plain"]
+    assert set(row["seconds"]) == set(gpu.WAYS) - {"plain"}
+    assert "failed" not in row
+    assert "(" not in printed.splitlines()[-1].partition("|")[2].split("|")[2]
+
+
+def test_an_entry_that_takes_too_long_is_ended_and_the_next_one_begins(
+    run, monkeypatch
+):
+    measure = gpu.measure_passes
+
+    def slow(found, entry, *more):
+        if entry == gpu.ENTRIES[0]:
+            time.sleep(30)
+        measure(found, entry, *more)
+
+    monkeypatch.setattr(gpu, "measure_passes", slow)
+    began = time.monotonic()
+    found, _ = run("--budget", "4", entries=gpu.ENTRIES[:2])
+    first, second = found["rows"].values()
+    assert first["failed"] == "not done after 2 s"
+    assert "seconds" in second
+    assert time.monotonic() - began < 20
+
+
+def test_without_a_gpu_real_sizes_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 2
+    assert "there is no GPU; --small" in capsys.readouterr().err
