@@ -19,6 +19,7 @@ OWN = {  # (command, option) that means something of its own
     ("score", "out"),
     ("gradsim", "clips"),
     ("gradsim", "batch_size"),
+    ("gradsim", "workers"),
     ("gradsim", "expert"),
     ("gradsim", "shift"),
     ("verify", "steps"),

@@ -18,7 +18,7 @@ from probe_runs import (
 )
 
 from tqd_probe import gradsim
-from tqd_probe.core.errors import InputError
+from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.models.base import per_clip_loss
 from tqd_probe.probing.memory_guard import MemoryGuard, is_out_of_memory
 
@@ -187,3 +187,18 @@ def test_the_self_check_takes_fewer_versions(pipeline, tmp_path, monkeypatch, ca
     argv = arguments(pipeline, tmp_path / "two", "--self-check --levels 0.5")
     assert gradsim.main(argv) == 0
     assert "self-check passed" in capsys.readouterr().err
+
+
+def test_processes_in_step_do_not_run_a_pass_again(wan):
+    """The others wait in it: the run ends at once, in one line."""
+    sizes = []
+
+    def passes(size):
+        sizes.append(size)
+        raise torch.OutOfMemoryError
+
+    guard = MemoryGuard(wan, "cuda", "bf16", "auto", in_step=True)
+    with pytest.raises(GradientError, match="--shard: out of memory with 4 clip ver"):
+        guard.run(passes, 4)
+    assert sizes == [4]
+    assert not wan.is_gradient_checkpointing

@@ -11,7 +11,7 @@ FEW = "--num-clips 4 --draws 1 --levels 0.2,0.8 --degradations blur:4"
 
 
 def test_an_int8_probe_from_the_command_line(pipeline, tmp_path, capsys):
-    """Self-check against the dequantised network in float64; resumed; recorded."""
+    """Self-check against the dequantised network in float64; what is recorded."""
     pytest.importorskip("torchao")
     out = tmp_path / "run"
     extra = "--quantise int8 --sketch 8192 --self-check --device cpu"
@@ -23,11 +23,6 @@ def test_an_int8_probe_from_the_command_line(pipeline, tmp_path, capsys):
     assert found["covered_share"] == pytest.approx(1, abs=1e-5)
     recorded = json.loads((out / "run.json").read_text())["settings"]
     assert recorded["quantise"] == "int8"
-    before = (out / "gradsim.json").read_bytes()
-    for path in (out / "gradients").glob("*-01.safetensors"):
-        path.unlink()
-    assert gradsim.main(arguments(pipeline, out, extra, FEW)) == 0
-    assert (out / "gradsim.json").read_bytes() == before
     changed = arguments(pipeline, out, "--sketch 8192 --self-check", FEW)
     fails(capsys, changed, "--quantise was int8, now none")
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqd_probe.core.errors import InputError, MainProcessFailed, TqdError
+from tqd_probe.core.errors import MainProcessFailed, TqdError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=12)  # others wait while the main process reduces a level
@@ -42,16 +42,7 @@ class Processes:
 
         Returns:
             Rank and number of processes.
-
-        Raises:
-            InputError: If the launcher was told to shard the network.
         """
-        if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
-            raise InputError(
-                "--use_fsdp: gradients of sharded parameters cannot be captured; launch"
-                " without it: processes share the draws, each with the full network"
-                " (--dtype bf16 --checkpointing on save memory)"
-            )
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return Processes()
         from accelerate import PartialState
@@ -95,6 +86,21 @@ class Processes:
 
             PartialState().wait_for_everyone()
 
+    def largest(self, number: int) -> int:
+        """Return the largest of the numbers that all processes give.
+
+        Args:
+            number: That of this process.
+
+        Returns:
+            The same in every process.
+        """
+        if self.world == 1:
+            return number
+        from accelerate.utils import gather_object
+
+        return int(max(gather_object([number])))
+
     def broadcast_from_main(self, decide: Callable[[], T]) -> T | None:
         """Call a function in the main process and send its result to all.
 
@@ -136,6 +142,15 @@ def is_main_process() -> bool:
         True if it has; it alone prints.
     """
     return os.environ.get("RANK", "0") == "0"
+
+
+def launcher_shards() -> bool:
+    """Return whether ``accelerate launch`` was told to divide weights (FSDP).
+
+    Returns:
+        True after ``--use_fsdp``.
+    """
+    return os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def disconnect() -> None:

@@ -65,20 +65,14 @@ def estimate_moments(
 
 
 def stored_moments(
-    path: Path,
-    fingerprint: str,
-    gradients: Callable[[int, int], torch.Tensor],
-    clips: int,
-    levels: int,
+    path: Path, fingerprint: str, estimate: Callable[[], torch.Tensor]
 ) -> torch.Tensor:
     """Estimate second moments once and store them: a resumed run needs the same.
 
     Args:
         path: The file.
         fingerprint: Fingerprint of the gradients they belong to.
-        gradients: Computes the golden gradient ``[size]`` of a clip at a level.
-        clips: Number of golden clips.
-        levels: Number of noise levels.
+        estimate: Estimates them (`estimate_moments`), where the file is missing.
 
     Returns:
         Moments ``[size]``.
@@ -88,8 +82,7 @@ def stored_moments(
     """
     place = f"{fingerprint} second moments"
     if not path.exists():
-        moments = estimate_moments(gradients, clips, levels)
-        write_tensors(path, {"moments": moments.numpy()}, place)
+        write_tensors(path, {"moments": estimate().numpy()}, place)
     known = read_tensors(path, place)
     if known is None:
         raise InputError(f"{path}: damaged; run again with --overwrite")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.processes import Processes, launcher_shards
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.load import load_model
+from tqd_probe.models.placement import Placement
 from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def load_model_to_probe(
-    settings: ProbeRunSettings, device: str | None = None
+    settings: ProbeRunSettings,
+    device: str | None = None,
+    placement: Placement = "whole",
 ) -> VideoModel:
     """Load the checkpoint of a run.
 
     Args:
         settings: The run's settings.
         device: Of this process, if not the one in the settings.
+        placement: Where the network's weights are.
 
     Returns:
         The model.
@@ -31,8 +36,43 @@ def load_model_to_probe(
         fuse_lora=settings.fuse_lora,
         vae_dtype=settings.vae_dtype,
         quantise=settings.quantise,
-        placement="offloaded" if settings.offload else "whole",
+        placement=placement,
     )
+
+
+def choose_placement(settings: ProbeRunSettings, processes: Processes) -> Placement:
+    """Choose where the weights of the network are.
+
+    Args:
+        settings: The run's settings.
+        processes: The processes of the run.
+
+    Returns:
+        ``whole``, ``offloaded``, or ``sharded`` where the user or the launcher asks
+        for it.
+
+    Raises:
+        InputError: If weights cannot be divided as asked.
+    """
+    if not (settings.shard or launcher_shards()):
+        return "offloaded" if settings.offload else "whole"
+    if processes.world == 1:
+        raise InputError(
+            "--shard: divides weights over processes, and there is one; start several"
+            " with accelerate launch, or leave it out"
+        )
+    for option, given in (
+        ("--offload", settings.offload),
+        ("--quantise", settings.quantise != "none"),
+        ("--compile on", settings.compile == "on"),
+        ("--self-check", settings.self_check),
+    ):
+        if given:
+            raise InputError(
+                f"{option}: needs weights that are whole in every process, which"
+                " --shard divides; leave out one"
+            )
+    return "sharded"
 
 
 def model_levels(settings: ProbeRunSettings, model: VideoModel) -> np.ndarray:

@@ -107,7 +107,7 @@ class CostMeter:
         self._keep = True  # the gradients of a plain pass
         store = workspace.store
         left = [i for i in range(len(workspace.sigmas)) if not store.has_level(i)]
-        if not left or not workspace.processes.is_main:
+        if not left or not (workspace.processes.is_main or workspace.in_step):
             return
         versions = len(workspace.encoded.versions)
         paired = len(workspace.encoded.ids)
@@ -208,7 +208,8 @@ class CostMeter:
 
     def close(self) -> None:
         """Print what capture did cost and write ``cost.json``, if it did anything."""
-        if not self.before or not self.gradients:
+        main = self.workspace.processes.is_main
+        if not self.before or not self.gradients or not main:
             return
         each = self.seconds / self.gradients
         ratio = each / self.before["plain_seconds_per_clip_gradient"]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.probing.background_writer import BackgroundWriter
 from tqd_probe.probing.cost import CostMeter
 from tqd_probe.probing.losses import batch_losses, check_finite
@@ -129,6 +130,45 @@ class DrawCapture:
                 self._finish(before)
         if not self.deferred:
             self.finish()
+
+    def capture_in_step(
+        self, level: int, stage: int, index: int, batches: Sequence[list[Draw]]
+    ) -> None:
+        """Capture this process's micro-batch of a round, as every other captures its.
+
+        Weights that are divided over processes are gathered in every pass, so that all
+        must run as many. Which draws a resumed run has stored, and how many versions
+        the last micro-batch has, differs: who has fewer passes repeats one for nothing.
+
+        Args:
+            level: Index of the noise level.
+            stage: Index of the stage of the level.
+            index: Index of a micro-batch; the first of a round begins it.
+            batches: The micro-batches of the stage.
+        """
+        processes = self.workspace.processes
+        if index % processes.world:
+            return
+        own = index + processes.rank
+        draws = batches[own] if own < len(batches) else []
+        place = Place(level, stage, own)
+        left = self._passes_left(place, draws)
+        idle = processes.largest(left) - left
+        if left:
+            self.capture(place, draws)
+        self.writer.wait()  # what it stores is still the engine's memory
+        for _ in range(idle):
+            losses = batch_losses(
+                self.workspace, [Draw(0, 0)], self._sigma(level), [GOLDEN]
+            )
+            self.engine.capture(losses, 1)
+
+    def _passes_left(self, place: Place, draws: list[Draw]) -> int:
+        """Return the passes that a micro-batch takes; none if it is stored."""
+        has = self.workspace.store.draws.has
+        if all(has(place.level, *draw) for draw in draws):
+            return 0
+        return len(self._parts(draws, self.sizes.at(place)))
 
     def finish(self) -> None:
         """Check the last micro-batch and hand it to the writer."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from tqd_probe.core.errors import InputError
+from tqd_probe.core.errors import GradientError, InputError
 
 T = TypeVar("T")
 MESSAGES = (
@@ -51,7 +51,12 @@ class MemoryGuard:
     """
 
     def __init__(
-        self, network: torch.nn.Module, device: str, dtype: str, checkpointing: str
+        self,
+        network: torch.nn.Module,
+        device: str,
+        dtype: str,
+        checkpointing: str,
+        in_step: bool = False,
     ) -> None:
         """Guard a network.
 
@@ -60,10 +65,12 @@ class MemoryGuard:
             device: The device asked for, for messages.
             dtype: Its number type, ``fp32`` or ``bf16``, for messages.
             checkpointing: ``auto``, ``on`` or ``off``: the last one is respected.
+            in_step: Processes run every pass together: none can run one again.
         """
         self._network: Any = network
         self._device, self._dtype, self._asked = device, dtype, checkpointing
         self.checkpointing_added = False
+        self._in_step = in_step
 
     def run(
         self,
@@ -88,6 +95,8 @@ class MemoryGuard:
         Raises:
             InputError: If one version does not fit, with checkpointing where the
                 network can do it.
+            GradientError: If a pass does not fit where processes run in step; any of
+                them reports it.
         """
         while True:
             try:
@@ -99,6 +108,12 @@ class MemoryGuard:
             gc.collect()
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
+            if self._in_step:  # the others are in the pass, and wait for this process
+                raise GradientError(
+                    f"--shard: out of memory with {size} clip versions in a pass, which"
+                    " all processes run together; use a smaller --batch-size,"
+                    " --checkpointing on, --params, or smaller clips (--frames)"
+                )
             if size > 1:
                 size //= 2
                 log.warning("out of memory: passes of %d clip versions now", size)

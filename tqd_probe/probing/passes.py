@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import product
 
 import torch
@@ -14,7 +15,11 @@ from tqd_probe.core.errors import GradientError, TqdError
 from tqd_probe.core.files import write_json
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
-from tqd_probe.gradients.metric import metric_scale, stored_moments
+from tqd_probe.gradients.metric import (
+    estimate_moments,
+    metric_scale,
+    stored_moments,
+)
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.models.placement import computing_device
@@ -72,14 +77,14 @@ def _shared_work(workspace: Workspace) -> dict[str, int]:
     """
     store, note = workspace.store, workspace.store.folder / "checkpointing.json"
 
-    def decide() -> dict[str, int]:
-        work = store.record("work", WORK, lambda: choose_batch_size(workspace))
+    def stored(choose: Callable[[], dict[str, int]]) -> dict[str, int]:
+        work = store.record("work", WORK, choose)
         if workspace.guard.checkpointing_added:
             write_json(note, {"checkpointing": "on"})
         return work
 
-    work = workspace.processes.broadcast_from_main(decide)
-    assert work is not None
+    path = store.folder / "work.json"
+    work = workspace.measured_once(path, lambda: choose_batch_size(workspace), stored)
     if note.exists():
         workspace.guard.add_checkpointing()
     return work
@@ -105,8 +110,10 @@ def _check_coverage(workspace: Workspace) -> None:
         return workspace.guard.run(covered_share, len(names))
 
     store = workspace.store
-    workspace.processes.broadcast_from_main(lambda: store.covered_share(coverage))
-    workspace.covered_share = store.covered_share(coverage)
+    path = store.folder / "coverage.json"
+    workspace.covered_share = workspace.measured_once(
+        path, coverage, store.covered_share
+    )
     if workspace.covered_share < LEAST_COVERED:
         raise GradientError(
             f"--ckpt {workspace.settings.ckpt}: only {workspace.covered_share:.4f} of"
@@ -121,17 +128,17 @@ def _estimated_scale(workspace: Workspace) -> torch.Tensor:
         path = workspace.store.folder / "second_moments.safetensors"
         engine = GradientCapture(workspace.model.network, workspace.layout)
 
-        def moments() -> torch.Tensor:
-            return stored_moments(
-                path,
-                workspace.store.fingerprint,
+        def estimate() -> torch.Tensor:
+            return estimate_moments(
                 lambda clip, level: _golden_gradient(workspace, engine, clip, level),
                 len(workspace.encoded.ids),
                 len(workspace.sigmas),
             )
 
-        workspace.processes.broadcast_from_main(moments)
-        workspace.scale = metric_scale(moments())
+        moments = workspace.measured_once(
+            path, estimate, partial(stored_moments, path, workspace.store.fingerprint)
+        )
+        workspace.scale = metric_scale(moments)
     return workspace.scale.to(computing_device(workspace.model.network))
 
 
@@ -156,17 +163,15 @@ def allocate_sketch(workspace: Workspace) -> Sketch:
         for clip, sigma in product(range(ENERGY_CLIPS), levels):
             yield batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN]), 1
 
-    def energy() -> dict[str, float]:
-        return stored_energy(
-            path,
-            layout,
-            lambda: workspace.guard.run(
-                lambda _: measure_energy(network, layout, passes(), workspace.scale), 1
-            ),
+    def measure() -> dict[str, float]:
+        return workspace.guard.run(
+            lambda _: measure_energy(network, layout, passes(), workspace.scale), 1
         )
 
-    workspace.processes.broadcast_from_main(energy)
-    return Sketch(layout, workspace.sketch.asked, energy())
+    energy = workspace.measured_once(
+        path, measure, partial(stored_energy, path, layout)
+    )
+    return Sketch(layout, workspace.sketch.asked, energy)
 
 
 def _golden_gradient(
@@ -206,7 +211,9 @@ def _capture_levels(
                 for index, draws in enumerate(batches):
                     if 2 * store.draws.held_bytes > store.draws.limit:
                         reducer.wait()  # frees the level before
-                    if workspace.processes.owns(index):
+                    if workspace.in_step:
+                        capture.capture_in_step(level, stage, index, batches)
+                    elif workspace.processes.owns(index):
                         following = batches[index + workspace.processes.world :]
                         place = Place(level, stage, index)
                         capture.capture(place, draws, following)

@@ -30,7 +30,11 @@ from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, default_cac
 from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.models.resolved_settings import describe_types, resolve_settings
 from tqd_probe.probing.adaptive import stopping_rule
-from tqd_probe.probing.checkpoint import load_model_to_probe, model_levels
+from tqd_probe.probing.checkpoint import (
+    choose_placement,
+    load_model_to_probe,
+    model_levels,
+)
 from tqd_probe.probing.comparisons import paired_classes
 from tqd_probe.probing.encoding import choose_clips, encode_probed, matched_degradations
 from tqd_probe.probing.option_parsing import read_pool
@@ -74,7 +78,9 @@ def prepare(
     if progress:
         print(describe_types(settings), file=sys.stderr, flush=True)
 
-    model = load_model_to_probe(settings, processes.device(settings.device))
+    placement = choose_placement(settings, processes)
+    device = processes.device(settings.device)
+    model = load_model_to_probe(settings, device, placement)
     sigmas = model_levels(settings, model)
     shape = clip_shape(settings, model)
     check_frames(settings.parsed_degradations(), shape)
@@ -95,7 +101,11 @@ def prepare(
     sketched, sketch = choose_sketch(settings, layout)
     # Without --batch-size a trial pass decides how many versions share a pass.
     first = encoded.batch(0, encoded.versions[:1])
-    set_checkpointing(model, settings.checkpointing, first, settings.batch_size or 1)
+    size = settings.batch_size or 1
+    on = set_checkpointing(model, settings.checkpointing, first, size)
+    if placement == "sharded":  # processes with unlike free memory do the same
+        on = bool(processes.broadcast_from_main(lambda: on))
+        set_checkpointing(model, "on" if on else "off", first, size)
 
     inputs = _input_fingerprints(model, layout, clips, encoded)
     shaping = [
@@ -140,6 +150,7 @@ def prepare(
         sketch=sketch,
         sketched=sketched,
         processes=processes,
+        in_step=placement == "sharded",
         encoded_unpaired=encoded_unpaired,
         unpaired_rows=unpaired_rows,
         scale=scale,

@@ -103,6 +103,12 @@ class ProbeHardwareSettings(HardwareSettings):
         " is written",
     )
 
+    shard: bool = Field(
+        default=False,
+        description="divide the weights over the processes of accelerate launch (FSDP),"
+        " which then run the same number of passes, each on clips of its own",
+    )
+
     @model_validator(mode="after")
     def _compiled_weights_stay(self) -> ProbeHardwareSettings:
         if self.compile == "on" and self.offload:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +34,8 @@ from tqd_probe.probing.run_directory import claim_for_all_processes
 from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.statistics.moments import Moments
 
+T = TypeVar("T")
+R = TypeVar("R")
 HELD_SHARE = 0.4  # of the free memory may hold draws of unfinished levels
 
 
@@ -53,6 +57,7 @@ class Workspace:
         sketch: The random map of sketches; full gradients are sketched too.
         sketched: Whether sketches alone are kept of gradients.
         processes: The processes that share the run.
+        in_step: Whether they share the weights too, and so run every pass together.
         encoded_unpaired: Encoded clips of imbalanced classes, probed unpaired.
         unpaired_rows: Rows of `encoded_unpaired` by class.
         scale: What gradients are multiplied by, element by element ``[size]``: the
@@ -79,6 +84,7 @@ class Workspace:
     sketch: Sketch
     sketched: bool
     processes: Processes = field(default_factory=Processes)
+    in_step: bool = False
     encoded_unpaired: EncodedClips | None = None
     unpaired_rows: dict[str, list[int]] = field(default_factory=dict)
     scale: torch.Tensor | None = None
@@ -171,8 +177,39 @@ class Workspace:
         """Runs network passes within the memory there is."""
         settings = self.settings
         return MemoryGuard(
-            self.model.network, settings.device, settings.dtype, settings.checkpointing
+            self.model.network,
+            settings.device,
+            settings.dtype,
+            settings.checkpointing,
+            self.in_step,
         )
+
+    def measured_once(
+        self,
+        path: Path,
+        measure: Callable[[], T],
+        stored: Callable[[Callable[[], T]], R],
+    ) -> R:
+        """Measure something by passes of the network, once for all processes.
+
+        Args:
+            path: Where it is stored.
+            measure: Runs the passes. The main process calls it; all do, with the same
+                clips, where they share the weights.
+            stored: Returns what is stored, and calls its argument to measure and store
+                it first if that is missing.
+
+        Returns:
+            What is stored.
+        """
+        make = measure
+        if self.in_step and self.processes.broadcast_from_main(
+            lambda: not path.exists()
+        ):
+            value = measure()
+            make = lambda: value  # noqa: E731
+        self.processes.broadcast_from_main(lambda: stored(make))
+        return stored(make)
 
     def versions(self, clip: int) -> list[str]:
         """Name the versions of a clip that are probed.

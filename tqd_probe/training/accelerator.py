@@ -16,7 +16,7 @@ from accelerate.utils import (
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest
-from tqd_probe.core.processes import TIMEOUT
+from tqd_probe.core.processes import TIMEOUT, launcher_shards
 from tqd_probe.training.settings import TrainRunSettings
 
 
@@ -55,8 +55,7 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
         project_config=ProjectConfiguration(str(folder), str(folder / "logs")),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
     )
-    fsdp_asked = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
-    if fsdp_asked and not is_sharded(accelerator):  # accelerate would train with DDP
+    if launcher_shards() and not is_sharded(accelerator):  # it would train with DDP
         raise InputError(
             "accelerate: FSDP shards networks over GPUs, and this run has no GPU or one"
             " process; give --device cuda and several processes, or use DDP"
@@ -64,6 +63,12 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
     if is_sharded(accelerator):
         if not accelerator.is_fsdp2:
             raise InputError("FSDP of version 1 is not supported; set fsdp_version: 2")
+        for option in ("offload", "quantise"):
+            if getattr(settings, option) not in (False, "none"):
+                raise InputError(
+                    f"--{option}: FSDP divides weights that are whole and on the GPU;"
+                    " leave it out, or use DDP"
+                )
         for option in ("sample_every", "agreement_every", "reprobe_every"):
             if getattr(settings, option):
                 raise InputError(
