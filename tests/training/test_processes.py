@@ -171,6 +171,7 @@ def test_what_shards_cannot_do_is_refused(pipeline, manifest, tmp_path):
     out = tmp_path / "run"
     for more, shown, launch in (
         ({"sample_every": 2}, "--sample-every: needs the full network", sharded),
+        ({"offload": True, "full": False}, "--offload: FSDP divides weights", sharded),
         ({}, "set fsdp_version: 2", partial(sharded, version=1)),
         ({}, "FSDP shards networks over GPUs", partial(in_two_processes, **FSDP)),
         ({"batch_size": 3}, "not a multiple of the 2 processes", in_two_processes),
