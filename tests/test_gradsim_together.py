@@ -91,7 +91,7 @@ def test_a_sketched_run_of_everything_agrees_with_the_exact_one(
         assert np.sum(mixture.weights, axis=1) == pytest.approx([1, 1])
     assert len(a["cross_level"]) == 3
     for one, other in zip(a["cross_level"].values(), b["cross_level"].values()):
-        np.testing.assert_allclose(one, other, atol=0.01)
+        np.testing.assert_allclose(one, other, atol=0.02)  # both by sketches
     rows = list(csv.DictReader((sketched / "clips.csv").read_text().splitlines()))
     assert {row["version"] for row in rows} >= {"clip itself", "golden", "blur:4"}
 

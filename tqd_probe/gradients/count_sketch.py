@@ -125,8 +125,8 @@ class CountSketch:
             signs, numbers = lane.on(into)
             signed = torch.cat(rows, 1).mul_(signs)
             if lane.length > 1:
-                signed = signed.view(len(into), -1, lane.length).sum(2)
-            into.view(-1).index_add_(0, numbers, signed.view(-1))
+                signed = signed.reshape(len(into), -1, lane.length).sum(2)
+            into.view(-1).index_add_(0, numbers, signed.reshape(-1))
 
 
 def _segment_length(piece: Piece, parts: int) -> int:

@@ -171,7 +171,8 @@ def _block_products(
     # Of one clip: every draw with every draw, from which its own products come.
     within = torch.bmm(each, each.transpose(1, 2)).numpy()
     within = within.reshape(clips, versions, draws, versions, draws)
-    along = torch.mv(each.view(-1, columns), torch.from_numpy(total)).numpy()
+    rows_of_all = each.reshape(-1, columns)
+        along = torch.mv(rows_of_all, torch.from_numpy(total)).numpy()
     along = along.reshape(clips, versions, draws)
     index = np.arange(versions)
     found = {
