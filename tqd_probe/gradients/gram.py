@@ -172,7 +172,7 @@ def _block_products(
     within = torch.bmm(each, each.transpose(1, 2)).numpy()
     within = within.reshape(clips, versions, draws, versions, draws)
     rows_of_all = each.reshape(-1, columns)
-        along = torch.mv(rows_of_all, torch.from_numpy(total)).numpy()
+    along = torch.mv(rows_of_all, torch.from_numpy(total)).numpy()
     along = along.reshape(clips, versions, draws)
     index = np.arange(versions)
     found = {
