@@ -2,7 +2,8 @@
 
 The real engine runs the real configuration on torch's meta device, where tensors take
 no memory; storages that are alive are followed (`meta_counts.LiveMemory`). Peaks count
-weights, activations and gradients; what an optimiser adds is not among them.
+weights, activations and gradients; what an optimiser adds is not among them. Every
+block adds the same: four and six blocks tell the rest, or ``--all-blocks`` runs all.
 
     python -m analyses.cost.memory_table                 # the table
     python -m analyses.cost.memory_table --only check    # against measurements
@@ -28,6 +29,7 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 WAYS = ("plain", "floor", "sketched", "exact_norms", "whole")
 SHORTER = {"Wan 2.1 T2V 1.3B": (17, 33)}  # frames, beside the native number
+SHORT = (4, 6)  # blocks
 LATENT = (3, 64, 64)  # of the check: 3,072 tokens
 CHECKED = [
     Pass(width, layers, clips=1, latent=LATENT, way=way, checkpointing=checkpointing)
@@ -81,7 +83,11 @@ def peak(task: models.Task, action: Callable[[], Any]) -> int:
 
 
 def row(
-    model: Published, frames: int, clips: int = 1, ways: tuple[str, ...] = WAYS
+    model: Published,
+    frames: int,
+    clips: int = 1,
+    ways: tuple[str, ...] = WAYS,
+    all_blocks: bool = False,
 ) -> dict[str, Any]:
     """Return the peaks of one network, without and with gradient checkpointing.
 
@@ -90,11 +96,13 @@ def row(
         frames: Frames of a clip.
         clips: Clips in a pass.
         ways: Of those in `WAYS`.
+        all_blocks: Run all blocks instead of few.
 
     Returns:
         Counts, and bytes by way.
     """
     network = model.network("meta")
+    depth = network.config.num_layers
     task = PublishedTask(model, network, clips, model.latent(frames))
     patch = network.config.get("patch_size", 1)
     side = patch if isinstance(patch, int) else patch[-1]
@@ -106,14 +114,36 @@ def row(
         "parameters": sum(p.numel() for p in network.parameters()),
         "weights": sum(p.nbytes for p in network.parameters()),
     }
-    for checkpointing in (False, True):
-        if checkpointing:
+    if all_blocks:
+        return found | peaks(task, ways)
+    fewer, more = (
+        peaks(
+            PublishedTask(
+                model, model.network("meta", num_layers=layers), clips, task.size
+            ),
+            ways,
+        )
+        for layers in SHORT
+    )
+    steps = (depth - SHORT[1]) / (SHORT[1] - SHORT[0])
+    for kind, known in more.items():
+        found[kind] = {
+            way: round(value + steps * (value - fewer[kind][way]))
+            for way, value in known.items()
+        }
+    return found
+
+
+def peaks(task: models.Task, ways: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Return the peaks without and with gradient checkpointing, which stays on."""
+    found = {}
+    network: Any = task.network
+    for kind in ("peak", "checkpointed"):
+        if kind == "checkpointed":
             network.enable_gradient_checkpointing()
         with meta_counts.gpu_kernels():
             actions = passes(task)
-            found["checkpointed" if checkpointing else "peak"] = {
-                way: peak(task, actions[way]) for way in ways
-            }
+            found[kind] = {way: peak(task, actions[way]) for way in ways}
     return found
 
 
@@ -144,7 +174,8 @@ def check() -> dict[str, Any]:
         print(json.dumps(entry), flush=True)
     for frames, clips, plain, floor in H100:
         model = PUBLISHED["Wan 2.1 T2V 1.3B"]
-        counts = row(model, frames, clips, ("plain", "floor"))["peak"]
+        ways = ("plain", "floor")
+        counts = row(model, frames, clips, ways, all_blocks=True)["peak"]
         for way, gigabytes in (("plain", plain), ("floor", floor)):
             entry = {
                 "frames": frames,
@@ -192,6 +223,7 @@ def main() -> None:
     """Count every network, or compare with measurements; keep the other's results."""
     parser = study_parser(__file__, __doc__)
     parser.add_argument("--only", default="", help="part of a name, or check")
+    parser.add_argument("--all-blocks", action="store_true", help="run all blocks")
     args = parser.parse_args()
     silence_libraries()
     kept = read_json(args.results, "results") if args.results.exists() else {}
@@ -199,7 +231,7 @@ def main() -> None:
     for name, model in PUBLISHED.items():
         for frames in (*SHORTER.get(name, ()), model.clip[0]):
             if args.only in name:
-                found = row(model, frames)
+                found = row(model, frames, all_blocks=args.all_blocks)
                 rows[f"{name}, {frames} frames"] = {"name": name, **found}
                 print(name, frames, json.dumps(found), flush=True)
     if args.only in ("", "check"):

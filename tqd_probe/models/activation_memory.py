@@ -21,20 +21,27 @@ log = logging.getLogger("tqd_probe")
 
 
 def activation_bytes(
-    network: nn.Module, tokens: int, text_tokens: int, checkpointing: bool = False
+    network: nn.Module,
+    tokens: int,
+    text_tokens: int,
+    checkpointing: bool = False,
+    level_per_token: bool = False,
 ) -> int:
     """Estimate the activations that are kept for the backward pass of one clip.
 
     Every linear layer keeps its input; its output is kept by what follows it (norm,
     activation, attention). Norms and modulation work on float32 copies of the
     residual stream. With gradient checkpointing the residual stream at the entrance of
-    every block and the insides of one block remain.
+    every block and the insides of one block remain. At real size that is within 15 % of
+    what is counted (`analyses/cost/memory_table.py`).
 
     Args:
         network: The network; may be on the meta device.
         tokens: Video tokens of the clip.
         text_tokens: Text tokens of the clip.
         checkpointing: Whether blocks are computed again in the backward pass.
+        level_per_token: Whether every token has a noise level, and so a modulation of
+            its own (Wan 2.2 TI2V).
 
     Returns:
         Bytes for one clip, weights and gradients not included.
@@ -42,12 +49,18 @@ def activation_bytes(
     stacks = [m for m in network.modules() if isinstance(m, nn.ModuleList)]
     blocks = [b for stack in stacks for b in stack if _has_attention(b)]
     sizes = [_block_bytes(block, tokens, text_tokens) for block in blocks]
+    if level_per_token:  # float32: scales, shifts and gates, and what they multiply
+        sizes = [
+            size + 10 * tokens * _queries(block).in_features * 4
+            for block, size in zip(blocks, sizes)
+        ]
     if not checkpointing:
         return sum(sizes)
-    first: Any = next(iter(blocks[-1].parameters()))
-    width = max(_width(block) for block in blocks)
-    entrance = (tokens + text_tokens) * width * first.element_size()
-    return len(blocks) * entrance + max(sizes)
+    queries = max((_queries(block) for block in blocks), key=lambda q: q.in_features)
+    width, itemsize = queries.in_features, computing_type(queries).itemsize
+    entrance = (tokens + text_tokens) * width * itemsize
+    shared = 6 * tokens * width * 4 if level_per_token else 0
+    return len(blocks) * entrance + max(sizes) + shared
 
 
 def _has_attention(block: nn.Module) -> bool:
@@ -55,10 +68,10 @@ def _has_attention(block: nn.Module) -> bool:
     return any(name.startswith("attn") for name, _ in block.named_children())
 
 
-def _width(block: nn.Module) -> int:
-    """Width of the residual stream: what the queries are made of."""
+def _queries(block: nn.Module) -> nn.Linear:
+    """What makes the queries: its width and type are those of the residual stream."""
     return next(
-        m.in_features
+        m
         for n, m in block.named_modules()
         if n.removesuffix(".base_layer").endswith("to_q") and isinstance(m, nn.Linear)
     )
@@ -67,7 +80,7 @@ def _width(block: nn.Module) -> int:
 def _block_bytes(block: nn.Module, tokens: int, text_tokens: int) -> int:
     """Bytes that one block keeps for one clip."""
     joint = not any(n.startswith("attn2") for n, _ in block.named_children())
-    total, width = 0, _width(block)
+    total, width = 0, _queries(block).in_features
     for name, layer in block.named_modules():
         if not isinstance(layer, nn.Linear) or ".lora_" in name:
             continue
@@ -128,7 +141,8 @@ def set_checkpointing(
     network: Any = model.network
     text = clip.conditioning["encoder_hidden_states"].shape[1]
     tokens = count_tokens(model, clip.latents[0])
-    wanted = batch_size * activation_bytes(network, tokens, text)
+    each = bool(getattr(model, "index", {}).get("expand_timesteps"))
+    wanted = batch_size * activation_bytes(network, tokens, text, level_per_token=each)
     free = free_bytes(computing_device(network))
     on = mode == "on" or (mode == "auto" and wanted > SAFE_SHARE * free)
     if on and not getattr(network, "_supports_gradient_checkpointing", False):
