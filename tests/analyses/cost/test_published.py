@@ -60,7 +60,9 @@ def test_a_row_of_the_table_is_measured_and_written_in_gigabytes(monkeypatch):
     short = PUBLISHED["LTX-Video 2B"]
     network = short.network
     monkeypatch.setattr(
-        type(short), "network", lambda self, device: network(device, num_layers=1)
+        type(short),
+        "network",
+        lambda self, device, **more: network(device, **{"num_layers": 1, **more}),
     )
     found = row(short, 17)
     assert found["tokens"] == 3 * 16 * 22
