@@ -14,6 +14,7 @@ autograd itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -225,10 +226,7 @@ class NormLeaves(torch.autograd.Function):
         """Return gradients of the output and of the leaves."""
         (x,) = ctx.saved_tensors
         kind = wide(grad.dtype)
-        size = 1
-        for n in ctx.shape:
-            size *= n
-        rows = grad.reshape(ctx.clips, -1, size)
+        rows = grad.reshape(ctx.clips, -1, math.prod(ctx.shape))
         weight = bias = None
         if ctx.wanted[0]:
             normal = (F.layer_norm if ctx.centred else F.rms_norm)(

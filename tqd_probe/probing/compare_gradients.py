@@ -107,7 +107,7 @@ def compare_gradients(
     levels = sorted(float(sigma) for sigma in sigmas)
     count = _clips_of(first)
     passes = [(partial(losses, first, sigma, 0), count) for sigma in levels]
-    energy = measure_energy(network, layout, passes[:: max(1, len(passes) - 1)])
+    energy = measure_energy(network, layout, [passes[0], passes[-1]])
     sketched = Sketched(Sketch(layout, sketch, energy))
     engine = GradientCapture(network, layout, sketched, compile)
     covered = GradientCapture(network, layout, sketched).covered_share(*passes[0])
