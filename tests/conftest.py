@@ -121,13 +121,13 @@ def few_figures(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def short_prediction(monkeypatch):
-    """A probe predicts its cost from one timed pass of a kind instead of three.
+    """A probe predicts its cost and time from one trial of a kind instead of three.
 
     Not the shared runs, which are made before; `test_cost.py` looks at one of them.
     """
-    cost = sys.modules.get("tqd_probe.probing.cost")
-    if cost:  # loading it would cost a test without a probe more
-        monkeypatch.setattr(cost, "TRIALS", 1)
+    wall_time = sys.modules.get("tqd_probe.probing.wall_time")
+    if wall_time:  # loading it would cost a test without a probe more
+        monkeypatch.setattr(wall_time, "TRIALS", 1)
 
 
 @pytest.fixture(scope="session")

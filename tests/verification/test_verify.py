@@ -62,7 +62,7 @@ def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):
         spoilt,
         samplers=f"bands={clean},bands={noisy}",
         golden="synthetic:6",
-        steps=14,
+        steps=8,
         seeds=5,
         lr=1e-2,
         early_stop=False,

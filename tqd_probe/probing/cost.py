@@ -23,6 +23,7 @@ from tqd_probe.core.files import write_json
 from tqd_probe.core.memory import PeakMemory
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
+from tqd_probe.probing import wall_time
 from tqd_probe.probing.adaptive import interim_stages
 from tqd_probe.probing.batch_size import plain_pass
 from tqd_probe.probing.losses import batch_losses
@@ -37,7 +38,6 @@ from tqd_probe.probing.result import CountedCost
 from tqd_probe.probing.wall_time import COST_FILE, described, predicted_parts
 from tqd_probe.probing.workspace import Workspace
 
-TRIALS = 3
 log = logging.getLogger("tqd_probe")
 
 
@@ -168,7 +168,7 @@ class CostMeter:
         count = len(draws) * len(names)
         losses = batch_losses(workspace, draws, float(workspace.sigmas[0]), names)
         plain, capture = [], []
-        for _ in range(TRIALS):
+        for _ in range(wall_time.TRIALS):
             plain.append(self._timed(lambda: self._plain_pass(losses)))
             capture.append(self._timed(lambda: engine.per_clip(losses, count)))
         self._trial = partial(engine.per_clip, losses, count), median(capture)

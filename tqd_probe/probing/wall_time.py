@@ -26,6 +26,7 @@ from tqd_probe.probing.workspace import Workspace
 from tqd_probe.statistics.similarity import LevelStatistics
 
 COST_FILE = "cost.json"
+TRIALS = 3  # of everything that is timed
 PARTS = ("encoding", "checks", "capture", "reducing", "results", "figures")
 FIGURES = 4.0  # seconds: importing the plotting library and drawing five pictures
 OTHER_RESULTS = 0.3  # of the time of comparisons: golden curves, schedule, files
@@ -164,13 +165,13 @@ def _results_seconds(workspace: Workspace) -> float:
 
 
 def _shortest(action: Callable[[], object]) -> float:
-    """Return the seconds of an action, the least of three: the first is warming up."""
-    return min(_timed(action) for _ in range(3))
+    """Return the least seconds of an action: the first is warming up."""
+    return min(_timed(action) for _ in range(TRIALS))
 
 
 def _median(action: Callable[[], object]) -> float:
-    """Return the median of three times of an action."""
-    return median(_timed(action) for _ in range(3))
+    """Return the median of the seconds of an action."""
+    return median(_timed(action) for _ in range(TRIALS))
 
 
 def _timed(action: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from analyses.cost import memory_table
 from analyses.cost.memory_table import peak, row, table
 from analyses.cost.meta_counts import gpu_kernels
 from analyses.cost.published import PUBLISHED, PublishedTask
@@ -62,8 +63,9 @@ def test_a_row_of_the_table_is_measured_and_written_in_gigabytes(monkeypatch):
     monkeypatch.setattr(
         type(short),
         "network",
-        lambda self, device, **more: network(device, **{"num_layers": 1, **more}),
+        lambda self, device, **more: network(device, **{"num_layers": 3, **more}),
     )
+    monkeypatch.setattr(memory_table, "SHORT", (1, 2))
     found = row(short, 17)
     assert found["tokens"] == 3 * 16 * 22
     assert set(found["peak"]) == set(found["checkpointed"])
