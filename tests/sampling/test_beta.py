@@ -4,7 +4,13 @@ from sampled_levels import draw_levels, ks_pvalue, numbers
 from scipy.stats import beta
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.sampling.beta import BETA_FLOOR, kappa_max_from_fits
+from tqd_probe.core.noise import unshift_sigma
+from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.beta import (
+    BETA_FLOOR,
+    distance_to_bands,
+    kappa_max_from_fits,
+)
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.registry import make_sampler
 
@@ -51,6 +57,39 @@ def test_kappa_max_comes_from_the_fits(schedule):
     assert "visual_degraded 9.20" in note
     with pytest.raises(InputError, match="--kappa-max"):
         kappa_max_from_fits(schedule, ClipPool.of(["golden"], [0.5], [0.5]), 2.0)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "logit_normal"])
+def test_kappa_max_follows_the_shift(schedule, kind):
+    """Fitted to u: a class whose scores give the band's mean is drawn as its band."""
+    bands, schedule = [(0.72, 1.0)], schedule.model_copy(deep=True)
+    for name, curves in schedule.classes.items():
+        curves.bands = bands if name == "visual_degraded" else []
+        curves.beta = None
+    totals = {}
+    for shift in (1.0, 5.0):
+        base = BaseDensity(kind, shift=shift)
+        p = (np.arange(2000) + 0.5) / 2000
+        start = base.cdf(np.array(0.72))
+        levels = base.quantile(start + p * (1 - start))  # of the base inside the band
+        gap = 2 * float(unshift_sigma(levels, shift).mean()) - 1
+        pool = ClipPool.of(["visual_degraded"] * 3, [gap] * 3, [0.0] * 3)
+        kappa, note = kappa_max_from_fits(schedule, pool, 2.0, base)
+        sampler = make_sampler(
+            "beta", base=kind, kappa_base=2, kappa_max=kappa, shift=shift
+        )
+        drawn = np.sort(draw_levels(sampler, "visual_degraded", gap, 0.0, 20_000))
+        distance = np.abs(
+            np.arange(20_000) / 20_000 - np.interp(drawn, levels, p)
+        ).max()
+        assert distance < 0.15
+        expected = distance_to_bands(sampler, pool, bands)
+        assert distance == pytest.approx(expected, abs=0.02)
+        totals[shift] = 2 + (kappa - 2) * gap
+        assert f"drawn {expected:.2f} from its bands" in note
+    if kind == "uniform":
+        assert totals[1.0] == pytest.approx(16.43, abs=0.05)
+    assert totals[5.0] < totals[1.0] / 3
 
 
 def test_clips_without_scores_are_refused():

@@ -3,6 +3,7 @@ from training_runs import options
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.schedules.fits import fit_beta
 from tqd_probe.training.schedule_in_use import ScheduleInUse
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -26,6 +27,11 @@ def test_kappa_max_given_measured_or_by_default(schedule):
     # a fit of 3.9 + 1.7 at a gap of 0.6
     assert measured.draws.sampler.kappa_max == pytest.approx(2 + (5.6 - 2) / 0.6)
     assert "from the schedule's fits" in measured.notes[0]
+    # The stored fit is of another shift than the training's: fitted anew, (0.23, 1).
+    shifted = settings(kappa_max=None, shift=5)
+    kappa = ScheduleInUse(shifted, CLIPS, (0, 1), schedule).resolved["kappa_max"]
+    fit = fit_beta([(0.6 / (5 - 4 * 0.6), 1.0)])
+    assert kappa == pytest.approx(2 + (fit["alpha"] + fit["beta"] - 2) / 0.6, abs=1e-3)
 
 
 def test_a_schedule_that_does_not_fit_changes_nothing(schedule):

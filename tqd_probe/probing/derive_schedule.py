@@ -94,8 +94,8 @@ def _entry(result: ProbeResult, compared: Comparison) -> dict[str, Any]:
         "bands": bands,
         "edges_ci": edge_intervals(bands, sure, possible),
         "possible": possible,
-        "beta": fit_beta(bands),
-        "logit_offset": fit_logit_offset(bands),
+        "beta": fit_beta(bands, result.noise.shift),
+        "logit_offset": fit_logit_offset(bands, result.noise.shift),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from tqd_probe.core.quality_beta import beta_parameters, keep_probability
 from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
-from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.schedules.band_schedule import BandSchedule, Curves
+from tqd_probe.schedules.bands import band_cdf
+from tqd_probe.schedules.fits import fit_beta
 
 BETA_FLOOR = 0.1  # least parameter of a Beta: at |mq - vq| = 1 the formula gives 0
 
@@ -88,18 +91,25 @@ class BetaSampler(TimestepSampler):
 
 
 def kappa_max_from_fits(
-    schedule: BandSchedule, clips: ClipPool, kappa_base: float
+    schedule: BandSchedule,
+    clips: ClipPool,
+    kappa_base: float,
+    base: BaseDensity | None = None,
 ) -> tuple[float, str]:
-    """Take ``kappa_max`` from the Beta distributions fitted to a schedule's bands.
+    """Take ``kappa_max`` from Beta distributions fitted to a schedule's bands.
 
     A class of mean gap g whose fit has the concentration ``alpha + beta`` satisfies
     ``kappa_base + (kappa_max - kappa_base) g = alpha + beta``; classes are averaged by
-    clips.
+    clips. The sampler draws u: fits are those of the base density of u inside the
+    bands. A fit that the schedule holds for the same shift and a uniform base is taken
+    as it is. The mean of a clip's levels follows from its scores, whatever the bands:
+    the note says how far from its bands each class is then drawn.
 
     Args:
         schedule: The schedule.
         clips: The clips, with scores.
         kappa_base: The concentration at equal scores.
+        base: The base density that the sampler has; uniform by default.
 
     Returns:
         ``kappa_max``, at least `kappa_base`, and a sentence on where it comes from.
@@ -107,23 +117,72 @@ def kappa_max_from_fits(
     Raises:
         InputError: If no class of the clips has a fit.
     """
-    found, counts, names = [], [], []
+    base = base or BaseDensity()
+    found: dict[str, float] = {}
+    counts = []
     for name, curves in schedule.classes.items():
         rows = clips.classes == name
         gap = float(np.abs(clips.mq - clips.vq)[rows].mean()) if rows.any() else 0.0
-        if curves.beta is None or not gap > 0.05:
+        fit = _concentration(curves, base)
+        if fit is None or not gap > 0.05:
             continue
-        fitted = curves.beta.alpha + curves.beta.beta
-        found.append(kappa_base + (fitted - kappa_base) / gap)
+        found[name] = kappa_base + (fit - kappa_base) / gap
         counts.append(int(rows.sum()))
-        names.append(f"{name} {found[-1]:.2f}")
     if not found:
         raise InputError(
             "--kappa-max: no class of the clips has a Beta fit in the schedule and"
             " scores that differ; give --kappa-max (8 is common)"
         )
-    value = float(np.average(found, weights=counts))
-    note = f"kappa_max {value:.2f} from the schedule's fits ({', '.join(names)})"
+    value = float(np.average(list(found.values()), weights=counts))
+    used = max(value, kappa_base)
+    sampler = BetaSampler(base, kappa_base=kappa_base, kappa_max=used)
+    names = []
+    for name, kappa in found.items():
+        some = clips.take(clips.classes == name)
+        distance = distance_to_bands(sampler, some, list(schedule.classes[name].bands))
+        names.append(f"{name} {kappa:.2f}, drawn {distance:.2f} from its bands")
+    note = (
+        f"kappa_max {value:.2f} from the schedule's fits ({'; '.join(names)}, by"
+        " Kolmogorov-Smirnov distance)"
+    )
     if value < kappa_base:
         note += f"; below kappa_base, {kappa_base:g} is used"
-    return max(value, kappa_base), note
+    return used, note
+
+
+def distance_to_bands(
+    sampler: BetaSampler, clips: ClipPool, bands: list[tuple[float, float]]
+) -> float:
+    """Measure how far from its bands a class is drawn.
+
+    Args:
+        sampler: The sampler.
+        clips: Clips of the class, with scores; every n-th of more than 256 counts.
+        bands: Bands of sigma of the class.
+
+    Returns:
+        Kolmogorov-Smirnov distance to the base density inside the bands; 1 without
+        bands.
+    """
+    base, edges = sampler.base, np.array(bands).reshape(-1, 2)
+    inside = [(float(a), float(b)) for a, b in base.cdf(edges) if b > a]
+    if not inside:
+        return 1.0
+    some = clips.take(slice(None, None, -(-len(clips) // 256)))
+    keep = np.maximum(sampler.keep_probability(some), 1e-12)
+    grid = np.union1d(base.quantile(np.arange(1, 400) / 400), edges)
+    drawn = sum(
+        weight * sampler._cdf(grid, some.take(np.full(len(grid), row)))
+        for row, weight in enumerate(keep / keep.sum())
+    )
+    return float(np.abs(drawn - band_cdf(inside, base.cdf(grid))).max())
+
+
+def _concentration(curves: Curves, base: BaseDensity) -> float | None:
+    """Return ``alpha + beta`` of the Beta of u that fits a class's bands."""
+    stored = curves.beta
+    if stored and stored.shift == base.shift and base.kind == "uniform":
+        return stored.alpha + stored.beta
+    of_u = replace(base, shift=1.0)
+    fit = fit_beta(list(curves.bands), base.shift, of_u.cdf)
+    return None if fit is None else fit["alpha"] + fit["beta"]

@@ -14,19 +14,25 @@ ShareInterval = tuple[Share, Share]
 Risk = Annotated[float, Field(allow_inf_nan=False)]
 
 
+Shift = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class BetaFit(StrictModel):
-    """Beta distribution of sigma fitted to the bands or weights."""
+    """Beta distribution of u fitted to the bands or weights."""
 
     alpha: float = Field(gt=0, description="First parameter.")
     beta: float = Field(gt=0, description="Second parameter.")
     ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+    # Files without it hold fits of sigma itself.
+    shift: Shift = Field(default=1.0, description="Timestep shift from u to sigma.")
 
 
 class OffsetFit(StrictModel):
-    """Offset on the logit of sigma of a logit-normal of unit width."""
+    """Offset on the logit of u of a logit-normal of unit width."""
 
-    value: float = Field(description="Mean of the logit of sigma.")
+    value: float = Field(description="Mean of the logit of u.")
     ks: float = Field(ge=0, le=1, description="Kolmogorov-Smirnov distance.")
+    shift: Shift = Field(default=1.0, description="Timestep shift from u to sigma.")
 
 
 class BandFit(StrictModel):

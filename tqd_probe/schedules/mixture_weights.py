@@ -192,7 +192,9 @@ def solve_mixture(
         },
         "psd_repair": [float(value) for value in repairs],
         "fits": {
-            name: fit_density(levels, scale * conditional[:, k], options.span)
+            name: fit_density(
+                levels, scale * conditional[:, k], options.span, options.shift
+            )
             for k, name in enumerate(classes)
         },
     }

@@ -8,10 +8,12 @@ from typing import Any
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.quality_beta import KAPPA_BASE, KAPPA_MAX
 from tqd_probe.models.base import VideoModel
+from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.beta import kappa_max_from_fits
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
 from tqd_probe.sampling.registry import make_sampler
+from tqd_probe.sampling.timestep_sampler import TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -114,7 +116,9 @@ class ScheduleInUse:
                     " published); a --schedule gives a measured one"
                 )
             else:
-                kappa_max, note = kappa_max_from_fits(schedule, clips, base)
+                density = self._sampler(schedule, {}, self._sigma_range).base
+                assert isinstance(density, BaseDensity)  # of the sampler beta
+                kappa_max, note = kappa_max_from_fits(schedule, clips, base, density)
             resolved = {"kappa_max": kappa_max, "kappa_base": base}
             notes = [note]
         draws = self._draws(schedule, resolved, self._sigma_range)
@@ -141,8 +145,18 @@ class ScheduleInUse:
         sigma_range: tuple[float, float],
     ) -> DrawStream:
         """Build the sampler and its draws."""
+        sampler = self._sampler(schedule, resolved, sigma_range)
+        return DrawStream(sampler, self._clips, self._settings.seed)
+
+    def _sampler(
+        self,
+        schedule: BandSchedule | None,
+        resolved: dict[str, Any],
+        sigma_range: tuple[float, float],
+    ) -> TimestepSampler:
+        """Build the sampler."""
         settings = self._settings
-        sampler = make_sampler(
+        return make_sampler(
             settings.sampler,
             schedule=schedule,
             base=settings.base,
@@ -155,4 +169,3 @@ class ScheduleInUse:
             order=settings.order,
             sigma_range=sigma_range,
         )
-        return DrawStream(sampler, self._clips, settings.seed)
