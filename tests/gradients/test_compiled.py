@@ -162,3 +162,61 @@ def test_what_cannot_be_compiled_is_refused(wan, wan_layout):
     wan.blocks[1].compile(backend="eager")
     with pytest.raises(GradientError, match=r"blocks\.1 is compiled already"):
         GradientCapture(wan, wan_layout, compiled=True)
+
+
+class Block(nn.Module):
+    """Two layers wide enough for projections, and a norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(256)
+        self.into, self.out = nn.Linear(256, 256), nn.Linear(256, 256)
+
+    def forward(self, x):
+        return x + self.out(torch.tanh(self.into(self.norm(x))))
+
+
+class Stack(nn.Module):
+    """As many blocks as a large network has."""
+
+    def __init__(self, blocks):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block() for _ in range(blocks))
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_blocks_share_their_graphs(fresh, monkeypatch, unequal):
+    """Also where layers have different numbers of columns."""
+    graphs = []
+
+    def counts(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(compiled, "BACKEND", counts)
+    torch.manual_seed(0)
+    network, x = Stack(12), torch.randn(2, 6, 256)
+    names = [name for name, _ in network.named_parameters()]
+    layout = make_layout(network, {"all": names})
+    energy = None
+    if unequal:  # shares that ask for 16 and 32 columns, by turns
+        energy = {name: (0.001, 0.01)[i % 5 == 0] for i, name in enumerate(names)}
+        energy["blocks.0.norm.weight"] = 0.8
+    sketch = Sketch(layout, 4096, energy)
+    widths = {sketch.columns(name) for name in names if name.endswith("weight")}
+    assert widths - {0} == ({16, 32} if unequal else {16})
+
+    def losses():
+        return network(x).square().flatten(1).mean(1)
+
+    plain = GradientCapture(network, layout, Sketched(sketch)).per_clip(losses, 2)[0]
+    engine = GradientCapture(network, layout, Sketched(sketch), compiled=True)
+    for _ in range(2):
+        assert relative(engine.per_clip(losses, 2)[0], plain) < 1e-5
+    # The first block's input needs no gradient, and sizes that vary get a graph for all.
+    assert 2 <= len(graphs) <= 5

@@ -107,18 +107,19 @@ class GradientCapture:
 
     def _prepare(self) -> None:
         """Bring projections to where their layers are, those of one type at once."""
-        places: dict[tuple[torch.device, torch.dtype], list[str]] = {}
+        places: dict[tuple[torch.device, torch.dtype], list[LayerLeaves]] = {}
         computing = computing_dtype(self.network)
         for own, _ in self._layers:
             weight = own.layer._parameters.get("weight")
             if own.projected and weight is not None:
                 floating = weight.is_floating_point()
                 dtype = weight.dtype if floating else computing  # quantised
-                places.setdefault((weight.device, dtype), []).append(
-                    own.names["weight"]
-                )
-        for (device, dtype), names in places.items():
+                places.setdefault((weight.device, dtype), []).append(own)
+        for (device, dtype), some in places.items():
+            names = [own.names["weight"] for own in some]
             self.kept.prepare(names, device, dtype)
+            for own, name in zip(some, names):
+                own.padded = self.kept.projection(name, device, dtype)
 
     def per_clip(self, losses: Losses, clips: int) -> tuple[Tensor, Tensor]:
         """Run one batch and return the gradient of every clip's loss.

@@ -21,6 +21,9 @@ from tqd_probe.models.placement import blocks_of
 ALIKE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of a gradient, else:
 ALIKE_HALF = 0.1
 BACKEND = "inductor"
+# Blocks share a graph as far as they differ in tensors alone. Beyond so many graphs of
+# one function torch would run the rest as they are written, and not say so.
+MOST_GRAPHS = 64
 
 
 class CompiledBlocks:
@@ -79,6 +82,11 @@ class CompiledBlocks:
             GradientError: If torch cannot compile.
         """
         with ExitStack() as stack:
+            stack.enter_context(
+                torch._dynamo.config.patch(
+                    recompile_limit=MOST_GRAPHS, fail_on_recompile_limit_hit=True
+                )
+            )
             for module, forward in self._forwards:
                 before = module.__dict__.get("forward")
                 stack.callback(_put_back, module, before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -244,7 +245,9 @@ class Sketched(_Unplaced):
         shape, columns = self.layout.shapes[name], self.sketch.columns(name)
         size = columns * shape[0] if columns else math.prod(shape)
         if not self.exact_norms:
-            return LeafPlan(size, lambda g: self.sketch.entries(name, g), columns > 0)
+            # One function for all layers: compiled blocks then share their graph.
+            entries = partial(self.sketch.entries, name) if columns else all_entries
+            return LeafPlan(size, entries, columns > 0)
 
         def form(gradients: Tensor) -> Tensor:
             gradients = gradients.reshape(-1, *shape)
@@ -374,6 +377,11 @@ class SquaredNorms(_Unplaced, _Unprojected):
             totals = torch.cat(list(found.values()), 1).double().sum(0).tolist()
             self.squares |= dict(zip(found, totals))
         return Captured(losses.new_zeros(len(losses), 0), None, losses)
+
+
+def all_entries(gradients: Tensor) -> Tensor:
+    """Return gradients ``[B, *shape]`` side by side ``[B, n]``."""
+    return gradients.flatten(1)
 
 
 def _kind_of(found: dict[str, Tensor], losses: Tensor) -> torch.dtype:

@@ -42,6 +42,9 @@ class LayerLeaves:
         kept: What is kept of gradients.
         leaves: The leaves of the current pass, by attribute.
         scaled: Whether a norm's scale gradient can be told from its output.
+        padded: Projection of the weight and its offset, where they are known before
+            the pass. Compiled blocks that differ only in tensors share one graph;
+            looking the projection up by the layer's name would make a graph for each.
     """
 
     layer: nn.Module
@@ -50,6 +53,7 @@ class LayerLeaves:
     kept: KeptGradients
     leaves: dict[str, Tensor]
     scaled: bool = False
+    padded: tuple[Tensor, Tensor] | None = None
 
     def leaf(self, key: str) -> Tensor | None:
         """Return the leaf of an attribute, if it is wanted."""
@@ -69,6 +73,16 @@ class LayerLeaves:
         """Whether the weight's projection is wanted, not its gradient."""
         plan = self.plans.get("weight")
         return plan is not None and plan.projected
+
+    def projection(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weight's projection and its offset, in the type of the input."""
+        known = self.padded
+        if known is not None and (known[0].dtype, known[0].device) == (
+            x.dtype,
+            x.device,
+        ):
+            return known
+        return self.kept.projection(self.names["weight"], x.device, x.dtype)
 
 
 Attach = Callable[[LayerLeaves, Tensor, Tensor, int], Tensor]
@@ -99,7 +113,7 @@ def _linear(
             y, x.detach(), weight, bias, clips, own.forms, channels_first
         )
         return whole
-    projection, offset = own.kept.projection(own.names["weight"], x.device, x.dtype)
+    projection, offset = own.projection(x)
     found: Tensor = ProjectedLinearLeaves.apply(
         y,
         x.detach(),
