@@ -113,7 +113,7 @@ class ProjectedLinearLeaves(torch.autograd.Function):
         """Keep the projected input, and pass the output on."""
         ctx.clips, ctx.columns, ctx.channels_first = clips, columns, channels_first
         ctx.has_bias = bias_leaf is not None
-        ctx.save_for_backward(torch.addmm(offset, x.flatten(0, -2), projection))
+        ctx.save_for_backward(_project(x.flatten(0, -2), projection, offset, columns))
         return output.view_as(output)
 
     @staticmethod
@@ -125,6 +125,17 @@ class ProjectedLinearLeaves(torch.autograd.Function):
         weight = products[:, : ctx.columns].flatten(1)
         bias = products[:, ctx.columns] if ctx.has_bias else None
         return grad, None, None, None, weight, bias, None, None, None
+
+
+def _project(x: Tensor, projection: Tensor, offset: Tensor, columns: int) -> Tensor:
+    """Return ``x @ projection + offset`` of rows x; what follows the columns is one."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.addmm(offset, x, projection)
+    # A CPU's kernels take a quarter longer for 17 columns than for 16.
+    found = x.new_empty(len(x), projection.shape[1])
+    torch.mm(x, projection[:, :columns], out=found[:, :columns])
+    found[:, columns:] = 1
+    return found
 
 
 class ConvolutionLeaves(torch.autograd.Function):
