@@ -218,5 +218,5 @@ def test_blocks_share_their_graphs(fresh, monkeypatch, unequal):
     engine = GradientCapture(network, layout, Sketched(sketch), compiled=True)
     for _ in range(2):
         assert relative(engine.per_clip(losses, 2)[0], plain) < 1e-5
-    # The first block's input needs no gradient, and sizes that vary get a graph for all.
+    # The first block's input needs no gradient; sizes that vary get one more graph.
     assert 2 <= len(graphs) <= 5
