@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from scipy.stats import beta
 
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
@@ -35,3 +37,21 @@ def test_floored_and_never_drawn_are_reported(schedule):
     text = " ".join(density_warnings(realised_density(stream, 500)))
     assert "1 clips have scores so far apart" in text
     assert "class both_degraded is never drawn (1 clips)" in text
+
+
+@pytest.mark.parametrize("order", ["clip", "level"])
+def test_expected_shares_are_those_of_the_draws(order):
+    """Half of the draws crowd at sigma 0: the density has no midpoint that shows it."""
+    pool = ClipPool.of(["golden", "motion_degraded"], [0.5, 0.0], [0.5, 1.0])
+    stream = DrawStream(make_sampler("beta", kappa_max=8, order=order), pool, 0)
+    density = realised_density(stream, 4000)
+    expected = np.stack([density.shares[name] for name in density.classes])
+    assert expected.sum() == pytest.approx(1, abs=1e-9)
+    assert density.counts / 4000 == pytest.approx(expected, abs=0.025)
+    text = " ".join(density_warnings(density))
+    assert ("within 0.001 of sigma 0 or 1" in text) == (order == "clip")
+    if order == "clip":
+        law = beta(0.1, 8)
+        low, high = law.cdf(1e-6), law.cdf(1e-3)
+        share = 2 / 3 * (high - low) / (1 - low) + 1 / 3 * 2e-3
+        assert density.ends == pytest.approx(share, rel=1e-3)

@@ -26,7 +26,8 @@ class BetaSampler(TimestepSampler):
     """``beta``: TQD as published (arXiv 2603.25527).
 
     The formula is in `tqd_probe.core.quality_beta`. Parameters below `BETA_FLOOR` are
-    raised to it and counted.
+    raised to it and counted. A parameter below 1 crowds levels at an end of the axis:
+    they are cut at `LEVEL_MARGIN`, not moved there, so no level has a mass of its own.
     """
 
     name = "beta"
@@ -64,6 +65,12 @@ class BetaSampler(TimestepSampler):
         """
         raw = self._unfloored(clips)
         return np.maximum(raw[0], BETA_FLOOR), np.maximum(raw[1], BETA_FLOOR)
+
+    def _ends(self, clips: ClipPool) -> tuple[np.ndarray, np.ndarray]:
+        alpha, beta = self.parameters(clips)
+        low, high = super()._ends(clips)
+        least, most = self.level_limits()
+        return np.where(alpha < 1, least, low), np.where(beta < 1, most, high)
 
     def floored_clips(self, clips: ClipPool) -> np.ndarray:
         """Return which clips have a parameter raised to `BETA_FLOOR`."""

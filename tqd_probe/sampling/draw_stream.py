@@ -6,6 +6,7 @@ batch size, processes, workers or where a run was resumed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from tqd_probe.sampling.timestep_sampler import TimestepSampler
 
 MOST_LEVELS = 1000  # levels drawn before giving up on finding a clip for one
 CACHED = 10_000  # draws kept in memory
+LEVELS = 400  # of the base density, where shares of level-first order are expected
 CANDIDATES = 32  # clips proposed (rejection sampling) before one is drawn directly
 
 
@@ -115,39 +117,75 @@ class DrawStream:
     def class_density(self, sigma: np.ndarray) -> dict[str, np.ndarray]:
         """Return the expected density of draws over sigma, by class.
 
+        A density may be infinite at the ends of the axis: for shares of draws see
+        `class_shares`.
+
         Args:
             sigma: Points in (0, 1) ``[S]``.
 
         Returns:
             Densities ``[S]`` by class; all together they integrate to 1.
         """
-        names = sorted(set(self.clips.classes))
-        out = {name: np.zeros(len(sigma)) for name in names}
         if self.sampler.order == "clip":
-            keys = np.stack([self.clips.mq, self.clips.vq], axis=1)
-            if self.sampler.by_class:
-                keys = np.zeros_like(keys)
-            for name in names:
-                rows = np.flatnonzero(self.clips.classes == name)
-                _, first, back = np.unique(
-                    keys[rows], axis=0, return_index=True, return_inverse=True
-                )
-                share = np.bincount(back.reshape(-1), self.clip_shares[rows])
-                some = self.clips.take(rows[first])
-                for start in range(0, len(first), 256):  # keeps the table small
-                    part = slice(start, start + 256)
-                    density = self.sampler.density(sigma, some.take(part))
-                    out[name] += share[part] @ density
-            return out
+            return self._over_clips(lambda clips: self.sampler.density(sigma, clips))
         low, high = self.sampler.sigma_range
         inside = (sigma >= low) & (sigma <= high)
         base = self.sampler.base.pdf(sigma) * inside / (self._high - self._low)
+        return self._by_level(sigma, base)
+
+    def class_shares(self, edges: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the expected share of draws in each cell of sigma, by class.
+
+        Args:
+            edges: Edges of the cells, rising from 0 to 1 ``[S + 1]``.
+
+        Returns:
+            Shares ``[S]`` by class; all together they add up to 1.
+        """
+        if self.sampler.order == "clip":
+            return self._over_clips(
+                lambda clips: np.diff(self.sampler.cumulative(edges, clips), axis=1)
+            )
+        count = max(LEVELS, 4 * len(edges))
+        p = self._low + (np.arange(count) + 0.5) / count * (self._high - self._low)
+        sigma = self.sampler.base.quantile(p)
+        cell = np.clip(np.searchsorted(edges, sigma, "right") - 1, 0, len(edges) - 2)
+        return {
+            name: np.bincount(cell, weights, len(edges) - 1)
+            for name, weights in self._by_level(
+                sigma, np.full(count, 1 / count)
+            ).items()
+        }
+
+    def _over_clips(
+        self, values: Callable[[ClipPool], np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Sum values ``[N, S]`` of clips by class, as often as clips are drawn."""
+        out: dict[str, np.ndarray] = {}
+        keys = np.stack([self.clips.mq, self.clips.vq], axis=1)
+        if self.sampler.by_class:
+            keys = np.zeros_like(keys)
+        for name in sorted(set(self.clips.classes)):
+            rows = np.flatnonzero(self.clips.classes == name)
+            _, first, back = np.unique(
+                keys[rows], axis=0, return_index=True, return_inverse=True
+            )
+            share = np.bincount(back.reshape(-1), self.clip_shares[rows])
+            some = self.clips.take(rows[first])
+            parts = [slice(at, at + 256) for at in range(0, len(first), 256)]
+            # Part by part, which keeps the table small.
+            out[name] = np.sum([share[p] @ values(some.take(p)) for p in parts], axis=0)
+        return out
+
+    def _by_level(self, sigma: np.ndarray, base: np.ndarray) -> dict[str, np.ndarray]:
+        """Divide levels of the base density among the classes that suit them."""
         shares = np.array(
             [self.sampler.affinity(x, self._groups, self._sizes) for x in sigma]
         )
         total = shares.sum(1, keepdims=True)
         shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
         covered = float((base * (total[:, 0] > 0)).sum() / max(base.sum(), 1e-300))
+        out = {name: np.zeros(len(sigma)) for name in sorted(set(self.clips.classes))}
         for column, name in enumerate(self._groups.classes):
             out[name] += base * shares[:, column] / covered
         return out

@@ -13,6 +13,8 @@ from tqd_probe.sampling.level_buckets import BUCKETS, bucket_edges, bucket_index
 
 COUNTED_DRAWS = 10_000  # of the run's own draws that are counted
 STARVED = 0.1  # share of what the base density would give, below which we warn
+END = 1e-3  # levels this near to 0 and 1 hold next to no noise or signal
+CROWDED = 0.05  # share of draws there above which we warn
 LEAST = 0.002  # buckets to which the base density itself gives less are left alone
 
 
@@ -25,6 +27,8 @@ class RealisedDensity:
         clips: Clips of each class.
         counts: Draws by class and bucket ``[classes, BUCKETS]``.
         base: Share of each bucket under the base density ``[BUCKETS]``.
+        shares: Expected share of all draws by class and bucket ``[BUCKETS]``.
+        ends: Expected share of draws within `END` of sigma 0 or 1.
         grid: Points for curves ``[S]``.
         curves: Expected density ``[S]`` by class; together they integrate to 1.
         floored: Clips with scores too extreme for the sampler's formula.
@@ -37,6 +41,8 @@ class RealisedDensity:
     clips: dict[str, int]
     counts: np.ndarray
     base: np.ndarray
+    shares: dict[str, np.ndarray]
+    ends: float
     grid: np.ndarray
     curves: dict[str, np.ndarray]
     floored: int
@@ -83,6 +89,7 @@ def realised_density(
     grid = (np.arange(200) + 0.5) / 200
     edges = np.clip(bucket_edges(), *draws.sampler.sigma_range)
     base = np.diff(draws.sampler.base.cdf(edges))
+    ends = draws.class_shares(np.array([0, END, 1 - END, 1]))
     keep = draws.sampler.keep_probability(clips)
     above = {}
     if boundary is not None:
@@ -94,6 +101,8 @@ def realised_density(
         clips={name: int((clips.classes == name).sum()) for name in names},
         counts=counts,
         base=base / base.sum(),
+        shares=draws.class_shares(bucket_edges()),
+        ends=float(sum(s[[0, 2]].sum() for s in ends.values())),
         grid=grid,
         curves=draws.class_density(grid),
         floored=int(draws.sampler.floored_clips(clips).sum()),
@@ -113,10 +122,7 @@ def density_warnings(density: RealisedDensity) -> list[str]:
         One sentence per fault, none when all is well.
     """
     warnings = []
-    by_class = {  # expected, not counted: few draws leave gaps by chance
-        name: curve.reshape(BUCKETS, -1).mean(1) / BUCKETS
-        for name, curve in density.curves.items()
-    }
+    by_class = density.shares  # expected, not counted: few draws leave gaps by chance
     total = sum(part.sum() for part in by_class.values())
     shares = np.sum(list(by_class.values()), axis=0) / total
     starved = (shares < STARVED * density.base) & (density.base > LEAST)
@@ -143,6 +149,12 @@ def density_warnings(density: RealisedDensity) -> list[str]:
         warnings.append(
             f"{density.floored} clips have scores so far apart that a Beta parameter"
             " was raised to its floor"
+        )
+    if density.ends > CROWDED:
+        warnings.append(
+            f"{100 * density.ends:.2g} % of draws lie within {END:g} of sigma 0 or 1,"
+            " where next to nothing is learned; scores less far apart, or a smaller"
+            " --kappa-max, spread them"
         )
     if density.boundary is not None:
         for name, share in density.above.items():

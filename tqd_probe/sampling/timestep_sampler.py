@@ -89,6 +89,11 @@ class TimestepSampler(ABC):
         """
         return np.zeros(len(clips), dtype=bool)
 
+    def _ends(self, clips: ClipPool) -> tuple[np.ndarray, np.ndarray]:
+        """Return between which levels each clip's distribution is cut ``[N]`` twice."""
+        low, high = (np.full(len(clips), edge) for edge in self.sigma_range)
+        return low, high
+
     def mass(self, clips: ClipPool) -> np.ndarray:
         """Return the share of each clip's levels inside `sigma_range` ``[N]``."""
         low, high = (np.full(len(clips), edge) for edge in self.sigma_range)
@@ -104,10 +109,15 @@ class TimestepSampler(ABC):
         Returns:
             sigma ``[N]``, inside `sigma_range`, at least `LEVEL_MARGIN` from 0 and 1.
         """
-        low, high = self.level_limits()
-        start = self._cdf(np.full(len(clips), self.sigma_range[0]), clips)
-        p = start + np.asarray(p) * self.mass(clips)
-        return np.clip(self._quantile(p, clips), low, high)
+        start, kept = self._cut(clips)
+        level = self._quantile(start + np.asarray(p) * kept, clips)
+        return np.clip(level, *self.level_limits())
+
+    def _cut(self, clips: ClipPool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability below the cut, and that inside it ``[N]``."""
+        low, high = self._ends(clips)
+        start = self._cdf(low, clips)
+        return start, np.maximum(self._cdf(high, clips) - start, 0)
 
     def density(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
         """Return the density of sigma for each clip ``[N, S]``.
@@ -120,13 +130,32 @@ class TimestepSampler(ABC):
             Densities that integrate to 1 over `sigma_range`; 0 for a clip that is
             never trained there.
         """
-        low, high = self.sigma_range
-        inside = (sigma >= low) & (sigma <= high)
+        low, high = self._ends(clips)
+        inside = (sigma >= low[:, None]) & (sigma <= high[:, None])
         rows = np.repeat(np.arange(len(clips)), len(sigma))
         flat = self._pdf(np.tile(sigma, len(clips)), clips.take(rows))
-        mass = self.mass(clips)[:, None]
+        mass = self._cut(clips)[1][:, None]
         shaped = flat.reshape(len(clips), len(sigma)) * inside
         return np.divide(shaped, mass, out=np.zeros_like(shaped), where=mass > 0)
+
+    def cumulative(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
+        """Return the probability of a level up to sigma for each clip ``[N, S]``.
+
+        Args:
+            sigma: Points in [0, 1] ``[S]``.
+            clips: The clips.
+
+        Returns:
+            Probabilities, 0 to 1 over the levels trained; 0 everywhere for a clip that
+            is never trained there.
+        """
+        low, high = self._ends(clips)
+        places = np.clip(np.tile(sigma, (len(clips), 1)), low[:, None], high[:, None])
+        rows = np.repeat(np.arange(len(clips)), len(sigma))
+        flat = self._cdf(places.ravel(), clips.take(rows))
+        start, mass = (part[:, None] for part in self._cut(clips))
+        share = flat.reshape(places.shape) - start
+        return np.divide(share, mass, out=np.zeros_like(share), where=mass > 0)
 
     def sample(
         self,
