@@ -15,9 +15,10 @@ from tqd_probe.core.quality_beta import beta_parameters, keep_probability
 from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
-from tqd_probe.schedules.band_schedule import BandSchedule, Curves
+from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import band_cdf
 from tqd_probe.schedules.fits import fit_beta
+from tqd_probe.schedules.mixture_schema import BetaFit
 
 BETA_FLOOR = 0.1  # least parameter of a Beta: at |mq - vq| = 1 the formula gives 0
 
@@ -130,7 +131,7 @@ def kappa_max_from_fits(
     for name, curves in schedule.classes.items():
         rows = clips.classes == name
         gap = float(np.abs(clips.mq - clips.vq)[rows].mean()) if rows.any() else 0.0
-        fit = _concentration(curves, base)
+        fit = _concentration(list(curves.bands), curves.beta, base)
         if fit is None or not gap > 0.05:
             continue
         found[name] = kappa_base + (fit - kappa_base) / gap
@@ -185,11 +186,12 @@ def distance_to_bands(
     return float(np.abs(drawn - band_cdf(inside, base.cdf(grid))).max())
 
 
-def _concentration(curves: Curves, base: BaseDensity) -> float | None:
+def _concentration(
+    bands: list[tuple[float, float]], stored: BetaFit | None, base: BaseDensity
+) -> float | None:
     """Return ``alpha + beta`` of the Beta of u that fits a class's bands."""
-    stored = curves.beta
     if stored and stored.shift == base.shift and base.kind == "uniform":
         return stored.alpha + stored.beta
     of_u = replace(base, shift=1.0)
-    fit = fit_beta(list(curves.bands), base.shift, of_u.cdf)
+    fit = fit_beta(bands, base.shift, of_u.cdf)
     return None if fit is None else fit["alpha"] + fit["beta"]

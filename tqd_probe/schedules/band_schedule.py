@@ -53,6 +53,22 @@ class Model(StrictModel):
     prediction: str = Field(description="What the network predicts.")
 
 
+class CarriedTo(StrictModel):
+    """A model that a schedule was carried to without measuring anything on it."""
+
+    family: str = Field(description="Model family.")
+    source: str = Field(description="Checkpoint as it was given.")
+    fingerprint: str = Field(
+        pattern=r"^sha256:\S+$", description="Hash of the network's weights."
+    )
+    prediction: str = Field(description="What the network predicts.")
+    scale: float = Field(
+        gt=0,
+        allow_inf_nan=False,
+        description="Size of its latents over that of the latents measured.",
+    )
+
+
 class Noise(StrictModel):
     """The noise axis."""
 
@@ -184,6 +200,9 @@ class BandSchedule(StrictModel):
     version: int = Field(ge=1, le=1, description="Version of the format.")
     provenance: Provenance
     model: Model
+    carried_to: CarriedTo | None = Field(
+        default=None, description="The model it was carried to, if it was."
+    )
     noise: Noise
     criterion: Criterion
     golden: Golden
