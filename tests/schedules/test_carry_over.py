@@ -1,4 +1,3 @@
-import json
 import math
 
 import numpy as np
@@ -8,11 +7,13 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import logsnr
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.carry_over import (
+    at_scale,
     carry_over,
     from_native,
     native_bands,
     to_native,
 )
+from tqd_probe.schedules.fits import fit_beta
 
 LEVELS = [0.05, 0.3, 0.7, 0.95]
 BANDS = [[0.0, 0.123456789], [0.61, 0.987654321]]
@@ -24,7 +25,7 @@ class Model:
     expert = None
 
     def __init__(self, family, prediction, letter):
-        self.family, self.prediction = family, prediction
+        self.family, self.prediction, self.source = family, prediction, family
         self.fingerprint = "sha256:" + 64 * letter
 
 
@@ -78,21 +79,51 @@ def schedule():
     return BandSchedule.model_validate(value)
 
 
-def test_flow_to_vp_and_back_loses_nothing(schedule):
-    there = carry_over(schedule, VP, allow_mismatch=True)
-    back = carry_over(there, FLOW, allow_mismatch=True)
-    assert there.model.prediction == "v_prediction"
-    assert there.model.fingerprint == VP.fingerprint
-    assert there.model.source == "here"
-    for each in (there, back):
-        found = each.classes["visual_degraded"].bands
-        np.testing.assert_allclose(found, BANDS, rtol=0, atol=1e-9)
-        np.testing.assert_allclose(each.noise.levels, LEVELS, rtol=0, atol=1e-9)
-        assert each.noise.logsnr == schedule.noise.logsnr
-        detail = each.degradations_detail["blur:3"].bands
-        np.testing.assert_allclose(detail, BANDS, rtol=0, atol=1e-9)
-    assert back.model.model_dump() == schedule.model.model_dump()
-    json.dumps(there.model_dump(mode="json"), allow_nan=False)
+def test_what_was_measured_stays_and_the_new_model_is_named(schedule):
+    there = carry_over(schedule, VP)
+    assert there.model == schedule.model
+    assert there.carried_to.model_dump() == {
+        "family": "cogvideox",
+        "source": "cogvideox",
+        "fingerprint": VP.fingerprint,
+        "prediction": "v_prediction",
+        "scale": 1.0,
+    }
+    found = there.classes["visual_degraded"].bands
+    np.testing.assert_allclose(found, BANDS, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(there.noise.levels, LEVELS, rtol=0, atol=1e-12)
+    with pytest.raises(InputError, match="measured on other weights"):
+        there.check_model(VP.fingerprint)
+    assert BandSchedule.model_validate_json(there.model_dump_json()) == there
+
+
+def test_scaled_latents_move_every_level_by_two_logarithms(schedule):
+    value = schedule.model_dump(mode="json")
+    value["noise"]["shift"] = 5.0
+    curve = value["classes"]["visual_degraded"]
+    curve["possible"] = [[0.0, 0.2], [0.5, 1.0]]
+    curve["edges_ci"] = [[[0, 0], [0.1, 0.2]], [[0.5, 0.7], [0.9, 1]]]
+    source = BandSchedule.model_validate(value)
+    there = carry_over(source, VP, scale=1.8)
+    assert there.noise.shift == 1.0
+    before, now = source.classes["visual_degraded"], there.classes["visual_degraded"]
+    for key in ("bands", "possible", "edges_ci"):
+        old, new = (np.array(getattr(each, key)).ravel() for each in (before, now))
+        inner = (old > 0) & (old < 1)
+        moved = logsnr(old[inner]) - logsnr(new[inner])
+        np.testing.assert_allclose(moved, 2 * np.log(1.8), rtol=1e-9)
+        np.testing.assert_array_equal(new[~inner], old[~inner])
+    levels = np.array(there.noise.levels)
+    np.testing.assert_allclose(there.noise.logsnr, logsnr(levels), rtol=1e-9)
+    assert now.beta.shift == 1.0
+    assert now.beta.alpha == pytest.approx(fit_beta(now.bands)["alpha"])
+    detail = there.degradations_detail["blur:3"].bands
+    np.testing.assert_allclose(detail, at_scale(np.array(BANDS), 1.8))
+    back = carry_over(there, FLOW, scale=1 / 1.8)
+    assert back.carried_to.scale == pytest.approx(1)
+    np.testing.assert_allclose(back.classes["visual_degraded"].bands, BANDS, atol=1e-12)
+    with pytest.raises(InputError, match="scale 0: must be above 0"):
+        carry_over(schedule, VP, scale=0.0)
 
 
 def test_the_native_axis_of_vp_has_equal_logsnr_and_other_numbers(schedule):
@@ -116,14 +147,8 @@ def test_the_native_axis_is_inverted(prediction):
     np.testing.assert_allclose(again, sigma, rtol=0, atol=1e-9)
 
 
-def test_other_weights_are_refused_unless_allowed(schedule):
-    with pytest.raises(InputError, match="measured on other weights"):
-        carry_over(schedule, VP)
-    assert carry_over(schedule, FLOW).model == schedule.model
-
-
 def test_experts_are_never_exchanged(schedule):
     expert = Model("wan", "flow_velocity", "a")
     expert.expert = "high"
     with pytest.raises(InputError, match="a single network, not on the expert"):
-        carry_over(schedule, expert, allow_mismatch=True)
+        carry_over(schedule, expert)

@@ -3,8 +3,9 @@ from training_runs import options
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.schedules.carry_over import carry_over
 from tqd_probe.schedules.fits import fit_beta
-from tqd_probe.training.schedule_in_use import ScheduleInUse
+from tqd_probe.training.schedule_in_use import ScheduleInUse, load_schedule
 from tqd_probe.training.settings import TrainRunSettings
 
 CLIPS = ClipPool.of(["golden", "visual_degraded"], [0.8, 0.9], [0.8, 0.3])
@@ -44,6 +45,49 @@ def test_a_schedule_that_does_not_fit_changes_nothing(schedule):
         in_use.follow(other)
     assert in_use.schedule is schedule
     assert in_use.draws is draws
+
+
+class Model:
+    """What reading a schedule asks of a model."""
+
+    family, prediction = "wan", "flow_velocity"
+    source = "carried"
+    fingerprint, expert = "sha256:" + "b" * 64, None
+
+
+def read(schedule, path, model, **changed):
+    schedule.save(path)
+    return load_schedule(settings(sampler="bands", schedule=path, **changed), model)
+
+
+def test_another_expert_is_refused_whatever_is_allowed(schedule, tmp_path):
+    high, low = Model(), Model()
+    high.expert, low.expert = "high", "low"
+    of_high = schedule.model_copy(deep=True)
+    of_high.model.expert = "high"
+    path = tmp_path / "bands.json"
+    assert read(of_high, path, high, allow_model_mismatch=True) == of_high
+    both = "on the expert for high noise, this is the expert for low noise"
+    with pytest.raises(InputError, match=both):
+        read(of_high, path, low, allow_model_mismatch=True)
+    with pytest.raises(InputError, match="on a single network, this is the expert"):
+        read(schedule, path, low, allow_model_mismatch=True)
+
+
+def test_a_carried_schedule_is_not_one_measured_here(schedule, tmp_path, caplog):
+    model = Model()
+    model.family, model.prediction = "cogvideox", "v_prediction"
+    path = tmp_path / "bands.json"
+    with pytest.raises(InputError, match=r"model\.prediction: 'flow_velocity'"):
+        read(schedule, path, model, allow_model_mismatch=True)
+    carried = carry_over(schedule, model, scale=2.0)
+    with pytest.raises(InputError, match="measured on other weights"):
+        read(carried, path, model)
+    caplog.clear()
+    assert read(carried, path, model, allow_model_mismatch=True) == carried
+    (line,) = caplog.messages
+    assert "measured on tiny (wan) and carried over at equal logsnr" in line
+    assert "(latent scale 2) to carried (cogvideox)" in line
 
 
 def test_other_levels_leave_the_draws_in_use(schedule):

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.noise import logsnr, sigma_of_logsnr
+from tqd_probe.core.noise import logsnr, shift_sigma, sigma_of_logsnr
 from tqd_probe.models.base import VideoModel
 from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.schedules.fits import fit_beta, fit_logit_offset
 
 VP = "v_prediction"
+INTERVALS = ("bands", "test", "avoid", "edges_ci", "possible")  # of sigma
 
 
 def to_native(sigma: np.ndarray, prediction: str) -> np.ndarray:
@@ -78,26 +80,32 @@ def native_bands(
 
 
 def carry_over(
-    schedule: BandSchedule, model: VideoModel, allow_mismatch: bool = False
+    schedule: BandSchedule, model: VideoModel, scale: float = 1.0
 ) -> BandSchedule:
     """Carry a schedule to another model: levels and band edges at equal logsnr.
 
-    Nothing is measured: the curves stay those of the model the schedule comes from,
-    and so do its `model.source` and `provenance`.
+    Nothing is measured: curves, `model` and `provenance` stay those of the model the
+    schedule comes from, and `carried_to` names the other one. To train it by the
+    schedule takes ``--allow-model-mismatch``, as for any schedule of other weights.
+
+    Latents that are `scale` times larger need `scale` times more noise to hide the
+    same content, ``logsnr' = logsnr - 2 ln scale``. The timestep shift is reset to 1:
+    that of the source spaced the source's levels.
 
     Args:
         schedule: A schedule, measured on any model.
         model: The model to be trained.
-        allow_mismatch: Carry it over although it was measured on other weights.
+        scale: Standard deviation of its latents over that of the source's.
 
     Returns:
-        The schedule for the new model's family, prediction and fingerprint.
+        The schedule on the noise axis of the new model.
 
     Raises:
-        InputError: If the weights are not those it was measured on, unless allowed;
-            or if one of the models is an expert and the other is not that expert.
+        InputError: If one of the models is an expert and the other is not that expert,
+            or `scale` is not above 0.
     """
-    schedule.check_model(model.fingerprint, allow_mismatch)
+    if not (scale > 0 and np.isfinite(scale)):
+        raise InputError(f"scale {scale:g}: must be above 0")
     if schedule.model.expert != model.expert:
         raise InputError(
             f"schedule of {schedule.model.source}: measured on"
@@ -106,24 +114,49 @@ def carry_over(
         )
 
     def carried(sigma: Any) -> Any:
-        own = to_native(np.array(sigma), schedule.model.prediction)
-        same = from_native(own, schedule.model.prediction)
-        return from_native(to_native(same, model.prediction), model.prediction).tolist()
+        return at_scale(np.array(sigma, dtype=np.float64), scale).tolist()
 
-    value = schedule.model_dump(mode="json")
+    value = schedule.model_dump(mode="json", exclude_unset=True)
     for where in ("classes", "degradations_detail"):
-        for entry in value[where].values():
-            entry["bands"] = [carried(band) for band in entry["bands"]]
-            for key in ("edges_ci", "possible"):
-                if entry[key] is not None:
+        for entry in value.get(where, {}).values():
+            for key in INTERVALS:
+                if entry.get(key) is not None:
                     entry[key] = [carried(band) for band in entry[key]]
-    value["noise"]["levels"] = carried(schedule.noise.levels)
-    value["model"] |= {
+            bands = [(low, high) for low, high in entry.get("bands", [])]
+            entry["beta"] = fit_beta(bands)
+            entry["logit_offset"] = fit_logit_offset(bands)
+    if value.get("mixture"):
+        value["mixture"]["fits"] = None  # of the shift that was
+    levels = at_scale(np.array(schedule.noise.levels), scale)
+    value["noise"] |= {
+        "shift": 1.0,
+        "levels": levels.tolist(),
+        "logsnr": (np.array(schedule.noise.logsnr) - 2 * np.log(scale)).tolist(),
+    }
+    before = schedule.carried_to.scale if schedule.carried_to else 1.0
+    value["carried_to"] = {
         "family": model.family,
+        "source": model.source,
         "fingerprint": model.fingerprint,
         "prediction": model.prediction,
+        "scale": before * scale,
     }
     return BandSchedule.model_validate(value)
+
+
+def at_scale(sigma: np.ndarray, scale: float) -> np.ndarray:
+    """Return the levels that hide the content of latents of another size as much.
+
+    Args:
+        sigma: Levels in [0, 1].
+        scale: Standard deviation of the new latents over that of the old ones.
+
+    Returns:
+        Levels of ``logsnr - 2 ln scale``, same shape.
+    """
+    return shift_sigma(
+        sigma, scale
+    )  # sigma' / (1 - sigma') = scale sigma / (1 - sigma)
 
 
 def _named(expert: str | None) -> str:

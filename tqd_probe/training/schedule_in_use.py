@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from tqd_probe.core.errors import InputError
@@ -36,19 +37,32 @@ def load_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
     if settings.schedule is None:
         return None
     schedule = BandSchedule.load(settings.schedule)
+    _check_expert(settings.schedule, schedule.model.expert, model.expert)
+    target = schedule.carried_to
     schedule.check_model(model.fingerprint, settings.allow_model_mismatch)
+    of = target or schedule.model
     for field, stated, ours in (
-        ("model.prediction", schedule.model.prediction, model.prediction),
-        ("model.family", schedule.model.family, model.family),
-        ("model.expert", schedule.model.expert, model.expert),
+        ("prediction", of.prediction, model.prediction),
+        ("family", of.family, model.family),
     ):
-        if stated != ours and not (
-            settings.allow_model_mismatch and field != "model.prediction"
-        ):
+        if stated != ours and not (settings.allow_model_mismatch and field == "family"):
             raise InputError(
-                f"{settings.schedule}: {field}: {stated!r}, this model's is {ours!r};"
-                " levels do not carry over, measure the schedule on this model"
+                f"{settings.schedule}: {'carried_to' if target else 'model'}.{field}:"
+                f" {stated!r}, this model's is {ours!r}; levels do not carry over by"
+                " themselves: measure the schedule on this model, or use"
+                " tqd_probe.schedules.carry_over"
             )
+    if target is not None:
+        log.warning(
+            "%s: measured on %s (%s) and carried over at equal logsnr (latent scale"
+            " %g) to %s (%s); nothing was measured there",
+            settings.schedule,
+            schedule.model.source,
+            schedule.model.family,
+            target.scale,
+            target.source,
+            target.family,
+        )
     if settings.shift is not None and settings.shift != schedule.noise.shift:
         log.warning(
             "--shift %g: the schedule was measured with shift %g; its bands are"
@@ -57,6 +71,22 @@ def load_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
             schedule.noise.shift,
         )
     return schedule
+
+
+def _check_expert(path: Path | None, stated: str | None, ours: str | None) -> None:
+    """Refuse a schedule of another expert, whatever mismatch is allowed."""
+    if stated == ours:
+        return
+    theirs, this = (
+        f"the expert for {name} noise" if name else "a single network"
+        for name in (stated, ours)
+    )
+    option = f" with --expert {ours}" if ours else " on this checkpoint"
+    raise InputError(
+        f"{path}: model.expert: measured on {theirs}, this is {this}; experts have"
+        " levels and weights of their own, so that --allow-model-mismatch does not"
+        f" apply: measure the schedule{option}"
+    )
 
 
 class ScheduleInUse:
