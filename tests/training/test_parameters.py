@@ -5,6 +5,7 @@ import torch
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.training.parameters import (
+    gather_named,
     load_optimiser_state,
     load_parameters,
     optimiser_state,
@@ -44,6 +45,18 @@ def test_saved_state_is_a_copy():
     before = {name: value.clone() for name, value in state.items()}
     step(network, optimiser, torch.ones(1, 3))
     assert all(torch.equal(state[name], before[name]) for name in before)
+
+
+def test_only_who_writes_a_checkpoint_holds_full_copies():
+    network = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1)
+    step(network, optimiser, torch.ones(1, 3))
+    parameters = trained_parameters(network)
+    assert optimiser_state(optimiser, parameters, keep=False) == {}
+    assert gather_named(parameters, keep=False) == {}
+    kept = gather_named(parameters, keep=True)
+    assert torch.equal(kept["weight"], network.weight)
+    assert kept["weight"].data_ptr() != network.weight.data_ptr()
 
 
 def test_only_trained_parameters_and_only_known_names():

@@ -6,6 +6,7 @@ processes can be loaded by another.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -57,6 +58,28 @@ def gather_to_cpu(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().cpu().clone()
 
 
+def gather_named(
+    tensors: Mapping[str, torch.Tensor], keep: bool
+) -> dict[str, torch.Tensor]:
+    """Gather tensors by name on the CPU, one after the other.
+
+    Args:
+        tensors: Tensors; every process must call this for sharded ones.
+        keep: Whether this process needs them. Full copies of weights and optimiser
+            state in every process of a machine would be as many times its memory.
+
+    Returns:
+        The copies by name; empty where they are not kept.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        if keep:
+            found[name] = gather_to_cpu(tensor)
+        elif isinstance(tensor, DTensor):
+            tensor.full_tensor()  # takes part
+    return found
+
+
 def place_like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Place a full tensor on the device of another, and shard it as that one is.
 
@@ -74,22 +97,24 @@ def place_like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def optimiser_state(
-    optimiser: torch.optim.Optimizer, parameters: NamedParameters
+    optimiser: torch.optim.Optimizer, parameters: NamedParameters, keep: bool = True
 ) -> dict[str, torch.Tensor]:
     """Return the optimiser's state by parameter name: full tensors on the CPU.
 
     Args:
         optimiser: The optimiser (not what wraps it).
         parameters: The trained parameters.
+        keep: Whether this process needs it (`gather_named`).
 
     Returns:
         Tensors by ``key|name``.
     """
-    state = {}
-    for name, parameter in parameters.items():
-        for key, value in optimiser.state[parameter].items():
-            state[f"{key}|{name}"] = gather_to_cpu(torch.as_tensor(value))
-    return state
+    state = {
+        f"{key}|{name}": torch.as_tensor(value)
+        for name, parameter in parameters.items()
+        for key, value in optimiser.state[parameter].items()
+    }
+    return gather_named(state, keep)
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ from tqd_probe.training.optimisation import learning_rate
 from tqd_probe.training.parameters import (
     NamedParameters,
     free_gathered_weights,
+    gather_named,
     gather_to_cpu,
     load_optimiser_state,
     load_parameters,
@@ -134,22 +135,20 @@ class Trainer:
         Returns:
             The step saved.
         """
+        main = self.accelerator.is_main_process
+        optimiser = self.optimiser.optimizer
         tensors = {
-            "parameters": {
-                name: gather_to_cpu(p) for name, p in self.parameters.items()
-            },
-            "optimiser": optimiser_state(self.optimiser.optimizer, self.parameters),
+            "parameters": gather_named(self.parameters, main),
+            "optimiser": optimiser_state(optimiser, self.parameters, main),
         }
         if self.ema is not None:
-            tensors["ema"] = {
-                n: gather_to_cpu(value) for n, value in self.ema.average.items()
-            }
+            tensors["ema"] = gather_named(self.ema.average, main)
         state = {
             "step": self.step,
             "hooks": {each.name: each.state_dict() for each in self.callbacks},
         }
         with self.averaged_weights():
-            if self.accelerator.is_main_process:
+            if main:
                 weights = tensors.get("ema", tensors["parameters"])
                 self.store.save(
                     step=self.step,
