@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from child_processes import in_two_processes
 from probe_runs import numbers
+from safetensors.numpy import save_file
 
 from tqd_probe import gradsim
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.command_line import parse
+from tqd_probe.models.load import load_model
 from tqd_probe.probing.run import run_probe
 from tqd_probe.schedules.band_schedule import BandSchedule
 
@@ -40,7 +42,21 @@ def scored(tmp_path_factory):
 
 def arguments(ckpt, clips, out, extra="--sketch 8192"):
     argv = ["--ckpt", str(ckpt), "--clips", str(clips), "--out", str(out)]
+    argv += ["--adam-state", str(adam_state(ckpt, clips.parent))]
     return [*argv, *OPTIONS.split(), *extra.split()]
+
+
+def adam_state(ckpt, folder):
+    """Second moments equal within a parameter: full and factored ones are the same."""
+    path = folder / "adam.safetensors"
+    if not path.exists():
+        shapes = load_model(str(ckpt)).network.state_dict()
+        state = {
+            name: np.full(tuple(value.shape), 0.1 * (1 + k % 7), np.float32)
+            for k, (name, value) in enumerate(shapes.items())
+        }
+        save_file(state, path)
+    return path
 
 
 def probe(argv):

@@ -7,6 +7,7 @@ from wan_gradients import wan_loss
 from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.gradients import reference
 from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
+from tqd_probe.gradients.metric import FullMetric
 
 
 def test_shares_are_those_of_the_true_gradients(wan, wan_batch, wan_layout):
@@ -27,8 +28,9 @@ def test_a_metric_moves_the_shares(wan, wan_batch, wan_layout):
     name = next(reversed(wan_layout.parameters))
     start, stop = wan_layout.parameters[name]
     scale[start:stop] = 3.0
+    metric = FullMetric(wan_layout, scale)
     found = measure_energy(
-        wan, wan_layout, [(lambda: wan_loss(wan, wan_batch), 8)], scale
+        wan, wan_layout, [(lambda: wan_loss(wan, wan_batch), 8)], metric
     )
     assert found.pop(name) == 1.0
     assert set(found.values()) == {0.0}

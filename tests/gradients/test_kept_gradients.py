@@ -5,7 +5,9 @@ from wan_gradients import relative, wan_loss
 from tqd_probe.gradients import reference
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
-from tqd_probe.gradients.kept_gradients import Sketched
+from tqd_probe.gradients.kept_gradients import Sketched, Whole
+from tqd_probe.gradients.metric import factored_metric, full_metric
+from tqd_probe.gradients.second_moments import factored_squares
 from tqd_probe.gradients.sketch import Sketch
 
 
@@ -76,20 +78,66 @@ def test_covered_share_of_sketches(wan, wan_batch, wan_layout, rowed):
     assert engine.covered_share(lambda: wan_loss(wan, wan_batch), 8) < 0.99
 
 
+def metric_of(layout, truth, power=0.5):
+    """The factored metric of some gradients."""
+    moments = torch.cat(
+        [
+            factored_squares(truth[:, a:b], layout.shapes[name]).mean(0)
+            for name, (a, b) in layout.parameters.items()
+        ]
+    )
+    return factored_metric(layout, moments, power, torch.device("cpu"))
+
+
+def weighed(metric, gradients):
+    """Gradients multiplied by a metric's factors, parameter by parameter."""
+    parts = [
+        metric.scaled(name, gradients[:, a:b].reshape(-1, *metric.layout.shapes[name]))
+        for name, (a, b) in metric.layout.parameters.items()
+    ]
+    return torch.cat([part.flatten(1) for part in parts], 1)
+
+
 @pytest.mark.parametrize("exact_norms", [False, True])
 def test_sketches_in_the_metric_equal_those_of_scaled_gradients(
     wan, wan_batch, wan_layout, rowed, exact_norms
 ):
     truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
-    generator = torch.Generator().manual_seed(1)
-    scale = 0.5 + torch.rand(wan_layout.size, generator=generator, dtype=torch.float64)
-    sketch = Sketch(wan_layout, 512)
-    kept = Sketched(sketch, exact_norms, scale=scale)
+    metric = metric_of(wan_layout, truth)
+    wanted = weighed(metric, truth)
+    sketch = Sketch(wan_layout, 512, metric=metric)
+    kept = Sketched(sketch, exact_norms)
     with reference.double_precision():
         found = GradientCapture(wan.double(), wan_layout, kept).capture(
             lambda: wan_loss(wan, wan_batch), 8
         )
-    wanted = truth * scale
-    assert relative(found.gradients, sketch.of_flat(wanted)) < 1e-10
+    assert relative(found.gradients, sketch.of_flat(truth)) < 1e-10
+    assert relative(found.gradients, Sketch(wan_layout, 512).of_flat(wanted)) < 1e-6
     norms = [wanted[:, a:b].square().sum(1) for a, b in wan_layout.groups.values()]
-    assert relative(found.norms, torch.stack(norms, 1)) < 1e-10
+    if exact_norms:
+        assert relative(found.norms, torch.stack(norms, 1)) < 1e-10
+    else:
+        assert found.norms.isnan().all()
+
+
+def test_norms_of_formed_groups_are_in_the_metric(wan, wan_batch, wan_layout):
+    """No layer of this one is large enough to be projected."""
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
+    metric = metric_of(wan_layout, truth, power=1.0)
+    kept = Sketched(Sketch(wan_layout, 512, metric=metric))
+    with reference.double_precision():
+        found = GradientCapture(wan.double(), wan_layout, kept).capture(
+            lambda: wan_loss(wan, wan_batch), 8
+        )
+    wanted = weighed(metric, truth).square().sum(1, keepdim=True)
+    assert relative(found.norms, wanted) < 1e-10
+
+
+def test_whole_gradients_in_the_metric_equal_scaled_ones(wan, wan_batch, wan_layout):
+    truth = reference.reference_gradients(wan, wan_layout, wan_loss, wan_batch)
+    metric = full_metric(wan_layout, truth.square().mean(0), 0.5, torch.device("cpu"))
+    with reference.double_precision():
+        found = GradientCapture(
+            wan.double(), wan_layout, Whole(wan_layout, metric)
+        ).capture(lambda: wan_loss(wan, wan_batch), 8)
+    assert relative(found.gradients, truth * metric.scale) < 1e-10

@@ -3,9 +3,13 @@
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from wan_gradients import layout_of
 
 from analyses.cost.meta_counts import OperatorCounts, flash_attention, wan_1_3b
-from tqd_probe import per_clip_gradients
+from tqd_probe.gradients.capture import GradientCapture
+from tqd_probe.gradients.kept_gradients import Sketched
+from tqd_probe.gradients.metric import factored_metric, factored_size
+from tqd_probe.gradients.sketch import Sketch
 
 CLIPS, LATENT, TEXT = 2, (16, 5, 60, 104), (512, 4096)  # 17 frames of 480 x 832
 PRODUCTS = ("mm", "addmm", "bmm", "convolution", "convolution_backward")
@@ -29,7 +33,7 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def passes():
-    """A plain pass, and a sketched one."""
+    """A plain pass, and a sketched one in a factored metric."""
     network = wan_1_3b()
     with torch.device("meta"):
         x, target = torch.empty(2, CLIPS, *LATENT, dtype=torch.bfloat16).unbind()
@@ -44,8 +48,14 @@ def passes():
         losses().sum().backward()
         network.zero_grad()
 
+    layout = layout_of(network)
+    moments = torch.rand(factored_size(layout))
+    metric = factored_metric(layout, moments, 0.5, torch.device("cpu"))
+    kept = Sketched(Sketch(layout, 49_152, metric=metric))
+    engine = GradientCapture(network, layout, kept)
+
     def sketched():
-        return per_clip_gradients(network, losses, CLIPS, sketch=49_152)
+        return engine.per_clip(losses, CLIPS)[0]
 
     return Counted(plain), Counted(sketched)
 

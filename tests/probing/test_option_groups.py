@@ -28,7 +28,7 @@ def settings(**values):
         ({"sketch": "0"}, "give auto, exact, or the numbers kept"),
         ({"norm_range": "2,1"}, "low < high"),
         ({"norm_range": "2"}, "write low,high"),
-        ({"adam_state": "x"}, "--adam-state needs --metric adam"),
+        ({"adam_state": "x", "metric": "raw"}, "--adam-state needs --metric adam"),
         ({"mq_min": 0.5}, "--mq-min and --vq-min go together; give both"),
         ({"vq_min": 0.5}, "--mq-min and --vq-min go together; give both"),
         ({"floor": 0.1}, "--floor needs --criterion mixture"),

@@ -5,6 +5,7 @@ from probe_runs import (
     EIGHT,
     SMALL,
     arguments,
+    copy_of,
     fails,
     finished,
     numbers,
@@ -72,40 +73,39 @@ def _no_compiler(graph, inputs):
     raise RuntimeError("no compiler")
 
 
-def test_adam_state_of_equal_moments_changes_no_cosine(
-    pipeline, eight_clips_run, tmp_path
-):
-    plain = result(eight_clips_run)
+def test_adam_state_of_equal_moments_changes_no_cosine(pipeline, tmp_path):
+    plain = finished(pipeline, tmp_path / "raw", EIGHT, "--metric raw")
     network = load_model(str(pipeline)).network
     state = {
         f"{name}.exp_avg_sq": np.full(tuple(p.shape), 4.0, np.float32)
         for name, p in network.named_parameters()
     }
     save_file(state, tmp_path / "adam.safetensors")
-    extra = f"--metric adam --adam-state {tmp_path / 'adam.safetensors'}"
+    extra = f"--metric fisher --adam-state {tmp_path / 'adam.safetensors'}"
     changed = finished(pipeline, tmp_path / "a", EIGHT, extra)
-    assert changed["criterion"]["metric"] == "adam"
+    assert changed["criterion"]["metric"] == "fisher"
     for key in ("cosine", "norm_ratio"):
         found = changed["subjects"]["freeze:5"][key]
         expected = plain["subjects"]["freeze:5"][key]
         assert found == pytest.approx(expected, rel=1e-4)
     signal, raw = (r["golden"]["signal"] for r in (changed, plain))
-    assert np.array(signal) == pytest.approx(np.array(raw) / 2, rel=1e-4)
+    # every entry divided by its root, 2, damped by a tenth of the median
+    assert np.array(signal) == pytest.approx(np.array(raw) / 2.2**2, rel=1e-4)
 
 
-def test_estimated_second_moments_resume(pipeline, tmp_path):
-    first = finished(pipeline, tmp_path / "a", EIGHT, "--metric adam")
-    kept = tmp_path / "a" / "gradients" / "second_moments.safetensors"
+def test_estimated_second_moments_resume(eight_clips_run, pipeline, tmp_path):
+    out = copy_of(eight_clips_run, tmp_path)
+    assert result(out)["criterion"]["metric"] == "adam"  # by default
+    kept = out / "gradients" / "second_moments.safetensors"
     stamp = kept.read_bytes()
-    again = finished(pipeline, tmp_path / "a", EIGHT, "--metric adam")
-    assert again == first
+    assert finished(pipeline, out, EIGHT) == result(eight_clips_run)
     assert kept.read_bytes() == stamp
 
 
 def test_a_wrong_adam_state_is_refused(pipeline, tmp_path, capsys):
     path = tmp_path / "adam.safetensors"
     argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "x"), *EIGHT.split()]
-    argv += ["--metric", "adam", "--adam-state", str(path)]
+    argv += ["--adam-state", str(path)]
     fails(capsys, argv, str(path), "cannot be read as safetensors")
     save_file({"other": np.ones(3, np.float32)}, path)
     fails(capsys, argv, str(path), "no second moments")

@@ -53,5 +53,6 @@ def test_mixture_options_need_the_criterion(pipeline, tmp_path, capsys):
     fails(capsys, few, "--pool: motion_degraded is missing")
     assert not (tmp_path / "x" / "log.txt").exists()  # refused before the work
     fails(capsys, [*base, "--mq-min", "0.5"], "--mq-min and --vq-min go together")
-    fails(capsys, [*base, "--adam-state", "x"], "--adam-state needs --metric adam")
+    state = [*base, "--adam-state", "x", "--metric", "raw"]
+    fails(capsys, state, "--adam-state needs --metric adam or fisher")
     fails(capsys, [*base, "--match-severity", "blur"], "--match-severity", "severity")

@@ -40,6 +40,7 @@ class Piece:
         start: First number of the group.
         width: Numbers of a part of the group.
         crowd: Entries of the whole group.
+        factors: What entries are multiplied by ``[entries]``: a metric; None: nothing.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Piece:
     start: int
     width: int
     crowd: int
+    factors: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -58,7 +60,7 @@ class _Lane:
     Attributes:
         length: Entries of a segment.
         pieces: The pieces, in order.
-        signs: +1 or -1 by entry, over the root of the projections.
+        signs: +1 or -1 by entry, over the root of the projections, times the factor.
         numbers: Number of the sketch by segment.
         cached: Signs and numbers on a device, by device, type and batch.
     """
@@ -137,11 +139,13 @@ def _segment_length(piece: Piece, parts: int) -> int:
 
 
 def _draw_signs(piece: Piece, stream: Stream) -> np.ndarray:
+    """Draw the sign of every entry, with all it is multiplied by."""
     bits = stream("sketch entries", piece.name).integers(
         0, 2, piece.entries, dtype=np.int8
     )
     scale = np.float32(1 / np.sqrt(piece.projections or 1))
-    return (2 * bits - 1) * scale
+    signs = (2 * bits - 1) * scale
+    return signs if piece.factors is None else signs * piece.factors
 
 
 class _Dealer:

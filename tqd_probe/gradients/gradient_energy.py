@@ -12,20 +12,21 @@ import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.core.files import read_json, write_json
 from tqd_probe.gradients.capture import GradientCapture, Losses
 from tqd_probe.gradients.kept_gradients import SquaredNorms
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.metric import Metric
 
 
 def measure_energy(
     network: nn.Module,
     layout: Layout,
     passes: Iterable[tuple[Losses, int]],
-    scale: Tensor | None = None,
+    metric: Metric | None = None,
 ) -> dict[str, float]:
     """Measure the share of every parameter in the squared gradient norm.
 
@@ -33,7 +34,7 @@ def measure_energy(
         network: The network.
         layout: The parameters.
         passes: Losses and number of clips of each pass; all have equal weight.
-        scale: What gradients are multiplied by ``[layout.size]``: the metric.
+        metric: What gradients are multiplied by, if anything.
 
     Returns:
         Share by parameter, rounded to six digits; their sum is 1 to that rounding.
@@ -41,7 +42,7 @@ def measure_energy(
     Raises:
         GradientError: If a gradient is zero or not finite.
     """
-    norms = SquaredNorms(layout, scale)
+    norms = SquaredNorms(layout, metric)
     engine = GradientCapture(network, layout, norms)
     shares = dict.fromkeys(layout.parameters, 0.0)
     count = 0

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.metric import FullMetric, Metric
 from tqd_probe.gradients.reused_memory import ReusedMemory
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.zero_leaves import Form, PlacedForm
@@ -83,7 +84,7 @@ class KeptGradients(Protocol):
         ...
 
 
-class _Unplaced:
+class Unplaced:
     """What needs no memory before a pass."""
 
     def start(self, clips: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -96,7 +97,7 @@ class _Unplaced:
         """
 
 
-class _Unprojected:
+class Unprojected:
     """What keeps gradients that are formed: no plan asks for a projection."""
 
     def projection(
@@ -138,17 +139,17 @@ class _Place(PlacedForm):
         return None if buffer is None else buffer[:, self._start : self._stop]
 
 
-class Whole(_Unprojected):
+class Whole(Unprojected):
     """Keeps whole gradients."""
 
-    def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
+    def __init__(self, layout: Layout, metric: FullMetric | None = None) -> None:
         """Keep gradients of a layout.
 
         Args:
             layout: The parameters.
-            scale: What gradients are multiplied by ``[layout.size]``: the metric.
+            metric: What gradients are multiplied by, if anything.
         """
-        self.layout, self.scale = layout, scale
+        self.layout, self.metric = layout, metric
         self._places = {n: _Place(*span) for n, span in layout.parameters.items()}
         self._buffer = torch.empty(0)
         self._memory = ReusedMemory()
@@ -198,31 +199,27 @@ class Whole(_Unprojected):
                 part.zero_()
             elif value.data_ptr() != part.data_ptr() or value.is_meta:
                 part.copy_(value)
-        if self.scale is not None:
-            gradients *= self.scale.to(gradients)
+        if self.metric is not None:
+            gradients *= self.metric.scale.to(gradients)
         return Captured(gradients, None, losses)
 
 
-class Sketched(_Unplaced):
-    """Keeps sketches, and exact norms where they cost nothing extra."""
+class Sketched(Unplaced):
+    """Keeps sketches, and exact norms where they cost nothing extra.
 
-    def __init__(
-        self,
-        sketch: Sketch,
-        exact_norms: bool = False,
-        scale: Tensor | None = None,
-    ) -> None:
+    Norms are in the metric of the sketch, if it has one.
+    """
+
+    def __init__(self, sketch: Sketch, exact_norms: bool = False) -> None:
         """Keep sketches.
 
         Args:
             sketch: The sketch.
             exact_norms: Form every layer's gradient, one layer at a time, so that all
                 squared norms are exact.
-            scale: What gradients are multiplied by first ``[layout.size]``: the metric;
-                every layer's gradient is formed then, as for exact norms.
         """
-        self.sketch, self.scale, self.layout = sketch, scale, sketch.layout
-        self.exact_norms = exact_norms or scale is not None
+        self.sketch, self.layout = sketch, sketch.layout
+        self.exact_norms = exact_norms
         names: dict[int, list[str]] = {}
         for name in self.layout.parameters:
             names.setdefault(sketch.group_of(name), []).append(name)
@@ -251,13 +248,16 @@ class Sketched(_Unplaced):
 
         def form(gradients: Tensor) -> Tensor:
             gradients = gradients.reshape(-1, *shape)
-            if self.scale is not None:
-                start, stop = self.layout.parameters[name]
-                gradients = gradients * self.scale[start:stop].view(shape).to(gradients)
-            square = gradients.flatten(1).square().sum(1, keepdim=True)
+            weighed = self._scaled(name, gradients).flatten(1)
+            square = weighed.square().sum(1, keepdim=True)
             return torch.cat([self.sketch.entries(name, gradients), square], 1)
 
         return LeafPlan(size + 1, form)
+
+    def _scaled(self, name: str, gradients: Tensor) -> Tensor:
+        """Return the gradients ``[B, *shape]`` of a parameter in the metric."""
+        metric = self.sketch.metric
+        return gradients if metric is None else metric.scaled(name, gradients)
 
     def projection(
         self, name: str, device: torch.device, dtype: torch.dtype
@@ -316,28 +316,28 @@ class Sketched(_Unplaced):
                 ]
                 norms[:, group] = sum(parts, out.new_zeros(len(out)))
             else:
-                parts = [found[name] for name in used]
+                parts = [self._scaled(name, found[name]).flatten(1) for name in used]
                 joined = torch.cat(parts, 1) if parts else out[:, :0]
                 norms[:, group] = joined.square().sum(1)
         self.sketch.add(found, out)
         return Captured(out, norms.double(), losses)
 
 
-class SquaredNorms(_Unplaced, _Unprojected):
+class SquaredNorms(Unplaced, Unprojected):
     """Keeps the squared norm of each parameter's gradient only.
 
     Attributes:
         squares: Sum over the clips of the last batch, by parameter.
     """
 
-    def __init__(self, layout: Layout, scale: Tensor | None = None) -> None:
+    def __init__(self, layout: Layout, metric: Metric | None = None) -> None:
         """Measure the parameters of a layout.
 
         Args:
             layout: The parameters.
-            scale: What gradients are multiplied by ``[layout.size]``: the metric.
+            metric: What gradients are multiplied by, if anything.
         """
-        self.layout, self.scale = layout, scale
+        self.layout, self.metric = layout, metric
         self.squares: dict[str, float] = {}
 
     def plan(self, name: str) -> LeafPlan:
@@ -351,10 +351,10 @@ class SquaredNorms(_Unplaced, _Unprojected):
         """
 
         def form(gradients: Tensor) -> Tensor:
-            rows = gradients.flatten(1)
-            if self.scale is not None:
-                start, stop = self.layout.parameters[name]
-                rows = rows * self.scale[start:stop].to(rows)
+            rows = gradients.reshape(-1, *self.layout.shapes[name])
+            if self.metric is not None:
+                rows = self.metric.scaled(name, rows)
+            rows = rows.flatten(1)
             return torch.linalg.vector_norm(rows, dim=1, keepdim=True).square()
 
         return LeafPlan(1, form)

@@ -11,6 +11,9 @@ module group, so that ``E <S a, S b> = <a, b>`` for any gradients a and b:
   never formed, and of the layer's input only ``Q^T x_t``, k numbers per token, are
   kept for the backward pass. k columns add a variance of about ``|a^T b|_F^2 / k``.
 
+In the metric of a factored second moment (`metric.py`), a gradient is ``R dW C`` with
+diagonal R and C: C multiplies Q, and R the rows of the thin result.
+
 The numbers are divided among the module groups, and columns among the layers, by where
 the gradient is, as `gradient_energy.py` measures it: ``sum_g (|a_g| |b_g|)^2 / m_g`` is
 least at ``m_g`` in proportion to ``|a_g| |b_g|`` (Neyman, 1934). The sum over all
@@ -37,6 +40,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.count_sketch import CountSketch, Piece
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.metric import FactoredMetric
 
 MAP_VERSION = 2  # increase when the same layout and size give another map
 SEED = 0
@@ -54,11 +58,16 @@ DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
 class Sketch:
     """The random map of one layout: which numbers each parameter adds to.
 
+    With a metric, it maps gradients multiplied by the metric's factors; nothing else is
+    computed for that: factors of columns are in the projections, all others in the
+    signs of the count-sketch.
+
     Attributes:
         groups: Start and stop of each module group's numbers.
         size: Numbers per gradient.
         asked: Numbers that were asked for; `size` is at most these.
         energy: Share of the squared gradient norm by parameter, if measured.
+        metric: Factors of gradients, if any.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class Sketch:
         layout: Layout,
         size: int = DEFAULT_SIZE,
         energy: dict[str, float] | None = None,
+        metric: FactoredMetric | None = None,
     ) -> None:
         """Divide the numbers among the module groups.
 
@@ -76,6 +86,7 @@ class Sketch:
             energy: Share of the squared gradient norm of each parameter, as
                 `gradient_energy.measure_energy` gives it. None: groups get equal
                 numbers, layers equal columns, and those outside the blocks more.
+            metric: What gradients are multiplied by first.
 
         Raises:
             InputError: If that leaves a group without numbers.
@@ -87,6 +98,7 @@ class Sketch:
                 f" give at least {SPLITS * count}, or exact"
             )
         self.layout, self.asked, self.energy = layout, size, energy
+        self.metric = metric
         spans = list(layout.groups.values())
         self._group = {
             parameter: next(i for i, (a, b) in enumerate(spans) if a <= start < b)
@@ -129,9 +141,18 @@ class Sketch:
                 start=starts[self._group[name]],
                 width=self._widths[self._group[name]],
                 crowd=crowds[self._group[name]],
+                factors=self._entry_factors(name),
             )
             for name, number in entries.items()
         ]
+
+    def _entry_factors(self, name: str) -> np.ndarray | None:
+        """Return what the entries of a parameter that are count-sketched lack yet."""
+        if self.metric is None:
+            return None
+        if not self.columns(name):
+            return self.metric.entry_factors(name)
+        return np.tile(self.metric.rows[name].cpu().numpy(), self.columns(name))
 
     @staticmethod
     def _stream(use: str, name: str) -> np.random.Generator:
@@ -183,11 +204,11 @@ class Sketch:
         Args:
             name: Parameter name, with columns.
             device: Where it is needed.
-            dtype: Its type; signs are exact in all.
+            dtype: Its type; entries are exact in all.
 
         Returns:
-            ``[in, columns]``, +1 or -1. (Their scale, one over the root of the columns,
-            is applied by the count-sketch.)
+            ``[in, columns]``, +1 or -1, times the metric's factors of columns. (The
+            scale, one over the root of the columns, is the count-sketch's.)
         """
         key = name, torch.device(device), dtype
         if key not in self._projections:
@@ -243,10 +264,13 @@ class Sketch:
         return self._padded[name, device, dtype]
 
     def _signs(self, name: str) -> np.ndarray:
-        """Draw the projection of a parameter: +1 and -1, int8 ``[in, columns]``."""
+        """Draw the projection of a parameter, int8 or float32 ``[in, columns]``."""
         shape = math.prod(self.layout.shapes[name][1:]), self.columns(name)
         bits = self._stream("sketch columns", name).integers(0, 2, shape, np.int8)
-        return 2 * bits - 1
+        signs: np.ndarray = 2 * bits - 1
+        if self.metric is None:
+            return signs
+        return signs * self.metric.columns[name].cpu().numpy()[:, None]
 
     def entries(self, name: str, gradients: Tensor) -> Tensor:
         """Return the entries of a parameter's gradients that are count-sketched.

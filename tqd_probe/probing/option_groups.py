@@ -151,15 +151,16 @@ class MeasurementSettings(Settings):
     draws: int = Field(
         default=2, ge=1, le=1000, description="noise draws per clip and level"
     )
-    metric: Literal["raw", "adam"] = Field(
-        default="raw",
-        description="inner product of gradients: plain, or weighted by one over the"
-        " root of Adam's second moments",
+    metric: Literal["adam", "raw", "fisher"] = Field(
+        default="adam",
+        description="inner product of gradients: each entry divided by the root of its"
+        " second moment, as Adam's steps are; plain; or divided by the second moment"
+        " (inverse diagonal empirical Fisher)",
     )
     adam_state: Path | None = Field(
         default=None,
         description="safetensors file of Adam's second moments by parameter name, for"
-        " --metric adam (default: estimated from golden gradients)",
+        " the metric (default: estimated from golden gradients)",
     )
     sketch: str = Field(
         default="auto",
@@ -196,9 +197,9 @@ class MeasurementSettings(Settings):
         return text
 
     @model_validator(mode="after")
-    def _adam_alone(self) -> MeasurementSettings:
-        if self.adam_state is not None and self.metric != "adam":
-            raise ValueError("--adam-state needs --metric adam")
+    def _moments_of_a_metric(self) -> MeasurementSettings:
+        if self.adam_state is not None and self.metric == "raw":
+            raise ValueError("--adam-state needs --metric adam or fisher")
         return self
 
 

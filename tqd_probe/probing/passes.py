@@ -15,9 +15,18 @@ from tqd_probe.core.errors import GradientError, TqdError
 from tqd_probe.core.files import write_json
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gradient_energy import measure_energy, stored_energy
+from tqd_probe.gradients.kept_gradients import Whole
 from tqd_probe.gradients.metric import (
-    estimate_moments,
-    metric_scale,
+    POWERS,
+    FactoredMetric,
+    Metric,
+    factored_metric,
+    full_metric,
+)
+from tqd_probe.gradients.second_moments import (
+    FactoredSquares,
+    mean_of,
+    sampled_pairs,
     stored_moments,
 )
 from tqd_probe.gradients.sketch import Sketch
@@ -36,6 +45,7 @@ from tqd_probe.probing.workspace import Workspace
 from tqd_probe.statistics.moments import joint_moments
 
 LEAST_COVERED = 0.99
+MOMENT_CLIPS = 8  # of whole gradients in a pass that estimates second moments
 ENERGY_CLIPS = 2  # at the first, the middle and the last level
 log = logging.getLogger("tqd_probe")
 
@@ -51,8 +61,7 @@ def capture_all(workspace: Workspace, progress: bool = True) -> None:
     began = time.perf_counter()
     with workspace.deterministic():
         _check_coverage(workspace)
-        if workspace.settings.metric == "adam":
-            workspace.scale = _estimated_scale(workspace)
+        workspace.metric = measured_metric(workspace)
         workspace.sketch = allocate_sketch(workspace)
         compiled = workspace.settings.compile == "on"
         engine = workspace.engine(compiled=compiled)
@@ -122,24 +131,68 @@ def _check_coverage(workspace: Workspace) -> None:
         )
 
 
-def _estimated_scale(workspace: Workspace) -> torch.Tensor:
-    """Return the scale of Adam's metric, estimated in one process if not given."""
-    if workspace.scale is None:
+def measured_metric(workspace: Workspace) -> Metric | None:
+    """Return the metric of a run, its second moments estimated once if not given.
+
+    Whole gradients have full second moments, sketched ones factored moments.
+
+    Args:
+        workspace: The probe.
+
+    Returns:
+        The metric; None for the plain inner product.
+    """
+    if workspace.settings.metric == "raw":
+        return None
+    layout, moments = workspace.layout, workspace.adam_state
+    if moments is None:
         path = workspace.store.folder / "second_moments.safetensors"
-        engine = GradientCapture(workspace.model.network, workspace.layout)
-
-        def estimate() -> torch.Tensor:
-            return estimate_moments(
-                lambda clip, level: _golden_gradient(workspace, engine, clip, level),
-                len(workspace.encoded.ids),
-                len(workspace.sigmas),
-            )
-
         moments = workspace.measured_once(
-            path, estimate, partial(stored_moments, path, workspace.store.fingerprint)
+            path,
+            partial(_estimated_moments, workspace),
+            partial(stored_moments, path, workspace.store.fingerprint),
         )
-        workspace.scale = metric_scale(moments)
-    return workspace.scale.to(computing_device(workspace.model.network))
+    make = factored_metric if workspace.sketched else full_metric
+    power = POWERS[workspace.settings.metric]
+    return make(layout, moments, power, computing_device(workspace.model.network))
+
+
+def _estimated_moments(workspace: Workspace) -> torch.Tensor:
+    """Return second moments of golden gradients, estimated from the first draw."""
+    network, layout = workspace.model.network, workspace.layout
+    kept = FactoredSquares(layout) if workspace.sketched else Whole(layout)
+    engine = GradientCapture(network, layout, kept)
+
+    def squares(most: int) -> Iterator[torch.Tensor]:
+        pairs = sampled_pairs(len(workspace.encoded.ids), len(workspace.sigmas))
+        for level, clips in pairs:
+            for start in range(0, len(clips), most):
+                some = clips[start : start + most]
+                draws = [Draw(clip, 0) for clip in some]
+                sigma = float(workspace.sigmas[level])
+                losses = batch_losses(workspace, draws, sigma, [GOLDEN])
+                found = engine.per_clip(losses, len(some))[0]
+                for row, clip in zip(found, some):
+                    _check_golden(workspace, row[None], level, clip)
+                yield found if workspace.sketched else found.square()
+
+    # Where whole gradients fit, several do; otherwise a pass is as large as must be.
+    size = 1 if workspace.sketched else MOMENT_CLIPS
+    return workspace.guard.run(lambda most: mean_of(squares(most)), size)
+
+
+def _check_golden(
+    workspace: Workspace, found: torch.Tensor, level: int, clip: int
+) -> None:
+    """Refuse a golden gradient, or squares of one, that are not finite."""
+    if workspace.sketched and not bool(torch.isfinite(found).all()):
+        raise GradientError(
+            f"clip {workspace.clip_ids[clip]}, sigma {workspace.sigmas[level]:.4g}: the"
+            " squared gradient is not finite; use --dtype fp32, leave the clip out, or"
+            " repair the checkpoint"
+        )
+    if not workspace.sketched:
+        check_finite(workspace, found, level, clip, [GOLDEN], sketched=False)
 
 
 def allocate_sketch(workspace: Workspace) -> Sketch:
@@ -152,7 +205,7 @@ def allocate_sketch(workspace: Workspace) -> Sketch:
         workspace: The probe.
 
     Returns:
-        The sketch of the run.
+        The sketch of the run, in its metric.
     """
     path = workspace.store.folder / "energy.json"
     network, layout = workspace.model.network, workspace.layout
@@ -165,25 +218,14 @@ def allocate_sketch(workspace: Workspace) -> Sketch:
 
     def measure() -> dict[str, float]:
         return workspace.guard.run(
-            lambda _: measure_energy(network, layout, passes(), workspace.scale), 1
+            lambda _: measure_energy(network, layout, passes(), workspace.metric), 1
         )
 
     energy = workspace.measured_once(
         path, measure, partial(stored_energy, path, layout)
     )
-    return Sketch(layout, workspace.sketch.asked, energy)
-
-
-def _golden_gradient(
-    workspace: Workspace, engine: GradientCapture, clip: int, level: int
-) -> torch.Tensor:
-    """Capture the full golden gradient of a clip's first draw."""
-    sigma = float(workspace.sigmas[level])
-    losses = batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN])
-    found = workspace.guard.run(lambda _: engine.per_clip(losses, 1)[0], 1)
-    if not bool(torch.isfinite(found).all()):
-        check_finite(workspace, found, level, clip, [GOLDEN], sketched=False)
-    return found[0].float().cpu()
+    metric = workspace.metric if isinstance(workspace.metric, FactoredMetric) else None
+    return Sketch(layout, workspace.sketch.asked, energy, metric)
 
 
 def _capture_levels(

@@ -14,10 +14,11 @@ from tqd_probe.clips.degradations import CONTROL, check_frames
 from tqd_probe.clips.frames_ahead import choose_workers
 from tqd_probe.clips.source import ClipSet
 from tqd_probe.core.clip_classes import GOLDEN
-from tqd_probe.core.files import digest
+from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.processes import Processes
+from tqd_probe.gradients.adam_state import read_adam_state
 from tqd_probe.gradients.layout import Layout, make_layout
-from tqd_probe.gradients.metric import metric_scale, read_adam_state
+from tqd_probe.gradients.metric import DAMPING
 from tqd_probe.gradients.sketch import (
     DEFAULT_SIZE,
     MAP_VERSION,
@@ -131,9 +132,9 @@ def prepare(
         for name in ("tf32", "exact_resume")
         if getattr(settings, name) != type(settings).model_fields[name].default
     ]
-    scale = None
-    if settings.metric == "adam":
-        scale, source = _adam_scale(settings, layout)
+    adam_state = None
+    if settings.metric != "raw":
+        adam_state, source = _second_moments(settings, layout, sketched)
         inputs["second_moments"] = source
         shaping.append(source)
     return Workspace(
@@ -153,7 +154,7 @@ def prepare(
         in_step=placement == "sharded",
         encoded_unpaired=encoded_unpaired,
         unpaired_rows=unpaired_rows,
-        scale=scale,
+        adam_state=adam_state,
         severities=severities,
     )
 
@@ -215,9 +216,12 @@ def _input_fingerprints(
     }
 
 
-def _adam_scale(
-    settings: ProbeRunSettings, layout: Layout
+def _second_moments(
+    settings: ProbeRunSettings, layout: Layout, sketched: bool
 ) -> tuple[torch.Tensor | None, str]:
-    """Return the scale of Adam's metric, None if it is estimated, and its source."""
-    moments, source = read_adam_state(settings.adam_state, layout)
-    return None if moments is None else metric_scale(moments), source
+    """Return the moments of `--adam-state`, None without it, and a description."""
+    form = f"{'factored' if sketched else 'full'}, damped by {DAMPING} of the median"
+    if settings.adam_state is None:
+        return None, f"estimated from golden gradients, {form}"
+    moments = read_adam_state(settings.adam_state, layout, sketched)
+    return moments, f"sha256:{file_digest(settings.adam_state)}, {form}"

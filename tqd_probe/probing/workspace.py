@@ -23,6 +23,7 @@ from tqd_probe.gradients.draws import LevelDraws
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.kept_gradients import KeptGradients, Sketched, Whole
 from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.metric import FullMetric, Metric
 from tqd_probe.gradients.reduce_level import Reduction
 from tqd_probe.gradients.sketch import Sketch
 from tqd_probe.gradients.store import GradientStore
@@ -60,8 +61,9 @@ class Workspace:
         in_step: Whether they share the weights too, and so run every pass together.
         encoded_unpaired: Encoded clips of imbalanced classes, probed unpaired.
         unpaired_rows: Rows of `encoded_unpaired` by class.
-        scale: What gradients are multiplied by, element by element ``[size]``: the
-            metric; None for the plain one.
+        adam_state: Second moments of the user's optimiser, for the metric; None where
+            they are estimated.
+        metric: What gradients are multiplied by, once it is known; None for nothing.
         severities: Latent distances by which severities were matched, if they were.
         covered_share: Share of the squared gradient norm that is captured; NaN until
             it is measured.
@@ -87,7 +89,8 @@ class Workspace:
     in_step: bool = False
     encoded_unpaired: EncodedClips | None = None
     unpaired_rows: dict[str, list[int]] = field(default_factory=dict)
-    scale: torch.Tensor | None = None
+    adam_state: torch.Tensor | None = None
+    metric: Metric | None = None
     severities: dict[str, list[float]] | None = None
     covered_share: float = float("nan")
     capture_seconds: float = 0.0
@@ -227,17 +230,16 @@ class Workspace:
         """Make the capture engine of this probe.
 
         Args:
-            plain: Leave gradients as they are, whatever the run's metric.
+            plain: Keep whole gradients as they are, whatever the run's metric.
             compiled: Compile the network's blocks.
 
         Returns:
             An engine that keeps full gradients or sketches, as the run does.
         """
-        scale = None if plain else self.scale
-        kept: KeptGradients = Whole(self.layout, scale)
+        metric = self.metric if isinstance(self.metric, FullMetric) else None
+        kept: KeptGradients = Whole(self.layout, None if plain else metric)
         if self.sketched:
-            exact = self.settings.exact_norms
-            kept = Sketched(self.sketch, exact, scale=scale)
+            kept = Sketched(self.sketch, self.settings.exact_norms)
         return GradientCapture(self.model.network, self.layout, kept, compiled)
 
     def deterministic(self) -> AbstractContextManager[None]:

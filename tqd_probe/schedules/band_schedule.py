@@ -95,8 +95,8 @@ class Criterion(StrictModel):
     family_wise: bool = Field(
         default=False, description="Whether it holds for all levels together."
     )
-    metric: Literal["raw", "adam"] = Field(
-        default="raw", description="Metric of all gradients: plain, or Adam's."
+    metric: Literal["raw", "adam", "fisher"] = Field(
+        default="raw", description="Metric of all gradients."
     )
 
     @field_validator("norm_range")

@@ -1,0 +1,44 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.gradients.adam_state import read_adam_state
+from tqd_probe.gradients.metric import factored_size, matrix_shape
+
+
+def test_moments_are_read_by_name(wan_layout, tmp_path):
+    path = tmp_path / "adam.safetensors"
+    state = {
+        f"exp_avg_sq.{name}": torch.full(shape, float(k + 1))
+        for k, (name, shape) in enumerate(wan_layout.shapes.items())
+    }
+    save_file(state, path)
+    found = read_adam_state(path, wan_layout, factored=False)
+    assert found.shape == (wan_layout.size,)
+    start, stop = list(wan_layout.parameters.values())[2]
+    assert (found[start:stop] == 3.0).all()
+    first = next(iter(state))
+    save_file({**state, first: -state[first]}, path)
+    with pytest.raises(InputError, match="finite and not negative"):
+        read_adam_state(path, wan_layout, factored=False)
+    save_file({**state, first: torch.ones(2)}, path)
+    with pytest.raises(InputError, match="2 numbers"):
+        read_adam_state(path, wan_layout, factored=True)
+
+
+def test_factored_moments_are_means_of_rows_and_columns(wan_layout, tmp_path):
+    path = tmp_path / "adam.safetensors"
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        f"{name}.exp_avg_sq": torch.rand(shape, generator=generator)
+        for name, shape in wan_layout.shapes.items()
+    }
+    save_file(state, path)
+    found = read_adam_state(path, wan_layout, factored=True)
+    assert found.shape == (factored_size(wan_layout),)
+    name, shape = next(iter(wan_layout.shapes.items()))
+    matrix = state[f"{name}.exp_avg_sq"].view(matrix_shape(shape))
+    rows, columns = matrix.shape
+    assert torch.allclose(found[:rows], matrix.mean(1))
+    assert torch.allclose(found[rows : rows + columns], matrix.mean(0))

@@ -1,0 +1,75 @@
+"""Adam's second moments of the user's own optimiser, from a safetensors file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.gradients.layout import Layout
+from tqd_probe.gradients.metric import matrix_shape
+
+FORMS = ("{}", "exp_avg_sq.{}", "{}.exp_avg_sq", "state.{}.exp_avg_sq")
+
+
+def read_adam_state(path: Path, layout: Layout, factored: bool) -> Tensor:
+    """Read Adam's second moments of the probed parameters from a file.
+
+    Args:
+        path: A safetensors file with one tensor per parameter, named as the parameter,
+            with ``exp_avg_sq`` before or after it.
+        layout: The probed parameters.
+        factored: Reduce each parameter's to rows and columns as it is read.
+
+    Returns:
+        Moments ``[layout.size]``; factored ones as `metric.factored_metric` takes them.
+
+    Raises:
+        InputError: If the file lacks a parameter or holds impossible values.
+    """
+    parts = []
+    try:
+        with safe_open(path, "pt") as handle:
+            known = set(handle.keys())
+            for name, shape in layout.shapes.items():
+                key = next(
+                    (f.format(name) for f in FORMS if f.format(name) in known), ""
+                )
+                if not key:
+                    raise InputError(
+                        f"--adam-state {path}: {name}: no second moments; the file must"
+                        " hold those of all probed parameters (--params)"
+                    )
+                value = handle.get_tensor(key).float().flatten()
+                _check(value, shape, f"--adam-state {path}: {key}")
+                parts.append(_reduced(value, shape) if factored else value)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"--adam-state {path}: cannot be read as safetensors ({error}); give a file"
+            " of exp_avg_sq by parameter name"
+        ) from None
+    return torch.cat(parts)
+
+
+def _check(value: Tensor, shape: tuple[int, ...], where: str) -> None:
+    """Refuse what cannot be second moments of a parameter."""
+    if len(value) != math.prod(shape):
+        raise InputError(
+            f"{where}: {len(value)} numbers, the parameter has {math.prod(shape)}; give"
+            " the state of this checkpoint"
+        )
+    if not bool((value >= 0).all()) or not bool(torch.isfinite(value).all()):
+        raise InputError(
+            f"{where}: second moments must be finite and not negative; give exp_avg_sq,"
+            " not exp_avg"
+        )
+
+
+def _reduced(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the means of rows and of columns."""
+    matrix = value.view(matrix_shape(shape))
+    return torch.cat([matrix.mean(1), matrix.mean(0)])
