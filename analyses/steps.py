@@ -35,6 +35,8 @@ WORTH_REDUCED = {
 COGVIDEOX_STEPS = "500,1000,2000,2500"  # of tiny/train_cogvideox.py, those probed
 LEVELS = "0.05,0.15,0.25,0.35,0.45,0.55,0.65,0.75,0.85,0.95"
 DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:3,freeze:5"
+# Of probes that say nothing else: what the studies' stored results were made with.
+PROBE = {"metric": "raw", "degradations": "blur:3,noise:3,downscale:3,freeze:5"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Suite:
 
     def probe(self, name: str, run: Path, **values: Any) -> Step:
         """Return the step of a probe into a run directory."""
-        words = options(**{"ckpt": "tiny"} | values, out=run)
+        words = options(**{"ckpt": "tiny"} | PROBE | values, out=run)
         command = ["-m", "tqd_probe.gradsim", *words]
         return Step(name, command, [run / "bands.json"])
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.cost.tiny_probe import tiny_probe
+from analyses.cost.tiny_probe import DEGRADATIONS, tiny_probe
 from tqd_probe.core.rng import stream
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
@@ -35,7 +35,6 @@ from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
 from tqd_probe.statistics.similarity import LevelStatistics
 
 CLIPS, DRAWS, LEVELS = 1024, 2, 10
-DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
 REPEATS, NEAR, SHARE = 40, 0.05, 0.9
 SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # clips
 CRITERION = CosineCriterion(0.9, (1e-6, 1e6), 0.95)
@@ -50,7 +49,6 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
             num_clips=CLIPS,
             draws=DRAWS,
             levels=str(LEVELS),
-            degradations=DEGRADATIONS,
             sketch=str(DEFAULT_SIZE),
         )
         probe.sketch = allocate_sketch(probe)

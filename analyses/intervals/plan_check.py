@@ -143,6 +143,7 @@ def main() -> None:
             ckpt=args.ckpt,
             num_clips=args.clips,
             draws=draws,
+            metric="raw",
             levels=levels,
             degradations=args.degradations,
             seed=seed,

@@ -166,6 +166,7 @@ def main() -> None:
             ckpt=args.ckpt,
             num_clips=args.clips,
             draws=args.draws,
+            metric="raw",
             levels=args.levels,
             degradations=args.degradations,
             seed=seed,

@@ -9,7 +9,7 @@ that the same command goes on after it was stopped.
     python -m analyses.tables.make_imbalanced --out /tmp/imbalanced
     python -m analyses.tables.make_imbalanced --out /tmp/held_out --seed 900 \
         --golden 12 --visual 4 --motion 4
-    python -m tqd_probe.gradsim --ckpt tiny --criterion mixture \
+    python -m tqd_probe.gradsim --ckpt tiny --metric raw --criterion mixture \
         --pool golden=16,visual_degraded=48,motion_degraded=48 --out runs/tiny
     python -m analyses.tables.end_to_end --schedule runs/tiny/bands.json
 """

@@ -5,7 +5,7 @@ that of frozen clips is higher at low sigma than in the middle. Reported per
 degradation: Spearman's correlation of the debiased cosine with sigma, and the cosine
 averaged over the resolved levels of a third with its interval over clips.
 
-    python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
+    python -m tqd_probe.gradsim --ckpt tiny --metric raw --out runs/tiny
     python -m analyses.tiny.cosine_trend runs/tiny
 """
 

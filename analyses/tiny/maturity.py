@@ -127,6 +127,7 @@ def main() -> None:
                 ckpt=str(source),
                 num_clips=args.clips,
                 draws=args.draws,
+                metric="raw",
                 levels=args.levels,
                 degradations=args.degradations,
                 out=args.work / f"run-{step:05d}",

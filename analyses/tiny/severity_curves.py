@@ -43,6 +43,7 @@ def main() -> None:
         ckpt=args.ckpt,
         num_clips=args.clips,
         draws=args.draws,
+        metric="raw",
         levels=args.levels,
         degradations=",".join([*every, "identity:1", "reverse:1"]),
         out=args.run,

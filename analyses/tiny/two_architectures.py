@@ -7,8 +7,8 @@ matching by definition and in CogVideoX through its alphas. Reported per degrada
 the mean cosine in thirds of the axis, the differences between thirds that the claim is
 about, Spearman's correlation with sigma, bands, the difference of the architectures.
 
-    python -m tqd_probe.gradsim --ckpt tiny --out RUN
-    python -m tqd_probe.gradsim --ckpt PIPELINE --out RUN_COGVIDEOX
+    python -m tqd_probe.gradsim --ckpt tiny --metric raw --out RUN
+    python -m tqd_probe.gradsim --ckpt PIPELINE --metric raw --out RUN_COGVIDEOX
     python -m analyses.tiny.two_architectures RUN RUN_COGVIDEOX
     python -m figures.two_architectures
 """
