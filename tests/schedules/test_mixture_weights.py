@@ -80,6 +80,25 @@ def test_joint_finds_the_known_optimum():
     assert density.sum() == pytest.approx(1)
 
 
+def test_the_clips_of_a_class_are_the_same_at_both_levels():
+    """Golden alone: what its clips share at two levels does not average out."""
+    rng = np.random.default_rng(3)
+    kept = rng.normal(0, 1, (2, 150, 1, 200))
+    grams, vectors = [], []
+    for _ in range(2):
+        rows = (kept + rng.normal(0, 1, kept.shape)) / np.sqrt(200)  # correlation 0.5
+        grams.append(gram_of(rows))
+        vectors.append(vectors_of(rows, {"golden": [0], "visual_degraded": [1]}))
+    pair = {"golden": [0], "visual_degraded": [1]}
+    options = MixtureOptions(
+        "joint", {"golden": 10, "visual_degraded": 10}, 0.0, 0.95, 0, 1.0
+    )
+    moments = [joint_moments(grams, vectors, pair, {})]
+    found = solve_mixture(list(pair), LEVELS, np.ones(2, bool), moments, options)
+    # Variance 2 per sample: 2 / 10 (0.5^2 + 0.5^2 + 2 x 0.5 x 0.5^2), 0.1 without
+    assert found["risk"]["golden"] == pytest.approx([0.15], rel=0.05)
+
+
 @pytest.mark.parametrize("form", ["per-level", "joint"])
 def test_the_mixture_is_the_best_of_all_ways_and_fits_the_schema(form):
     found = measured(24, form)

@@ -46,7 +46,8 @@ def test_products_equal_brute_force(gradients):
     rows = class_rows(paired, unpaired)
     wanted = expected(rows)
     assert moments.products() == pytest.approx((wanted + wanted.T) / 2)
-    own = [(row**2).sum(1).mean() for row in rows]
+    samples = [paired[0], paired[1:], unpaired]  # single draws of one degradation
+    own = [(each**2).sum(-1).mean() for each in samples]
     assert moments.variances() == pytest.approx(own - np.diag(wanted))
 
 
@@ -132,8 +133,7 @@ def test_parts_of_a_sketch_average_to_the_products(sketched_levels):
     joint = joint_moments(*sketched_levels, CLASSES, UNPAIRED)
     for moments in (joint, joint.of_level(0, 3)):
         assert moments.splits.mean(0) == pytest.approx(moments.products())
-        own = np.diagonal(moments.same, axis1=1, axis2=2).sum(0)
-        squares = own / moments.member.sum(0)
+        squares = moments.single.sum(0) / moments.member.sum(0)
         assert moments.own_splits.mean(0) == pytest.approx(squares)
 
 
@@ -185,3 +185,57 @@ def test_levels_may_have_fewer_clips(gradients):
     assert found[0, 4] == pytest.approx(wanted, rel=1e-5)
     within = level_moments(grams[0], CLASSES, UNPAIRED).products()
     assert found[:3, :3] == pytest.approx(within)
+
+
+def clips_with(rng, clips, draws, kept, fresh, means, size=200):
+    """Gradients [versions, clips, draws, size]: of variance kept + fresh per clip."""
+    shape = (len(means), clips, 1, size)
+    own = rng.normal(0, np.sqrt(kept / size), shape)
+    noise = rng.normal(0, np.sqrt(fresh / size), (len(means), clips, draws, size))
+    return np.array(means)[:, None, None] + own + noise
+
+
+def test_the_variance_of_a_pooled_class_is_that_of_one_random_copy():
+    """K = 4: the mean over the copies of a clip varies by 7.0, one of them by 22.3."""
+    rng = np.random.default_rng(5)
+    common = rng.normal(0, np.sqrt(2 / 200), (1, 200, 1, 200))
+    away = np.sqrt(0.3) * np.eye(200)[:5]  # means of the copies differ: 0.3 - 0.3 / 4
+    copies = clips_with(rng, 200, 1, 20, 0, away) + common
+    moments = level_moments(
+        gram_of(copies), {"golden": [0], "visual_degraded": [1, 2, 3, 4]}, {}
+    )
+    truth = 2 + 20 + 0.3 * 3 / 4
+    assert moments.variances()[1] == pytest.approx(truth, rel=0.02)
+    pooled = moments.same[:, 1, 1].mean() - moments.products()[1, 1]
+    assert pooled == pytest.approx(7.0, rel=0.03)  # what was taken for it
+
+
+@pytest.mark.parametrize("draws", [1, 2, 8])
+def test_the_variance_does_not_depend_on_the_number_of_draws(draws):
+    rng = np.random.default_rng(6)
+    rows = clips_with(rng, 200, draws, 1.0, 6.0, np.ones((2, 200)))
+    moments = level_moments(gram_of(rows), {"golden": [0], "visual_degraded": [1]}, {})
+    assert moments.variances() == pytest.approx([7.0, 7.0], rel=0.04)
+    kept = moments.repeated.mean(0) - np.diag(moments.products())
+    if draws == 1:
+        assert np.isnan(kept).all()
+    else:
+        assert kept == pytest.approx([1.0, 1.0], abs=0.1)
+
+
+@pytest.mark.parametrize(("draws", "expected"), [(1, 0.5), (4, 0.125)])
+def test_levels_are_correlated_by_what_a_clip_keeps(draws, expected):
+    """Clips of correlation 0.5 by what is kept of them, a quarter of a sample."""
+    rng = np.random.default_rng(7)
+    fresh = 0.0 if draws == 1 else 6.0
+    common = rng.normal(0, np.sqrt(1 / 200), (1, 200, 1, 200))
+    grams, vectors = [], []
+    for _ in range(3):
+        rows = clips_with(rng, 200, draws, 1.0, fresh, np.zeros((2, 200))) + common
+        grams.append(gram_of(rows))
+        vectors.append(vectors_of(rows, {"golden": [0], "visual_degraded": [1]}))
+    moments = joint_moments(grams, vectors, {"golden": [0], "visual_degraded": [1]}, {})
+    found = moments.correlations(2)
+    for a, b in np.ndindex(6, 6):
+        wanted = 1.0 if a == b else expected * ((a - b) % 2 == 0)
+        assert found[a, b] == pytest.approx(wanted, abs=0.06)

@@ -15,6 +15,7 @@ import torch
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.determinism import deterministic
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.memory import free_bytes
 from tqd_probe.core.processes import Processes
 from tqd_probe.core.run_directory import RunDescription
@@ -269,5 +270,14 @@ class Workspace:
         Returns:
             Moments of golden, the classes of copies and the unpaired ones, level by
             level.
+
+        Raises:
+            InputError: If an older version measured them, without what is needed.
         """
-        return Moments(**self.store.moments())
+        tensors = self.store.moments()
+        if "single" not in tensors:
+            raise InputError(
+                f"{self.settings.out}: measured by an older version, which did not keep"
+                " the variance of single samples; measure again, into another --out"
+            )
+        return Moments(**tensors)

@@ -7,7 +7,7 @@ gradient summed over levels, so that a level at which nothing is good is trained
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -156,9 +156,7 @@ def solve_mixture(
         )
         density[part] = bias_corrected(drawn.sum(-1), found.sum(-1), options.confidence)
         repairs.append(answer.repair)
-        sound = MixtureProblem(
-            positive_part(problem.products)[0], problem.noise, problem.target
-        )
+        sound = replace(problem, products=positive_part(problem.products)[0])
         plain = {
             "pooled": np.tile(pooled_weights(clips), (len(part), 1)),
             "beta": beta[part],
@@ -258,9 +256,11 @@ def _problem(
             noise = np.where(
                 np.isfinite(share), np.maximum(variances, 0) * share, np.inf
             )
-        return MixtureProblem(products, np.where(golden_only, np.inf, noise), target)
+        noise = np.where(golden_only, np.inf, noise)
+        return MixtureProblem(products, noise, target, correlation)
 
     products, variances = moments.products(), moments.variances()
+    correlation = moments.correlations(size) if levels > 1 else None
     moved_products, moved_variances = moments.jackknife()
     rng = stream(options.seed, "mixture", purpose)
     normals = rng.standard_normal((BOOTSTRAP_DRAWS, len(moved_products)))

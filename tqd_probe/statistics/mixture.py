@@ -2,18 +2,19 @@
 
 For weights w on the simplex the expected squared error of a mixed gradient is
 
-    risk(w) = || sum_k w_k mu_k - sum_k p_k mu_k ||^2 + sum_k w_k^2 v_k / n_k
+    risk(w) = || sum_k w_k mu_k - sum_k p_k mu_k ||^2 + sum_kl w_k w_l C_kl / n_k
 
 bias against variance: mu_k are the mean gradients of the components (a class, or a
-class at a noise level), p the golden target, v_k the variance of one clip's gradient
-and n_k the clips of the class in the user's data. Only inner products of the means are
-needed, from the debiased Gram matrix. Experimental: what matches golden to first order
-at one point need not train best.
+class at a noise level), p the golden target, C_kk the variance of one training sample's
+gradient, C_kl the covariance of two components that have the same clips (a class at two
+levels; else 0) and n_k the clips of the class in the user's data. Only inner products
+of the means are needed, from the debiased Gram matrix. Experimental: what matches
+golden to first order at one point need not train best.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -50,14 +51,28 @@ class MixtureProblem:
     Attributes:
         products: Inner products of the components' mean gradients ``[K, K]``,
             debiased, so chance may make it indefinite.
-        noise: Variance of one clip's gradient over clips in the data, ``v_k / n_k``
+        noise: Variance of one sample's gradient over clips in the data, ``C_kk / n_k``
             ``[K]``; infinite for a component the data do not have.
         target: Golden shares p ``[K]``, zero except at golden components.
+        correlation: Of the errors of components' means ``[K, K]``; None if they are
+            independent.
     """
 
     products: np.ndarray
     noise: np.ndarray
     target: np.ndarray
+    correlation: np.ndarray | None = None
+
+    def covariance(self) -> np.ndarray:
+        """Return the covariance of the errors of components' means.
+
+        Returns:
+            ``[K, K]``; 0 for a component the data do not have.
+        """
+        error = np.sqrt(np.where(np.isfinite(self.noise), self.noise, 0.0))
+        if self.correlation is None:
+            return np.diag(error**2)
+        return self.correlation * error[:, None] * error
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,10 @@ def risk(problem: MixtureProblem, weights: np.ndarray) -> float:
         Bias plus variance; infinite where a missing component has weight.
     """
     gap = weights - problem.target
-    used = weights > 0
-    variance = float((weights[used] ** 2 * problem.noise[used]).sum())
-    return float(gap @ problem.products @ gap) + variance
+    if not np.isfinite(problem.noise[weights > 0]).all():
+        return float("inf")
+    variance = weights @ problem.covariance() @ weights
+    return float(gap @ problem.products @ gap + variance)
 
 
 def minimise_risk(problem: MixtureProblem, floor: float = 0.0) -> MixtureSolution:
@@ -111,7 +127,7 @@ def minimise_risk(problem: MixtureProblem, floor: float = 0.0) -> MixtureSolutio
         ValueError: If no component is in the data or the floor leaves nothing.
     """
     products, repair = positive_part(problem.products)
-    sound = MixtureProblem(products, problem.noise, problem.target)
+    sound = replace(problem, products=products)
     present = np.isfinite(problem.noise)
     if not present.any():
         raise ValueError("no component is in the data")
@@ -136,8 +152,7 @@ def _simplex_minimum(
     # w = least + free y with y on the simplex, so w = T y.
     move = free * np.eye(size)[:, kept] + least[:, None]
     gap = move - problem.target[:, None]
-    noise = np.where(present, problem.noise, 0.0)
-    form = gap.T @ problem.products @ gap + move.T @ (noise[:, None] * move)
+    form = gap.T @ problem.products @ gap + move.T @ problem.covariance() @ move
     scale = np.trace(form) / count
     if scale <= 0:
         return least + free * np.eye(size)[:, kept].mean(1)

@@ -13,8 +13,14 @@ import numpy as np
 
 from tqd_probe.gradients.class_vectors import ClassVectors
 from tqd_probe.gradients.gram import LevelGram
-
-Classes = dict[str, list[int]]  # versions of a class of copies, by name
+from tqd_probe.statistics.class_products import (
+    Classes,
+    class_products,
+    list_members,
+    sample_norms,
+    sum_products,
+)
+from tqd_probe.statistics.semidefinite import positive_part
 
 
 @dataclass(frozen=True)
@@ -27,14 +33,20 @@ class Moments:
         same: Products of clip t of a with clip t of b ``[T, K, K]``; 0 where t is not
             in both.
         member: Whether clip t belongs to component a ``[T, K]``.
+        single: Mean squared norm of a gradient of clip t in component a: of one draw
+            of one of the degradations that the class pools ``[T, K]``.
+        repeated: Mean product of two draws of one degradation, likewise ``[T, K]``;
+            NaN with one draw per clip.
         splits: Debiased products by each part of the sketch alone ``[S, K, K]``; None
             for exact gradients.
-        own_splits: Mean squared norms of single clips, likewise ``[S, K]``.
+        own_splits: Mean squared norms, as `single`, likewise ``[S, K]``.
     """
 
     toward: np.ndarray
     same: np.ndarray
     member: np.ndarray
+    single: np.ndarray
+    repeated: np.ndarray
     splits: np.ndarray | None = None
     own_splits: np.ndarray | None = None
 
@@ -55,6 +67,8 @@ class Moments:
             self.toward[rows][:, own, own],
             self.same[rows][:, own, own],
             member[rows],
+            self.single[rows][:, own],
+            self.repeated[rows][:, own],
             None if self.splits is None else self.splits[:, own, own],
             None if self.own_splits is None else self.own_splits[:, own],
         )
@@ -78,13 +92,53 @@ class Moments:
         return (total + total.T) / 2 / pairs
 
     def variances(self) -> np.ndarray:
-        """Return the variance of one clip's gradient (mean of its draws).
+        """Return the variance of one training sample's gradient.
+
+        A sample is a clip under one fresh noise draw and, of a class that pools
+        several degradations, in one of them. So the variance depends neither on the
+        draws that the probe averaged nor on how many degradations it pooled.
 
         Returns:
             ``[K]``.
         """
-        own = np.diagonal(self.same, axis1=1, axis2=2).sum(0) / self.member.sum(0)
+        own = self.single.sum(0) / self.member.sum(0)
         return np.asarray(own - np.diag(self.products()))
+
+    def correlations(self, classes: int) -> np.ndarray:
+        """Return the correlation of one clip's gradients at two levels.
+
+        In training a clip comes with fresh noise at each level, so only what it keeps
+        from draw to draw is shared. The products between levels are those of a clip's
+        mean gradients, under the same noise: their correlation stands for that of what
+        the clip keeps, whose variance follows from different draws. With one draw per
+        clip nothing tells the two apart, and noise counts as if the clip kept it: an
+        upper limit.
+
+        Args:
+            classes: Components of each level.
+
+        Returns:
+            Correlations ``[K, K]`` of single samples: 1 on the diagonal, 0 between
+            classes, positive semidefinite.
+        """
+        size = len(self.member.T)
+        both = np.maximum(self.member.T.astype(float) @ self.member, 1)
+        shared = self.same.sum(0) / both - self.products()
+        shared = (shared + shared.T) / 2
+        scale = np.sqrt(np.maximum(np.diag(shared), 1e-300))
+        found = np.clip(shared / scale[:, None] / scale, -1, 1)
+        total, kept = self.variances(), self.repeated.sum(0) / self.member.sum(0)
+        kept = np.where(np.isfinite(kept), kept - np.diag(self.products()), total)
+        share = np.clip(kept, 0, total) / np.maximum(total, 1e-300)
+        found *= np.sqrt(share[:, None] * share)
+        place = np.arange(size)
+        found[(place[:, None] - place) % classes != 0] = 0
+        found[(np.diag(shared) <= 0) | (total <= 0)] = 0
+        found[:, (np.diag(shared) <= 0) | (total <= 0)] = 0
+        found[place, place] = 1
+        found = positive_part(found)[0]
+        scale = np.sqrt(np.diag(found))
+        return np.asarray(found / scale[:, None] / scale)
 
     def without(self) -> tuple[np.ndarray, np.ndarray]:
         """Return products and variances with each clip left out.
@@ -100,8 +154,7 @@ class Moments:
         shared = both.sum(0) - both
         pairs = counts[:, :, None] * counts[:, None, :] - shared
         products = (left + np.swapaxes(left, 1, 2)) / 2 / pairs
-        own = np.diagonal(self.same, axis1=1, axis2=2)
-        mean = (own.sum(0) - own) / counts
+        mean = (self.single.sum(0) - self.single) / counts
         return products, mean - np.diagonal(products, axis1=1, axis2=2)
 
     def jackknife(self) -> tuple[np.ndarray, np.ndarray]:
@@ -157,8 +210,9 @@ def level_moments(
         `joint_moments` knows.
     """
     clips = gram.products.shape[2]
-    rows, member = _members(clips, classes, unpaired)
-    return _collect(_class_products(gram, classes, unpaired), rows, member)
+    rows, member = list_members(clips, classes, unpaired)
+    found = sum_products(class_products(gram, classes, unpaired), rows, member)
+    return Moments(*found, member, *sample_norms(gram, classes, unpaired, member.shape))
 
 
 def joint_moments(
@@ -199,6 +253,7 @@ def joint_moments(
     parts, width = vectors[0].parts, vectors[0].values.shape[-1]
     sums = np.concatenate([part.sum(0, dtype=float) for part, _ in components])
     toward, same = np.zeros((2, len(member), *[size * len(grams)] * 2))
+    single, repeated = np.zeros((2, *member.shape))
     squares = np.zeros((parts, *same.shape[1:]))
     for clip in range(len(member)):
         rows = np.zeros((size * len(grams), width))
@@ -210,20 +265,24 @@ def joint_moments(
         own = _by_part(rows, parts)
         same[clip] = own.sum(0)
         squares += own
-    splits: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    splits: tuple[np.ndarray, np.ndarray] | tuple[None, None] = (None, None)
     if parts > 1:
         splits = _split_products(_by_part(sums, parts), squares, member)
+        known = np.concatenate([b.single.sum(0) / b.member.sum(0) for b in blocks])
+        # Norms of single samples are not known by part: they err by as large a share.
+        splits[1][...] *= known / splits[1].mean(0)
     for level, (gram, exact) in enumerate(zip(grams, blocks)):
         block = slice(level * size, (level + 1) * size)
         rows = components[level][1]
         toward[rows, block, block] = exact.toward
         same[rows, block, block] = exact.same
+        single[rows, block], repeated[rows, block] = exact.single, exact.repeated
         across, norms = splits
         if gram.splits is None and across is not None and norms is not None:
             # Within the level gradients were not sketched.
             across[:, block, block] = exact.products()
-            norms[:, block] = exact.variances() + np.diag(exact.products())
-    return Moments(toward, same, member, *splits)
+            norms[:, block] = exact.single.sum(0) / exact.member.sum(0)
+    return Moments(toward, same, member, single, repeated, *splits)
 
 
 def _arranged(vectors: ClassVectors, unpaired: dict[str, list[int]]) -> np.ndarray:
@@ -284,60 +343,3 @@ def cross_cosines(moments: Moments, classes: int) -> np.ndarray:
     cosines = products / norms[:, None] / norms[None, :]
     table = cosines.reshape(levels, classes, levels, classes)
     return np.moveaxis(table[:, 0], -1, 0)
-
-
-def _members(
-    clips: int, classes: Classes, unpaired: dict[str, list[int]]
-) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """List (class, clip) of every row of the class gradients, and membership."""
-    rows = [(k, clip) for k in range(len(classes)) for clip in range(clips)]
-    first = clips
-    for k, places in enumerate(unpaired.values(), start=len(classes)):
-        rows += [(k, first + n) for n in range(len(places))]
-        first += len(places)
-    member = np.zeros((first, len(classes) + len(unpaired)), bool)
-    for k, clip in rows:
-        member[clip, k] = True
-    return rows, member
-
-
-def _class_products(
-    gram: LevelGram, classes: Classes, unpaired: dict[str, list[int]]
-) -> np.ndarray:
-    """Return the products of all class rows of a level ``[rows, rows]``."""
-    products = gram.products[0]
-    half = [products[pooled].mean(0) for pooled in classes.values()]
-    blocks = [[part[:, pooled].mean(1) for pooled in classes.values()] for part in half]
-    if gram.others is not None and gram.among is not None:
-        among, others = gram.among[0], gram.others[0]
-        lower = [
-            [others[places][:, pooled].mean(1) for pooled in classes.values()]
-            for places in unpaired.values()
-        ]
-        for k, row in enumerate(blocks):
-            row += [below[k].T for below in lower]
-        for places, row in zip(unpaired.values(), lower):
-            row += [among[np.ix_(places, more)] for more in unpaired.values()]
-        blocks += lower
-    return np.block(blocks)
-
-
-def _collect(
-    products: np.ndarray,
-    rows: list[tuple[int, int]],
-    member: np.ndarray,
-) -> Moments:
-    """Sum up the products of class rows."""
-    clips, size = member.shape
-    owner = np.zeros((len(rows), size))
-    owner[np.arange(len(rows)), [k for k, _ in rows]] = 1
-    sums = products @ owner
-    toward, same = np.zeros((2, clips, size, size))
-    of_clip: dict[int, list[int]] = {}
-    for row, (k, clip) in enumerate(rows):
-        toward[clip, k] = sums[row]
-        of_clip.setdefault(clip, []).append(row)
-    for clip, places in of_clip.items():
-        names = [rows[row][0] for row in places]
-        same[clip][np.ix_(names, names)] = products[np.ix_(places, places)]
-    return Moments(toward, same, member)
