@@ -14,6 +14,8 @@ and loads with `WanPipeline.from_pretrained` and no code of this project.
 
 trains a transformer one and a half times as wide on the same latents, for studies that
 carry a schedule from a small model to a larger one; only its step files are written.
+``--stage large`` trains one of 18 million parameters, at a third of the rate, for
+studies of whether what holds on a small network holds on a larger one.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from analyses.results_file import run_script, study_parser, write_results
 from analyses.tiny.fit_encoder import fit_encoder
 from analyses.tiny.parts import (
     HEADS,
+    LARGE_HEADS,
     TEXT_LENGTH,
     TRAIN_SEED,
     WIDE_HEADS,
@@ -61,7 +64,10 @@ from tqd_probe.core.noise import shift_sigma
 from tqd_probe.core.rng import stream
 
 TRAIN_SHIFT = 5.0  # of the training levels
-STAGES = ("decoder", "transformer", "wide")
+STAGES = ("decoder", "transformer", "wide", "large")
+HEADS_OF = {"wide": WIDE_HEADS, "large": LARGE_HEADS}
+RATE, LARGE_RATE = 1.5e-3, 5e-4
+SAVED_EVERY = 100  # steps
 
 
 def normalisation(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -228,7 +234,8 @@ def train_transformer(
         rate = args.lr * trapezoid(step, args.zero_rate, warm, args.decay)
         descend(optimizer, loss, rate)
         curve.append([step, float(loss.detach())])
-        if (step + 1) % 500 == 0 or step + 1 == args.steps:
+        evaluated = (step + 1) % 500 == 0 or step + 1 == args.steps
+        if evaluated:
             held_curves[str(step + 1)] = held_out_curve(
                 model,
                 encoder,
@@ -242,10 +249,14 @@ def train_transformer(
                 f"step {step + 1} held-out {mean:.4f} {time.time() - began:.0f} s",
                 flush=True,
             )
+        if evaluated or (step + 1) % SAVED_EVERY == 0:
             state = {"model": model.state_dict(), "encoder": encoder.state_dict()}
-            torch.save(state, step_file(work, step + 1, heads))
+            if evaluated:
+                torch.save(state, step_file(work, step + 1, heads))
             state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save({**state, "curve": curve, "held": held_curves}, path)
+            part = path.with_suffix(".part")
+            torch.save({**state, "curve": curve, "held": held_curves}, part)
+            part.replace(path)
     log = work / f"{prefix(heads)}transformer_curve.json"
     log.write_text(json.dumps([curve, held_curves]))
 
@@ -294,9 +305,13 @@ def main() -> None:
     parser.add_argument(
         "--decay", type=int, default=1000, help="steps before it that the rate falls in"
     )
-    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument(
+        "--lr", type=float, help=f"peak rate (default: {RATE}, large {LARGE_RATE})"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.lr is None:
+        args.lr = LARGE_RATE if args.stage == "large" else RATE
     if args.out and args.stage != "transformer":
         parser.error(f"--out {args.out}: --stage {args.stage} writes no pipeline")
     args.work.mkdir(parents=True, exist_ok=True)
@@ -319,7 +334,7 @@ def main() -> None:
         args.work / "held-out.pt", vae, HELD_OUT_SEED, 256, golden_clip
     )
     held = ((raw_held - shift) / scale, held_captions)
-    heads = WIDE_HEADS if args.stage == "wide" else HEADS
+    heads = HEADS_OF.get(args.stage, HEADS)
     train_transformer(args.work, (pool - shift) / scale, captions, held, args, heads)
     out = args.out
     if out is None:

@@ -6,6 +6,9 @@
               and autoencoder are the trained ones
     wide      the same with a transformer one and a half times as wide
     wide-half the wide one, trained as far as `half`: a step file of `--stage wide`
+    large     18 million parameters, untrained
+    large-half
+              the large one, trained as far as `half`: a step file of `--stage large`
 
 A name that is none of these is taken as a checkpoint.
 """
@@ -17,16 +20,17 @@ from pathlib import Path
 
 import torch
 
-from analyses.tiny.parts import HEADS, WIDE_HEADS, new_transformer
+from analyses.tiny.parts import HEADS, LARGE_HEADS, WIDE_HEADS, new_transformer
 from analyses.tiny.step_files import pipeline_at_step, step_file
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import checkpoint_path
 
 HALF_STEP = 1000  # of 3,500
-UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS}
+UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS, "large": LARGE_HEADS}
 TRAINED = {  # stage of train.py, and what it trains
     "half": ("transformer", "tiny", HEADS),
     "wide-half": (f"wide --steps {HALF_STEP}", "wide", WIDE_HEADS),
+    "large-half": (f"large --steps {HALF_STEP}", "large", LARGE_HEADS),
 }
 
 
@@ -34,10 +38,11 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
     """Return a checkpoint to train from, made if it is not there yet.
 
     Args:
-        name: ``tiny``, ``half``, ``scratch``, ``wide``, ``wide-half`` or a checkpoint.
+        name: ``tiny``, ``half``, ``scratch``, ``wide``, ``wide-half``, ``large``,
+            ``large-half`` or a checkpoint.
         work: Folder for pipelines that are made.
-        trained: Working folder of `train.py`, for ``half`` and ``wide-half``.
-        seed: Seed of the weights of ``scratch`` and ``wide``.
+        trained: Working folder of `train.py`, for ``half`` and its like.
+        seed: Seed of the weights of untrained ones.
 
     Returns:
         A checkpoint for ``--ckpt``.

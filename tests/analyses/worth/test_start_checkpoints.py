@@ -18,6 +18,14 @@ def test_wide_start_is_wider_and_loads(tmp_path):
     assert 1.8 < count[1] / count[0] < 2.4
 
 
+def test_the_large_network_is_above_fifteen_million_parameters():
+    from analyses.tiny.parts import LARGE_HEADS, new_transformer
+
+    with torch.device("meta"):
+        network = new_transformer(LARGE_HEADS)
+    assert sum(p.numel() for p in network.parameters()) == 18_156_062
+
+
 def test_a_wider_network_starts_from_its_own_step_file(tmp_path):
     from analyses.tiny.parts import (
         WIDE_HEADS,
