@@ -65,7 +65,8 @@ def redraw(run_dir: Path) -> list[Path]:
 
     result = ProbeResult.load(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")
-    entries = schedule.classes.keys() | schedule.degradations_detail.keys()
+    entries = {name for name, each in schedule.classes.items() if each.cosine}
+    entries |= schedule.degradations_detail.keys()
     if not (
         result.model == schedule.model
         and result.noise.levels == schedule.noise.levels

@@ -31,7 +31,7 @@ from tqd_probe.probing.batch_size import choose_batch_size
 from tqd_probe.probing.losses import batch_losses
 from tqd_probe.probing.micro_batches import micro_batches
 from tqd_probe.probing.passes import allocate_sketch
-from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
+from tqd_probe.schedules.bands import CosineCriterion, LevelCurves, use_intervals
 from tqd_probe.statistics.similarity import LevelStatistics
 
 CLIPS, DRAWS, LEVELS = 1024, 2, 10
@@ -78,7 +78,9 @@ def edges(cosine: np.ndarray, sigmas: np.ndarray) -> list[float] | None:
     if not np.isfinite(cosine).all():
         return None
     one = np.ones(len(sigmas))
-    bands = cosine_bands(sigmas, cosine, one, one.astype(bool), CRITERION)
+    certain, both = np.stack([cosine, cosine], 1), np.stack([one, one], 1)
+    measured = LevelCurves(sigmas, cosine, certain, one, both, one.astype(bool))
+    bands = use_intervals(measured, CRITERION)
     return [edge for band in bands for edge in band]
 
 

@@ -20,8 +20,12 @@ from tqdm import tqdm
 from analyses.intervals.synthetic_gradients import Truth, draw, paired
 from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.rng import stream
-from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
-from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
+from tqd_probe.schedules.bands import CosineCriterion, LevelCurves, use_intervals
+from tqd_probe.schedules.edges import (
+    edge_intervals,
+    possible_intervals,
+    sure_intervals,
+)
 from tqd_probe.statistics.similarity import LevelStatistics
 
 LEVELS = (np.arange(10) + 0.5) / 10
@@ -43,6 +47,7 @@ def runs_of(clips: int, snr: float, tails: int, times: int, seed: int) -> np.nda
         compared = [each.compare([1]) for each in some]
         levels.append(
             (
+                [each.cosine for each in compared],
                 [each.cosine_ci for each in compared],
                 [each.norm_ratio for each in compared],
                 [each.norm_ratio_ci for each in compared],
@@ -51,12 +56,14 @@ def runs_of(clips: int, snr: float, tails: int, times: int, seed: int) -> np.nda
         )
     found = []
     for run in range(times):
-        cosine_ci, ratio, ratio_ci, resolved = (
-            np.array([level[part][run] for level in levels]) for part in range(4)
+        parts = (np.array([level[part][run] for level in levels]) for part in range(5))
+        measured = LevelCurves(LEVELS, *parts)
+        bands = use_intervals(measured, CRITERION)
+        edges = edge_intervals(
+            bands,
+            sure_intervals(measured, CRITERION),
+            possible_intervals(measured, CRITERION),
         )
-        bands = cosine_bands(LEVELS, cosine_ci[:, 0], ratio, resolved, CRITERION)
-        measured = (LEVELS, cosine_ci, ratio_ci, resolved, CRITERION)
-        edges = edge_intervals(bands, sure_bands(*measured), possible_bands(*measured))
         if len(bands) == 1:
             found.append((bands[0][0], *edges[0][0]))
     return np.array(found).reshape(-1, 3)

@@ -15,7 +15,7 @@ nothing that one run is sure of is excluded by the other (`tqd_probe.schedules.e
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,13 @@ from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import ProbeRunSettings
-from tqd_probe.schedules.bands import Band, CosineCriterion, cosine_bands
-from tqd_probe.schedules.edges import edge_intervals, possible_bands, sure_bands
+from tqd_probe.schedules.bands import CosineCriterion, LevelCurves, use_intervals
+from tqd_probe.schedules.edges import (
+    edge_intervals,
+    possible_intervals,
+    sure_intervals,
+)
+from tqd_probe.schedules.interval_sets import Band
 from tqd_probe.statistics.similarity import LevelStatistics
 
 CLOSE = 0.07
@@ -41,23 +46,24 @@ GRID = np.linspace(0, 1, 2001)
 class Curves:
     """One class or degradation in one run: what bands are cut from, per level."""
 
-    levels: np.ndarray
-    cosine: np.ndarray
-    ratio: np.ndarray
-    ratio_ci: np.ndarray
-    resolved: np.ndarray
+    measured: LevelCurves
+
+    @property
+    def resolved(self) -> np.ndarray:
+        """Where the golden gradient is resolved ``[L]``."""
+        return self.measured.resolved
 
     def bands(self, resolved: np.ndarray | None = None) -> list[Band]:
         """Cut bands, on the given levels only."""
         known = self.resolved if resolved is None else resolved
-        return cosine_bands(
-            self.levels, self.cosine[:, 0], self.ratio, known, CRITERION
-        )
+        return use_intervals(replace(self.measured, resolved=known), CRITERION)
 
     def limits(self) -> tuple[list[Band], list[Band]]:
         """Return where the run is sure of a band, and what it does not exclude."""
-        measured = (self.levels, self.cosine, self.ratio_ci, self.resolved, CRITERION)
-        return sure_bands(*measured), possible_bands(*measured)
+        return (
+            sure_intervals(self.measured, CRITERION),
+            possible_intervals(self.measured, CRITERION),
+        )
 
     def widths(self) -> list[float]:
         """Return how wide the intervals of the edges are."""
@@ -72,11 +78,14 @@ def curves_of(
     found = [LevelStatistics(gram, 0, confidence=0.95) for gram in grams]
     compared = [each.compare(conditions) for each in found]
     return Curves(
-        levels,
-        np.array([each.cosine_ci for each in compared]),
-        np.array([each.norm_ratio for each in compared]),
-        np.array([each.norm_ratio_ci for each in compared]),
-        np.array([each.golden().resolved for each in found]),
+        LevelCurves(
+            levels=levels,
+            cosine=np.array([each.cosine for each in compared]),
+            cosine_ci=np.array([each.cosine_ci for each in compared]),
+            norm_ratio=np.array([each.norm_ratio for each in compared]),
+            norm_ratio_ci=np.array([each.norm_ratio_ci for each in compared]),
+            resolved=np.array([each.golden().resolved for each in found]),
+        )
     )
 
 

@@ -146,7 +146,7 @@ def main() -> None:
                 "cosine_ci": {name: entry.cosine_ci for name, entry in details.items()},
                 "bands": {name: entry.bands for name, entry in details.items()},
                 "edges_ci": {name: entry.edges_ci for name, entry in details.items()},
-                "possible": {name: entry.possible for name, entry in details.items()},
+                "avoid": {name: entry.avoid for name, entry in details.items()},
             }
         )
         print(step, "snr", np.round(golden.snr, 3), "bands", rows[-1]["bands"])

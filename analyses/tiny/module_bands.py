@@ -19,7 +19,7 @@ from analyses.results_file import run_script, study_parser, write_results
 from tqd_probe.core.files import finite_or_none
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.models.base import PARTS
-from tqd_probe.schedules.bands import CosineCriterion, cosine_bands
+from tqd_probe.schedules.bands import CosineCriterion, LevelCurves, use_intervals
 from tqd_probe.statistics.similarity import LevelStatistics
 
 SHOWN = ("ckpt", "num_clips", "draws", "levels", "degradations", "seed")
@@ -46,7 +46,9 @@ def main() -> None:
     levels = np.array(run.levels)
     grams = [run.store.level(i) for i in range(len(levels))]
     names, stated = run.degradations, run.result.criterion
-    criterion = CosineCriterion(stated.cos_min, stated.norm_range, stated.confidence)
+    criterion = CosineCriterion(
+        stated.cos_min, stated.norm_range, stated.confidence, stated.delta
+    )
     rows: dict[str, Any] = {}
     for part in PARTS:
         chosen = [part_of(gram, part) for gram in grams]
@@ -73,13 +75,15 @@ def main() -> None:
         }
         for condition, name in enumerate(names, start=1):
             some = [each.compare([condition]) for each in found]
-            bands = cosine_bands(
+            measured = LevelCurves(
                 levels,
-                np.array([each.cosine_ci[0] for each in some]),
+                np.array([each.cosine for each in some]),
+                np.array([each.cosine_ci for each in some]),
                 np.array([each.norm_ratio for each in some]),
+                np.array([each.norm_ratio_ci for each in some]),
                 resolved,
-                criterion,
             )
+            bands = use_intervals(measured, criterion)
             rows[part]["degradations"][name] = {
                 "cosine": [finite_or_none(each.cosine) for each in some],
                 "bands": bands,

@@ -43,6 +43,18 @@ def test_bands_are_outlined_in_the_row_of_their_class(probed):
     )
 
 
+def test_levels_to_avoid_are_dotted_in_the_row_of_their_class(probed):
+    result, schedule = probed
+    for entries in (schedule.classes, schedule.degradations_detail):
+        for entry in entries.values():
+            entry.avoid, entry.edges_ci = [], None
+    schedule.degradations_detail["freeze:5"].avoid = [(0.4, 0.7)]
+    axes = similarity_heatmap(result, schedule).axes[1]
+    dotted = [line for line in axes.lines if line.get_linestyle() != "-"]
+    (found,) = (line.get_xydata() for line in dotted)
+    assert found == pytest.approx(np.array([(0.4, 1.9), (0.7, 1.9)]))
+
+
 def test_norm_ratios_are_drawn_as_powers_of_two(probed):
     result, _ = probed
     axes, bar = norm_ratio_heatmap(result).axes

@@ -6,7 +6,7 @@ from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def choose(at_most=None, **options):
-    return choose_clips(ProbeRunSettings(ckpt="tiny", **options), at_most)
+    return choose_clips(ProbeRunSettings(ckpt="tiny", **options), at_most)[0]
 
 
 def test_a_pilot_takes_what_there_is(folder_of_clips, manifest):

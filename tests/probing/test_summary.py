@@ -1,5 +1,7 @@
 import pytest
+from probe_results import probe_result
 
+from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.summary import summary_table
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -11,20 +13,51 @@ def probed(probe_run):
     return result, BandSchedule.load(probe_run / "bands.json")
 
 
-def test_a_row_for_every_class_and_degradation(probed):
-    result, schedule = probed
-    lines = summary_table(result, schedule).splitlines()
-    names = [line.split()[0] for line in lines[2:7]]
-    assert names == [
-        "visual_degraded",
-        "motion_degraded",
-        "blur:4",
-        "freeze:5",
-        "identity:1",
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def test_use_test_and_avoid_of_each_class_and_degradation():
+    blur = {"cosine": [0.5, 0.5, 0.9, 0.99, 0.99], "half": [0.2, 0.2, 0.04, 0.01, 0.01]}
+    probed = probe_result(
+        LEVELS,
+        {
+            "visual_degraded": {"cosine": 0.95, "members": ["blur:3"]},
+            "motion_degraded": {"cosine": 0.5, "members": ["freeze:5"]},
+            "blur:3": blur,
+            "freeze:5": {"cosine": 0.5},
+        },
+        too_few={"motion_degraded": 5},
+    )
+    lines = summary_table(probed, derive_schedule(probed)).splitlines()
+    assert " ".join(lines[0].split()) == "use edges of use test avoid cosine, ends"
+    # blur: the lower bound passes .87 between .86 at .5 and .98 at .7, the upper one .9
+    # between .7 at .3 and .94 at .5
+    edges = "[0.47, 0.57] [0.90, 1.00]"
+    assert " ".join(lines[2].split()) == (
+        f"visual_degraded 0.517-1.000 {edges} 0.467-0.517 0.000-0.467 0.95 ... 0.95"
+    )
+    assert " ".join(lines[3].split()) == (
+        "motion_degraded none 0.000-1.000 0.50 ... 0.50"
+    )
+    assert lines[4].startswith("both_degraded    not measured: no degraded copies")
+    assert lines[5].split()[:2] == ["blur:3", "0.517-1.000"]
+    text = "\n".join(lines)
+    assert "use: cosine 0.9 or more, its lower bound 0.87 or more" in text
+    assert "measured 24:\n  visual_degraded 43, motion_degraded 24" in text
+    assert "motion_degraded: 5 real clips; 8 are needed: bands of degraded" in text
+    assert max(map(len, lines)) <= 100
+
+
+def test_an_interval_of_each_kind_stands_on_a_line_of_its_own():
+    split = probe_result(LEVELS, {"downscale:3": [0.99, 0.5, 0.99, 0.5, 0.99]})
+    lines = summary_table(split, derive_schedule(split)).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("downscale:3"))
+    found = [line.split()[-5:] for line in lines[at : at + 3]]
+    assert found[0][0].startswith("0.1")  # of test: between use and avoid
+    assert [line.split()[0] for line in lines[at + 1 : at + 3]] == [
+        "0.463-0.537",
+        "0.863-1.000",
     ]
-    cosine = result.subjects["blur:4"].cosine
-    assert f"{cosine[0]:.2f} [" in lines[4]
-    assert f"... {cosine[-1]:.2f} [" in lines[4]
 
 
 def test_levels_without_an_answer_say_how_many_clips_would_give_one(probed):
@@ -37,15 +70,6 @@ def test_levels_without_an_answer_say_how_many_clips_would_give_one(probed):
     assert line.endswith(f"about {wanted:.0f} clips would resolve it")
     result.golden.clips_to_resolve[1] = None
     assert "no estimate of how many clips would" in summary_table(result, schedule)
-
-
-def test_edges_stand_with_their_intervals(probed):
-    result, schedule = probed
-    entry = schedule.classes["visual_degraded"]
-    entry.bands, entry.edges_ci = [(0.25, 1.0)], [((0.2, 0.3), (1.0, 1.0))]
-    assert "0.250 [0.20, 0.30] to 1.000" in summary_table(result, schedule)
-    entry.bands, entry.possible = [], [(0.4, 0.6)]
-    assert "none (not excluded: 0.40 to 0.60)" in summary_table(result, schedule)
 
 
 def test_clips_left_out_are_counted(probed):

@@ -12,21 +12,27 @@ from tqd_probe.schedules.band_schedule import BandSchedule
 
 
 def test_classes_of_few_clips_are_left_out(caplog):
-    others = {"motion_degraded": [1, 2, 3], "visual_degraded": [4, 5, 6, 7, 8]}
-    assert unpaired_clips(others, 4) == {"visual_degraded": [4, 5, 6, 7]}
-    assert "class motion_degraded is not probed: 3 clips" in caplog.text
-    assert unpaired_clips(others, None)["visual_degraded"] == [4, 5, 6, 7, 8]
+    others = {"motion_degraded": [1, 2, 3], "visual_degraded": list(range(10))}
+    few = {"motion_degraded": 3}
+    assert unpaired_clips(others, 8) == ({"visual_degraded": list(range(8))}, few)
+    assert "class motion_degraded: its 3 real clips are not probed" in caplog.text
+    assert unpaired_clips(others, None)[0]["visual_degraded"] == list(range(10))
+    # 8 are needed for an interval; fewer leave the class to its degraded copies
+    assert unpaired_clips(others, 7)[1] == {"visual_degraded": 7, **few}
 
 
 def test_real_imbalanced_clips_are_probed_unpaired(pipeline, scored, tmp_path, caplog):
     base = "--draws 2 --levels 0.3,0.8 --degradations none --mq-min 0.5 --vq-min 0.5"
     out = tmp_path / "u"
     result = finished(pipeline, out, base, f"--clips {scored}")
-    assert "class motion_degraded is not probed: 3 clips" in caplog.text
+    assert "class motion_degraded: its 3 real clips are not probed" in caplog.text
     schedule = BandSchedule.load(out / "bands.json")
     entry = schedule.classes["visual_degraded"]
     assert (entry.clips, entry.paired, entry.degradations) == (8, False, {})
     assert schedule.golden.clips == 8
+    few = schedule.classes["motion_degraded"]
+    assert few.status == "unmeasured"
+    assert few.reason == "3 real clips; 8 are needed, and no degraded copies"
     # Clips without a degradation are as golden as the others.
     level = int(np.argmax(result["golden"]["snr"]))
     low, high = entry.cosine_ci[level]

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from band_schedules import VERSION_2
 from sampled_levels import COUNT, draw_levels, ks_pvalue, numbers
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.sampling.registry import make_sampler
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 
 def test_bands_never_draw_outside(schedule):
@@ -26,13 +28,23 @@ def test_bands_never_draw_outside(schedule):
 
 
 def test_classes_without_bands_are_refused(schedule):
-    with pytest.raises(InputError, match="'both_degraded': not in the schedule"):
+    with pytest.raises(InputError) as error:
         make_sampler("bands", schedule=schedule).sample(
-            ["both_degraded"], None, None, numbers()
+            ["both_degraded"] * 2, None, None, numbers()
         )
+    assert "'both_degraded', 2 clips: not measured by the schedule" in str(error.value)
+    assert str(error.value).endswith("out with --drop-class both_degraded")
     bare = schedule.model_copy(deep=True)
     bare.classes["visual_degraded"].bands = []
     with pytest.raises(InputError, match="'visual_degraded' is trained at no level"):
         make_sampler("bands", schedule=bare).sample(
             ["golden", "visual_degraded"], None, None, numbers()
         )
+
+
+def test_an_unmeasured_class_is_refused_with_the_schedules_reason():
+    value = {**VERSION_2, "mixture": None}
+    sampler = make_sampler("bands", schedule=BandSchedule.model_validate(value))
+    with pytest.raises(InputError, match=r"schedule \(no degraded copies and no"):
+        sampler.sample(["both_degraded"], None, None, numbers())
+    assert sampler.sample(["visual_degraded"], None, None, numbers()).shape == (1,)

@@ -23,5 +23,5 @@ def test_rows_are_taken_together():
 def test_classes_that_a_schedule_lacks_are_refused_with_their_number():
     pool = ClipPool.of(["golden", "a", "a"])
     pool.refuse_unknown(["golden", "a"], sampler="bands")
-    with pytest.raises(InputError, match=r"--sampler bands: class 'a'.* its 2 clips"):
+    with pytest.raises(InputError, match="--sampler bands: class 'a', 2 clips: not "):
         pool.refuse_unknown(["golden"], sampler="bands")

@@ -104,5 +104,5 @@ def test_expected_density_is_what_is_drawn(schedule, name, order):
 
 def test_a_class_is_refused_when_the_schedule_lacks_it(schedule):
     pool = ClipPool.of(["golden", "both_degraded"])
-    with pytest.raises(InputError, match="'both_degraded': not in the schedule"):
+    with pytest.raises(InputError, match="'both_degraded', 1 clips: not measured by"):
         DrawStream(make_sampler("bands", schedule=schedule), pool, 0)

@@ -3,58 +3,10 @@ import json
 
 import numpy as np
 import pytest
+from band_schedules import CURVES, VERSION_1
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.schedules.band_schedule import BandSchedule
-
-CURVES = {
-    "degradations": {"blur": 3},
-    "clips": 24,
-    "cosine": [0.2, None],
-    "cosine_ci": [[0.1, 0.3], None],
-    "cosine_naive": [0.2, 0.8],
-    "norm_ratio": [2.6, 1.0],
-    "norm_ratio_ci": [[2.0, 3.1], [0.9, 1.1]],
-    "bias2": [1.0, 0.1],
-    "bands": [[0.1, 0.2], [0.72, 1.0]],
-    "edges_ci": [[[0.05, 0.1], [0.2, 0.2]], [[0.6, 0.8], [1.0, 1.0]]],
-    "possible": [[0.05, 0.2], [0.6, 1.0]],
-    "beta": {"alpha": 3.9, "beta": 1.7, "ks": 0.02},
-    "logit_offset": {"value": 1.1, "ks": 0.03},
-}
-VALID = {
-    "format": "tqd-band-schedule",
-    "version": 1,
-    "provenance": {"tool_version": "0.1.0", "argv": ["gradsim"], "seed": 0},
-    "model": {
-        "family": "wan",
-        "source": "tiny",
-        "fingerprint": "sha256:" + "a" * 64,
-        "expert": None,
-        "parameters": "all",
-        "prediction": "flow_velocity",
-    },
-    "noise": {
-        "axis": "sigma",
-        "shift": 1.0,
-        "levels": [0.05, 0.15],
-        "logsnr": [5.9, 3.5],
-    },
-    "criterion": {
-        "name": "cosine",
-        "cos_min": 0.9,
-        "norm_range": [0.5, 2.0],
-        "confidence": 0.95,
-    },
-    "golden": {"clips": 24, "draws": 2, "snr": [0.4, 0.3], "resolved": [True, True]},
-    "classes": {"visual_degraded": CURVES},
-    "degradations_detail": {"blur:3": CURVES},
-    "mixture": {
-        "classes": ["golden", "visual_degraded"],
-        "pool": {"golden": 1000, "visual_degraded": 8000},
-        "weights": [[1.0, 0.0], [0.2, 0.8]],
-    },
-}
 
 
 def written(tmp_path, value):
@@ -64,8 +16,8 @@ def written(tmp_path, value):
 
 
 def changed(path, value):
-    """A copy of VALID with one place changed."""
-    result = copy.deepcopy(VALID)
+    """A copy of VERSION_1 with one place changed."""
+    result = copy.deepcopy(VERSION_1)
     place = result
     for key in path[:-1]:
         place = place[key]
@@ -74,22 +26,26 @@ def changed(path, value):
 
 
 def test_round_trip(tmp_path):
-    schedule = BandSchedule.load(written(tmp_path, VALID))
+    schedule = BandSchedule.load(written(tmp_path, VERSION_1))
     schedule.save(tmp_path / "again.json")
-    assert json.loads((tmp_path / "again.json").read_text()) == VALID
+    assert json.loads((tmp_path / "again.json").read_text()) == VERSION_1
 
 
 def test_what_version_one_lacked_may_be_left_out_and_reads_as_its_default(tmp_path):
-    schedule = BandSchedule.load(written(tmp_path, VALID))
+    schedule = BandSchedule.load(written(tmp_path, VERSION_1))
     assert schedule.mixture.form == "per-level"
     assert schedule.mixture.floor == 0
     assert schedule.mixture.weights_ci is None
     assert schedule.criterion.metric == "raw"
+    assert schedule.criterion.delta == 0
+    assert schedule.clip is None
+    assert schedule.classes["visual_degraded"].status == "measured"
+    assert schedule.classes["visual_degraded"].avoid is None
     assert schedule.classes["visual_degraded"].paired
 
 
 def test_the_mixture_and_the_details_may_be_left_out(tmp_path):
-    value = {k: v for k, v in VALID.items() if k not in ("mixture",)}
+    value = {k: v for k, v in VERSION_1.items() if k not in ("mixture",)}
     assert BandSchedule.load(written(tmp_path, value)).mixture is None
 
 
@@ -99,7 +55,12 @@ FAULTS = [
     (("noise", "surprise"), 1, "noise.surprise: extra"),
     ((*CURVE, "surprise"), 1, "classes.visual_degraded.surprise: extra"),
     (("format",), "other", "format:"),
-    (("version",), 2, "version:"),
+    (("version",), 3, "version:"),
+    (("version",), 2, "criterion.delta: missing; version 2 states it"),
+    (("clip",), {"frames": 17, "height": 64, "width": 64, "fps": 16.0}, "clip: not in"),
+    (("criterion", "delta"), 0.03, "criterion.delta: not in version 1"),
+    ((*CURVE, "avoid"), [[0.3, 0.5]], "visual_degraded.avoid: not in version 1"),
+    ((*CURVE, "reason"), "few", "visual_degraded.reason: not in version 1"),
     (("version",), "1", "version:"),
     (("version",), True, "version:"),
     (("criterion", "norm_range"), [2.0, 0.5], "criterion.norm_range: needs"),
@@ -123,8 +84,8 @@ FAULTS = [
     ((*CURVE, "cosine"), [0.1, float("nan")], "classes.visual_degraded.cosine.1:"),
     ((*CURVE, "cosine"), [0.1], "classes.visual_degraded.cosine: 1 values for 2"),
     ((*CURVE, "bias2"), [float("inf"), 0.0], "classes.visual_degraded.bias2.0:"),
-    ((*CURVE, "bands"), [[0.5, 0.2]], "classes.visual_degraded.bands: each band"),
-    ((*CURVE, "bands"), [[0.5, 0.9], [0.1, 0.2]], "bands: bands must be sorted"),
+    ((*CURVE, "bands"), [[0.5, 0.2]], "classes.visual_degraded.bands: each interval"),
+    ((*CURVE, "bands"), [[0.5, 0.9], [0.1, 0.2]], "bands: intervals must be sorted"),
     ((*CURVE, "bands"), [[0.1, 0.5], [0.4, 0.9]], "must not overlap"),
     ((*CURVE, "edges_ci"), [[[0, 0.1], [0.2, 0.3]]], "edges_ci: 1 pairs of intervals"),
     (
@@ -138,7 +99,11 @@ FAULTS = [
         "edges_ci.0.0: [0.1, 0.05] does not hold the edge 0.1",
     ),
     ((*CURVE, "edges_ci"), [[[0, 0.1], [0.2, 1.3]]] * 2, "edges_ci.0.1.1:"),
-    ((*CURVE, "possible"), [[0.5, 0.2]], "classes.visual_degraded.possible: each band"),
+    (
+        (*CURVE, "possible"),
+        [[0.5, 0.2]],
+        "classes.visual_degraded.possible: each interval",
+    ),
     ((*CURVE, "possible"), [[0.6, 1.0]], "possible: excludes the band 0.1 to 0.2"),
     ((*CURVE, "bands"), [[0.5, 1.2]], "classes.visual_degraded.bands.0.1:"),
     ((*CURVE, "beta"), {"alpha": 0, "beta": 1, "ks": 0}, "beta.alpha:"),
@@ -182,15 +147,17 @@ def test_faults_are_named_by_their_path(tmp_path, path, value, message):
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("key", sorted(set(VALID) - {"mixture", "degradations_detail"}))
+@pytest.mark.parametrize(
+    "key", sorted(set(VERSION_1) - {"mixture", "degradations_detail"})
+)
 def test_missing_keys(tmp_path, key):
-    value = {name: part for name, part in VALID.items() if name != key}
+    value = {name: part for name, part in VERSION_1.items() if name != key}
     with pytest.raises(InputError, match=f"{key}: Field required"):
         BandSchedule.load(written(tmp_path, value))
 
 
 def test_a_repeated_key_is_refused(tmp_path):
-    text = json.dumps(VALID).replace('"shift": 1.0', '"shift": 1.0, "shift": 3.0')
+    text = json.dumps(VERSION_1).replace('"shift": 1.0', '"shift": 1.0, "shift": 3.0')
     with pytest.raises(InputError, match="key 'shift' appears twice"):
         BandSchedule.load(written(tmp_path, text))
 
@@ -208,7 +175,7 @@ def test_missing_file(tmp_path):
 
 
 def test_fingerprint_of_another_model_is_refused():
-    schedule = BandSchedule.model_validate(VALID)
+    schedule = BandSchedule.model_validate(VERSION_1)
     schedule.check_model("sha256:" + "a" * 64)
     schedule.check_model("sha256:" + "b" * 64, allow_mismatch=True)
     with pytest.raises(InputError, match="measured on other weights"):
@@ -216,7 +183,7 @@ def test_fingerprint_of_another_model_is_refused():
 
 
 def test_density_is_uniform_on_the_bands():
-    schedule = BandSchedule.model_validate(VALID)
+    schedule = BandSchedule.model_validate(VERSION_1)
     sigma = np.linspace(0, 1, 100001)
     density = schedule.density("visual_degraded", sigma)
     assert np.trapezoid(density, sigma) == pytest.approx(1, abs=1e-3)

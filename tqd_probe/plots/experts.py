@@ -13,6 +13,7 @@ from tqd_probe.plots.heatmap import (
     TITLES,
     draw_cells,
     hatch_unresolved,
+    mark_avoided,
     mark_boundary,
     outline_bands,
     result_edges,
@@ -45,6 +46,7 @@ def experts_heatmap(
         for row, name in enumerate(names):
             entry = schedule.classes.get(name) or schedule.degradations_detail[name]
             outline_bands(axes, row, entry.bands)
+            mark_avoided(axes, row, entry.avoid)
         hatch_unresolved(axes, edges, result.golden.resolved, 0, len(names))
     axes.set_yticklabels([TITLES.get(name, name) for name in names])
     mark_boundary(axes, results[0])
@@ -54,7 +56,7 @@ def experts_heatmap(
     figure.suptitle(
         f"{source}: two experts, two parameter spaces\nleft of σ ="
         f" {results[0].noise.range[0]:g} the expert for low noise, right of it the one"
-        " for high noise; outlined: bands",
+        " for high noise; outlined: bands, dotted: avoid",
         fontsize=10,
     )
     return figure

@@ -10,7 +10,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from tqd_probe.plots.palette import BAND_COLOUR
+from tqd_probe.plots.palette import AVOID_COLOUR, BAND_COLOUR
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.schedules.bands import Band, cell_edges
 
@@ -152,6 +152,25 @@ def outline_bands(axes: Axes, row: int, bands: list[Band]) -> None:
                 linewidth=2.4,
                 zorder=5,
             )
+        )
+
+
+def mark_avoided(axes: Axes, row: int, intervals: list[Band] | None) -> None:
+    """Dot the bottom of a row where its class or degradation is to be avoided.
+
+    Args:
+        axes: A heatmap.
+        row: The row.
+        intervals: Intervals of sigma; None where they are not known.
+    """
+    for start, stop in intervals or []:
+        axes.plot(
+            [start, stop],
+            [row + 0.9] * 2,
+            color=AVOID_COLOUR,
+            linewidth=1.6,
+            linestyle=(0, (1, 2)),
+            zorder=4,
         )
 
 

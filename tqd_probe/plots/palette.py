@@ -9,6 +9,7 @@ CLASS_COLOURS = {
     "both_degraded": "#CC79A7",
 }
 BAND_COLOUR = "#D55E00"
+AVOID_COLOUR = "1.0"
 COLOURS = {
     **CLASS_COLOURS,
     "pooled": "0.55",

@@ -17,6 +17,7 @@ from tqd_probe.plots.heatmap import (
     boundary,
     draw_cells,
     hatch_unresolved,
+    mark_avoided,
     mark_boundary,
     outline_bands,
     result_edges,
@@ -86,6 +87,7 @@ def similarity_heatmap(result: ProbeResult, schedule: BandSchedule) -> Figure:
     for row, name in enumerate(names):
         entry = schedule.classes.get(name) or schedule.degradations_detail[name]
         outline_bands(axes, row, entry.bands)
+        mark_avoided(axes, row, entry.avoid)
         for low, high in (edge for pair in entry.edges_ci or [] for edge in pair):
             if high > low:
                 axes.plot(
@@ -114,16 +116,19 @@ def similarity_heatmap(result: ProbeResult, schedule: BandSchedule) -> Figure:
     clips, draws = schedule.golden.clips, schedule.golden.draws
     figure.suptitle(
         f"{source}: where degraded clips teach what golden clips teach\n"
-        f"outlined: bands (lower {criterion.confidence:.0%} bound ≥"
-        f" {criterion.cos_min:g}, norm ratio in [{low:g}, {high:g}]){fitted};"
-        f" hatched: golden unresolved; {clips} clips × {draws} draws{_expert(result)}",
+        f"outlined: bands (cosine ≥ {criterion.cos_min:g}, its lower"
+        f" {criterion.confidence:.0%} bound ≥ {criterion.cos_min - criterion.delta:g},"
+        f" norm ratio in [{low:g}, {high:g}]){fitted};\n"
+        f"dotted: avoid (upper bound < {criterion.cos_min:g}); hatched: golden"
+        f" unresolved; {clips} clips × {draws} draws{_expert(result)}",
         fontsize=10,
     )
     figure.text(
         0.01,
-        -0.03,
+        -0.06,
         "* what two sets of as many golden clips would score by the plain cosine; the"
-        " debiased cosine of golden with itself is 1",
+        " debiased cosine of golden with itself is 1.\nA class has bands where each of"
+        " its degradations has.",
         fontsize=7.5,
         color="0.3",
     )
@@ -212,7 +217,7 @@ def similarity_curves(result: ProbeResult, schedule: BandSchedule) -> Figure:
         The figure.
     """
     panel_names: dict[str, list[str]] = {}
-    for name, entry in schedule.classes.items():
+    for name, entry in schedule.measured_classes().items():
         panel_names[name] = [f"{n}:{s}" for n, s in entry.degradations.items()]
     taken = {name for names in panel_names.values() for name in names}
     controls = [n for n in schedule.degradations_detail if n not in taken]

@@ -59,6 +59,7 @@ def compare_gradients(
     sketch: int = DEFAULT_SIZE,
     compile: bool = False,
     cos_min: float = 0.9,
+    delta: float = 0.03,
     norm_range: tuple[float, float] = (0.5, 2.0),
     confidence: float = 0.95,
     progress: bool = True,
@@ -85,7 +86,8 @@ def compare_gradients(
         params: ``all``, or a regular expression searched in parameter names.
         sketch: Numbers kept of each gradient.
         compile: Compile the members of the network's module lists.
-        cos_min: Least lower end of the cosine's interval inside a band.
+        cos_min: Least cosine inside a band.
+        delta: How far below it the lower end of the cosine's interval may lie there.
         norm_range: Range of the norm ratio inside a band.
         confidence: Of all intervals.
         progress: Show a progress bar.
@@ -171,6 +173,7 @@ def compare_gradients(
         criterion=Criterion(
             name="cosine",
             cos_min=cos_min,
+            delta=delta,
             norm_range=norm_range,
             confidence=confidence,
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
 from tqd_probe.core.files import finite_or_none
@@ -21,7 +23,7 @@ from tqd_probe.probing.result import (
 )
 from tqd_probe.probing.run_directory import recorded_settings
 from tqd_probe.probing.workspace import Workspace
-from tqd_probe.schedules.band_schedule import Criterion, Model, Provenance
+from tqd_probe.schedules.band_schedule import ClipSize, Criterion, Model, Provenance
 from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.schedules.mixture_weights import (
     MixtureOptions,
@@ -89,6 +91,7 @@ def compute_result(workspace: Workspace) -> ProbeResult:
         criterion=Criterion(
             name=settings.criterion,
             cos_min=settings.cos_min,
+            delta=settings.delta,
             norm_range=read_range(settings.norm_range),
             confidence=settings.confidence,
             family_wise=settings.family_wise,
@@ -100,6 +103,8 @@ def compute_result(workspace: Workspace) -> ProbeResult:
             ids=workspace.encoded.ids,
             draws=settings.draws,
             quarantine=workspace.encoded.quarantine,
+            size=ClipSize.model_validate(asdict(workspace.shape)),
+            too_few=workspace.too_few,
         ),
         covered_share=workspace.covered_share,
         cost=counted_cost(workspace, levels),
@@ -142,9 +147,11 @@ def _comparisons(
     }
     for name, rows in paired.items():
         pooled = [workspace.degradations[row - 1] for row in rows]  # 0 is golden
+        is_class = name in workspace.classes
         found[name] = Comparison(
-            kind="class" if name in workspace.classes else "degradation",
+            kind="class" if is_class else "degradation",
             degradations={each.name: each.severity for each in pooled},
+            members=[str(each) for each in pooled] if is_class else [],
             clips=len(workspace.encoded.ids),
             paired=True,
             **dict(curves[name]),

@@ -20,7 +20,9 @@ DEFAULT_CLIPS = 24
 LEAST_GOLDEN = 4
 
 
-def choose_clips(settings: ProbeRunSettings, at_most: int | None) -> ClipSet:
+def choose_clips(
+    settings: ProbeRunSettings, at_most: int | None
+) -> tuple[ClipSet, dict[str, int]]:
     """Open the clips that are probed; no pixels are read yet.
 
     Args:
@@ -29,7 +31,8 @@ def choose_clips(settings: ProbeRunSettings, at_most: int | None) -> ClipSet:
             for all that are asked for.
 
     Returns:
-        Golden clips, and those of imbalanced classes that are probed unpaired.
+        Golden clips, and those of imbalanced classes that are probed unpaired; and the
+        number of clips of each class that has too few of them for that.
 
     Raises:
         InputError: If there are too few clips, copies of one clip, or nothing to
@@ -47,7 +50,7 @@ def choose_clips(settings: ProbeRunSettings, at_most: int | None) -> ClipSet:
         )
     refuse_duplicates(settings.clips, golden)
     limits = [number for number in (limit, at_most) if number is not None]
-    unpaired = unpaired_clips(found.others, min(limits, default=None))
+    unpaired, too_few = unpaired_clips(found.others, min(limits, default=None))
     if not settings.parsed_degradations() and not unpaired:
         raise InputError(
             f"--clips {settings.clips}: no class of imbalanced clips with at least"
@@ -55,7 +58,7 @@ def choose_clips(settings: ProbeRunSettings, at_most: int | None) -> ClipSet:
             " give one of the two"
         )
     refuse_duplicates(settings.clips, [c for clips in unpaired.values() for c in clips])
-    return ClipSet(golden, unpaired)
+    return ClipSet(golden, unpaired), too_few
 
 
 def matched_degradations(

@@ -217,12 +217,19 @@ class BandCriterionSettings(Settings):
         default=0.9,
         gt=-1,
         lt=1,
-        description="cosine that the lower confidence bound must reach",
+        description="cosine with golden gradients from which on a class may be used",
+    )
+    delta: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="how far below --cos-min the lower confidence bound may lie where"
+        " the cosine itself reaches it; 0: not at all, which takes more clips",
     )
     norm_range: str = Field(
         default="0.5,2",
-        description="LOW,HIGH: ratio of gradient norms, degraded to golden, inside a"
-        " band",
+        description="LOW,HIGH: ratio of gradient norms, degraded to golden, where a"
+        " class may be used",
     )
     confidence: float = Field(
         default=0.95,

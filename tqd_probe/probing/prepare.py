@@ -86,7 +86,7 @@ def prepare(
     shape = clip_shape(settings, model)
     check_frames(settings.parsed_degradations(), shape)
 
-    clips = choose_clips(settings, clips_at_most)
+    clips, too_few = choose_clips(settings, clips_at_most)
     cache = settings.cache or default_cache()
     workers = choose_workers(settings.workers, settings.device)
     encoder = ClipEncoder(model, shape, settings.seed, cache, workers)
@@ -155,6 +155,7 @@ def prepare(
         encoded_unpaired=encoded_unpaired,
         unpaired_rows=unpaired_rows,
         adam_state=adam_state,
+        too_few=too_few,
         severities=severities,
     )
 

@@ -16,14 +16,8 @@ from pydantic import Field, model_validator
 
 from tqd_probe.core.files import write_json
 from tqd_probe.core.json_models import StrictModel, read_model
-from tqd_probe.schedules.band_schedule import (
-    Criterion,
-    Interval,
-    Level,
-    Model,
-    Number,
-    Provenance,
-)
+from tqd_probe.schedules.band_schedule import ClipSize, Criterion, Model, Provenance
+from tqd_probe.schedules.curves_schema import Interval, Level, Number
 from tqd_probe.schedules.mixture_schema import Mixture
 
 FORMAT = "tqd-gradsim"
@@ -51,6 +45,11 @@ class ProbedClips(StrictModel):
     ids: list[str] = Field(description="Golden clips, by name.")
     draws: int = Field(ge=1, description="Noise draws per clip and level.")
     quarantine: dict[str, str] = Field(description="Reason by clip that was left out.")
+    size: ClipSize | None = Field(default=None, description="The shape as numbers.")
+    too_few: dict[str, int] = Field(
+        default_factory=dict,
+        description="Real clips of classes that had too few of them to be compared.",
+    )
 
 
 class CountedCost(StrictModel):
@@ -103,6 +102,9 @@ class ComparedClips(StrictModel):
 
     kind: Literal["class", "degradation"] = Field(description="Pooled, or one alone.")
     degradations: dict[str, int] = Field(description="Severity by degradation.")
+    members: list[str] = Field(
+        default_factory=list, description="Degradations that a class pools, by name."
+    )
     clips: int | None = Field(default=None, description="Clips compared.")
     paired: bool = Field(
         default=True, description="Copies of golden clips, or clips of their own."
@@ -172,7 +174,7 @@ class ProbeResult(StrictModel):
         yield "noise.logsnr", self.noise.logsnr
         for path, part in parts.items():
             for key, value in part:
-                if isinstance(value, list):
+                if isinstance(value, list) and key != "members":
                     yield f"{path}.{key}", value
         for name, table in (self.cross_level or {}).items():
             yield f"cross_level.{name}", table

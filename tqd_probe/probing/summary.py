@@ -1,17 +1,21 @@
-"""The closing table of a probe: bands per class, and levels that are undecided."""
+"""The closing table of a probe: where each class may be used, and what is undecided."""
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from tqd_probe.probing.result import ProbeResult
-from tqd_probe.schedules.band_schedule import BandSchedule, Curves
+from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import uncovered_levels
+from tqd_probe.schedules.curves_schema import Curves
 from tqd_probe.schedules.mixture_schema import Mixture
+
+HEADER = ("", "use", "edges of use", "test", "avoid", "cosine, ends")
 
 
 def summary_table(result: ProbeResult, schedule: BandSchedule) -> str:
-    """Write the bands of every class and degradation as a table.
+    """Write where every class and degradation may be used as a table.
 
     Args:
         result: The result of a probe.
@@ -20,15 +24,10 @@ def summary_table(result: ProbeResult, schedule: BandSchedule) -> str:
     Returns:
         Lines of text.
     """
-    rows = [("", "bands of sigma, edges", "cosine, lowest to highest sigma")]
-    for entries in (schedule.classes, schedule.degradations_detail):
-        rows += [(name, _bands(entry), _ends(entry)) for name, entry in entries.items()]
-    first = max(len(row[0]) for row in rows)
-    second = max(len(row[1]) for row in rows)
-    lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
-    lines.insert(1, "-" * max(map(len, lines)))
+    lines = _table(schedule)
     levels = schedule.noise.levels
     blank = uncovered_levels(levels, [c.bands for c in schedule.classes.values()])
+    lines += _notes(schedule)
     if blank:
         shown = ", ".join(f"{level:.3g}" for level in blank)
         lines.append(f"levels that only golden clips serve: {shown}")
@@ -48,9 +47,9 @@ def summary_table(result: ProbeResult, schedule: BandSchedule) -> str:
     if known_snr:
         lines.append(
             f"golden signal-to-noise per clip: {min(known_snr):.3g} to"
-            f" {max(known_snr):.3g}; it falls as training goes on, and bands move:"
-            " they are this checkpoint's"
+            f" {max(known_snr):.3g}; it falls as training goes on,"
         )
+        lines.append("and bands move: they are this checkpoint's")
     if schedule.severities:
         names = ", ".join(schedule.degradations_detail)
         lines.append(f"severities matched by latent distance: {names}")
@@ -94,33 +93,78 @@ def _mixture(mixture: Mixture, levels: list[float]) -> list[str]:
     return lines
 
 
-def _bands(entry: Curves) -> str:
-    """Write bands as intervals, each edge with its own."""
-    if not entry.bands:
-        places = [f"{low:.2f} to {high:.2f}" for low, high in entry.possible or []]
-        return f"none (not excluded: {', '.join(places)})" if places else "none"
+def _table(schedule: BandSchedule) -> list[str]:
+    """Write a block of lines per class and degradation, an interval a line."""
+    blocks: list[list[tuple[str, ...]]] = [[HEADER]]
+    for entries in (schedule.classes, schedule.degradations_detail):
+        blocks += [_block(name, entry) for name, entry in entries.items()]
+    measured = [row for block in blocks for row in block if len(row) == len(HEADER)]
+    widths = [max(len(row[column]) for row in measured) for column in range(6)]
+    widths[0] = max(len(block[0][0]) for block in blocks)
+    lines = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip()
+        for block in blocks
+        for row in block
+    ]
+    lines.insert(1, "-" * (sum(widths) + 2 * len(widths) - 2))
+    return lines
+
+
+def _block(name: str, entry: Curves) -> list[tuple[str, ...]]:
+    """Return the rows of a class or degradation."""
+    if entry.status == "unmeasured":
+        return [(name, f"not measured: {entry.reason}")]
     unknown: list[tuple[Any, Any]] = [(None, None)] * len(entry.bands)
     edges = entry.edges_ci or unknown
-    return "  ".join(
-        f"{_edge(low, first)} to {_edge(high, last)}"
-        for (low, high), (first, last) in zip(entry.bands, edges)
-    )
+    columns = [
+        [name],
+        [_interval(band) for band in entry.bands] or ["none"],
+        [" ".join(filter(None, map(_bounds, pair))) for pair in edges],
+        [_interval(each) for each in entry.test or []],
+        [_interval(each) for each in entry.avoid or []],
+        [_ends(entry)],
+    ]
+    return list(zip_longest(*columns, fillvalue=""))
 
 
-def _edge(edge: float, interval: tuple[float, float] | None) -> str:
-    """Write an edge with its interval, unless that is the edge alone."""
-    if interval is None or interval[1] - interval[0] < 5e-4:
-        return f"{edge:.3f}"
-    return f"{edge:.3f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+def _notes(schedule: BandSchedule) -> list[str]:
+    """Write what the columns mean, and what is said of single classes."""
+    stated = schedule.criterion
+    lines = []
+    if stated.name == "cosine":
+        lines.append(
+            f"use: cosine {stated.cos_min:g} or more, its lower bound"
+            f" {stated.cos_min - stated.delta:g} or more, norms alike;"
+        )
+        lines.append(
+            f"avoid: upper bound below {stated.cos_min:g}; test: neither is shown"
+        )
+    classes = schedule.measured_classes()
+    wanted = {name: each.clips_for_stable_bands for name, each in classes.items()}
+    counts = [f"{name} {n}" for name, n in wanted.items() if n is not None]
+    if counts:
+        lines += [
+            f"clips from which on bands do not depend on their number, measured"
+            f" {schedule.golden.clips}:",
+            f"  {', '.join(counts)}",
+        ]
+    lines += [f"{name}: {each.reason}" for name, each in classes.items() if each.reason]
+    return lines
+
+
+def _interval(band: tuple[float, float]) -> str:
+    """Write an interval of sigma."""
+    return f"{band[0]:.3f}-{band[1]:.3f}"
+
+
+def _bounds(interval: tuple[float, float] | None) -> str:
+    """Write the interval of an edge; nothing where it is not known."""
+    return "" if interval is None else f"[{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _ends(entry: Curves) -> str:
-    """Write the cosine of the first and the last level with their intervals."""
-    parts = []
-    for index in (0, -1):
-        value, bounds = entry.cosine[index], entry.cosine_ci[index]
-        if value is None or bounds is None:
-            parts.append("undefined")
-        else:
-            parts.append(f"{value:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]")
-    return " ... ".join(parts)
+    """Write the cosine of the first and the last level."""
+    return " ... ".join(
+        "-" if value is None else f"{value:.2f}"
+        for value in (entry.cosine[0], entry.cosine[-1])
+    )

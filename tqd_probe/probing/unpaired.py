@@ -8,14 +8,15 @@ from collections.abc import Callable
 from tqd_probe.clips.clip import Clip
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, encode_clips
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
-LEAST_UNPAIRED = 4
+LEAST_UNPAIRED = LEAST_CLIPS  # below, intervals are undefined
 log = logging.getLogger("tqd_probe")
 
 
 def unpaired_clips(
     others: dict[str, list[Clip]], limit: int | None
-) -> dict[str, list[Clip]]:
+) -> tuple[dict[str, list[Clip]], dict[str, int]]:
     """Choose the clips of each class that are probed.
 
     Args:
@@ -23,21 +24,24 @@ def unpaired_clips(
         limit: The first so many of each class; None for all.
 
     Returns:
-        Clips by class; a class of fewer than `LEAST_UNPAIRED` is left out, with a
-        warning.
+        Clips by class; and the number of clips of each class that is left out, with a
+        warning, because it has fewer than `LEAST_UNPAIRED`.
     """
-    chosen = {}
+    chosen, too_few = {}, {}
     for name, clips in sorted(others.items(), reverse=True):
-        if len(clips) < LEAST_UNPAIRED:
-            log.warning(
-                "class %s is not probed: %d clips, at least %d are needed",
-                name,
-                len(clips),
-                LEAST_UNPAIRED,
-            )
-        else:
-            chosen[name] = clips[:limit]
-    return chosen
+        some = clips[:limit]
+        if len(some) >= LEAST_UNPAIRED:
+            chosen[name] = some
+            continue
+        too_few[name] = len(some)
+        log.warning(
+            "class %s: its %d real clips are not probed, at least %d are needed;"
+            " degraded copies stand for them, where there are any",
+            name,
+            len(some),
+            LEAST_UNPAIRED,
+        )
+    return chosen, too_few
 
 
 def encode_unpaired(

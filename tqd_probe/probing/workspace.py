@@ -65,6 +65,7 @@ class Workspace:
         adam_state: Second moments of the user's optimiser, for the metric; None where
             they are estimated.
         metric: What gradients are multiplied by, once it is known; None for nothing.
+        too_few: Real clips of classes that have too few of them to be probed, by class.
         severities: Latent distances by which severities were matched, if they were.
         covered_share: Share of the squared gradient norm that is captured; NaN until
             it is measured.
@@ -92,6 +93,7 @@ class Workspace:
     unpaired_rows: dict[str, list[int]] = field(default_factory=dict)
     adam_state: torch.Tensor | None = None
     metric: Metric | None = None
+    too_few: dict[str, int] = field(default_factory=dict)
     severities: dict[str, list[float]] | None = None
     covered_share: float = float("nan")
     capture_seconds: float = 0.0

@@ -25,12 +25,13 @@ class BandSampler(TimestepSampler):
         """Read the bands; golden clips have all levels."""
         super().__init__(base, **options)
         self.bands: dict[str, list[tuple[float, float]]] = {GOLDEN: [(0.0, 1.0)]}
-        for name, curves in schedule.classes.items():
+        for name, curves in schedule.measured_classes().items():
             self.bands[name] = list(curves.bands)
+        self.reasons = {name: each.reason for name, each in schedule.classes.items()}
 
     def check(self, clips: ClipPool) -> None:
         """Refuse classes the schedule does not know, and pools without any band."""
-        clips.refuse_unknown(list(self.bands), sampler=self.name)
+        clips.refuse_unknown(list(self.bands), self.name, self.reasons)
         if not (self.keep_probability(clips) * self.mass(clips) > 0).any():
             raise InputError(
                 "--sampler bands: no class of the clips has a band in the levels"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,30 @@ class ClipPool:
         """
         return ClipPool(self.classes[rows], self.mq[rows], self.vq[rows])
 
-    def refuse_unknown(self, names: Sequence[str], sampler: str) -> None:
+    def refuse_unknown(
+        self,
+        names: Sequence[str],
+        sampler: str,
+        reasons: Mapping[str, str | None] | None = None,
+    ) -> None:
         """Refuse clips of classes that a schedule has not measured.
 
         Args:
-            names: Classes of the schedule.
+            names: Classes that the schedule measured.
             sampler: Name of the sampler, for the message.
+            reasons: Why others are not, by class.
 
         Raises:
             InputError: If a clip has another class.
         """
         unknown = sorted(set(self.classes) - set(names))
         if unknown:
-            count = int((self.classes == unknown[0]).sum())
+            name = unknown[0]
+            count = int((self.classes == name).sum())
+            reason = (reasons or {}).get(name) or f"it has {', '.join(names)}"
             raise InputError(
-                f"--sampler {sampler}: class {unknown[0]!r}: not in the schedule, which"
-                f" has {', '.join(names)}; measure degradations of that kind, or leave"
-                f" its {count} clips out"
+                f"--sampler {sampler}: class {name!r}, {count} clips: not measured by"
+                f" the schedule ({reason}); measure it, with --degradations of that"
+                f" kind or {LEAST_CLIPS} real clips of it, or leave its clips out with"
+                f" --drop-class {name}"
             )

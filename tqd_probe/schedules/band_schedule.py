@@ -1,15 +1,16 @@
 """The band schedule: what was measured, as validated JSON.
 
-Format ``tqd-band-schedule`` version 1. Unknown keys, other versions, NaN, lists of
-the wrong length, levels or bands out of order are refused with the JSON path of the
-fault. Values that are undefined (an unresolved level) are ``null``.
+Format ``tqd-band-schedule`` version 2; version 1 is read too. Unknown keys, other
+versions, NaN, lists of the wrong length, levels or intervals out of order are refused
+with the JSON path of the fault. Values that are undefined (an unresolved level) are
+``null``.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -18,13 +19,11 @@ from tqd_probe.core.clip_classes import DEGRADED_CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
 from tqd_probe.core.json_models import StrictModel, read_model
-from tqd_probe.schedules.mixture_schema import BetaFit, Mixture, OffsetFit
+from tqd_probe.schedules.curves_schema import Curves, Interval, Level, Number
+from tqd_probe.schedules.mixture_schema import Mixture
 
-Level = Annotated[float, Field(ge=0, le=1)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Interval = tuple[Number, Number]
-Band = tuple[Level, Level]
-SLACK = 1e-9  # tolerance for rounded edges
+VERSION = 2
+SINCE_VERSION_2 = ("test", "avoid", "reason", "clips_for_stable_bands")
 
 
 class Provenance(StrictModel):
@@ -89,7 +88,13 @@ class Criterion(StrictModel):
     """When a level belongs to a band."""
 
     name: Literal["cosine", "mixture"] = Field(description="Name of the criterion.")
-    cos_min: float = Field(ge=-1, le=1, description="Least lower bound of the cosine.")
+    cos_min: float = Field(ge=-1, le=1, description="Least cosine.")
+    delta: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="How far below it the lower bound may lie; version 1: not at all.",
+    )
     norm_range: Interval = Field(description="Range of the norm ratio.")
     confidence: float = Field(gt=0, lt=1, description="Of all intervals.")
     family_wise: bool = Field(
@@ -107,6 +112,15 @@ class Criterion(StrictModel):
         return value
 
 
+class ClipSize(StrictModel):
+    """The shape of the clips that were measured."""
+
+    frames: int = Field(ge=1, description="Frames per clip.")
+    height: int = Field(ge=1, description="Height in pixels.")
+    width: int = Field(ge=1, description="Width in pixels.")
+    fps: float = Field(gt=0, description="Frames per second.")
+
+
 class Golden(StrictModel):
     """What golden gradients are like."""
 
@@ -122,82 +136,11 @@ class Golden(StrictModel):
     )
 
 
-class Curves(StrictModel):
-    """Similarity of a class or a degradation with golden, per level."""
-
-    degradations: dict[str, int] = Field(description="Severity by degradation.")
-    clips: int = Field(ge=2, description="Clips compared.")
-    paired: bool = Field(
-        default=True, description="Copies of golden clips, or clips of their own."
-    )
-    cosine: list[Number | None] = Field(description="Debiased cosine.")
-    cosine_ci: list[Interval | None] = Field(description="Its intervals.")
-    cosine_naive: list[Number | None] = Field(description="Cosine of mean gradients.")
-    norm_ratio: list[Number | None] = Field(description="Debiased norm ratio.")
-    norm_ratio_ci: list[Interval | None] = Field(description="Its intervals.")
-    bias2: list[Number] = Field(description="Debiased squared distance.")
-    bias2_ci: list[Interval | None] | None = Field(
-        default=None, description="Its intervals."
-    )
-    bands: list[Band] = Field(description="Intervals of sigma, disjoint and rising.")
-    edges_ci: list[tuple[Band, Band]] | None = Field(
-        default=None, description="Intervals of the lower and upper edge of each band."
-    )
-    possible: list[Band] | None = Field(
-        default=None,
-        description="Intervals of sigma that the cosine's intervals do not exclude.",
-    )
-    beta: BetaFit | None = Field(description="Fit; null without bands.")
-    logit_offset: OffsetFit | None = Field(description="Fit; null without bands.")
-
-    @field_validator("cosine_ci", "norm_ratio_ci", "bias2_ci")
-    @classmethod
-    def _ordered(
-        cls, pairs: list[Interval | None] | None
-    ) -> list[Interval | None] | None:
-        if pairs and any(pair is not None and pair[0] > pair[1] for pair in pairs):
-            raise ValueError("each interval must go from its lower to its upper bound")
-        return pairs
-
-    @field_validator("bands", "possible")
-    @classmethod
-    def _disjoint(cls, bands: list[Band] | None) -> list[Band] | None:
-        edges = [edge for band in bands or [] for edge in band]
-        if any(b <= a for a, b in bands or []):
-            raise ValueError("each band must rise from its lower to its upper end")
-        if any(b < a for a, b in pairwise(edges)):
-            raise ValueError("bands must be sorted and must not overlap")
-        return bands
-
-    @model_validator(mode="after")
-    def _edges_fit(self) -> Curves:
-        for low, high in self.bands if self.possible is not None else []:
-            if not any(
-                a - SLACK <= low and high <= b + SLACK for a, b in self.possible or []
-            ):
-                raise ValueError(f"possible: excludes the band {low:g} to {high:g}")
-        if self.edges_ci is None:
-            return self
-        if len(self.edges_ci) != len(self.bands):
-            raise ValueError(
-                f"edges_ci: {len(self.edges_ci)} pairs of intervals for"
-                f" {len(self.bands)} bands"
-            )
-        for number, (band, pair) in enumerate(zip(self.bands, self.edges_ci)):
-            for side, (edge, (low, high)) in enumerate(zip(band, pair)):
-                if not low - SLACK <= edge <= high + SLACK:
-                    raise ValueError(
-                        f"edges_ci.{number}.{side}: [{low:g}, {high:g}] does not hold"
-                        f" the edge {edge:g}"
-                    )
-        return self
-
-
 class BandSchedule(StrictModel):
     """A band schedule; docs/files.md has the meaning of every field."""
 
     format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
-    version: int = Field(ge=1, le=1, description="Version of the format.")
+    version: int = Field(ge=1, le=VERSION, description="Version of the format.")
     provenance: Provenance
     model: Model
     carried_to: CarriedTo | None = Field(
@@ -205,8 +148,13 @@ class BandSchedule(StrictModel):
     )
     noise: Noise
     criterion: Criterion
+    clip: ClipSize | None = Field(
+        default=None, description="Shape of the clips; null if it is not known."
+    )
     golden: Golden
-    classes: dict[str, Curves] = Field(description="Curves and bands by class.")
+    classes: dict[str, Curves] = Field(
+        description="Curves and intervals by class; of every class, measured or not."
+    )
     degradations_detail: dict[str, Curves] = Field(
         default_factory=dict, description="The same by degradation, as 'blur:3'."
     )
@@ -230,6 +178,36 @@ class BandSchedule(StrictModel):
         return classes
 
     @model_validator(mode="after")
+    def _of_its_version(self) -> BandSchedule:
+        entries = {f"classes.{name}": each for name, each in self.classes.items()}
+        entries |= {
+            f"degradations_detail.{name}": each
+            for name, each in self.degradations_detail.items()
+        }
+        if self.version == 1:
+            newer = [
+                f"{path}.{key}"
+                for path, each in entries.items()
+                for key in SINCE_VERSION_2
+                if getattr(each, key) is not None
+            ]
+            newer += [p for p, each in entries.items() if each.status != "measured"]
+            if self.clip is not None or self.criterion.delta:
+                newer.append("clip" if self.clip is not None else "criterion.delta")
+            if newer:
+                raise ValueError(f"{newer[0]}: not in version 1 of the format")
+            return self
+        stated: list[tuple[str, str, StrictModel]] = [
+            ("criterion", "delta", self.criterion),
+            ("criterion", "metric", self.criterion),
+        ]
+        stated += [(path, "status", each) for path, each in entries.items()]
+        for path, key, part in stated:
+            if key not in part.model_fields_set:
+                raise ValueError(f"{path}.{key}: missing; version 2 states it")
+        return self
+
+    @model_validator(mode="after")
     def _lengths(self) -> BandSchedule:
         count = len(self.noise.levels)
         lists: dict[str, list[Any]] = {
@@ -241,7 +219,9 @@ class BandSchedule(StrictModel):
             entries: dict[str, Curves] = getattr(self, where)
             for name, curves in entries.items():
                 for key in _PER_LEVEL:
-                    lists[f"{where}.{name}.{key}"] = getattr(curves, key)
+                    values = getattr(curves, key)
+                    if values or curves.status == "measured":
+                        lists[f"{where}.{name}.{key}"] = values
                 if curves.bias2_ci is not None:
                     lists[f"{where}.{name}.bias2_ci"] = curves.bias2_ci
         for key in ("loss", "ceiling"):
@@ -253,11 +233,9 @@ class BandSchedule(StrictModel):
             lists[f"cross_level.{name}"] = table
             for row, values in enumerate(table):
                 lists[f"cross_level.{name}.{row}"] = values
-        for path, values in lists.items():
-            if len(values) != count:
-                raise ValueError(
-                    f"{path}: {len(values)} values for {count} noise.levels"
-                )
+        for path, each in lists.items():
+            if len(each) != count:
+                raise ValueError(f"{path}: {len(each)} values for {count} noise.levels")
         return self
 
     def save(self, path: str | Path) -> None:
@@ -302,6 +280,16 @@ class BandSchedule(StrictModel):
                 " on this checkpoint, or give --allow-model-mismatch"
             )
 
+    def measured_classes(self) -> dict[str, Curves]:
+        """Return the classes that were measured.
+
+        Returns:
+            Curves and intervals by class; a class without bands among them is one that
+            may be used nowhere.
+        """
+        every = self.classes.items()
+        return {name: each for name, each in every if each.status == "measured"}
+
     def density(self, name: str, sigma: np.ndarray) -> np.ndarray:
         """Return the density of sigma for a class: uniform on its bands.
 
@@ -317,10 +305,10 @@ class BandSchedule(StrictModel):
         """
         if name == GOLDEN:
             return np.ones_like(sigma, dtype=float)
-        if name not in self.classes:
+        if name not in self.measured_classes():
             raise InputError(
                 f"class {name!r}: not in the schedule; it has"
-                f" {', '.join(['golden', *self.classes])}"
+                f" {', '.join(['golden', *self.measured_classes()])}"
             )
         bands = self.classes[name].bands
         total = sum(b - a for a, b in bands)

@@ -1,79 +1,65 @@
 """Confidence intervals of the edges of bands.
 
-A band claims only levels where the *lower* bound of the cosine reaches the threshold.
-By the *upper* bound more levels are possible; beyond them the intervals exclude that a
-class is golden. The place where the cosine itself crosses the threshold lies between
-the two (a confidence set turned into one for the crossing; Fieller, 1954), and so does
-that of the norm ratio. Levels that are not resolved exclude nothing, so an edge beside
-one may lie anywhere up to the next level that does. Confidence is that of each level,
-or of all together with ``--family-wise``. `analyses/intervals/edge_coverage.py` counts
-how often the intervals hold the edge.
+The place where the cosine crosses the threshold lies between two others: where its
+*lower* bound does, up to which the class is surely as good as golden, and where its
+*upper* bound does, beyond which it surely is not (a confidence set turned into one for
+the crossing; Fieller, 1954); and so for the norm ratio. Levels that are not resolved
+exclude nothing, so an edge beside one may lie anywhere up to the next level that does;
+beyond the outermost level nothing was measured, so an outer edge may lie anywhere from
+that level to the end of the network's range. Confidence is that of each level, or of
+all together with ``--family-wise``. `analyses/intervals/edge_coverage.py` counts how
+often the intervals hold the edge.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tqd_probe.schedules.bands import Band, CosineCriterion, cut_bands
+from tqd_probe.schedules.bands import CosineCriterion, LevelCurves, cut_intervals
+from tqd_probe.schedules.interval_sets import LEAST_WIDTH, Band
 
 EdgePair = tuple[Band, Band]
 LEAST_RATIO = 2.0**-40  # a ratio whose interval reaches 0 has no logarithm
 
 
-def sure_bands(
-    levels: np.ndarray,
-    cosine_ci: np.ndarray,
-    norm_ratio_ci: np.ndarray,
-    resolved: np.ndarray,
-    criterion: CosineCriterion,
-    span: Band = (0.0, 1.0),
+def sure_intervals(
+    curves: LevelCurves, criterion: CosineCriterion, span: Band = (0.0, 1.0)
 ) -> list[Band]:
     """Find where intervals show a class to be as good as golden, norm ratio included.
 
     Args:
-        levels: Noise levels, rising ``[L]``.
-        cosine_ci: Intervals of the cosine ``[L, 2]``; NaN if undefined.
-        norm_ratio_ci: Intervals of the norm ratio ``[L, 2]``; NaN if undefined.
-        resolved: Whether the golden gradient is resolved ``[L]``.
+        curves: What was measured.
         criterion: The thresholds.
-        span: Ends of the noise axis.
+        span: Lowest and highest level of the network.
 
     Returns:
-        Disjoint intervals of sigma, rising; inside the bands, which ask only the
-        estimate of the norm ratio to lie in its range.
+        Disjoint intervals of sigma, rising, single levels included; inside the bands,
+        which allow the lower bound of the cosine `delta` and ask only the estimate of
+        the norm ratio to lie in its range. They end at measured levels.
     """
-    (low, _), (least, most) = cosine_ci.T, _logarithm(norm_ratio_ci)
-    margins, known = _margins(low, least, most, resolved, criterion)
+    low, (least, most) = curves.cosine_ci[:, 0], _logarithm(curves.norm_ratio_ci)
+    margins, known = _margins(low, least, most, curves.resolved, criterion)
     inside = known & (margins >= 0).all(0)
-    return cut_bands(levels, margins, known, inside, span)
+    return cut_intervals(curves.levels, margins, known, inside, span, reach=0.0)
 
 
-def possible_bands(
-    levels: np.ndarray,
-    cosine_ci: np.ndarray,
-    norm_ratio_ci: np.ndarray,
-    resolved: np.ndarray,
-    criterion: CosineCriterion,
-    span: Band = (0.0, 1.0),
+def possible_intervals(
+    curves: LevelCurves, criterion: CosineCriterion, span: Band = (0.0, 1.0)
 ) -> list[Band]:
     """Find where intervals do not exclude that a class is as good as golden.
 
     Args:
-        levels: Noise levels, rising ``[L]``.
-        cosine_ci: Intervals of the cosine ``[L, 2]``; NaN if undefined.
-        norm_ratio_ci: Intervals of the norm ratio ``[L, 2]``; NaN if undefined.
-        resolved: Whether the golden gradient is resolved ``[L]``; nothing is excluded
-            at other levels.
+        curves: What was measured; nothing is excluded where golden is not resolved.
         criterion: The thresholds.
-        span: Ends of the noise axis.
+        span: Lowest and highest level of the network.
 
     Returns:
         Disjoint intervals of sigma, rising; they contain the bands.
     """
-    (_, high), (least, most) = cosine_ci.T, _logarithm(norm_ratio_ci)
-    margins, known = _margins(high, most, least, resolved, criterion)
+    high, (least, most) = curves.cosine_ci[:, 1], _logarithm(curves.norm_ratio_ci)
+    margins, known = _margins(high, most, least, curves.resolved, criterion)
     outside = known & (margins < 0).any(0)
-    return cut_bands(levels, margins, known, ~outside, span)
+    return cut_intervals(curves.levels, margins, known, ~outside, span, reach=1.0)
 
 
 def edge_intervals(
@@ -83,8 +69,8 @@ def edge_intervals(
 
     Args:
         bands: The bands, rising.
-        sure: What `sure_bands` found.
-        possible: What `possible_bands` found.
+        sure: What `sure_intervals` found.
+        possible: What `possible_intervals` found.
 
     Returns:
         Per band the intervals of its lower and its upper edge. They hold the edge; they
@@ -99,7 +85,11 @@ def edge_intervals(
         cores.append((starts, ends))
     found = []
     for index, (low, high) in enumerate(bands):
-        around = [(a, b) for a, b in possible if a <= low and b >= high]
+        around = [
+            (min(a, low), max(b, high))
+            for a, b in possible
+            if a <= low + LEAST_WIDTH and b >= high - LEAST_WIDTH
+        ]
         first, last = around[0] if around else (low, high)
         if index > 0:
             first = min(low, max(first, bands[index - 1][0], cores[index - 1][1]))

@@ -3,6 +3,8 @@
 Bands belong to a checkpoint: as the model learns, they drift. The settings of the probe
 that made the schedule are in its provenance; the same probe runs on the present
 (averaged) weights, and how far bands, curves and the density of draws moved is logged.
+A level enters a band where the class may now be used, and leaves it only where it is to
+be avoided: a level of which the new measurement does not say either stays.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.run import run_probe
 from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.sampling.draw_stream import DrawStream
-from tqd_probe.schedules.band_schedule import Band, BandSchedule, Curves
+from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.schedules.curves_schema import Band, Curves
 from tqd_probe.training.callbacks.base import Callback, RunningTraining, StepResult
 from tqd_probe.training.schedule_in_use import ScheduleInUse
 
@@ -181,7 +184,7 @@ class Reprobe(Callback):
             source = f"{training.settings.ckpt} step {training.step}"
             result.model = result.model.model_copy(update={"source": source})
             result.provenance = self.schedule.provenance
-            return derive_schedule(result)
+            return derive_schedule(result, former=self.schedule)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -195,7 +198,7 @@ class Reprobe(Callback):
         if not training.accelerator.is_main_process:
             return
         row: dict[str, Any] = {"step": training.step, "note": note, "classes": {}}
-        for name, curves in measured.classes.items():
+        for name, curves in measured.measured_classes().items():
             old = self.schedule.classes.get(name)
             row["classes"][name] = drift(old, curves) if old else None
         if draws_moved is not None:
