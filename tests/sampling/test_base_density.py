@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
+from diffusers import CogVideoXDDIMScheduler
+from scipy.special import betaincinv, logit, ndtr
 
+from tqd_probe.core.noise import unshift_sigma
 from tqd_probe.sampling.base_density import BaseDensity, CellDensity
+from tqd_probe.sampling.clip_pool import ClipPool
+from tqd_probe.sampling.registry import make_sampler
 
 
 def test_base_density_integrates_to_one():
@@ -11,6 +16,58 @@ def test_base_density_integrates_to_one():
         assert np.trapezoid(base.pdf(grid), grid) == pytest.approx(1, abs=1e-4)
         p = np.linspace(0.01, 0.99, 50)
         assert base.cdf(base.quantile(p)) == pytest.approx(p)
+
+
+@pytest.fixture(scope="module")
+def cogvideox():
+    """Levels of the 1000 timesteps of CogVideoX-2b, from its scheduler's settings."""
+    scheduler = CogVideoXDDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        snr_shift_scale=3.0,
+    )
+    alphas = scheduler.alphas_cumprod.double().numpy()
+    noise, signal = np.sqrt(1 - alphas), np.sqrt(alphas)
+    return noise / (signal + noise)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_timesteps_are_drawn_evenly(cogvideox, shift):
+    """Uniform t is no uniform sigma: of CogVideoX-2b they differ by .31."""
+    base = BaseDensity(shift=shift, timesteps=cogvideox)
+    levels = base.quantile((np.arange(5_000) + 0.5) / 5_000)
+    before = unshift_sigma(levels, shift)
+    nearest = np.abs(before[:, None] - cogvideox).argmin(1)
+    assert np.bincount(nearest, minlength=1000).tolist() == [5] * 1000
+    assert base.cdf(levels) == pytest.approx((np.arange(5_000) + 0.5) / 5_000)
+    grid = (np.arange(200_000) + 0.5) / 200_000
+    density = base.pdf(grid)
+    assert density.mean() == pytest.approx(1, abs=1e-3)
+    assert density[grid < base.of_u(np.array(0.0))].max() == 0
+    if shift == 1:
+        distance = np.abs(density - 1).mean() / 2
+        assert distance == pytest.approx(0.306, abs=2e-3)
+
+
+def test_all_densities_of_u_follow_the_timesteps(cogvideox):
+    base = BaseDensity("logit_normal", 0.3, 1.2, timesteps=cogvideox)
+    p = np.linspace(0.01, 0.99, 50)
+    u = base.to_u(base.quantile(p))
+    assert ndtr((logit(u) - 0.3) / 1.2) == pytest.approx(p)
+    grid = (np.arange(200_000) + 0.5) / 200_000
+    assert base.pdf(grid).mean() == pytest.approx(1, abs=1e-3)
+    clip = ClipPool.of(["golden"], [0.7], [0.3])
+    for space, expected in (("u", cogvideox), ("sigma", None)):
+        sampler = make_sampler("beta", kappa_max=8, space=space, timesteps=cogvideox)
+        density = BaseDensity(timesteps=expected)
+        median = density.to_u(sampler.quantile(np.array([0.5]), clip))
+        kappa = 2 + 6 * 0.4
+        assert median == pytest.approx(betaincinv(0.7 * kappa, 0.3 * kappa, 0.5))
+        assert sampler.density(grid, clip).mean() == pytest.approx(1, abs=1e-3)
 
 
 def test_cells_get_their_shares_and_the_base_density_inside():

@@ -167,3 +167,11 @@ def test_level_mass_follows_the_shift():
     u = (np.arange(5) + 0.5) / 5
     shifted = 3 * u / (1 + 2 * u)
     assert level_shares(shifted, 3.0) == pytest.approx(np.full(5, 0.2))
+
+
+def test_level_mass_follows_the_timesteps_that_the_family_trains():
+    steps = np.array([0.1, 0.2, 0.4, 0.8])  # cells end at 0.15, 0.3, 0.6
+    levels = np.array([0.1, 0.35, 0.9])  # cells end at 0.225, 0.625
+    found = level_shares(levels, 1.0, (0.1, 1.0), steps)
+    first, second = 0.25 * 1.5, 0.25 * (0.5 + 1 + 0.025 / 0.4)
+    assert found == pytest.approx([first, second, 1 - first - second])

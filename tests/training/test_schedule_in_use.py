@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from training_runs import options
 
@@ -88,6 +89,18 @@ def test_a_carried_schedule_is_not_one_measured_here(schedule, tmp_path, caplog)
     (line,) = caplog.messages
     assert "measured on tiny (wan) and carried over at equal logsnr" in line
     assert "(latent scale 2) to carried (cogvideox)" in line
+
+
+def test_a_family_with_timesteps_trains_them_evenly():
+    steps = np.array([0.2, 0.3, 0.5, 0.9])
+    plain = settings(sampler="uniform", kappa_max=None)
+    in_use = ScheduleInUse(plain, CLIPS, (0.2, 1.0), None, steps)
+    levels = np.array([in_use.draws.draw(i).sigma for i in range(2000)])
+    nearest = np.abs(levels[:, None] - steps).argmin(1)
+    assert np.bincount(nearest) / 2000 == pytest.approx([0.25] * 4, abs=0.04)
+    assert "of the 4 timesteps that the family trains" in in_use.notes[0]
+    of_sigma = settings(sampler="uniform", kappa_max=None, space="sigma")
+    assert ScheduleInUse(of_sigma, CLIPS, (0.2, 1.0), None, steps).notes == []
 
 
 def test_other_levels_leave_the_draws_in_use(schedule):

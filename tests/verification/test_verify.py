@@ -18,7 +18,10 @@ from tqd_probe.verification.settings import VerificationRunSettings
 from tqd_probe.verification.verify import check_inputs, planned_analyses, verify
 
 MODEL = SimpleNamespace(
-    fingerprint="sha256:a", encoder_fingerprint="b", sigma_range=(0.0, 1.0)
+    fingerprint="sha256:a",
+    encoder_fingerprint="b",
+    sigma_range=(0.0, 1.0),
+    timestep_levels=None,
 )
 
 

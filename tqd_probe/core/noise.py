@@ -45,6 +45,22 @@ def unshift_sigma(sigma: Array, shift: float) -> Array:
     return sigma / (shift - (shift - 1) * sigma)
 
 
+def timestep_edges(levels: Array) -> Array:
+    """Return the edges of the cells of levels that discrete timesteps stand for.
+
+    A level is taken as the timestep with the nearest one.
+
+    Args:
+        levels: sigma of every timestep, rising ``[T]``.
+
+    Returns:
+        Levels ``[T + 1]``, from the first timestep's to 1; timestep t has the cell from
+        entry t to t + 1.
+    """
+    between = (levels[1:] + levels[:-1]) / 2
+    return np.concatenate([levels[:1], between, [1.0]])
+
+
 def logsnr(sigma: Array) -> Array:
     """Return ``2 log((1 - sigma) / sigma)``, the axis shared by all model families.
 

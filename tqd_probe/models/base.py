@@ -80,6 +80,14 @@ class VideoModel(Protocol):
         """Lowest and highest level the network is used at; (0, 1) for most."""
         ...
 
+    @property
+    def timestep_levels(self) -> np.ndarray | None:
+        """Levels of the discrete timesteps that the family trains uniformly, or None.
+
+        They rise ``[T]``. None means levels without steps, as in flow matching.
+        """
+        ...
+
     def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
         """Return the model's noise levels nearest to the given ones."""
         ...

@@ -113,6 +113,11 @@ class PipelineModel(Encoders, Generation):
         """Lowest and highest noise level at which the network is used."""
         return 0.0, 1.0
 
+    @property
+    def timestep_levels(self) -> np.ndarray | None:
+        """Levels of discrete timesteps; None, as flow matching has all levels."""
+        return None
+
     def nearest_levels(self, sigma: np.ndarray) -> np.ndarray:
         """Return the model's noise levels nearest to the given ones.
 

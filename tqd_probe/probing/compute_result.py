@@ -177,6 +177,7 @@ def _mixture(workspace: Workspace, joint: Moments, resolved: np.ndarray) -> Mixt
         seed=settings.seed,
         shift=settings.shift,
         span=workspace.model.sigma_range,
+        timesteps=workspace.model.timestep_levels,
     )
     found = solve_mixture(order, workspace.sigmas, resolved, moments, options)
     return Mixture.model_validate(found)

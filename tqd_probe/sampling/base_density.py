@@ -2,35 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import norm
 
-from tqd_probe.core.noise import shift_sigma, unshift_sigma
+from tqd_probe.core.noise import shift_sigma, timestep_edges, unshift_sigma
 
 
 @dataclass(frozen=True)
 class BaseDensity:
-    """Density of sigma over a training: uniform or logit-normal, shifted.
+    """Density of sigma over a training: of u, the variable that it draws.
+
+    sigma is the shifted u (flow matching), or the level of the timestep ``T u`` of a
+    family that trains discrete timesteps (CogVideoX draws them uniformly), shifted.
 
     Attributes:
         kind: ``uniform`` or ``logit_normal`` (Esser et al., 2024), of u.
         mean: Mean of logit(u).
         std: Deviation of logit(u).
-        shift: Timestep shift from u to sigma.
+        shift: Timestep shift to sigma.
+        timesteps: sigma of the family's timesteps, rising ``[T]``; None without.
     """
 
     kind: Literal["uniform", "logit_normal"] = "uniform"
     mean: float = 0.0
     std: float = 1.0
     shift: float = 1.0
+    timesteps: np.ndarray | None = field(default=None, compare=False)
+
+    def to_u(self, sigma: np.ndarray) -> np.ndarray:
+        """Return u of levels, same shape."""
+        level = unshift_sigma(sigma, self.shift)
+        if self.timesteps is None:
+            return level
+        edges = timestep_edges(self.timesteps)
+        return np.interp(level, edges, np.linspace(0, 1, len(edges)))
+
+    def of_u(self, u: np.ndarray) -> np.ndarray:
+        """Return the levels of u, same shape."""
+        if self.timesteps is not None:
+            edges = timestep_edges(self.timesteps)
+            u = np.interp(u, np.linspace(0, 1, len(edges)), edges)
+        return shift_sigma(u, self.shift)
+
+    def slope(self, sigma: np.ndarray) -> np.ndarray:
+        """Return du / dsigma at levels, same shape."""
+        s = np.asarray(sigma, dtype=np.float64)
+        slope = self.shift / (self.shift - (self.shift - 1) * s) ** 2
+        if self.timesteps is None:
+            return slope
+        edges = timestep_edges(self.timesteps)
+        density = np.concatenate([[0.0], 1 / len(self.timesteps) / np.diff(edges), [0]])
+        at = np.searchsorted(edges, unshift_sigma(s, self.shift), side="right")
+        return slope * density[at]
 
     def cdf(self, sigma: np.ndarray) -> np.ndarray:
         """Return the probability of a level up to sigma, same shape."""
-        u = unshift_sigma(sigma, self.shift)
+        u = self.to_u(sigma)
         if self.kind == "uniform":
             return np.clip(u, 0, 1)
         return ndtr((logit(u) - self.mean) / self.std)
@@ -39,17 +70,18 @@ class BaseDensity:
         """Return the level below which a share `p` of the levels lies, same shape."""
         p = np.asarray(p, dtype=np.float64)
         u = p if self.kind == "uniform" else expit(self.mean + self.std * ndtri(p))
-        return shift_sigma(u, self.shift)
+        return self.of_u(u)
 
     def pdf(self, sigma: np.ndarray) -> np.ndarray:
         """Return the density at sigma in (0, 1), same shape."""
-        s = np.asarray(sigma, dtype=np.float64)
-        slope = self.shift / (self.shift - (self.shift - 1) * s) ** 2  # du / dsigma
+        slope = self.slope(sigma)
         if self.kind == "uniform":
             return slope
-        u = unshift_sigma(s, self.shift)
+        u = self.to_u(sigma)
         z = (logit(u) - self.mean) / self.std
-        return norm.pdf(z) / (self.std * u * (1 - u)) * slope
+        with np.errstate(divide="ignore", invalid="ignore"):
+            density = norm.pdf(z) / (self.std * u * (1 - u)) * slope
+        return np.where((u > 0) & (u < 1), density, 0.0)
 
 
 class CellDensity:

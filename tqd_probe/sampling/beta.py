@@ -10,7 +10,6 @@ from scipy.special import betainc, betaincinv
 from scipy.stats import beta as beta_distribution
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.noise import shift_sigma, unshift_sigma
 from tqd_probe.core.quality_beta import beta_parameters, keep_probability
 from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.clip_pool import ClipPool
@@ -39,6 +38,7 @@ class BetaSampler(TimestepSampler):
     ) -> None:
         """Set the two concentrations; see the class."""
         super().__init__(base, **options)
+        self.base: BaseDensity = base
         self.kappa_base, self.kappa_max = kappa_base, kappa_max
 
     def check(self, clips: ClipPool) -> None:
@@ -86,16 +86,15 @@ class BetaSampler(TimestepSampler):
         return beta_parameters(clips.mq, clips.vq, self.kappa_base, self.kappa_max)
 
     def _cdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
-        return betainc(*self.parameters(clips), unshift_sigma(sigma, self.base.shift))
+        return betainc(*self.parameters(clips), self.base.to_u(sigma))
 
     def _quantile(self, p: np.ndarray, clips: ClipPool) -> np.ndarray:
         u = betaincinv(*self.parameters(clips), p)
-        return shift_sigma(u, self.base.shift)
+        return self.base.of_u(u)
 
     def _pdf(self, sigma: np.ndarray, clips: ClipPool) -> np.ndarray:
-        u = unshift_sigma(sigma, self.base.shift)
-        slope = BaseDensity(shift=self.base.shift).pdf(sigma)  # du / dsigma
-        return beta_distribution.pdf(u, *self.parameters(clips)) * slope
+        law = beta_distribution.pdf(self.base.to_u(sigma), *self.parameters(clips))
+        return law * self.base.slope(sigma)
 
 
 def kappa_max_from_fits(
@@ -190,8 +189,10 @@ def _concentration(
     bands: list[tuple[float, float]], stored: BetaFit | None, base: BaseDensity
 ) -> float | None:
     """Return ``alpha + beta`` of the Beta of u that fits a class's bands."""
-    if stored and stored.shift == base.shift and base.kind == "uniform":
+    plain = base.kind == "uniform" and base.timesteps is None
+    if stored and plain and stored.shift == base.shift:
         return stored.alpha + stored.beta
-    of_u = replace(base, shift=1.0)
-    fit = fit_beta(bands, base.shift, of_u.cdf)
+    edges = base.to_u(np.array(bands).reshape(-1, 2))
+    of_u = replace(base, shift=1.0, timesteps=None)
+    fit = fit_beta([(float(a), float(b)) for a, b in edges if b > a], base=of_u.cdf)
     return None if fit is None else fit["alpha"] + fit["beta"]

@@ -1,13 +1,16 @@
 """Timestep samplers by name: the one place where a sampler is built.
 
 `base` is the density of levels before anything is known about the clip. `space` is the
-variable that densities are stated in: ``u``, and the timestep shift follows
-(`tqd_probe.core.noise.shift_sigma`), or ``sigma``, and no shift is applied.
+variable that densities are stated in: ``u``, which the family draws in training, and
+its timesteps' levels and the timestep shift follow
+(`tqd_probe.sampling.base_density.BaseDensity`), or ``sigma``, and neither is applied.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
+
+import numpy as np
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.quality_beta import KAPPA_BASE, KAPPA_MAX
@@ -36,6 +39,7 @@ def make_sampler(
     kappa_max: float | None = None,
     order: Literal["clip", "level"] | None = None,
     sigma_range: tuple[float, float] = (0.0, 1.0),
+    timesteps: np.ndarray | None = None,
 ) -> TimestepSampler:
     """Build a timestep sampler.
 
@@ -46,12 +50,15 @@ def make_sampler(
         logit_mean: Mean of logit(u) of a logit-normal base.
         logit_std: Its deviation.
         shift: Timestep shift; the schedule's, else 1.
-        space: ``u``: densities are of u and the shift follows; ``sigma``: no shift.
+        space: ``u``: densities are of u, timesteps and shift follow; ``sigma``: of
+            sigma itself.
         kappa_base: Concentration of ``beta`` at equal scores; by default 2 for a
             uniform base, 4 for a logit-normal one.
         kappa_max: Concentration of ``beta`` at ``|mq - vq| = 1``; by default 8.
         order: ``clip`` or ``level`` first; by default ``level`` for ``mixture``.
         sigma_range: Levels trained.
+        timesteps: sigma of the timesteps of a family that trains discrete ones, rising
+            ``[T]`` (`VideoModel.timestep_levels`).
 
     Returns:
         The sampler.
@@ -77,6 +84,7 @@ def make_sampler(
         logit_mean,
         logit_std,
         shift if space == "u" else 1.0,
+        timesteps if space == "u" else None,
     )
     options: dict[str, Any] = {"sigma_range": sigma_range}
     if name == "mixture":

@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import finite_or_none
-from tqd_probe.core.noise import unshift_sigma
+from tqd_probe.core.noise import shift_sigma, timestep_edges, unshift_sigma
 from tqd_probe.core.rng import stream
 from tqd_probe.schedules.bands import Band, cell_edges
 from tqd_probe.schedules.fits import fit_density
@@ -46,6 +46,8 @@ class MixtureOptions:
         seed: Run seed.
         shift: Timestep shift that spaced the levels.
         span: Lowest and highest level of the network.
+        timesteps: Levels of the timesteps that the family trains uniformly, rising
+            ``[T]``; None for flow matching, which is taken as uniform before the shift.
     """
 
     form: str
@@ -55,24 +57,36 @@ class MixtureOptions:
     seed: int
     shift: float
     span: Band = (0.0, 1.0)
+    timesteps: np.ndarray | None = None
 
 
 def level_shares(
-    levels: np.ndarray, shift: float, span: Band = (0.0, 1.0)
+    levels: np.ndarray,
+    shift: float,
+    span: Band = (0.0, 1.0),
+    timesteps: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the share of training of each level: the width of its cell in u.
+
+    Cells end half way between levels before the shift; of a family with discrete
+    timesteps their share is that of the timesteps in them.
 
     Args:
         levels: Noise levels, rising ``[L]``.
         shift: Timestep shift.
         span: Lowest and highest level of the network.
+        timesteps: Levels of the family's timesteps, rising ``[T]``.
 
     Returns:
         Shares summing to 1 ``[L]``.
     """
     ends = unshift_sigma(np.array(span), shift)
     edges = cell_edges(unshift_sigma(levels, shift), (float(ends[0]), float(ends[1])))
-    return np.diff(edges) / (ends[1] - ends[0])
+    if timesteps is not None:
+        steps = timestep_edges(timesteps)
+        places = shift_sigma(edges, shift)
+        edges = np.interp(places, steps, np.linspace(0, 1, len(steps)))
+    return np.diff(edges) / (edges[-1] - edges[0])
 
 
 def check_mixture_options(
@@ -128,7 +142,7 @@ def solve_mixture(
     """
     check_mixture_options(classes, options.pool, options.floor)
     clips = np.array([options.pool[name] for name in classes], float)
-    mass = level_shares(levels, options.shift, options.span)
+    mass = level_shares(levels, options.shift, options.span, options.timesteps)
     joint = options.form == "joint"
     # One problem for all levels, or one for each.
     every = np.arange(len(levels))
@@ -174,7 +188,7 @@ def solve_mixture(
     )
     if not joint:
         level_share, density = mass, np.stack([mass, mass], -1)
-    scale = level_share / mass
+    scale = level_share / level_shares(levels, options.shift, options.span)
     return {
         "classes": classes,
         "pool": {name: options.pool[name] for name in classes},

@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.quality_beta import KAPPA_BASE, KAPPA_MAX
 from tqd_probe.models.base import VideoModel
@@ -110,6 +112,7 @@ class ScheduleInUse:
         clips: ClipPool,
         sigma_range: tuple[float, float],
         schedule: BandSchedule | None,
+        timesteps: np.ndarray | None = None,
     ) -> None:
         """Build the draws.
 
@@ -118,7 +121,9 @@ class ScheduleInUse:
             clips: Classes and scores of the training clips.
             sigma_range: Levels trained.
             schedule: The schedule training starts with, or None.
+            timesteps: Levels of the family's discrete timesteps; None without.
         """
+        self._timesteps = timesteps
         self._settings, self._clips, self._sigma_range = settings, clips, sigma_range
         self.follow(schedule)
 
@@ -151,6 +156,11 @@ class ScheduleInUse:
                 kappa_max, note = kappa_max_from_fits(schedule, clips, base, density)
             resolved = {"kappa_max": kappa_max, "kappa_base": base}
             notes = [note]
+        if self._timesteps is not None and settings.space == "u":
+            notes.append(
+                f"--space u: densities are of the {len(self._timesteps)} timesteps that"
+                " the family trains; --space sigma states them of sigma"
+            )
         draws = self._draws(schedule, resolved, self._sigma_range)
         base_shift, order = draws.sampler.base.shift, draws.sampler.order
         self.resolved = resolved | {"shift": base_shift, "order": order}
@@ -198,4 +208,5 @@ class ScheduleInUse:
             kappa_max=resolved.get("kappa_max", settings.kappa_max),
             order=settings.order,
             sigma_range=sigma_range,
+            timesteps=self._timesteps,
         )

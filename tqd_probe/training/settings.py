@@ -100,8 +100,9 @@ class LevelDensitySettings(Settings):
     )
     space: Literal["u", "sigma"] = Field(
         default="u",
-        description="variable that densities are stated in: u, the shift follows; or"
-        " sigma, no shift is applied",
+        description="variable that densities are stated in: u, what the family draws in"
+        " training, before the shift (CogVideoX: its timestep over 1000); or sigma"
+        " itself, without a shift",
     )
     kappa_base: float | None = Field(
         default=None,

@@ -100,7 +100,8 @@ def train(
         train_clips, validation_clips = read_clips(settings)
         check_callbacks(settings, validation_clips)
         pool = make_clip_pool(train_clips)
-        ScheduleInUse(settings, pool, model.sigma_range, schedule)
+        steps = model.timestep_levels
+        ScheduleInUse(settings, pool, model.sigma_range, schedule, steps)
 
         # Reserve the run directory; the clips' hash is known once they are encoded.
         inputs = input_fingerprints(settings, model)
@@ -121,7 +122,7 @@ def train(
 
         # Which clip is trained at which level.
         pool = make_clip_pool(clips.train.clips)
-        in_use = ScheduleInUse(settings, pool, model.sigma_range, schedule)
+        in_use = ScheduleInUse(settings, pool, model.sigma_range, schedule, steps)
         for note in in_use.notes:
             show(note)
         if accelerator.is_main_process:

@@ -128,7 +128,8 @@ def check_inputs(
             train, golden = read_clips(options)
             schedule = load_schedule(options, model)
             pool = make_clip_pool(train)
-            ScheduleInUse(options, pool, model.sigma_range, schedule)
+            steps = model.timestep_levels
+            ScheduleInUse(options, pool, model.sigma_range, schedule, steps)
     if sum(each.clip_class == GOLDEN for each in golden) < 2:
         raise InputError(
             f"--golden {settings.golden}: fewer than 2 golden clips; add some"

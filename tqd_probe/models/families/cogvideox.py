@@ -109,6 +109,11 @@ class CogVideoXModel(PipelineModel):
         """Level of the first timestep, and pure noise."""
         return float(self.levels[0]), 1.0
 
+    @property
+    def timestep_levels(self) -> np.ndarray:
+        """Levels of the timesteps, of which training draws each as often."""
+        return self.levels
+
     def timesteps(self, sigma: torch.Tensor) -> torch.Tensor:
         """Return the timesteps whose levels are nearest.
 
