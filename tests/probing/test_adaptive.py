@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from grams import gram_of
 from probe_runs import finished
 
+from tqd_probe.clips.degradations import parse_degradations
 from tqd_probe.probing import adaptive
-from tqd_probe.statistics.similarity import Similarity
+from tqd_probe.probing.settings import ProbeRunSettings
+from tqd_probe.statistics.similarity import LevelStatistics, Similarity
 
 
 def test_stages_rise_to_all():
@@ -26,6 +29,37 @@ def test_stages_rise_to_all():
 def test_a_comparison_is_decided_when_clear_of_thresholds(cosine_ci, norm_ci, expected):
     found = Similarity(0.9, cosine_ci, 0.9, 1.0, norm_ci, 0.0, (-0.1, 0.1))
     assert adaptive.is_clear(found, 0.9, (0.5, 2.0)) is expected
+
+
+@pytest.mark.parametrize("clips", [5, 8, 24, None])
+@pytest.mark.parametrize("draws", [1, 4])
+def test_every_analysis_has_its_part_of_the_error(clips, draws):
+    options = {"ckpt": "tiny", "num_clips": clips, "draws": draws}
+    run = ProbeRunSettings(adaptive=True, **options)
+    assert run.analyses() == len(adaptive.interim_stages(clips or 99, draws, True))
+    assert run.level_confidence() == pytest.approx(1 - 0.05 / run.analyses())
+    assert ProbeRunSettings(**options).level_confidence() == 0.95
+
+
+@pytest.mark.monte_carlo
+def test_final_intervals_hold_a_cosine_at_the_bar():
+    """Five analyses, cosine .9: with 95 % each, .11 of final intervals missed it."""
+    rng = np.random.default_rng(0)
+    run = ProbeRunSettings(ckpt="tiny", adaptive=True, num_clips=24, draws=4)
+    means = np.zeros((2, 1, 1, 30))
+    means[0, 0, 0, 0], means[1, 0, 0, :2] = 1, (0.9, np.sqrt(0.19))
+    missed = 0
+    for _ in range(40):
+        kept = rng.normal(0, np.sqrt(0.05), (2, 24, 1, 30))
+        rows = means + kept + rng.normal(0, np.sqrt(0.1), (2, 24, 4, 30))
+        for clips, draws in adaptive.interim_stages(24, 4, True):
+            gram = gram_of(rows[:, :clips, :draws])
+            if adaptive.is_decided(gram, parse_degradations("blur:3"), {}, run):
+                break
+        level = LevelStatistics(gram, 0, confidence=run.level_confidence())
+        low, high = level.compare([1]).cosine_ci
+        missed += not low <= 0.9 <= high
+    assert missed <= 2
 
 
 def test_adaptive_stops_where_all_is_clear(pipeline, tmp_path):

@@ -9,6 +9,8 @@ def test_the_page_states_what_helps_and_where():
     assert "**bands** helps: lowers the golden loss by" in text
     assert "lower loss at sigma 0.0 to 0.5" in text
     assert "over all interim analyses and comparisons with uniform" in text
+    assert "confidence 0.95 over all interim" in text
+    assert "but apart: together with the outcomes 0.9." in text
 
 
 def test_the_page_states_what_hurts():

@@ -3,9 +3,11 @@
 A level is analysed after its first 8 clips, after all clips, and after each further
 noise draw. It stops when, for every class and degradation, the interval of the cosine
 lies on one side of ``--cos-min`` (and, above it, that of the norm ratio on one side of
-each end of ``--norm-range``). Repeated analyses find chance crossings: the intervals of
-a level with k analyses have confidence 1 - (1 - c) / k (Bonferroni). Unpaired clips of
-imbalanced classes are all in every analysis.
+each end of ``--norm-range``). Repeated analyses find chance crossings: all intervals of
+a run whose levels may have k analyses have confidence 1 - (1 - c) / k (Bonferroni),
+those reported in the end like those analysed, since the analysis that ended a level is
+one of the k (`ProbeSettings.level_confidence`). Unpaired clips of imbalanced classes
+are all in every analysis.
 """
 
 from __future__ import annotations
@@ -63,7 +65,6 @@ def is_decided(
     degradations: tuple[Degradation, ...],
     unpaired: dict[str, list[int]],
     settings: ProbeRunSettings,
-    analyses: int,
 ) -> bool:
     """Return whether more draws can no longer change which bands a level belongs to.
 
@@ -72,16 +73,12 @@ def is_decided(
         degradations: Degradations in order.
         unpaired: Indices among the unpaired clips by class.
         settings: The run's settings.
-        analyses: Analyses that the level may get in all.
 
     Returns:
         True if every class and degradation is clearly inside or outside.
     """
-    statistics = LevelStatistics(
-        gram.all_groups(),
-        0,
-        confidence=1 - (1 - settings.level_confidence()) / analyses,
-    )
+    confidence = settings.level_confidence()
+    statistics = LevelStatistics(gram.all_groups(), 0, confidence=confidence)
     if not statistics.golden().resolved:
         return False
     wanted = read_range(settings.norm_range)

@@ -264,9 +264,7 @@ def _capture_levels(
                 writer.wait()
                 _share_draws(workspace)
                 last = stage + 1 == len(stages)
-                if not last and _is_level_decided(
-                    workspace, level, stages[stage], len(stages)
-                ):
+                if not last and _is_level_decided(workspace, level, stages[stage]):
                     break
             if workspace.processes.is_main:
                 reducer.submit(_finish_level, workspace, level, *stages[stage])
@@ -314,9 +312,7 @@ def _finish_run(workspace: Workspace) -> None:
     store.condense(len(levels))
 
 
-def _is_level_decided(
-    workspace: Workspace, level: int, stage: Stage, analyses: int
-) -> bool:
+def _is_level_decided(workspace: Workspace, level: int, stage: Stage) -> bool:
     """Return whether every comparison of a level is decided (interim analysis)."""
 
     def analyse() -> bool:
@@ -328,7 +324,6 @@ def _is_level_decided(
             workspace.degradations,
             workspace.unpaired_rows,
             workspace.settings,
-            analyses,
         )
 
     return bool(workspace.processes.broadcast_from_main(analyse))

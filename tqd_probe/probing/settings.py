@@ -26,6 +26,7 @@ from tqd_probe.probing.option_groups import (
     ProbedClipSettings,
 )
 from tqd_probe.probing.option_parsing import read_levels
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 
 class ProbeSettings(
@@ -42,14 +43,26 @@ class ProbeSettings(
     """What shapes a probe and its schedule."""
 
     def level_confidence(self) -> float:
-        """Return the confidence of each level's intervals.
+        """Return the confidence of each level's intervals, as if computed once.
 
         Returns:
-            `confidence`, or with `family_wise` that share of the error per level.
+            `confidence`; with `family_wise` each level has an equal part of the error,
+            and so has, of that, each analysis that a level may get.
         """
-        if not self.family_wise:
-            return self.confidence
-        return 1 - (1 - self.confidence) / len(self.sigmas())
+        levels = len(self.sigmas()) if self.family_wise else 1
+        return 1 - (1 - self.confidence) / (levels * self.analyses())
+
+    def analyses(self) -> int:
+        """Return how often a level may be analysed.
+
+        Returns:
+            1, or with `adaptive` once per draw, and once more after the first
+            `LEAST_CLIPS` clips where there are more.
+        """
+        if not self.adaptive:
+            return 1
+        more = self.num_clips is None or self.num_clips > LEAST_CLIPS
+        return self.draws + int(more)
 
     def sigmas(self, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """Return the noise levels, rising ``[L]``.

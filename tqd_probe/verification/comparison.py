@@ -2,7 +2,8 @@
 
 The interim analyses (`tqd_probe.verification.interim_analyses`) and, by Bonferroni's
 correction, the comparisons with the baseline share the error allowed. Buckets of sigma
-share that of their comparison.
+are a second family: they share the same error among themselves, beside that of the
+comparisons, so that both hold together with twice the error.
 """
 
 from __future__ import annotations

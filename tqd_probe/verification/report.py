@@ -43,12 +43,15 @@ def format_report(result: VerificationResult) -> str:
     lines.append("")
     for label, comparison in result.comparisons.items():
         lines.append(_sentence(label, comparison, result))
+    both = max(0.0, 1 - 2 * (1 - settings.confidence))
     lines += [
         "",
         f"Intervals hold together with confidence {settings.confidence:g} over all"
         f" interim analyses and comparisons with {baseline}; they cover new seeds and"
-        f" new golden clips. Loss after {settings.steps} steps is not video quality; a"
-        " longer run may differ.",
+        " new golden clips. What is said of noise levels has that confidence over all"
+        f" levels and comparisons, but apart: together with the outcomes {both:g}."
+        f" Loss after {settings.steps} steps is not video quality; a longer run may"
+        " differ.",
     ]
     return "\n".join(lines)
 
