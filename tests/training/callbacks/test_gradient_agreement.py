@@ -2,6 +2,7 @@ import csv
 import math
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from training_runs import options
@@ -10,7 +11,11 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.models.base import per_clip_loss
 from tqd_probe.models.load import load_model
-from tqd_probe.training.callbacks.gradient_agreement import GradientSum, cosine
+from tqd_probe.training.callbacks.gradient_agreement import (
+    GradientSum,
+    cosine,
+    independent_rows,
+)
 from tqd_probe.training.scored_clips import hold_out, read_scored_clips
 from tqd_probe.training.train import train
 from tqd_probe.training.validation_set import ValidationSet
@@ -42,6 +47,21 @@ def test_noise_alone_has_no_cosine():
     assert cosine(summed(opposed), summed(agreeing)) is None
     assert cosine(summed(agreeing), summed(opposed)) is None
     assert cosine(summed(agreeing), summed(agreeing[:1])) is None  # a single clip
+
+
+def test_copies_of_a_scene_are_not_compared():
+    """Four golden scenes, each with two copies, and a scene that visual clips have."""
+    classes = ["golden"] * 4 + ["visual_degraded"] * 5 + ["motion_degraded"] * 4
+    captions = ["a", "b", "c", "d", "a", "b", "c", "d", "e", "a", "b", "c", "d"]
+    found = independent_rows(np.array(classes, object), captions)
+    assert {name: rows.tolist() for name, rows in found.items()} == {
+        "golden": [0, 2],
+        "visual_degraded": [5, 7, 8],
+        "motion_degraded": [10, 12],
+    }
+    twice = independent_rows(np.array(["golden"] * 4, object), ["a", "a ", "", ""], 3)
+    assert twice["golden"].tolist() == [0, 2, 3]
+    assert cosine(summed(torch.ones(2, 3)), summed(torch.ones(0, 3))) is None
 
 
 class Encoded:

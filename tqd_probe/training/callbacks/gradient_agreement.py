@@ -3,13 +3,15 @@
 Per bucket of sigma, on validation clips, for the trained parameters. Sums run over
 pairs of different clips only, so that the noise of each clip's own gradient drops out:
 ``U_gg = (|sum g|^2 - sum |g_i|^2) / (n (n - 1))`` and
-``cosine = U_gc / sqrt(U_gg U_cc)``. A coarse, cheap form of `tqd_probe.gradsim`.
+``cosine = U_gc / sqrt(U_gg U_cc)``. Copies of one scene share more than their class:
+no scene counts twice, neither in a class nor in golden and a class. A coarse, cheap
+form of `tqd_probe.gradsim`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +72,8 @@ class GradientAgreement(Callback):
             rows: Where rows go.
         """
         check_golden(clips.classes)
+        captions = [each.clip.caption for each in clips.clips.clips]
+        self.rows_of = independent_rows(clips.classes, captions)
         self.clips, self.loss, self.every, self.rows = clips, loss, every, rows
 
     def on_train_begin(self, training: RunningTraining) -> None:
@@ -122,7 +126,7 @@ class GradientAgreement(Callback):
     ) -> GradientSum:
         """Sum the gradients of some clips of a class in a bucket."""
         parameters = list(training.parameters.values())
-        rows = np.flatnonzero(self.clips.classes == name)[:CLIPS]
+        rows = self.rows_of[name]
         total = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
         squares = 0.0
         for row in rows:
@@ -133,6 +137,40 @@ class GradientAgreement(Callback):
                 part += each.float()
                 squares += float(each.float().square().sum())
         return GradientSum(total, squares, len(rows))
+
+
+def independent_rows(
+    classes: np.ndarray, captions: Sequence[str], most: int = CLIPS
+) -> dict[str, np.ndarray]:
+    """Choose clips of each class such that no two compared ones show the same scene.
+
+    Clips of one caption are taken for one scene: degraded copies keep the caption of
+    what they are copied from. Of the scenes that golden clips share with other classes,
+    every second one is golden's.
+
+    Args:
+        classes: Class of each clip ``[N]``.
+        captions: Their captions; clips without one are scenes of their own.
+        most: Clips of a class at most.
+
+    Returns:
+        Rows by class, the first in order.
+    """
+    scenes = [
+        (text.strip(), 0 if text.strip() else r) for r, text in enumerate(captions)
+    ]
+    of_golden = {scene for scene, name in zip(scenes, classes) if name == GOLDEN}
+    of_others = {scene for scene, name in zip(scenes, classes) if name != GOLDEN}
+    shared = [s for s in dict.fromkeys(scenes) if s in of_golden and s in of_others]
+    kept, given = set(shared[0::2]), set(shared[1::2])
+    chosen: dict[str, dict[tuple[str, int], int]] = {name: {} for name in classes}
+    for row, (name, scene) in enumerate(zip(classes, scenes)):
+        if scene not in (given if name == GOLDEN else kept):
+            chosen[name].setdefault(scene, row)
+    return {
+        name: np.array(list(rows.values())[:most], dtype=int)
+        for name, rows in chosen.items()
+    }
 
 
 def check_golden(classes: Iterable[str]) -> None:
@@ -162,6 +200,8 @@ def cosine(golden: GradientSum, other: GradientSum) -> float | None:
     Returns:
         The cosine; None where one of the signals is not above its noise.
     """
+    if not (golden.clips and other.clips):
+        return None
     signals = golden.squared_signal(), other.squared_signal()
     if not (signals[0] > 0 and signals[1] > 0):
         return None
