@@ -35,7 +35,8 @@ def test_everything_a_run_writes(probe_run):
         *(f"figures/{name}.png" for name in FIGURES),
     }
     schedule = BandSchedule.load(probe_run / "bands.json")
-    assert set(schedule.classes) == {"visual_degraded", "motion_degraded"}
+    classes = {"visual_degraded", "motion_degraded"}
+    assert set(schedule.measured_classes()) == classes
     assert set(schedule.degradations_detail) == {"blur:4", "freeze:5", "identity:1"}
     assert schedule.noise.levels == [0.1, 0.5, 0.9]
     result = json.loads((probe_run / "gradsim.json").read_text())

@@ -42,7 +42,7 @@ def test_a_schedule_that_does_not_fit_changes_nothing(schedule):
     draws = in_use.draws
     other = schedule.model_copy(deep=True)
     del other.classes["visual_degraded"]
-    with pytest.raises(InputError, match="'visual_degraded': not in the schedule"):
+    with pytest.raises(InputError, match="'visual_degraded', 1 clips: not measured"):
         in_use.follow(other)
     assert in_use.schedule is schedule
     assert in_use.draws is draws

@@ -43,6 +43,30 @@ def test_validation_clips_are_limited_by_class_and_not_trained_on(manifest, tmp_
         read_clips(both)
 
 
+def test_clips_of_dropped_classes_are_left_out_and_counted(manifest, tmp_path):
+    values = options("tiny", str(manifest), tmp_path, hold_out=1)
+    values |= {"drop_class": "motion_degraded,both_degraded"}
+    said = []
+    train, held = read_clips(TrainRunSettings(**values), said.append)
+    assert {each.clip_class for each in train} == {"golden", "visual_degraded"}
+    assert (len(train), len(held)) == (4, 2)  # of 9 clips, one of each class held out
+    assert said == [
+        "left out by --drop-class: 3 clips of motion_degraded",
+        "left out by --drop-class: 0 clips of both_degraded",
+    ]
+
+
+def test_some_clips_must_be_left(manifest, tmp_path):
+    rows = manifest.read_text().splitlines()
+    only = tmp_path / "only.csv"
+    kept = [row for row in rows[1:] if row.endswith(",visual_degraded")]
+    kept = [row.replace("c", f"{manifest.parent}/c", 1) for row in kept]
+    only.write_text("\n".join([rows[0], *kept]))
+    values = options("tiny", only, tmp_path, drop_class="visual_degraded")
+    with pytest.raises(InputError, match="--drop-class visual_degraded: no clips of"):
+        read_clips(TrainRunSettings(**values))
+
+
 def test_the_digest_depends_on_classes_scores_and_order(manifest):
     clips = read_scored_clips(str(manifest), 0)
     digests = {clips_digest(clips), clips_digest(clips[::-1]), clips_digest(clips[1:])}

@@ -3,6 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from tqd_probe.core.command_line import parse
+from tqd_probe.train import TrainOptions
 from tqd_probe.training.settings import TrainRunSettings
 
 
@@ -26,6 +28,8 @@ def settings(**values):
         ({"warmup": 100}, "--warmup 100: not below --steps 100; lower it"),
         ({"sampler": "gamma"}, "'uniform', 'logit_normal', 'beta', 'bands'"),
         ({"expert": "both"}, "'high' or 'low'"),
+        ({"drop_class": "golden"}, "'golden': not a class that can be left out"),
+        ({"drop_class": "both_degraded,"}, "'': not a class that can be left out"),
         ({"steps": 0}, "greater than or equal to 1"),
         ({"text_dropout": 1.1}, "less than or equal to 1"),
         ({"gradient_checkpointing": True}, "Extra inputs"),
@@ -46,6 +50,34 @@ def test_defaults_are_a_training_of_a_lora_by_uniform_levels():
     )
     assert (made.lr, made.warmup, made.batch_size, made.lora_rank) == (1e-4, 50, 8, 16)
     assert (made.beta1, made.beta2, made.weight_decay) == (0.9, 0.999, 0.01)
+
+
+def test_a_schedule_alone_is_trained_by_its_bands():
+    assert settings(schedule="b.json").sampler == "bands"
+    assert settings(schedule="b.json", sampler="uniform").sampler == "uniform"
+    again = settings(**settings(schedule="b.json", sampler="beta").model_dump())
+    assert again.sampler == "beta"
+    argv = [
+        "--ckpt",
+        "tiny",
+        "--clips",
+        "c",
+        "--steps",
+        "9",
+        "--out",
+        "o",
+        "--schedule",
+        "b.json",
+    ]
+    assert parse(TrainOptions, argv, "train").sampler == "bands"
+
+
+def test_classes_to_leave_out_are_listed():
+    assert settings(drop_class="both_degraded, visual_degraded").dropped_classes() == [
+        "both_degraded",
+        "visual_degraded",
+    ]
+    assert settings().dropped_classes() == []
 
 
 @pytest.mark.parametrize("clips", [{"validation": "v"}, {"hold_out": 2}])

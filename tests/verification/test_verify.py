@@ -113,6 +113,16 @@ def test_changed_clips_of_a_folder_are_other_inputs(tmp_path, folder_of_clips, c
     assert check_inputs(settings, samplers, MODEL)["clips"] != after["clips"]
 
 
+def test_clips_of_a_dropped_class_are_left_out_and_said_once(tmp_path, manifest):
+    settings = settings_of(tmp_path / "run", manifest, golden="synthetic:2")
+    samplers, said = parse_compared_samplers("uniform,uniform,logit_normal"), []
+    every = check_inputs(settings, samplers, MODEL)
+    settings.drop_class = "motion_degraded"
+    fewer = check_inputs(settings, samplers, MODEL, said.append)
+    assert said == ["left out by --drop-class: 3 clips of motion_degraded"]
+    assert fewer["clips"] != every["clips"]
+
+
 def test_another_configuration_is_refused_before_any_trial(tmp_path, manifest):
     """Longer steps too, at a constant rate: shorter trials have other losses."""
     common = {"lr_schedule": "constant", "golden": "synthetic:2", "seeds": 2}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.rng import stream
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.training.settings import TrainRunSettings
+
+log = logging.getLogger("tqd_probe")
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ def collection_seed(settings: TrainRunSettings) -> int:
 
 
 def read_clips(
-    settings: TrainRunSettings,
+    settings: TrainRunSettings, say: Callable[[str], object] = log.info
 ) -> tuple[list[ScoredClip], list[ScoredClip]]:
     """Read the clips to train on and those to validate on; no pixels yet.
 
     Args:
         settings: The run's settings.
+        say: Told how many clips of which class are left out.
 
     Returns:
         Both lists; the second may be empty.
@@ -55,12 +60,19 @@ def read_clips(
         InputError: If a source is at fault, or one clip is in both.
     """
     seed = collection_seed(settings)
-    train = read_scored_clips(settings.clips, seed)
+    dropped = settings.dropped_classes()
+    train = drop_classes(read_scored_clips(settings.clips, seed), dropped, say)
+    if not train:
+        raise InputError(
+            f"--drop-class {settings.drop_class}: no clips of --clips {settings.clips}"
+            " are left; drop fewer classes"
+        )
     if settings.validation is None:
         return hold_out(train, settings.hold_out, seed)
     counts: Counter[str] = Counter()
     validation = []
-    for each in read_scored_clips(settings.validation, seed + 1):
+    judged = read_scored_clips(settings.validation, seed + 1)
+    for each in drop_classes(judged, dropped, log.info):
         counts[each.clip_class] += 1
         if counts[each.clip_class] <= settings.validate_clips:
             validation.append(each)
@@ -72,6 +84,25 @@ def read_clips(
                 " trained on; keep validation clips out of --clips"
             )
     return train, validation
+
+
+def drop_classes(
+    clips: list[ScoredClip], names: list[str], say: Callable[[str], object]
+) -> list[ScoredClip]:
+    """Leave out clips of some classes.
+
+    Args:
+        clips: All clips.
+        names: Classes to leave out.
+        say: Told how many clips of which class are left out.
+
+    Returns:
+        The other clips.
+    """
+    for name in names:
+        count = sum(each.clip_class == name for each in clips)
+        say(f"left out by --drop-class: {count} clips of {name}")
+    return [each for each in clips if each.clip_class not in names]
 
 
 def read_scored_clips(source: str, seed: int) -> list[ScoredClip]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from tqd_probe.core.clip_classes import DEGRADED_CLASSES
 from tqd_probe.core.shared_settings import (
     CheckpointSettings,
     ClipShapeSettings,
@@ -63,11 +64,64 @@ class TrainingClipSettings(Settings):
     clips_seed: int | None = Field(
         default=None, ge=0, description="seed of synthetic clips (default: --seed)"
     )
+    drop_class: str | None = Field(
+        default=None,
+        description="NAME[,NAME]: leave out clips of these classes, such as"
+        " both_degraded of which a schedule measured nothing (default: none)",
+    )
     text_dropout: float = Field(
         default=0.1,
         ge=0,
         le=1,
         description="share of samples with an empty caption, 0 to 1, for guidance",
+    )
+
+    @field_validator("drop_class")
+    @classmethod
+    def _known_classes(cls, text: str | None) -> str | None:
+        for name in (text or "").split(",") if text is not None else []:
+            if name.strip() not in DEGRADED_CLASSES:
+                raise ValueError(
+                    f"{name.strip()!r}: not a class that can be left out; choose from"
+                    f" {', '.join(DEGRADED_CLASSES)}"
+                )
+        return text
+
+    def dropped_classes(self) -> list[str]:
+        """Return the classes whose clips are left out.
+
+        Returns:
+            Names of classes.
+        """
+        return [name.strip() for name in (self.drop_class or "").split(",") if name]
+
+
+class TrainedClipShapeSettings(ClipShapeSettings):
+    """The shape of clips, that of the schedule where none is given."""
+
+    frames: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="frames per clip (default: the schedule's, else the checkpoint's)",
+    )
+    height: int | None = Field(
+        default=None,
+        ge=8,
+        le=100_000,
+        description="height in pixels (default: as --frames)",
+    )
+    width: int | None = Field(
+        default=None,
+        ge=8,
+        le=100_000,
+        description="width in pixels (default: as --frames)",
+    )
+    fps: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=10_000,
+        description="frames per second (default: as --frames)",
     )
 
 
@@ -136,7 +190,8 @@ class SamplerSettings(Settings):
     sampler: SamplerName = Field(
         default="uniform",
         description="distribution of sigma per clip: uniform and logit_normal by the"
-        " base alone, beta by the clip's scores, bands and mixture by a schedule",
+        " base alone, beta by the clip's scores, bands and mixture by a schedule"
+        " (default: bands with --schedule, else uniform)",
     )
     schedule: Path | None = Field(
         default=None,
@@ -165,7 +220,7 @@ class HeldOutClipSettings(Settings):
 class TrainSettings(
     TrainedCheckpointSettings,
     TrainingClipSettings,
-    ClipShapeSettings,
+    TrainedClipShapeSettings,
     SamplerSettings,
     LevelDensitySettings,
     OptimisationSettings,
@@ -177,6 +232,8 @@ class TrainSettings(
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSettings:
+        if self.schedule is not None and "sampler" not in self.model_fields_set:
+            self.sampler = "bands"
         if self.sampler in ("bands", "mixture") and self.schedule is None:
             raise ValueError(
                 f"--sampler {self.sampler} needs --schedule bands.json, made by"

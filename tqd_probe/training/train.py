@@ -37,6 +37,7 @@ from tqd_probe.training.batches import TrainingBatches
 from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.callbacks.make import check_callbacks, make_callbacks
 from tqd_probe.training.checkpoint import CheckpointStore
+from tqd_probe.training.clip_shape_in_use import take_clip_shape
 from tqd_probe.training.ema import Ema
 from tqd_probe.training.encoded_clips import ClipSplits, encode_training_clips
 from tqd_probe.training.export_weights import export_weights
@@ -97,7 +98,9 @@ def train(
         # Set up: whatever can be refused is refused here, before any slow work.
         model = load_model_to_train(settings, accelerator)
         schedule = load_schedule(settings, model)
-        train_clips, validation_clips = read_clips(settings)
+        settings, note = take_clip_shape(settings, [schedule], model)
+        show(note)
+        train_clips, validation_clips = read_clips(settings, show)
         check_callbacks(settings, validation_clips)
         pool = make_clip_pool(train_clips)
         steps = model.timestep_levels

@@ -7,7 +7,7 @@ clips and noise, and is judged on the same golden clips, levels and noise.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,8 @@ from tqd_probe.models.resolved_settings import resolve_settings
 from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.verification_figure import verification_figure
 from tqd_probe.sampling.level_buckets import bucket_edges
+from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.training.clip_shape_in_use import take_clip_shape
 from tqd_probe.training.run_configuration import LIBRARIES
 from tqd_probe.training.schedule_in_use import ScheduleInUse, load_schedule
 from tqd_probe.training.scored_clips import (
@@ -94,7 +96,17 @@ def verify(
     settings = resolve_settings(settings or VerificationRunSettings(**options))
     samplers = parse_compared_samplers(settings.samplers)
     model = load_model(settings.ckpt, "cpu", expert=settings.expert)
-    inputs = check_inputs(settings, samplers, model)
+    files = [each.schedule for each in samplers if each.schedule]
+    followed = [BandSchedule.load(path) for path in files]
+    settings, note = take_clip_shape(settings, followed, model)
+
+    def say(text: str) -> None:
+        log.info(text)
+        if not quiet:
+            print(text, flush=True)
+
+    say(note)
+    inputs = check_inputs(settings, samplers, model, say)
     sigma_edges = bucket_edges(model.sigma_range)
     del model  # each trial loads its own
     with _claimed_directory(settings, inputs):
@@ -108,6 +120,7 @@ def check_inputs(
     settings: VerificationRunSettings,
     samplers: list[ComparedSampler],
     model: VideoModel,
+    say: Callable[[str], object] = log.info,
 ) -> dict[str, Any]:
     """Refuse before the first trial what any of the trials would refuse.
 
@@ -115,6 +128,7 @@ def check_inputs(
         settings: The verification's settings.
         samplers: The samplers under comparison.
         model: The model to be trained.
+        say: Told how many clips of which class are left out.
 
     Returns:
         Fingerprints of checkpoint, clips and schedules.
@@ -125,7 +139,8 @@ def check_inputs(
     with options_of_verify():
         for sampler in samplers:
             options = training_settings(settings, sampler, settings.seed, settings.out)
-            train, golden = read_clips(options)
+            first = sampler is samplers[0]
+            train, golden = read_clips(options, say if first else log.info)
             schedule = load_schedule(options, model)
             pool = make_clip_pool(train)
             steps = model.timestep_levels
