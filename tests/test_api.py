@@ -9,8 +9,10 @@ from tqd_probe.probing.settings import ProbeRunSettings
 
 SMALL = {
     "num_clips": 5,
+    "least_clips": 4,
     "levels": "0.1,0.5,0.9",
     "degradations": "blur:4,freeze:5,identity:1",
+    "metric": "raw",
 }
 FASTER = {"levels": "0.5", "draws": 1, "degradations": "blur:4"}
 

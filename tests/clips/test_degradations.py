@@ -58,6 +58,33 @@ def test_parse():
     assert len(EVERY) == 11 * 5
 
 
+def test_combined_degradations_are_of_the_class_of_their_parts():
+    both, visual, frozen = parse_degradations(
+        "blur:3 + slow:4,noise:1+blur:2,blur:1+freeze:5"
+    )
+    assert str(both) == "blur:3+slow:4"
+    assert [str(part) for part in both.parts] == ["blur:3", "slow:4"]
+    assert [d.kind for d in (both, visual)] == ["both_degraded", "visual_degraded"]
+    assert [d.extreme for d in (both, visual, frozen)] == [False, False, True]
+    extremes = [str(each) for each in EVERY if each.extreme]
+    assert extremes == ["freeze:5"]
+
+
+def test_combined_degradations_are_applied_in_order():
+    clip, blur, noise = CLIPS[0], Degradation("blur", 4), Degradation("noise", 4)
+    first, second = (
+        Degradation(*one) for one in (("blur", 4, noise), ("noise", 4, blur))
+    )
+    noisy = noise.apply(clip, SHAPE, 0)
+    expected = blur.apply(ArrayClip(noisy), SHAPE, 0)
+    np.testing.assert_array_equal(first.apply(clip, SHAPE, 0), expected)
+    sharp = [
+        np.abs(np.diff(d.apply(clip, SHAPE, 0).astype(int), axis=1)).mean()
+        for d in (first, second)
+    ]
+    assert sharp[1] > 3 * sharp[0]  # noise after the blur stays sharp
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -73,6 +100,12 @@ def test_parse():
         ("blur:1:2", ["blur:1:2", "whole number"]),
         ("reverse:6", ["reverse:6", "1..5", "reverse:3"]),
         ("blur:3,blur:3", ["blur:3", "twice"]),
+        ("blur:3+slow:4,blur:3+slow:4", ["blur:3+slow:4", "twice"]),
+        ("blur:3+", ["not known", "blur"]),
+        ("blur:3+slow", ["'slow'", "severity is missing"]),
+        ("blur:3+slow:9", ["blur:3+slow:9", "1..5"]),
+        ("blur:3+slow:1+blur:2", ["blur:3+slow:1+blur:2", "blur with itself"]),
+        ("blur:3+reverse:1", ["blur:3+reverse:1", "a control is not combined"]),
     ],
 )
 def test_parse_faults(text, parts):
@@ -91,6 +124,9 @@ def test_constructor_checks_too():
 
 
 def test_table_lists_every_degradation():
-    lines = describe_degradations().splitlines()
+    lines, _, rest = describe_degradations().partition("\n\n")
+    lines = lines.splitlines()
+    assert "both_degraded" in rest
+    assert "freeze:5" in rest
     assert [line.split()[0] for line in lines] == list(EFFECTS)
     assert "0.006, 0.012, 0.02, 0.03, 0.045" in lines[0]

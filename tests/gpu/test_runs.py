@@ -20,6 +20,7 @@ from tqd_probe.training.train import train
 pytestmark = pytest.mark.gpu
 
 TINY = "--num-clips 6 --draws 1 --levels 0.3,0.7 --degradations blur:3,freeze:5"
+TINY += " --least-clips 4"
 
 
 def probe(device, out, extra=""):
@@ -125,7 +126,18 @@ def test_a_lack_of_memory_ends_in_one_line(device, tmp_path, capsys, monkeypatch
 
     monkeypatch.setattr(run, "capture_all", short)
     argv = ["--ckpt", "tiny", "--device", device, "--out", str(tmp_path / "run")]
-    argv += ["--num-clips", "4", "--draws", "1", "--levels", "0.5", "--height", "320"]
+    argv += [
+        "--num-clips",
+        "4",
+        "--least-clips",
+        "4",
+        "--draws",
+        "1",
+        "--levels",
+        "0.5",
+        "--height",
+        "320",
+    ]
     argv += ["--width", "320", "--frames", "33", "--degradations", "blur:3"]
     wanted = f"--device {device}: out of memory with one clip"
     fails(capsys, [*argv, "--sketch", "16384"], wanted)

@@ -8,6 +8,7 @@ from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.metric import matrix_shape
 from tqd_probe.gradients.second_moments import (
     FactoredSquares,
+    levels_of_batches,
     mean_of,
     sampled_pairs,
     stored_moments,
@@ -41,6 +42,9 @@ def test_estimates_pass_over_clips_and_levels_evenly():
     counts = [len(clips) for clips in chosen.values()]
     assert max(counts) - min(counts) <= 3
     assert sum(len(clips) for _, clips in sampled_pairs(5, 3)) == 15  # all there are
+    for levels in levels_of_batches([1] * 8, 10):  # 8 of 10 levels
+        assert len(levels) == len(set(levels)) == 8
+    assert levels_of_batches([4, 4], 2) == [[0, 1], [1, 0]]
 
 
 def test_moments_are_estimated_once(tmp_path):

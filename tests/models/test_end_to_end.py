@@ -16,6 +16,8 @@ FEW = [
     "1",
     "--num-clips",
     "4",
+    "--least-clips",
+    "4",
     "--degradations",
     "blur:3",
     "--params",

@@ -1,5 +1,7 @@
 """Similarity on a network and loaders of the caller's."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,9 @@ from torch import nn
 
 from tqd_probe import ProbeResult, compare_gradients, derive_schedule
 from tqd_probe.core.errors import InputError
+from tqd_probe.gradients.layout import make_layout
+from tqd_probe.gradients.metric import factored_metric
+from tqd_probe.gradients.second_moments import factored_squares
 
 
 @pytest.fixture
@@ -37,8 +42,27 @@ def batches(clips, first=0, size=4):
     return list(zip(ids.split(size), clips.split(size)))
 
 
-def test_similarity_equals_that_of_plain_gradients(setting):
+def factors(network, losses, clips, power):
+    """What gradients are multiplied by, from all clips at both levels, draw 0."""
+    names = [name for name, _ in network.named_parameters()]
+    layout = make_layout(network, {"all": names})
+    squares = 0
+    for clip, sigma in itertools.product(range(len(clips)), (0.3, 0.7)):
+        batch = torch.tensor([clip]), clips[clip : clip + 1]
+        parts = torch.autograd.grad(
+            losses(batch, sigma, 0).sum(), list(network.parameters())
+        )
+        shapes = layout.shapes.values()
+        rows = [factored_squares(p.view(1, -1), s)[0] for p, s in zip(parts, shapes)]
+        squares = squares + torch.cat(rows).double() / 16
+    metric = factored_metric(layout, squares, power, torch.device("cpu"))
+    return torch.from_numpy(np.concatenate([metric.entry_factors(n) for n in names]))
+
+
+@pytest.mark.parametrize("metric", ["raw", "fisher"])
+def test_similarity_equals_that_of_plain_gradients(setting, metric):
     network, losses, clips = setting
+    scale = factors(network, losses, clips, 1.0) if metric == "fisher" else 1.0
     other = clips.flip(1)
     own = torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
     result = compare_gradients(
@@ -53,9 +77,11 @@ def test_similarity_equals_that_of_plain_gradients(setting):
         draws=2,
         paired=["motion_degraded"],
         sketch=16_384,
+        metric=metric,
         progress=False,
     )
     assert isinstance(result, ProbeResult)
+    assert result.criterion.metric == metric
     assert result.covered_share == pytest.approx(1, abs=1e-5)
 
     def means(clips, first, sigma):
@@ -64,7 +90,7 @@ def test_similarity_equals_that_of_plain_gradients(setting):
             loss = losses((torch.arange(first, first + len(clips)), clips), sigma, draw)
             parts = torch.autograd.grad(loss.mean(), list(network.parameters()))
             total = total + torch.cat([part.flatten() for part in parts]) / 2
-        return total.double()
+        return total.double() * scale
 
     for level, sigma in enumerate((0.3, 0.7)):
         golden = means(clips, 0, sigma)
@@ -106,6 +132,7 @@ def test_identical_copies_are_as_good_as_golden(setting):
     ("change", "message"),
     [
         ({"clips": {"golden": []}}, "give batches of 'golden' and of another class"),
+        ({"golden": 7}, "golden: 7 clips, at least 8 are needed to tell signal"),
         ({"clips": {"blurry": []}}, "blurry: not a class"),
         ({"clips": {"motion_degraded": iter([])}}, "motion_degraded: an iterator"),
         ({"clips": {"motion_degraded": []}}, "motion_degraded: 0 clips, at least 2"),
@@ -119,7 +146,9 @@ def test_what_cannot_be_compared_is_one_line(setting, change, message):
     network, losses, clips = setting
     given = {"golden": batches(clips), "motion_degraded": batches(clips)}
     options = {"sigmas": [0.5], "draws": 1, "progress": False}
-    options |= {k: v for k, v in change.items() if k not in ("clips", "few")}
+    options |= {k: v for k, v in change.items() if k not in ("clips", "few", "golden")}
+    if "golden" in change:
+        given["golden"] = batches(clips[: change["golden"]])
     if "few" in change:
         given["motion_degraded"] = batches(clips[:4])
         options["paired"] = ["motion_degraded"]

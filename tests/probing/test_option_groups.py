@@ -39,6 +39,8 @@ def settings(**values):
         ({"criterion": "mixture", "pool": "golden=x"}, "no whole number"),
         ({"confidence": 1.0}, "less than or equal to 0.9999"),
         ({"num_clips": 3}, "greater than or equal to 4"),
+        ({"num_clips": 7}, "--num-clips 7: at least 8 golden clips are needed"),
+        ({"least_clips": 3}, "greater than or equal to 4"),
         ({"draws": 0}, "greater than or equal to 1"),
         ({"expert": "middle"}, "'high', 'low' or 'both'"),
         ({"plan_width": 0}, "greater than or equal to 0.001"),

@@ -6,7 +6,12 @@ from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def settings(pipeline, tmp_path, **more):
-    values = {"num_clips": 5, "degradations": "blur:4,freeze:5", "device": "cpu"}
+    values = {
+        "num_clips": 5,
+        "least_clips": 4,
+        "degradations": "blur:4,freeze:5",
+        "device": "cpu",
+    }
     return ProbeRunSettings(ckpt=str(pipeline), out=tmp_path / "p", **values | more)
 
 

@@ -7,7 +7,7 @@ from probe_runs import arguments, fails, result
 
 from tqd_probe import gradsim
 
-FEW = "--num-clips 4 --draws 1 --levels 0.2,0.8 --degradations blur:4"
+FEW = "--num-clips 4 --least-clips 4 --draws 1 --levels 0.2,0.8 --degradations blur:4"
 
 
 def test_an_int8_probe_from_the_command_line(pipeline, tmp_path, capsys):

@@ -9,7 +9,13 @@ from tqd_probe.probing.settings import ProbeRunSettings
 
 
 def small(pipeline, out, **more):
-    options = {"num_clips": 5, "levels": "0.5", "draws": 1, "degradations": "blur:4"}
+    options = {
+        "num_clips": 5,
+        "least_clips": 4,
+        "levels": "0.5",
+        "draws": 1,
+        "degradations": "blur:4",
+    }
     return ProbeRunSettings(ckpt=str(pipeline), out=out, **{**options, **more})
 
 
@@ -37,7 +43,7 @@ def test_other_settings_are_refused_before_the_checkpoint_is_opened(
 
     monkeypatch.setattr("tqd_probe.probing.prepare.load_model_to_probe", opened)
     with pytest.raises(ConfigurationChanged, match="--draws was 2, now 1"):
-        run_probe(ProbeRunSettings(ckpt="other", draws=1, num_clips=5, out=probe_run))
+        run_probe(ProbeRunSettings(ckpt="other", draws=1, num_clips=8, out=probe_run))
 
 
 def test_the_log_tells_how_a_run_ended(pipeline, tmp_path, monkeypatch):

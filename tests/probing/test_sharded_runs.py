@@ -17,7 +17,7 @@ from tqd_probe.probing.run import run_probe
 
 # Five clips of two versions each: an odd number of micro-batches at either level.
 ODD = "--num-clips 5 --draws 1 --levels 0.2,0.8 --degradations blur:4 --device cpu"
-ODD += " --batch-size 2 --sketch 8192 --metric adam --checkpointing on"
+ODD += " --least-clips 4 --batch-size 2 --sketch 8192 --metric adam --checkpointing on"
 
 
 @pytest.fixture(scope="module")

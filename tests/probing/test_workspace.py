@@ -12,6 +12,7 @@ def workspace(pipeline, tmp_path):
             ckpt=str(pipeline),
             out=tmp_path / "run",
             num_clips=4,
+            least_clips=4,
             levels="0.3,0.8",
             degradations="blur:4",
         ),

@@ -206,7 +206,9 @@ def test_another_configuration_is_refused_in_every_process(
 
 
 def test_the_schedule_is_measured_again_with_two_processes(pipeline, tmp_path):
-    base = "--num-clips 5 --levels 0.2,0.8 --draws 1 --degradations blur:4"
+    base = (
+        "--num-clips 5 --least-clips 4 --levels 0.2,0.8 --draws 1 --degradations blur:4"
+    )
     extra = "--cos-min -0.5 --norm-range 0.01,100"
     finished(pipeline, tmp_path / "probe", base, extra)
     values = {

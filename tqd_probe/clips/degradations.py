@@ -1,4 +1,4 @@
-"""All degradations by name: what each does at severities 1 to 5."""
+"""All degradations by name: what each does at severities 1 to 5, alone or combined."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ import numpy as np
 from tqd_probe.clips import motion_degradations as motion
 from tqd_probe.clips import visual_degradations as visual
 from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.degraded_clip import DegradedClip
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.core.clip_classes import MOTION_DEGRADED, VISUAL_DEGRADED
+from tqd_probe.core.clip_classes import (
+    BOTH_DEGRADED,
+    MOTION_DEGRADED,
+    VISUAL_DEGRADED,
+)
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.rng import stream
 
+COMBINING = """\
+blur:3+slow:4 does one after the other: of both kinds, it is of the class both_degraded.
+freeze:5, a still picture, is the extreme of low motion: it is compared by itself, and
+decides for motion_degraded only where no other motion degradation is given."""
 VISUAL, MOTION, CONTROL = VISUAL_DEGRADED, MOTION_DEGRADED, "control"
 
 
@@ -29,12 +38,15 @@ class Effect:
         unit: What the amount measures, in words.
         apply: From clip, shape, amount and random generator to uint8
             ``[frames, height, width, 3]``.
+        extreme: Severity at which nothing is left of what is degraded: it decides for
+            its class only where no other degradation does (`Degradation.extreme`).
     """
 
     kind: str
     amounts: tuple[float, ...]
     unit: str
     apply: Callable[[Clip, ClipShape, float, np.random.Generator], np.ndarray]
+    extreme: int | None = None
 
 
 EFFECTS = {
@@ -69,6 +81,7 @@ EFFECTS = {
         (0.2, 0.4, 0.6, 0.8, 1.0),
         "share of the frames that repeat one frame",
         lambda clip, shape, amount, rng: motion.freeze(clip.read(shape), amount, rng),
+        extreme=5,
     ),
     "slow": Effect(
         MOTION,
@@ -116,16 +129,19 @@ class Degradation:
     Attributes:
         name: A key of ``EFFECTS``.
         severity: 1 (mild) to 5 (severe); without effect for controls.
+        after: What is done to the clip before, written ``blur:3+slow:4``; None for
+            nothing.
     """
 
     name: str
     severity: int
+    after: Degradation | None = None
 
     def __post_init__(self) -> None:
-        """Refuse names and severities that do not exist.
+        """Refuse names, severities and combinations that do not exist.
 
         Raises:
-            InputError: If there is no such name or severity.
+            InputError: If there is no such name, severity or combination.
         """
         if self.name not in EFFECTS:
             raise InputError(
@@ -137,26 +153,44 @@ class Degradation:
                 f"degradation {self}: severity {self.severity} is not one of its"
                 f" severities, 1..{last}; write for example {self.name}:3"
             )
+        names = [part.name for part in self.parts]
+        if len(set(names)) < len(names):
+            raise InputError(f"degradation {self}: combines {self.name} with itself")
+        if len(names) > 1 and any(EFFECTS[name].kind == CONTROL for name in names):
+            raise InputError(f"degradation {self}: a control is not combined")
 
     def __str__(self) -> str:
-        """Return the name as options write it: ``blur:3``."""
-        return f"{self.name}:{self.severity}"
+        """Return the name as options write it: ``blur:3``, ``blur:3+slow:4``."""
+        before = f"{self.after}+" if self.after else ""
+        return f"{before}{self.name}:{self.severity}"
+
+    @property
+    def parts(self) -> tuple[Degradation, ...]:
+        """The degradations that are combined, in the order they are applied."""
+        before = self.after.parts if self.after else ()
+        return (*before, Degradation(self.name, self.severity) if before else self)
 
     @property
     def kind(self) -> str:
-        """``visual_degraded``, ``motion_degraded`` or ``control``."""
-        return EFFECTS[self.name].kind
+        """The class of degraded clips, or ``control``; of both kinds, both_degraded."""
+        kinds = {EFFECTS[part.name].kind for part in self.parts}
+        return kinds.pop() if len(kinds) == 1 else BOTH_DEGRADED
+
+    @property
+    def extreme(self) -> bool:
+        """Whether nothing is left of what a part of it degrades (a still picture)."""
+        return any(EFFECTS[p.name].extreme == p.severity for p in self.parts)
 
     @property
     def amount(self) -> float:
-        """The amount at this severity, in the unit of the effect."""
+        """The amount of the last part, in the unit of its effect."""
         return EFFECTS[self.name].amounts[self.severity - 1]
 
     def apply(self, clip: Clip, shape: ClipShape, seed: int) -> np.ndarray:
         """Return the degraded clip.
 
         All severities of one degradation use the same random numbers, so that they
-        differ in strength alone.
+        differ in strength alone; a part of a combination those of its own.
 
         Args:
             clip: The golden clip.
@@ -167,14 +201,15 @@ class Degradation:
             RGB video, uint8 ``[frames, height, width, 3]``.
         """
         rng = stream(seed, "degradation", clip.id, self.name)
-        return EFFECTS[self.name].apply(clip, shape, self.amount, rng)
+        source = DegradedClip(clip, self.after, seed) if self.after else clip
+        return EFFECTS[self.name].apply(source, shape, self.amount, rng)
 
 
 def parse_degradations(text: str) -> tuple[Degradation, ...]:
-    """Read a list such as ``blur:3,freeze:5``.
+    """Read a list such as ``blur:3,blur:3+slow:4``.
 
     Args:
-        text: Names with severities, separated by commas.
+        text: Names with severities, combined by plus signs, separated by commas.
 
     Returns:
         The degradations in the order given.
@@ -183,25 +218,33 @@ def parse_degradations(text: str) -> tuple[Degradation, ...]:
         InputError: If a name or severity is unknown or missing, or one is repeated.
     """
     found: list[Degradation] = []
-    for part in text.split(","):
-        name, colon, severity = (piece.strip() for piece in part.partition(":"))
-        if name not in EFFECTS:
-            Degradation(name, 1)  # raises with the list of names
-        if not colon:
-            raise InputError(
-                f"degradation {name!r}: severity is missing; write {name}:1 to"
-                f" {name}:{len(EFFECTS[name].amounts)}"
-            )
-        if not (severity.isascii() and severity.isdigit()):
-            raise InputError(
-                f"degradation {part.strip()!r}: severity {severity!r} is not a whole"
-                f" number 1..{len(EFFECTS[name].amounts)}; write for example {name}:1"
-            )
-        degradation = Degradation(name, int(severity))
+    for item in text.split(","):
+        degradation: Degradation | None = None
+        for part in item.split("+"):
+            degradation = _parse_part(part, degradation)
+        assert degradation is not None
         if degradation in found:
             raise InputError(f"degradation {degradation}: listed twice; keep one")
         found.append(degradation)
     return tuple(found)
+
+
+def _parse_part(part: str, after: Degradation | None) -> Degradation:
+    """Read one ``name:severity``."""
+    name, colon, severity = (piece.strip() for piece in part.partition(":"))
+    if name not in EFFECTS:
+        Degradation(name, 1)  # raises with the list of names
+    if not colon:
+        raise InputError(
+            f"degradation {name!r}: severity is missing; write {name}:1 to"
+            f" {name}:{len(EFFECTS[name].amounts)}"
+        )
+    if not (severity.isascii() and severity.isdigit()):
+        raise InputError(
+            f"degradation {part.strip()!r}: severity {severity!r} is not a whole"
+            f" number 1..{len(EFFECTS[name].amounts)}; write for example {name}:1"
+        )
+    return Degradation(name, int(severity), after)
 
 
 def check_frames(degradations: tuple[Degradation, ...], shape: ClipShape) -> None:
@@ -214,7 +257,9 @@ def check_frames(degradations: tuple[Degradation, ...], shape: ClipShape) -> Non
     Raises:
         InputError: If there is a motion degradation and a clip is one frame.
     """
-    if shape.frames < 2 and any(d.kind == MOTION for d in degradations):
+    if shape.frames < 2 and any(
+        EFFECTS[part.name].kind == MOTION for d in degradations for part in d.parts
+    ):
         raise InputError(
             f"--frames {shape.frames}: one frame has no motion to degrade; ask for more"
             " frames or leave the motion degradations out of --degradations"
@@ -225,11 +270,13 @@ def describe_degradations() -> str:
     """List all degradations for help texts.
 
     Returns:
-        One line each: name, kind, amounts at severities 1, 2, ..., what they are.
+        One line each: name, kind, amounts at severities 1, 2, ..., what they are; and
+        how they are combined.
     """
     lines = []
     for name, effect in EFFECTS.items():
         amounts = ", ".join(f"{amount:g}" for amount in effect.amounts)
         amounts = amounts if effect.kind != CONTROL else "-"
         lines.append(f"{name:<10}{effect.kind:<17}{amounts:<34}{effect.unit}")
+    lines += ["", *COMBINING.splitlines()]
     return "\n".join(lines)

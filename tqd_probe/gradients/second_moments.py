@@ -9,7 +9,7 @@ so that a pass takes the memory of a plain one, and what is kept is vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -103,13 +103,29 @@ def sampled_pairs(clips: int, levels: int) -> Iterator[tuple[int, list[int]]]:
         there are fewer), every clip as often as another, every level as often as
         another but for one round.
     """
-    rounds = min(levels, -(-max(SAMPLES, levels) // clips))
     chosen: dict[int, list[int]] = {level: [] for level in range(levels)}
-    for turn in range(rounds):
-        for clip in range(clips):
-            # Levels are visited evenly, and no pair of clip and level twice.
-            chosen[(clip + turn * -(-levels // rounds)) % levels].append(clip)
+    for clip, places in enumerate(levels_of_batches([1] * clips, levels)):
+        for level in places:
+            chosen[level].append(clip)
     yield from chosen.items()
+
+
+def levels_of_batches(sizes: Sequence[int], levels: int) -> list[list[int]]:
+    """Choose the levels at which each batch of clips is passed.
+
+    Args:
+        sizes: Clips of each batch.
+        levels: Number of noise levels.
+
+    Returns:
+        Levels of each batch, all different and visited evenly: at least `SAMPLES` pairs
+        of clip and level in all, or all pairs.
+    """
+    rounds = min(levels, -(-max(SAMPLES, levels) // sum(sizes)))
+    offsets = [turn * levels // rounds for turn in range(rounds)]
+    return [
+        [(batch + offset) % levels for offset in offsets] for batch in range(len(sizes))
+    ]
 
 
 def mean_of(squares: Iterator[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,10 +26,17 @@ from tqd_probe.gradients.draws import Draws, LevelDraws
 from tqd_probe.gradients.gradient_energy import measure_energy
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.gradients.kept_gradients import Sketched
-from tqd_probe.gradients.layout import make_layout
+from tqd_probe.gradients.layout import Layout, make_layout
+from tqd_probe.gradients.metric import POWERS, factored_metric
 from tqd_probe.gradients.reduce_level import Reduction, reduce_sketched
+from tqd_probe.gradients.second_moments import (
+    FactoredSquares,
+    levels_of_batches,
+    mean_of,
+)
 from tqd_probe.gradients.sketch import DEFAULT_SIZE, Sketch
 from tqd_probe.gradients.sketched_gram import sketched_gram
+from tqd_probe.models.placement import computing_device
 from tqd_probe.probing.curves import similarity_curves
 from tqd_probe.probing.result import (
     Comparison,
@@ -40,8 +47,9 @@ from tqd_probe.probing.result import (
     ProbeResult,
 )
 from tqd_probe.schedules.band_schedule import Criterion, Model, Provenance
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
-LEAST_CLIPS = 4  # golden, to tell signal from noise; of a class with its own clips: 2
+LEAST_OF_CLASS = 2  # clips of its own
 LEAST_COVERED = 0.99
 BatchLosses = Callable[[Any, float, int], Tensor]
 
@@ -57,7 +65,9 @@ def compare_gradients(
     groups: Mapping[str, list[str]] | None = None,
     params: str = "all",
     sketch: int = DEFAULT_SIZE,
+    metric: Literal["adam", "raw", "fisher"] = "adam",
     compile: bool = False,
+    least_clips: int = LEAST_CLIPS,
     cos_min: float = 0.9,
     delta: float = 0.03,
     norm_range: tuple[float, float] = (0.5, 2.0),
@@ -85,7 +95,11 @@ def compare_gradients(
         groups: Parameter names by module group; by default all are one group.
         params: ``all``, or a regular expression searched in parameter names.
         sketch: Numbers kept of each gradient.
+        metric: Inner product of gradients (`gradients/metric.py`); second moments are
+            factored, and estimated from golden clips.
         compile: Compile the members of the network's module lists.
+        least_clips: Golden clips without which nothing is measured; fewer than 8 give
+            no intervals and no bands.
         cos_min: Least cosine inside a band.
         delta: How far below it the lower end of the cosine's interval may lie there.
         norm_range: Range of the norm ratio inside a band.
@@ -100,24 +114,28 @@ def compare_gradients(
         GradientError: If less than 99 % of the squared gradient norm is captured, or a
             gradient is not finite.
     """
-    _check(clips, sigmas, draws, paired)
+    _check(clips, sigmas, draws, paired, least_clips)
     names = [name for name, _ in network.named_parameters()]
     layout = make_layout(network, dict(groups or {"all": names}), params)
-    first = next(iter(clips[GOLDEN]), None)
-    if first is None:
-        raise InputError("clips: golden: no batches; give at least 4 golden clips")
+    first = next(iter(clips[GOLDEN]))
     levels = sorted(float(sigma) for sigma in sigmas)
     count = _clips_of(first)
     passes = [(partial(losses, first, sigma, 0), count) for sigma in levels]
-    energy = measure_energy(network, layout, [passes[0], passes[-1]])
-    sketched = Sketched(Sketch(layout, sketch, energy))
-    engine = GradientCapture(network, layout, sketched, compile)
-    covered = GradientCapture(network, layout, sketched).covered_share(*passes[0])
+    plain = Sketched(Sketch(layout, sketch))
+    covered = GradientCapture(network, layout, plain).covered_share(*passes[0])
     if covered < LEAST_COVERED:
         raise GradientError(
             f"only {covered:.4f} of the squared gradient norm is captured; restrict"
             " params to layers that are"
         )
+    weights = None
+    if metric != "raw":
+        moments = _second_moments(network, layout, losses, clips[GOLDEN], levels)
+        device = computing_device(network)
+        weights = factored_metric(layout, moments, POWERS[metric], device)
+    energy = measure_energy(network, layout, [passes[0], passes[-1]], weights)
+    sketched = Sketched(Sketch(layout, sketch, energy, weights))
+    engine = GradientCapture(network, layout, sketched, compile)
     order = [GOLDEN, *(name for name in clips if name != GOLDEN)]
     versions = [name for name in order if name == GOLDEN or name in paired]
     others = [name for name in order if name not in versions]
@@ -150,7 +168,7 @@ def compare_gradients(
         modules[group] = ModuleGroup(
             snr=own.snr, resolved=own.resolved, subjects=compared
         )
-    weights = [str(tuple(p.shape)) for p in network.parameters()]
+    shapes = [str(tuple(p.shape)) for p in network.parameters()]
     gradients = len(levels) * draws * sum(counts.values())
     return ProbeResult(
         format="tqd-gradsim",
@@ -159,7 +177,7 @@ def compare_gradients(
         model=Model(
             family="custom",
             source=type(network).__name__,
-            fingerprint=f"sha256:{digest([names, weights])}",
+            fingerprint=f"sha256:{digest([names, shapes])}",
             expert=None,
             parameters=params,
             prediction="as the given losses",
@@ -176,6 +194,7 @@ def compare_gradients(
             delta=delta,
             norm_range=norm_range,
             confidence=confidence,
+            metric=metric,
         ),
         clips=ProbedClips(
             source="given by the caller",
@@ -219,6 +238,7 @@ def _check(
     sigmas: Sequence[float],
     draws: int,
     paired: Collection[str],
+    least: int,
 ) -> None:
     """Refuse what cannot be compared, before any pass."""
     if GOLDEN not in clips or len(clips) < 2:
@@ -243,6 +263,36 @@ def _check(
         raise InputError(f"sigmas: {list(sigmas)}: give noise levels between 0 and 1")
     if draws < 1:
         raise InputError(f"draws: {draws}: give at least 1")
+    golden = 0
+    for batch in clips[GOLDEN]:
+        golden += _clips_of(batch)
+        if golden >= least:
+            return
+    raise InputError(
+        f"clips: golden: {golden} clips, at least {least} are needed to tell signal"
+        " from noise; add clips, or for a trial without bands lower least_clips"
+    )
+
+
+def _second_moments(
+    network: nn.Module,
+    layout: Layout,
+    losses: BatchLosses,
+    golden: Iterable[Any],
+    levels: list[float],
+) -> Tensor:
+    """Estimate factored second moments, batch by batch, at evenly visited levels."""
+    engine = GradientCapture(network, layout, FactoredSquares(layout))
+    sizes = [_clips_of(batch) for batch in golden]
+    chosen = levels_of_batches(sizes, len(levels))
+
+    def squares() -> Iterator[Tensor]:
+        for batch, places in zip(golden, chosen):
+            for place in places:
+                run = partial(losses, batch, levels[place], 0)
+                yield engine.per_clip(run, _clips_of(batch))[0]
+
+    return mean_of(squares())
 
 
 def _clips_of(batch: Any) -> int:
@@ -286,9 +336,10 @@ def _counts(
     """Count the clips of each class; refuse too few, and classes that do not pair."""
     counts = {name: len(found[name, 0]) for name in order}
     for name, count in counts.items():
-        least = LEAST_CLIPS if name == GOLDEN else 2
-        if count < least:
-            raise InputError(f"clips: {name}: {count} clips, at least {least} needed")
+        if count < LEAST_OF_CLASS:
+            raise InputError(
+                f"clips: {name}: {count} clips, at least {LEAST_OF_CLASS} needed"
+            )
         if any(len(found[name, draw]) != count for draw in range(draws)):
             raise InputError(f"clips: {name}: another number of clips each time")
         if name in versions and count != counts[GOLDEN]:

@@ -16,12 +16,16 @@ def paired_comparisons(degradations: tuple[Degradation, ...]) -> dict[str, list[
 
     Returns:
         Indices of the pooled versions (0 is golden) by name. Controls are compared
-        by themselves and belong to no class.
+        by themselves and belong to no class; an extreme one (a still picture) only to
+        a class that has no other.
     """
     classes: dict[str, list[int]] = {}
     for index, each in enumerate(degradations, start=1):
         if each.kind != CONTROL:
             classes.setdefault(each.kind, []).append(index)
+    for name, rows in classes.items():
+        usual = [row for row in rows if not degradations[row - 1].extreme]
+        classes[name] = usual or rows
     order = sorted(classes, reverse=True)  # visual_degraded before motion_degraded
     alone = {str(each): [i] for i, each in enumerate(degradations, start=1)}
     return {**{name: classes[name] for name in order}, **alone}

@@ -17,7 +17,6 @@ from tqd_probe.probing.settings import ProbeRunSettings
 from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
 
 DEFAULT_CLIPS = 24
-LEAST_GOLDEN = 4
 
 
 def choose_clips(
@@ -43,10 +42,11 @@ def choose_clips(
         limit = at_most or DEFAULT_CLIPS
     found = open_clips(settings.clips, limit, settings.seed, settings.least_quality())
     golden = found.golden[:at_most]
-    if len(golden) < LEAST_GOLDEN:
+    if len(golden) < settings.least_clips:
         raise InputError(
             f"--clips {settings.clips}: {len(golden)} golden clips, at least"
-            f" {LEAST_GOLDEN} are needed to tell signal from noise; add clips"
+            f" {settings.least_clips} are needed to tell signal from noise; add clips,"
+            " or for a trial without bands lower --least-clips"
         )
     refuse_duplicates(settings.clips, golden)
     limits = [number for number in (limit, at_most) if number is not None]
@@ -132,10 +132,11 @@ def encode_probed(
         others, places = encode_unpaired(encoder, clips.others, left, bar.update)
     if others is not None:
         encoded.quarantine.update(others.quarantine)
-    if len(encoded.ids) < LEAST_GOLDEN:
+    if len(encoded.ids) < settings.least_clips:
         raise InputError(
             f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least"
-            f" {LEAST_GOLDEN} are needed; add clips or repair those in quarantine"
+            f" {settings.least_clips} are needed; add clips or repair those in"
+            " quarantine"
         )
     return encoded, others, places
 

@@ -57,7 +57,8 @@ def match_severities(
     Args:
         encoder: The encoder.
         clips: Golden clips; the first `CLIPS` are measured.
-        degradations: The degradations asked for; severities are replaced.
+        degradations: The degradations asked for; severities are replaced, those of
+            combined ones part by part.
         reference: Such as ``blur:3``.
         progress: Show a progress bar.
 
@@ -69,7 +70,8 @@ def match_severities(
     """
     name, _, severity = reference.partition(":")
     some = clips[:CLIPS]
-    names = dict.fromkeys([name.strip(), *(each.name for each in degradations)])
+    parts = [part.name for each in degradations for part in each.parts]
+    names = dict.fromkeys([name.strip(), *parts])
     bar = tqdm(names, desc="severities", unit="degradation", disable=not progress)
     distances = {each: latent_distances(encoder, some, each) for each in bar}
     goal = distances[name.strip()][int(severity) - 1]
@@ -78,13 +80,15 @@ def match_severities(
             f"--match-severity {reference}: leaves these clips as they are; choose a"
             " degradation that changes them"
         )
-    matched = []
-    for each in degradations:
+
+    def matched(each: Degradation) -> Degradation:
+        before = matched(each.after) if each.after else None
         values = np.array(distances[each.name])
         # Nearest in ratio; a severity that changes nothing is infinitely far.
         with np.errstate(divide="ignore"):
             gaps = np.abs(np.log(values / goal))
-        control = each.kind == CONTROL or not np.isfinite(gaps).any()
-        best = each.severity if control else int(gaps.argmin()) + 1
-        matched.append(Degradation(each.name, best))
-    return tuple(dict.fromkeys(matched)), distances
+        fixed = EFFECTS[each.name].kind == CONTROL or not np.isfinite(gaps).any()
+        best = each.severity if fixed else int(gaps.argmin()) + 1
+        return Degradation(each.name, best, before)
+
+    return tuple(dict.fromkeys(map(matched, degradations))), distances

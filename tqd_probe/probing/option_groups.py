@@ -11,8 +11,10 @@ from tqd_probe.clips.degradations import Degradation, parse_degradations
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import CheckpointSettings, Settings
 from tqd_probe.probing.option_parsing import read_levels, read_pool, read_range
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
-DEGRADATIONS = "blur:3,noise:3,downscale:3,freeze:5"
+# Visual faults, low motion, and a still picture beside it (`Degradation.extreme`).
+DEGRADATIONS = "blur:3,noise:3,slow:4,hold:4,freeze:5"
 
 
 class ProbedCheckpointSettings(CheckpointSettings):
@@ -50,6 +52,12 @@ class ProbedClipSettings(Settings):
         description="clips used, of each class at most (default: 24 synthetic, else"
         " all)",
     )
+    least_clips: int = Field(
+        default=LEAST_CLIPS,
+        ge=4,
+        description="golden clips without which nothing is measured; fewer than"
+        f" {LEAST_CLIPS} give no intervals and no bands: for trials",
+    )
     mq_min: float | None = Field(
         default=None,
         ge=0,
@@ -63,6 +71,16 @@ class ProbedClipSettings(Settings):
         le=1,
         description="least visual quality of a good clip, 0 to 1 (default: none)",
     )
+
+    @model_validator(mode="after")
+    def _enough_clips(self) -> ProbedClipSettings:
+        if self.num_clips is not None and self.num_clips < self.least_clips:
+            raise ValueError(
+                f"--num-clips {self.num_clips}: at least {self.least_clips} golden"
+                " clips are needed to tell signal from noise; for a trial without bands"
+                f" lower --least-clips"
+            )
+        return self
 
     @model_validator(mode="after")
     def _both_thresholds(self) -> ProbedClipSettings:
@@ -88,8 +106,8 @@ class DegradedCopySettings(Settings):
 
     degradations: str = Field(
         default=DEGRADATIONS,
-        description="NAME:SEVERITY[,...], names and severities 1 to 5 as listed below;"
-        " or 'none', to probe only the classes of a manifest",
+        description="NAME:SEVERITY[,...], names and severities 1 to 5 as listed below,"
+        " several joined by +; or 'none', to probe only the classes of a manifest",
     )
     match_severity: str | None = Field(
         default=None,

@@ -78,7 +78,7 @@ def test_weights_measured_again_have_their_lora_inside(tmp_path):
 def test_the_schedule_is_measured_again_and_followed(pipeline, tmp_path):
     """On the weights as they are: what the run writes equals a probe of them."""
     base = "--num-clips 5 --levels 0.2,0.5,0.8 --draws 1 --degradations blur:4"
-    extra = "--cos-min -0.5 --norm-range 0.01,100"
+    extra = "--least-clips 4 --cos-min -0.5 --norm-range 0.01,100"
     finished(pipeline, tmp_path / "probe", base, extra)
     out = tmp_path / "run"
     options = {

@@ -39,6 +39,9 @@ log = logging.getLogger("tqd_probe")
 class _OldCommand(ProbeRunSettings, Options):  # type: ignore[misc]
     """The command in the provenance of schedules that do not store settings."""
 
+    metric: Literal["adam", "raw", "fisher"] = Field(
+        default="raw", description="metric"
+    )
     dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="number type")
     vae_dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="as dtype")
 
@@ -59,7 +62,8 @@ def probe_settings(schedule: BandSchedule) -> ProbeRunSettings:
     cure = "measure the schedule with python -m tqd_probe.gradsim"
     if provenance.settings is not None:
         try:
-            return ProbeRunSettings.model_validate(provenance.settings)
+            metric = {"metric": schedule.criterion.metric}
+            return ProbeRunSettings.model_validate(metric | provenance.settings)
         except ValidationError as error:
             raise InputError(
                 "--reprobe-every: the schedule's provenance.settings:"
