@@ -38,6 +38,8 @@ SMALL = {
         "0.3,0.7",
         "--draws",
         "1",
+        "--least-clips",
+        "4",
         "--degradations",
         "blur:3,freeze:5",
     ],

@@ -23,7 +23,9 @@ def test_a_pilot_takes_what_there_is(folder_of_clips, manifest):
 def test_clips_that_are_asked_for_must_be_there(folder_of_clips):
     with pytest.raises(InputError, match="9 golden clips asked for, 6 present"):
         choose(clips=str(folder_of_clips), num_clips=9)
-    with pytest.raises(InputError, match=r"6 golden clips, at least 8 .* --least-clips"):
+    with pytest.raises(
+        InputError, match=r"6 golden clips, at least 8 .* --least-clips"
+    ):
         choose(clips=str(folder_of_clips))
     with pytest.raises(InputError, match="3 golden clips, at least 4 are needed"):
         choose(clips="synthetic:3", least_clips=4)

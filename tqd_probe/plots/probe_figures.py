@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tqd_probe.clips.degradations import CONTROL, parse_degradations
 from tqd_probe.plots.heatmap import (
     AXIS,
     COSINE,
@@ -207,7 +208,7 @@ def module_heatmap(result: ProbeResult) -> Figure:
 
 
 def similarity_curves(result: ProbeResult, schedule: BandSchedule) -> Figure:
-    """Draw cosine curves with confidence ribbons, one panel per kind.
+    """Draw cosine curves with confidence ribbons, a panel per class; controls last.
 
     Args:
         result: The result of a probe.
@@ -216,13 +217,13 @@ def similarity_curves(result: ProbeResult, schedule: BandSchedule) -> Figure:
     Returns:
         The figure.
     """
-    panel_names: dict[str, list[str]] = {}
-    for name, entry in schedule.measured_classes().items():
-        panel_names[name] = [f"{n}:{s}" for n, s in entry.degradations.items()]
-    taken = {name for names in panel_names.values() for name in names}
-    controls = [n for n in schedule.degradations_detail if n not in taken]
-    if controls:
-        panel_names["controls"] = controls
+    panel_names: dict[str, list[str]] = {n: [] for n in schedule.measured_classes()}
+    for name in schedule.degradations_detail:
+        kind = parse_degradations(name)[0].kind
+        kind = kind if kind != CONTROL else "controls"
+        panel_names.setdefault(kind, []).append(name)
+    if "controls" in panel_names:
+        panel_names["controls"] = panel_names.pop("controls")
     size = 1.2 + 4.4 * len(panel_names), 4
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(ncols=len(panel_names), sharey=True, squeeze=False)

@@ -150,7 +150,7 @@ def _comparisons(
         is_class = name in workspace.classes
         found[name] = Comparison(
             kind="class" if is_class else "degradation",
-            degradations={each.name: each.severity for each in pooled},
+            degradations={p.name: p.severity for each in pooled for p in each.parts},
             members=[str(each) for each in pooled] if is_class else [],
             clips=len(workspace.encoded.ids),
             paired=True,
