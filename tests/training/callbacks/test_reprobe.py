@@ -49,11 +49,14 @@ def test_a_schedule_without_a_probe_cannot_be_measured_again(schedule):
 
 
 def test_settings_are_recovered_from_either_provenance(schedule):
-    # A command without settings is of a version that computed in float32 by default.
-    types = {"dtype": "fp32", "vae_dtype": "fp32"}
-    wanted = ProbeRunSettings(ckpt="tiny", draws=3, norm_range="0.4,3", **types)
+    # A command without settings is of a version with other defaults.
+    former = {"dtype": "fp32", "vae_dtype": "fp32", "metric": "raw"}
+    former["degradations"] = "blur:3,noise:3,downscale:3,freeze:5"
+    wanted = ProbeRunSettings(ckpt="tiny", draws=3, norm_range="0.4,3", **former)
     new = schedule.model_copy(deep=True)
     new.provenance.settings = recorded_settings(wanted)
+    assert probe_settings(new) == wanted
+    del new.provenance.settings["metric"]  # of a version without metrics
     assert probe_settings(new) == wanted
     old = schedule.model_copy(deep=True)
     old.provenance.argv = [

@@ -42,6 +42,9 @@ class _OldCommand(ProbeRunSettings, Options):  # type: ignore[misc]
     metric: Literal["adam", "raw", "fisher"] = Field(
         default="raw", description="metric"
     )
+    degradations: str = Field(
+        default="blur:3,noise:3,downscale:3,freeze:5", description="degradations"
+    )
     dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="number type")
     vae_dtype: Literal["fp32", "bf16"] = Field(default="fp32", description="as dtype")
 
