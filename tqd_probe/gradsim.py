@@ -72,7 +72,9 @@ def run(settings: ProbeRunSettings) -> None:
     """
     from tqd_probe import api
     from tqd_probe.probing.experts import settings_per_expert
+    from tqd_probe.probing.run_directory import run_directory
     from tqd_probe.probing.summary import summary_table
+    from tqd_probe.probing.wall_time import plain_seconds
 
     def tell(text: object) -> None:
         if is_main_process():
@@ -86,7 +88,9 @@ def run(settings: ProbeRunSettings) -> None:
         if settings.expert == "both":
             tell(f"expert for {expert} noise:")
         written[expert] = api.write_probe(one)
-        tell(summary_table(written[expert].result, written[expert].schedule))
+        found, run_folder = written[expert], run_directory(one)
+        seconds = plain_seconds(run_folder)
+        tell(summary_table(found.result, found.schedule, str(run_folder), seconds))
         for path in written[expert].files:
             tell(path)
     if (figure := api.draw_both_experts(settings, written)) is not None:

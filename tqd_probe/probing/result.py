@@ -18,6 +18,7 @@ from tqd_probe.core.files import write_json
 from tqd_probe.core.json_models import StrictModel, read_model
 from tqd_probe.schedules.band_schedule import ClipSize, Criterion, Model, Provenance
 from tqd_probe.schedules.curves_schema import Interval, Level, Number
+from tqd_probe.schedules.decision_schema import Decision
 from tqd_probe.schedules.mixture_schema import Mixture
 
 FORMAT = "tqd-gradsim"
@@ -147,6 +148,9 @@ class ProbeResult(StrictModel):
     mixture: Mixture | None = Field(default=None, description="Mixture weights.")
     severities: dict[str, list[Number]] | None = Field(
         default=None, description="Latent distance to golden by severity."
+    )
+    decision: Decision | None = Field(
+        default=None, description="How each class may be used, and what to run next."
     )
 
     @model_validator(mode="after")

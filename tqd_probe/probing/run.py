@@ -17,6 +17,7 @@ from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.models.resolved_settings import describe_types
 from tqd_probe.probing.clip_usefulness import write_usefulness
 from tqd_probe.probing.compute_result import compute_result
+from tqd_probe.probing.decision import decide
 from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.passes import capture_all
 from tqd_probe.probing.prepare import check_mixture, prepare
@@ -50,8 +51,10 @@ def run_probe(settings: ProbeRunSettings, *, progress: bool = True) -> ProbeResu
         def finish() -> None:
             began = time.perf_counter()
             result = compute_result(workspace)
-            result.save(path)
-            derive_schedule(result).save(workspace.out / SCHEDULE_FILE)
+            schedule = derive_schedule(result)
+            schedule.save(workspace.out / SCHEDULE_FILE)
+            decision = decide(result, schedule)
+            result.model_copy(update={"decision": decision}).save(path)
             write_usefulness(workspace.out / USEFULNESS_FILE, workspace)
             add_achieved(workspace.out, "results", time.perf_counter() - began)
             _report_store(workspace, progress)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import zip_longest
 from typing import Any
 
+from tqd_probe.probing.decision import RUN
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import uncovered_levels
 from tqd_probe.schedules.curves_schema import Curves
+from tqd_probe.schedules.decision_schema import Decision
 from tqd_probe.schedules.mixture_schema import Mixture
 
 HEADER = ("", "use", "edges of use", "test", "avoid", "cosine, ends")
 
 
-def summary_table(result: ProbeResult, schedule: BandSchedule) -> str:
+def summary_table(
+    result: ProbeResult,
+    schedule: BandSchedule,
+    run: str = RUN,
+    seconds: float | None = None,
+) -> str:
     """Write where every class and degradation may be used as a table.
 
     Args:
         result: The result of a probe.
         schedule: The band schedule.
+        run: Directory of the run, for the commands to run next.
+        seconds: Seconds of a plain pass per clip, for their minutes; None if unknown.
 
     Returns:
         Lines of text.
@@ -58,7 +68,35 @@ def summary_table(result: ProbeResult, schedule: BandSchedule) -> str:
     left_out = result.clips.quarantine
     if left_out:
         lines.append(f"left out: {len(left_out)} clips, see gradsim.json")
+    if result.decision is not None:
+        lines += _decision(result.decision, run, seconds)
     return "\n".join(lines) + "\n"
+
+
+def _decision(decision: Decision, run: str, seconds: float | None) -> list[str]:
+    """Write what classes are expected to bring, and what to run next."""
+    lines = [
+        f"{name}: expected to bring {each.expected.share:.2f}"
+        f" [{each.expected.low:.2f}, {each.expected.high:.2f}] of what golden clips"
+        " bring, in its bands"
+        for name, each in decision.classes.items()
+        if each.expected is not None
+    ]
+    if lines:
+        lines.append(f"  (calibrated on {decision.calibration})")
+    lines += [f"warning: {text}" for text in decision.warnings]
+    for step in decision.next:
+        work = f"{step.clip_gradients:,} clip-gradients"
+        if seconds is not None:
+            minutes = step.clip_gradients * seconds / 60
+            work += f", about {minutes:.0f} min" if minutes >= 1 else ", under a minute"
+        command = step.command.replace(RUN, shlex.quote(run))
+        lines += [f"next: {step.purpose} ({work})", f"  {command}"]
+    if decision.next:
+        lines.append(
+            "  CLIPS: your clips with their classes; HELD_OUT: golden clips not in CLIPS"
+        )
+    return lines
 
 
 def _mixture(mixture: Mixture, levels: list[float]) -> list[str]:

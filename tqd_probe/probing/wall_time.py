@@ -96,6 +96,22 @@ def add_achieved(out: Path, part: str, seconds: float) -> None:
         write_json(path, value)
 
 
+def plain_seconds(out: Path) -> float | None:
+    """Return the seconds of a plain pass per clip, as a run measured them.
+
+    Args:
+        out: The run directory.
+
+    Returns:
+        Seconds; None where none were measured.
+    """
+    path = out / COST_FILE
+    value: Any = read_json(path, "the cost of the run") if path.exists() else {}
+    found = value.get("predicted", {}) if isinstance(value, dict) else {}
+    seconds = found.get("plain_seconds_per_clip_gradient")
+    return float(seconds) if isinstance(seconds, (int, float)) else None
+
+
 def _block_reduction(workspace: Workspace) -> tuple[Callable[[], object], float]:
     """Return what reduces a block of a level's columns, and how many a level has."""
     clips, versions = len(workspace.encoded.ids), len(workspace.encoded.versions)

@@ -1,0 +1,90 @@
+"""What a probe says to do."""
+
+import pytest
+
+from tqd_probe.probing.decision import decide
+from tqd_probe.probing.derive_schedule import derive_schedule
+from tqd_probe.probing.result import ProbeResult
+from tqd_probe.probing.summary import summary_table
+
+
+@pytest.fixture
+def probed(probe_run):
+    """A result whose classes are in use at the two upper of three levels, and none."""
+    result = ProbeResult.load(probe_run / "gradsim.json")
+    result.criterion.metric = "adam"
+    result.golden.resolved = [True, True, True]
+    for name, cosines in {
+        "blur:4": (0.5, 0.95, 1.0),
+        "freeze:5": (0.92, 0.5, 0.5),
+    }.items():
+        curves = result.subjects[name]
+        curves.cosine = list(cosines)
+        curves.cosine_ci = [(value - 0.01, value + 0.01) for value in cosines]
+        curves.norm_ratio, curves.norm_ratio_ci = [1.0] * 3, [(0.9, 1.1)] * 3
+    return result
+
+
+def test_classes_are_expected_to_bring_what_their_cosines_promise(probed):
+    found = decide(probed, derive_schedule(probed))
+    visual = found.classes["visual_degraded"]
+    # (0.78 + 1.00) / 2 by the table of `expected_gain`, at the levels 0.5 and 0.9
+    assert visual.expected.share == pytest.approx(0.89)
+    assert visual.expected.low == pytest.approx((0.6 + 0.94) / 2)
+    assert visual.expected.high == pytest.approx((0.96 + 1.03) / 2, abs=1e-3)
+    motion = found.classes["motion_degraded"]
+    assert motion.expected.share == pytest.approx(0.64 + 0.8 * 0.07, abs=1e-3)
+    assert motion.avoid[-1][1] == pytest.approx(1.0)
+    both = found.classes["both_degraded"]
+    assert (both.status, both.use, both.avoid, both.expected) == (
+        "unmeasured",
+        [],
+        [],
+        None,
+    )
+    assert "80 pairs" in found.calibration
+
+
+def test_another_metric_has_no_calibration(probed):
+    probed.criterion.metric = "raw"
+    found = decide(probed, derive_schedule(probed))
+    assert found.calibration is None
+    assert all(each.expected is None for each in found.classes.values())
+
+
+def test_commands_come_with_their_work(probed):
+    found = decide(probed, derive_schedule(probed))
+    verify, train = found.next
+    assert verify.command.startswith("tqd-probe verify --ckpt ")
+    assert "--samplers uniform,bands=RUN/bands.json" in verify.command
+    assert verify.clip_gradients == 2 * 5 * 200 * 8
+    assert "--schedule RUN/bands.json --steps 2000" in train.command
+    assert train.clip_gradients == 2000 * 8
+
+
+def test_without_bands_there_is_nothing_to_run(probed):
+    for curves in probed.subjects.values():
+        curves.cosine_ci = [(0.1, 0.2)] * 3
+        curves.cosine = [0.15] * 3
+    assert decide(probed, derive_schedule(probed)).next == []
+
+
+def test_a_narrow_band_is_a_warning(probed):
+    schedule = derive_schedule(probed)
+    schedule.classes["motion_degraded"].bands = [(0.0, 0.1)]
+    (warning,) = decide(probed, schedule).warnings
+    assert warning.startswith("motion_degraded: ")
+    assert "fall on 10% of the noise axis; --order level" in warning
+
+
+def test_the_closing_lines_name_the_run_and_the_minutes(probed):
+    schedule = derive_schedule(probed)
+    assert "next:" not in summary_table(probed, schedule)
+    probed.decision = decide(probed, schedule)
+    text = summary_table(probed, schedule, "runs/my probe", seconds=0.06)
+    assert "(16,000 clip-gradients, about 16 min)" in text
+    assert "--schedule 'runs/my probe'/bands.json" in text
+    assert "RUN" not in text
+    assert "visual_degraded: expected to bring 0.89 [0.77, 0.99]" in text
+    quick = summary_table(probed, schedule, "run", seconds=0.001)
+    assert "(16,000 clip-gradients, under a minute)" in quick
