@@ -94,7 +94,7 @@ def _decision(decision: Decision, run: str, seconds: float | None) -> list[str]:
         lines += [f"next: {step.purpose} ({work})", f"  {command}"]
     if decision.next:
         lines.append(
-            "  CLIPS: your clips with classes; HELD_OUT: golden clips that are not in CLIPS"
+            "  CLIPS: your clips with classes; HELD_OUT: golden clips, none in CLIPS"
         )
     return lines
 
