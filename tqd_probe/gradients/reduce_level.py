@@ -112,6 +112,7 @@ def reduce_sketched(
         SPLITS,
         np.stack(means[: draws.paired], 1),
         np.stack(others) if others else None,
+        reduction.sketch.entrywise_groups(),
     )
     products = _products_of_draws(draws, found)
     products["losses"] = np.array(losses)

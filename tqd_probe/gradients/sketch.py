@@ -198,6 +198,21 @@ class Sketch:
         """
         return self._group[name]
 
+    def entrywise_groups(self) -> dict[str, int]:
+        """List the module groups whose gradients are sketched entry by entry.
+
+        Returns:
+            Entries by group, of groups in which no parameter is projected.
+        """
+        entries = dict.fromkeys(self.groups, 0)
+        projected = set()
+        for parameter, shape in self.layout.shapes.items():
+            group = list(self.groups)[self._group[parameter]]
+            entries[group] += math.prod(shape)
+            if self.columns(parameter):
+                projected.add(group)
+        return {g: n for g, n in entries.items() if g not in projected}
+
     def projection(self, name: str, device: Any, dtype: torch.dtype) -> Tensor:
         """Return the projection Q of a parameter.
 
