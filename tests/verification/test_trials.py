@@ -35,7 +35,7 @@ def trainings(monkeypatch):
     """The settings of trainings that trials ask for; their losses are made up."""
     asked = []
 
-    def train(options, quiet, figures):
+    def train(options, quiet, figures, start_losses):
         asked.append(options)
         options.out.mkdir(parents=True)
         classes = ["golden", "visual_degraded", "golden"]
@@ -48,6 +48,8 @@ def trainings(monkeypatch):
             }
             for step in (0, options.steps)
         ]
+        if start_losses is not None:
+            rows[0]["losses"] = start_losses.tolist()
         path = options.out / "validation_losses.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         (options.out / "density.json").write_text('{"counts": {"golden": [1]}}')
@@ -76,6 +78,8 @@ def test_the_losses_of_golden_clips_are_returned_and_kept(tmp_path, trainings):
     again = run_trial(settings, UNIFORM, 0, 1, INPUTS)
     np.testing.assert_array_equal(again.after, found.after)
     assert len(trainings) == 1
+    other = run_trial(settings, BETA, 1, 1, INPUTS, 1 + found.start)
+    np.testing.assert_array_equal(other.before, [[1] * 10, [3] * 10])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +153,7 @@ UNREACHABLE = {
     "--agreement-every": "trials never measure it",
     "--resume": "a trial starts in an empty folder",
 }
-OF_GRADSIM = {"--cos-min", "--criterion", "--pool", "--schedule"}
+OF_GRADSIM = {"--cos-min", "--criterion", "--degradations", "--pool", "--schedule"}
 
 
 def messages_of_errors(path):

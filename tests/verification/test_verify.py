@@ -81,7 +81,17 @@ def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):
     assert "**bands=noisy.json** hurts: raises the golden loss" in format_report(result)
 
 
-def test_buckets_of_an_expert_lie_in_its_range(tmp_path, manifest, checkpoint):
+def test_buckets_of_an_expert_lie_in_its_range(
+    tmp_path, manifest, checkpoint, monkeypatch
+):
+    """Also: the losses before training are computed once for each seed."""
+    steps, computed = [], validation.validation_losses
+
+    def losses(training, clips, micro_batch):
+        steps.append(training.step)
+        return computed(training, clips, micro_batch)
+
+    monkeypatch.setattr(validation, "validation_losses", losses)
     settings = settings_of(
         tmp_path / "run",
         manifest,
@@ -94,6 +104,7 @@ def test_buckets_of_an_expert_lie_in_its_range(tmp_path, manifest, checkpoint):
     )
     result = verify(settings, quiet=True)
     assert result.sigma_edges == pytest.approx(bucket_edges((0.875, 1.0)))
+    assert steps == [0, 1, 1] * 2  # two samplers, two seeds
 
 
 @pytest.mark.parametrize("changed", ["clips", "golden"])

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -36,6 +37,7 @@ from tqd_probe.training.accelerator import is_sharded, make_accelerator, start_t
 from tqd_probe.training.batches import TrainingBatches
 from tqd_probe.training.callbacks.base import Callback
 from tqd_probe.training.callbacks.make import check_callbacks, make_callbacks
+from tqd_probe.training.callbacks.validation import Validation
 from tqd_probe.training.checkpoint import CheckpointStore
 from tqd_probe.training.clip_shape_in_use import take_clip_shape
 from tqd_probe.training.ema import Ema
@@ -66,6 +68,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
     figures: bool = True,
+    start_losses: np.ndarray | None = None,
     **options: Any,
 ) -> TrainResult:
     """Train a video diffusion model with a timestep distribution per clip.
@@ -78,6 +81,9 @@ def train(
         callbacks: More callbacks, called after the run's own.
         quiet: Show no progress bars and print no tables.
         figures: Draw the density and the validation.
+        start_losses: Losses of the validation clips before the first step, where a
+            training of the same weights, clips and seed has found them
+            ``[clips, buckets]``; None: they are computed.
         **options: Fields of `TrainRunSettings`, such as ``ckpt="tiny"``.
 
     Returns:
@@ -138,6 +144,9 @@ def train(
         trainer = _make_trainer(
             settings, accelerator, model, clips, in_use, callbacks, quiet
         )
+        for callback in trainer.callbacks:
+            if isinstance(callback, Validation):
+                callback.known_start = start_losses
         if accelerator.is_main_process:  # nothing can be refused any more
             write_json(settings.out / DESCRIPTION_FILE, description.model_dump())
         _resume(trainer, show)

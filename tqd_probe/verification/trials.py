@@ -53,10 +53,12 @@ class TrialLosses:
     Attributes:
         before: Before training ``[clips, buckets]``.
         after: After training ``[clips, buckets]``.
+        start: Before training, of all validation clips ``[clips, buckets]``.
     """
 
     before: np.ndarray
     after: np.ndarray
+    start: np.ndarray
 
 
 def training_settings(
@@ -124,6 +126,7 @@ def run_trial(
     place: int,
     number: int,
     inputs: dict[str, Any],
+    start: np.ndarray | None = None,
 ) -> TrialLosses:
     """Run one trial, or read it if it is finished.
 
@@ -133,6 +136,8 @@ def run_trial(
         place: Index of the sampler among those under comparison.
         number: Number of the seed, from 0.
         inputs: Fingerprints of checkpoint, clips and schedules.
+        start: `TrialLosses.start` of another sampler's trial of this seed: weights,
+            clips, levels and noise are the same before training.
 
     Returns:
         The losses of golden clips.
@@ -151,7 +156,7 @@ def run_trial(
         return finished
     shutil.rmtree(work, ignore_errors=True)
     with options_of_verify(work):
-        result = train(options, quiet=True, figures=False)
+        result = train(options, quiet=True, figures=False, start_losses=start)
     if result.stopped_by:
         raise StoppedBySignal(result.stopped_by)
     rows = read_jsonl(work / "validation_losses.jsonl")
@@ -189,8 +194,10 @@ def _read_finished(path: Path, key: str) -> TrialLosses | None:
 def _golden_losses(value: dict[str, Any]) -> TrialLosses:
     """Pick the golden clips of a finished trial."""
     golden = np.array([name == GOLDEN for name in value["classes"]])
+    start = np.array(value["before"], float)
     return TrialLosses(
-        before=np.array(value["before"], float)[golden],
+        start=start,
+        before=start[golden],
         after=np.array(value["after"], float)[golden],
     )
 

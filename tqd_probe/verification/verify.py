@@ -232,9 +232,11 @@ def run_trials(
     total = settings.seeds * len(samplers)
     with tqdm(total=total, desc="trials", unit="trial", disable=quiet) as bar:
         for number in range(settings.seeds):
+            start: np.ndarray | None = None  # the same for every sampler of a seed
             for place, sampler in enumerate(samplers):
                 bar.set_postfix_str(f"seed {number}, {sampler.label}")
-                trial = run_trial(settings, sampler, place, number, inputs)
+                trial = run_trial(settings, sampler, place, number, inputs, start)
+                start = trial.start
                 trials[sampler.label].append(trial)
                 bar.update()
             done = number + 1

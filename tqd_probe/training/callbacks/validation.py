@@ -18,7 +18,13 @@ CONFIDENCE = 0.95
 
 
 class Validation(Callback):
-    """Validates before the first step, every so many steps, and at the end."""
+    """Validates before the first step, every so many steps, and at the end.
+
+    Attributes:
+        first: Losses of the first validation ``[N, BUCKETS]``; None before it.
+        known_start: What the first validation would find, where another run of the same
+            weights, clips and seed has found it; None: it is computed.
+    """
 
     name = "validation"
 
@@ -37,6 +43,7 @@ class Validation(Callback):
         self.rows = rows
         self.losses = JsonlWriter(rows.path.with_name(f"{rows.path.stem}_losses.jsonl"))
         self.first: np.ndarray | None = None
+        self.known_start: np.ndarray | None = None
 
     def on_train_begin(self, training: RunningTraining) -> None:
         """Validate the weights that training starts from."""
@@ -44,23 +51,27 @@ class Validation(Callback):
             for rows in (self.rows, self.losses):
                 rows.drop_after(training.step if self.first is not None else -1)
         if self.first is None:
-            self.validate(training)
+            self.validate(training, self.known_start)
 
     def on_step_end(self, training: RunningTraining, result: StepResult) -> None:
         """Validate if it is due."""
         if self.is_due(training):
             self.validate(training)
 
-    def validate(self, training: RunningTraining) -> dict[str, dict[str, Any]]:
+    def validate(
+        self, training: RunningTraining, losses: np.ndarray | None = None
+    ) -> dict[str, dict[str, Any]]:
         """Validate now.
 
         Args:
             training: The training.
+            losses: The losses, if they are known.
 
         Returns:
             The summary by class, also written to the file and the tracker.
         """
-        losses = validation_losses(training, self.clips, self.micro_batch)
+        if losses is None:
+            losses = validation_losses(training, self.clips, self.micro_batch)
         if self.first is None:
             self.first = losses
         summary = summarise(losses, self.first, self.clips.classes)
