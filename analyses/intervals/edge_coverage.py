@@ -3,7 +3,7 @@
 The cosine rises linearly with sigma over ten levels, from 0.6 to 0.99, and passes
 0.9 at a known place; the noise of the levels is independent. Counted are runs with one
 band: how often the interval of its lower edge holds that place, how wide it is, how far
-the edge itself lies from it (the edge is a lower bound's, so it lies above), and how
+the edge itself lies from it, and how
 often the intervals of two runs meet.
 
     python -m analyses.intervals.edge_coverage

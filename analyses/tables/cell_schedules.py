@@ -106,7 +106,7 @@ def gate_mass(
 def in_bands(schedule: BandSchedule) -> dict[str, np.ndarray]:
     """Return 1 where a cell's centre lies in a band of the class, else 0."""
     found = {}
-    for name, curves in schedule.classes.items():
+    for name, curves in schedule.measured_classes().items():
         inside = [(low <= CENTRES) & (high >= CENTRES) for low, high in curves.bands]
         found[name] = np.any(inside, 0).astype(float) if inside else np.zeros(CELLS)
     return found

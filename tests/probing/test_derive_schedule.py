@@ -109,6 +109,9 @@ def test_a_pooled_class_of_opposite_errors_has_no_band():
     entry = derive_schedule(probed).classes["visual_degraded"]
     assert entry.cosine == [pytest.approx(pooled)] * 5  # the pooled curve is shown
     assert (entry.bands, entry.avoid) == ([], [pytest.approx((0.0, 1.0))])
+    older = probed.subjects["visual_degraded"]
+    older.members, older.degradations = [], {"blur": 3, "noise": 3}
+    assert derive_schedule(probed).classes["visual_degraded"].bands == []
 
 
 def test_a_class_is_used_where_each_of_its_degradations_is():

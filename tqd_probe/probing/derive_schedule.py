@@ -84,7 +84,10 @@ def derive_schedule(
             details[name] = _entry(result, compared, found[name])
             continue
         # A class of several degradations may be used where each of them may be.
-        members = [found[each] for each in compared.members if each in found]
+        # Older results do not list them.
+        older = [f"{each}:{n}" for each, n in compared.degradations.items()]
+        pooled = compared.members or older
+        members = [found[each] for each in pooled if each in found]
         of_class = _together(result, members) if members else found[name]
         classes[name] = _class_entry(result, name, of_class, former)
     for name in DEGRADED_CLASSES:
