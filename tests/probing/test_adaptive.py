@@ -34,7 +34,7 @@ def test_a_comparison_is_decided_when_clear_of_thresholds(cosine_ci, norm_ci, ex
 @pytest.mark.parametrize("clips", [5, 8, 24, None])
 @pytest.mark.parametrize("draws", [1, 4])
 def test_every_analysis_has_its_part_of_the_error(clips, draws):
-    options = {"ckpt": "tiny", "num_clips": clips, "draws": draws}
+    options = {"ckpt": "tiny", "num_clips": clips, "draws": draws, "least_clips": 4}
     run = ProbeRunSettings(adaptive=True, **options)
     assert run.analyses() == len(adaptive.interim_stages(clips or 99, draws, True))
     assert run.level_confidence() == pytest.approx(1 - 0.05 / run.analyses())

@@ -18,6 +18,6 @@ def test_fewer_clips_than_a_pilot_takes_are_planned_with(
 ):
     """Defaults do not refuse each other: a pilot takes at most 32 clips."""
     argv = ["--ckpt", str(pipeline), "--clips", str(folder_of_clips), "--plan"]
-    argv += ["--levels", "0.5,0.9", "--degradations", "blur:4"]
+    argv += ["--levels", "0.5,0.9", "--degradations", "blur:4", "--least-clips", "4"]
     assert gradsim.main([*argv, "--out", str(tmp_path / "p")]) == 0
     assert "pilot: 6 clips x 2 draws" in capsys.readouterr().out

@@ -8,11 +8,13 @@ from probe_runs import arguments, fails, finished
 
 from tqd_probe import gradsim
 
+FEW = ("--least-clips", "4")
+
 
 def test_real_videos_end_to_end(pipeline, folder_of_clips, tmp_path, capsys):
     out = tmp_path / "real"
     argv = ["--ckpt", str(pipeline), "--out", str(out), "--levels", "2", "--clips"]
-    more = ["--degradations", "compress:4,slow:3,jitter:2", "--draws", "1"]
+    more = ["--degradations", "compress:4,slow:3,jitter:2", "--draws", "1", *FEW]
     assert gradsim.main([*argv, str(folder_of_clips), *more]) == 0
     result = json.loads((out / "gradsim.json").read_text())
     assert result["clips"]["ids"] == [f"c{i}" for i in range(6)]
@@ -26,20 +28,24 @@ def test_bad_clips_stop_the_run_or_go_to_quarantine(
     bad = folder / "c2.mp4"
     bad.write_bytes(bad.read_bytes()[:300])
     argv = ["--ckpt", str(pipeline), "--levels", "2", "--clips", str(folder)]
-    argv += ["--degradations", "blur:3", "--draws", "1", "--out"]
+    argv += ["--degradations", "blur:3", "--draws", "1", *FEW, "--out"]
     fails(capsys, [*argv, str(tmp_path / "a")], "c2.mp4")
     assert not (tmp_path / "a").exists()
     base = f"--levels 2 --clips {folder} --degradations blur:3 --draws 1 --max-bad 1"
+    base += " --least-clips 5"
     clips = finished(pipeline, tmp_path / "b", base)["clips"]
     assert list(clips["quarantine"]) == ["c2"]
     assert len(clips["ids"]) == 5
     assert bad.exists()
+    base = base.replace("--least-clips 5", "--least-clips 6")
+    argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "c"), *base.split()]
+    fails(capsys, argv, "5 usable clips, at least 6 are needed")
 
 
-def test_fewer_than_four_clips(pipeline, folder_of_clips, tmp_path, capsys):
+def test_fewer_than_eight_clips(pipeline, folder_of_clips, tmp_path, capsys):
     folder = tmp_path / "few"
     folder.mkdir()
-    for index in range(3):
+    for index in range(6):
         for suffix in ("mp4", "txt"):
             shutil.copy(folder_of_clips / f"c{index}.{suffix}", folder)
     argv = [
@@ -50,7 +56,7 @@ def test_fewer_than_four_clips(pipeline, folder_of_clips, tmp_path, capsys):
         "--out",
         str(tmp_path / "x"),
     ]
-    fails(capsys, argv, "3 golden clips, at least 4")
+    fails(capsys, argv, "6 golden clips, at least 8", "--least-clips")
 
 
 def test_copies_of_one_clip_are_refused(pipeline, folder_of_clips, tmp_path, capsys):
@@ -59,7 +65,7 @@ def test_copies_of_one_clip_are_refused(pipeline, folder_of_clips, tmp_path, cap
     video = sorted(folder.glob("*.mp4"))[0]
     shutil.copy(video, folder / "zz.mp4")
     (folder / "zz.txt").write_text("another caption")
-    argv = ["--ckpt", str(pipeline), "--clips", str(folder)]
+    argv = ["--ckpt", str(pipeline), "--clips", str(folder), *FEW]
     argv += ["--out", str(tmp_path / "x")]
     fails(capsys, argv, video.stem, "zz", "same video", "keep one")
 
