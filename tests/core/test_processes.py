@@ -84,7 +84,7 @@ def test_two_processes_of_the_command_equal_one(sketched_run, pipeline, tmp_path
     printed = tmp_path / "printed.txt"
     code = launch(arguments(pipeline, out, extra), printed)
     assert code == 0, printed.read_text()[-3000:]
-    assert printed.read_text().count("bands of sigma") == 1
+    assert printed.read_text().count("edges of use") == 1
     a, b = numbers(result(sketched_run)), numbers(result(out))
     assert len(a) == len(b) > 100
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)

@@ -18,7 +18,7 @@ def test_real_videos_end_to_end(pipeline, folder_of_clips, tmp_path, capsys):
     assert gradsim.main([*argv, str(folder_of_clips), *more]) == 0
     result = json.loads((out / "gradsim.json").read_text())
     assert result["clips"]["ids"] == [f"c{i}" for i in range(6)]
-    assert "bands of sigma, edges" in capsys.readouterr().out
+    assert "edges of use" in capsys.readouterr().out
 
 
 def test_bad_clips_stop_the_run_or_go_to_quarantine(
