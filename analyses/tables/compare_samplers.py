@@ -42,6 +42,7 @@ from tqd_probe.core.files import digest, file_digest, read_json, write_json
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.load import load_model
+from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.train import train
 
@@ -257,6 +258,7 @@ def main() -> None:
     middle = (args.least_severity + 5) // 2
     probe = {
         "num_clips": args.probe_clips,
+        "least_clips": min(args.probe_clips, LEAST_CLIPS),  # few in a trial of this
         "draws": args.probe_draws,
         "levels": args.probe_levels,
         "seed": 4000,

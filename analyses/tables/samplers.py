@@ -8,6 +8,8 @@ from typing import Any
 
 BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}  # .90 is the default
 
+CONTROLLED = "bands .95"  # the bands that controls are of
+
 
 @dataclass(frozen=True)
 class ComparedSampler:
@@ -15,7 +17,7 @@ class ComparedSampler:
 
     Attributes:
         name: In tables.
-        kind: ``baseline``, ``hand-set`` or ``measured``.
+        kind: ``baseline``, ``hand-set``, ``measured``, or ``control`` of bands.
         options: Settings of the training.
     """
 
@@ -58,6 +60,7 @@ def samplers_of(letter: str, schedules: dict[str, Path]) -> list[ComparedSampler
             ComparedSampler("SANA-Video rule", "hand-set", mixture("SANA")),
             ComparedSampler("Beta, kappa_max fitted", "measured", fitted),
             *band_samplers(schedules),
+            *control_samplers(letter, schedules),
             ComparedSampler("bands .95, floor", "measured", mixture("floor")),
             ComparedSampler("gate by worth", "measured", mixture("worth")),
             ComparedSampler("mixture, per level", "measured", mixture("per-level")),
@@ -87,6 +90,28 @@ def band_samplers(schedules: dict[str, Path]) -> list[ComparedSampler]:
         )
         for name in BARS
     ]
+
+
+def control_samplers(
+    letter: str, schedules: dict[str, Path], bands: str = CONTROLLED
+) -> list[ComparedSampler]:
+    """List the controls of bands (`controls.py`).
+
+    Args:
+        letter: The set.
+        schedules: Files by name.
+        bands: The bands they are controls of.
+
+    Returns:
+        The samplers: bands permuted, their density without class, class alone.
+    """
+    swapped = {"sampler": "bands", "schedule": schedules[f"permuted, {bands}"]}
+    found = [ComparedSampler("permuted", "control", swapped)]
+    for name in ("same density", "class alone"):
+        path = schedules[f"{name}, {bands} {letter}"]
+        options = {"sampler": "mixture", "schedule": path}
+        found.append(ComparedSampler(name, "control", options))
+    return found
 
 
 def carried_samplers(

@@ -25,6 +25,7 @@ from analyses.tables.cell_schedules import (
     worth_curve,
 )
 from analyses.tables.clip_sets import CLASSES, SETS
+from analyses.tables.controls import class_alone, permuted, same_density
 from analyses.tables.samplers import BARS
 from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
@@ -76,12 +77,16 @@ def measure_schedules(
         made = {}
         for name, bar in BARS.items():
             made[name] = derive_schedule(at_bar(result, bar))
+            made[f"permuted, {name}"] = permuted(made[name])
         for letter in letters:
             pool = {n: counts[n] if n in SETS[letter] else 0 for n in CLASSES}
             for name, form, floor in MIXTURES:
                 mixture = _mixture(probe, result, pool, form, floor)
                 known = result.model_copy(update={"mixture": mixture})
                 made[f"{name} {letter}"] = derive_schedule(known)
+            for name in BARS if letter != "C" else ():  # uniform on golden clips alone
+                made[f"same density, {name} {letter}"] = same_density(made[name], pool)
+                made[f"class alone, {name} {letter}"] = class_alone(made[name], pool)
             even, worths = np.ones(CELLS), by_worth(result, curve)
             for name, accept, floor, level in (
                 ("floor", in_bands(made["bands .95"]), FLOOR, even),
