@@ -2,12 +2,13 @@
 
 import csv
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from probe_runs import fails, finished
 
-from tqd_probe.probing.unpaired import unpaired_clips
+from tqd_probe.probing.unpaired import unpaired_clips, warn_of_copies
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 
@@ -19,6 +20,16 @@ def test_classes_of_few_clips_are_left_out(caplog):
     assert unpaired_clips(others, None)[0]["visual_degraded"] == list(range(10))
     # 8 are needed for an interval; fewer leave the class to its degraded copies
     assert unpaired_clips(others, 7)[1] == {"visual_degraded": 7, **few}
+
+
+def test_copies_of_golden_scenes_are_named(caplog):
+    golden, copies, others = (
+        [SimpleNamespace(caption=text) for text in some]
+        for some in (["a", "b", ""], ["a ", "a", "c", ""], ["d", ""])
+    )
+    warn_of_copies(golden, {"visual_degraded": copies, "motion_degraded": others})
+    (line,) = caplog.messages
+    assert "class visual_degraded: 2 of 4 clips have the caption of a golden" in line
 
 
 def test_real_imbalanced_clips_are_probed_unpaired(pipeline, scored, tmp_path, caplog):

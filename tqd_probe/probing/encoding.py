@@ -14,7 +14,12 @@ from tqd_probe.core.processes import Processes
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, encode_clips
 from tqd_probe.probing.matched_severity import match_severities
 from tqd_probe.probing.settings import ProbeRunSettings
-from tqd_probe.probing.unpaired import LEAST_UNPAIRED, encode_unpaired, unpaired_clips
+from tqd_probe.probing.unpaired import (
+    LEAST_UNPAIRED,
+    encode_unpaired,
+    unpaired_clips,
+    warn_of_copies,
+)
 
 DEFAULT_CLIPS = 24
 
@@ -58,6 +63,7 @@ def choose_clips(
             " give one of the two"
         )
     refuse_duplicates(settings.clips, [c for clips in unpaired.values() for c in clips])
+    warn_of_copies(golden, unpaired)
     return ClipSet(golden, unpaired), too_few
 
 

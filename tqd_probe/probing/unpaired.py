@@ -44,6 +44,30 @@ def unpaired_clips(
     return chosen, too_few
 
 
+def warn_of_copies(golden: list[Clip], unpaired: dict[str, list[Clip]]) -> None:
+    """Warn of clips that seem to show the scene of a golden clip.
+
+    Unpaired intervals take the clips of a class for other scenes than golden's: those
+    of copies are too narrow, and their cosines too high.
+
+    Args:
+        golden: Golden clips.
+        unpaired: Clips by class.
+    """
+    captions = {clip.caption.strip() for clip in golden} - {""}
+    for name, clips in unpaired.items():
+        copies = sum(clip.caption.strip() in captions for clip in clips)
+        if copies:
+            log.warning(
+                "class %s: %d of %d clips have the caption of a golden clip; if they"
+                " are copies of its scene, they are no evidence of their own: leave"
+                " them out, or measure copies with --degradations",
+                name,
+                copies,
+                len(clips),
+            )
+
+
 def encode_unpaired(
     encoder: ClipEncoder,
     clips: dict[str, list[Clip]],
