@@ -49,25 +49,26 @@ class ClipShapeSettings(Settings):
         default=None,
         ge=1,
         le=100_000,
-        description="frames per clip (default: the checkpoint's)",
+        description="frames per clip (default: a schedule's where one is followed, else"
+        " the checkpoint's)",
     )
     height: int | None = Field(
         default=None,
         ge=8,
         le=100_000,
-        description="height in pixels (default: the checkpoint's)",
+        description="height in pixels (default: as --frames)",
     )
     width: int | None = Field(
         default=None,
         ge=8,
         le=100_000,
-        description="width in pixels (default: the checkpoint's)",
+        description="width in pixels (default: as --frames)",
     )
     fps: float | None = Field(
         default=None,
         ge=0.01,
         le=10_000,
-        description="frames per second (default: the checkpoint's)",
+        description="frames per second (default: as --frames)",
     )
 
 

@@ -96,35 +96,6 @@ class TrainingClipSettings(Settings):
         return [name.strip() for name in (self.drop_class or "").split(",") if name]
 
 
-class TrainedClipShapeSettings(ClipShapeSettings):
-    """The shape of clips, that of the schedule where none is given."""
-
-    frames: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000,
-        description="frames per clip (default: the schedule's, else the checkpoint's)",
-    )
-    height: int | None = Field(
-        default=None,
-        ge=8,
-        le=100_000,
-        description="height in pixels (default: as --frames)",
-    )
-    width: int | None = Field(
-        default=None,
-        ge=8,
-        le=100_000,
-        description="width in pixels (default: as --frames)",
-    )
-    fps: float | None = Field(
-        default=None,
-        ge=0.01,
-        le=10_000,
-        description="frames per second (default: as --frames)",
-    )
-
-
 class LevelDensitySettings(Settings):
     """How noise levels are drawn, whatever the sampler."""
 
@@ -220,7 +191,7 @@ class HeldOutClipSettings(Settings):
 class TrainSettings(
     TrainedCheckpointSettings,
     TrainingClipSettings,
-    TrainedClipShapeSettings,
+    ClipShapeSettings,
     SamplerSettings,
     LevelDensitySettings,
     OptimisationSettings,

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import (
+    ClipShapeSettings,
     OptimisationSettings,
     PrecisionSettings,
     QuarantineSettings,
@@ -18,7 +19,6 @@ from tqd_probe.core.shared_settings import (
 from tqd_probe.training.settings import (
     LevelDensitySettings,
     TrainedCheckpointSettings,
-    TrainedClipShapeSettings,
     TrainingClipSettings,
     TrainingHardwareSettings,
 )
@@ -73,7 +73,7 @@ class ComparisonSettings(Settings):
 class VerificationSettings(
     TrainedCheckpointSettings,
     TrainingClipSettings,
-    TrainedClipShapeSettings,
+    ClipShapeSettings,
     ComparisonSettings,
     LevelDensitySettings,
     OptimisationSettings,
