@@ -40,20 +40,33 @@ def cosine_of(own: torch.Tensor, other: torch.Tensor) -> dict[str, Any]:
         The debiased cosine with its interval, the first-order gain ``U_gd / U_gg``, and
         whether the golden gradient is resolved.
     """
-    rows = torch.cat([own, other])
-    count = len(own)
-    gram = (rows @ rows.T).double().numpy().reshape(1, 2, count, 2, count)
-    draws = np.einsum("gcncn->gcn", gram)[..., None, None]
-    level = LevelGram(("all",), gram, draws, np.zeros((count, 1, 2)))
-    statistics = LevelStatistics(level, 0, confidence=CONFIDENCE)
+    statistics = pair_statistics(own, other)
     found, golden = statistics.compare([1]), statistics.golden()
-    product = u_statistic(gram[0, 0, :, 1, :])
+    product = u_statistic(statistics.products[0, :, 1, :])
     return {
         "cosine": _number(found.cosine),
         "ci": [_number(end) for end in found.cosine_ci],
         "first_order": product / golden.signal if golden.signal > 0 else None,
         "resolved": golden.resolved,
     }
+
+
+def pair_statistics(own: torch.Tensor, other: torch.Tensor) -> LevelStatistics:
+    """Return the statistics of golden clips and their degraded copies.
+
+    Args:
+        own: Golden gradients ``[N, P]``.
+        other: The copies', same clips and noise.
+
+    Returns:
+        The statistics; golden is version 0, the copies are version 1.
+    """
+    rows = torch.cat([own, other])
+    count = len(own)
+    gram = (rows @ rows.T).double().numpy().reshape(1, 2, count, 2, count)
+    draws = np.einsum("gcncn->gcn", gram)[..., None, None]
+    level = LevelGram(("all",), gram, draws, np.zeros((count, 1, 2)))
+    return LevelStatistics(level, 0, confidence=CONFIDENCE)
 
 
 def _number(value: float) -> float | None:
