@@ -69,7 +69,7 @@ class DrawProgress:
             sigma: Its noise.
         """
         text = f"level {level + 1}/{self._levels} sigma {sigma:.3g}"
-        self._bar.set_description(text)
+        self._bar.set_description_str(text)
         self._end += self._each
 
     def update(self, draws: int) -> None:
