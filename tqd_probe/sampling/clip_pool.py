@@ -88,7 +88,7 @@ class ClipPool:
             reason = (reasons or {}).get(name) or f"it has {', '.join(names)}"
             raise InputError(
                 f"--sampler {sampler}: class {name!r}, {count} clips: not measured by"
-                f" the schedule ({reason}); measure it, with --degradations of that"
-                f" kind or {LEAST_CLIPS} real clips of it, or leave its clips out with"
-                f" --drop-class {name}"
+                f" the schedule ({reason}); measure it by gradsim, with degradations of"
+                f" that kind or {LEAST_CLIPS} real clips of it, or leave its clips out"
+                f" with --drop-class {name}"
             )
