@@ -94,7 +94,7 @@ def test_columns_of_held_and_written_draws_are_equal(tmp_path):
     read = level_draws(store).columns().paired(3, 40)
     np.testing.assert_array_equal(held, read)
     assert held.shape == (3, CLIPS, DRAWS, 37)
-    assert held.dtype == np.float64
+    assert held.dtype == read.dtype == np.float32
 
 
 def test_a_removed_shard_is_named(tmp_path):

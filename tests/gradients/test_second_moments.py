@@ -53,10 +53,13 @@ def test_moments_are_estimated_once(tmp_path):
 
     def estimate():
         made.append(1)
-        return torch.tensor([1.5, 2.5], dtype=torch.float64)
+        return torch.tensor([2.25, 1e-20, 0.0, 2.0], dtype=torch.float64)
 
-    for _ in range(2):
-        assert stored_moments(path, "a", estimate).tolist() == [1.5, 2.5]
+    for _ in range(2):  # the same before and after: roots have 8 binary digits
+        found = stored_moments(path, "a", estimate)
+        assert found.tolist() == pytest.approx([2.25, 1e-20, 0.0, 2.0], rel=0.004)
+        assert float(found[0]) == 2.25
+        assert float(found[3]) == 1.4140625**2
     assert made == [1]
     with pytest.raises(InputError, match="damaged"):
         stored_moments(path, "b", estimate)

@@ -291,12 +291,13 @@ class ColumnReader:
             stop: End of the columns.
 
         Returns:
-            ``[versions, clips, samples, stop - start]``, float64.
+            ``[versions, clips, samples, stop - start]``, in the type that is stored.
         """
         rows = self._rows[: self._paired]
-        versions, samples = rows[0][0][:, :1].shape[0], len(rows[0])
+        first, samples = rows[0][0][:, :1], len(rows[0])
+        shape = len(rows), len(first), samples, stop - start
         # Clips outermost in memory: `gram_from_columns` goes through them one by one.
-        found = np.empty((len(rows), versions, samples, stop - start))
+        found = np.empty(shape, first.dtype)
         for clip, sample in np.ndindex(len(rows), samples):
             found[clip, :, sample] = rows[clip][sample][:, start:stop]
         return found.swapaxes(0, 1)
@@ -309,13 +310,12 @@ class ColumnReader:
             stop: End of the columns.
 
         Returns:
-            ``[unpaired, samples, stop - start]``, float64.
+            ``[unpaired, samples, stop - start]``, in the type that is stored.
         """
         rows = self._rows[self._paired :]
         if not rows:
-            return np.empty((0, 1, stop - start))
-        found = [[part[0, start:stop] for part in row] for row in rows]
-        return np.array(found, np.float64)
+            return np.empty((0, 1, stop - start), np.float32)
+        return np.array([[part[0, start:stop] for part in row] for row in rows])
 
 
 def _bytes(tensors: Tensors) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 Columns = Callable[[int, int], np.ndarray]
-BLOCK = 1 << 20  # gradient entries in float64 at once: what a core's caches hold
+BLOCK = 1 << 20  # gradient entries at once: what a core's caches hold
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,10 @@ def gram_from_columns(
 ) -> LevelGram:
     """Compute Gram matrices from full gradients, read in blocks of columns.
 
+    Blocks are multiplied in the type of the gradients and summed in float64: a few
+    thousand float32 products are summed to 1e-6 of the norms, far below the spread over
+    clips, in half the time of float64 ones.
+
     Args:
         columns: Reads gradients ``[versions, clips, draws, stop - start]``; fastest
             where clips are outermost in memory.
@@ -120,7 +124,7 @@ def gram_from_columns(
         unpaired: Reads gradients of unpaired clips ``[M, draws, stop - start]``.
 
     Returns:
-        The level's Gram matrices, summed in float64.
+        The level's Gram matrices, in float64.
     """
     width = width or max(1, BLOCK // losses.size)
     found: dict[str, list[np.ndarray]] = {}
@@ -130,7 +134,7 @@ def gram_from_columns(
             end = min(at + width, stop)
             extra = None if unpaired is None else unpaired(at, end)
             for key, part in _block_products(columns(at, end), extra).items():
-                sums[key] = sums.get(key, 0.0) + part
+                sums[key] = sums.get(key, 0.0) + part.astype(np.float64, copy=False)
         for key, value in sums.items():
             found.setdefault(key, []).append(value)
     stacked: dict[str, Any] = {key: np.stack(parts) for key, parts in found.items()}
@@ -157,7 +161,6 @@ def _block_products(
     """
     versions, clips, draws, columns = block.shape
     rows = block.swapaxes(0, 1).reshape(clips, versions * draws, columns)
-    rows = rows.astype(np.float64, copy=False)
     single = rows.reshape(clips, versions, draws, columns)
     mean = single[:, :, 0].copy()
     for draw in range(1, draws):  # faster than a sum over a short axis
@@ -182,7 +185,6 @@ def _block_products(
     }
     if extra is None or not len(extra):
         return found
-    extra = extra.astype(np.float64, copy=False)
     alone = torch.from_numpy(extra.mean(1))
     return found | {
         "others": (alone @ means.T).numpy(),

@@ -150,6 +150,9 @@ def stored_moments(
 ) -> Tensor:
     """Estimate second moments once and store them: a resumed run needs the same.
 
+    Their roots are kept in bfloat16, 0.2 % of each, which is far below their own error:
+    for a network of a million parameters that is 2 MB instead of 8.
+
     Args:
         path: The file.
         fingerprint: Fingerprint of the gradients they belong to.
@@ -163,8 +166,9 @@ def stored_moments(
     """
     place = f"{fingerprint} second moments"
     if not path.exists():
-        write_tensors(path, {"moments": estimate().numpy()}, place)
+        bits = estimate().sqrt().to(torch.bfloat16).view(torch.uint16)
+        write_tensors(path, {"roots": bits.numpy()}, place)
     known = read_tensors(path, place)
     if known is None:
         raise InputError(f"{path}: damaged; run again with --overwrite")
-    return torch.from_numpy(known["moments"])
+    return torch.from_numpy(known["roots"]).view(torch.bfloat16).double().square()

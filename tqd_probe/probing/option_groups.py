@@ -14,7 +14,7 @@ from tqd_probe.probing.option_parsing import read_levels, read_pool, read_range
 from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 # Visual faults, low motion, and a still picture beside it (`Degradation.extreme`).
-DEGRADATIONS = "blur:3,noise:3,slow:4,hold:4,freeze:5"
+DEGRADATIONS = "blur:3,noise:3,slow:4,freeze:5"
 
 
 class ProbedCheckpointSettings(CheckpointSettings):
