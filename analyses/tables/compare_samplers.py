@@ -37,12 +37,12 @@ from analyses.tables.samplers import (
 from analyses.tables.schedules import measure_schedules, sana_schedule
 from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest, read_json, write_json
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.models.load import load_model
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 from tqd_probe.training.settings import TrainRunSettings
 from tqd_probe.training.train import train
 

@@ -17,6 +17,8 @@ BOTH_DEGRADED = "both_degraded"
 DEGRADED_CLASSES = (VISUAL_DEGRADED, MOTION_DEGRADED, BOTH_DEGRADED)
 CLASSES = (GOLDEN, *DEGRADED_CLASSES)
 LABELS = {name: name.replace("_", " ") for name in CLASSES}  # in figures and tables
+# Intervals of fewer clips cannot be relied on: analyses/intervals/coverage.py
+LEAST_CLIPS = 8
 
 
 def classify(mq: float, vq: float, mq_min: float, vq_min: float) -> str:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from tqd_probe.clips.degradations import Degradation
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing.comparisons import paired_comparisons
 from tqd_probe.probing.micro_batches import Stage
 from tqd_probe.probing.option_parsing import read_range
 from tqd_probe.probing.settings import ProbeRunSettings
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 from tqd_probe.statistics.similarity import LevelStatistics, Similarity
 
 FIRST_CLIPS = LEAST_CLIPS

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from tqdm import tqdm
 
-from tqd_probe.core.clip_classes import CLASSES, GOLDEN
+from tqd_probe.core.clip_classes import CLASSES, GOLDEN, LEAST_CLIPS
 from tqd_probe.core.errors import GradientError, InputError
 from tqd_probe.core.files import digest
 from tqd_probe.core.noise import logsnr
@@ -47,7 +47,6 @@ from tqd_probe.probing.result import (
     ProbeResult,
 )
 from tqd_probe.schedules.band_schedule import Criterion, Model, Provenance
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 LEAST_OF_CLASS = 2  # clips of its own
 LEAST_COVERED = 0.99

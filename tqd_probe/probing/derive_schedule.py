@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.core.clip_classes import DEGRADED_CLASSES
+from tqd_probe.core.clip_classes import DEGRADED_CLASSES, LEAST_CLIPS
 from tqd_probe.probing.result import Comparison, ProbeResult, as_array, as_bounds
 from tqd_probe.schedules.band_schedule import VERSION, BandSchedule
 from tqd_probe.schedules.bands import (
@@ -32,7 +32,6 @@ from tqd_probe.schedules.interval_sets import (
     wide,
 )
 from tqd_probe.schedules.mixture_schema import Mixture
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 CURVES = (
     "cosine",

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tqd_probe.clips.degradations import Degradation, parse_degradations
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import CheckpointSettings, Settings
 from tqd_probe.probing.option_parsing import read_levels, read_pool, read_range
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 # Visual faults, low motion, and a still picture beside it (`Degradation.extreme`).
 DEGRADATIONS = "blur:3,noise:3,slow:4,freeze:5"

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
 from tqd_probe.core.shared_settings import (
@@ -26,7 +27,6 @@ from tqd_probe.probing.option_groups import (
     ProbedClipSettings,
 )
 from tqd_probe.probing.option_parsing import read_levels
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 
 class ProbeSettings(

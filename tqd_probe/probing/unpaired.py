@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 
 from tqd_probe.clips.clip import Clip
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, encode_clips
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 LEAST_UNPAIRED = LEAST_CLIPS  # below, intervals are undefined
 log = logging.getLogger("tqd_probe")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.core.errors import InputError
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS
 
 
 @dataclass(frozen=True)

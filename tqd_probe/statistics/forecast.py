@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS, split_variance
+from tqd_probe.core.clip_classes import LEAST_CLIPS
+from tqd_probe.statistics.golden_signal import split_variance
 from tqd_probe.statistics.intervals import (
     mean_interval,
     ratio_interval,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.statistics.intervals import (
     Interval,
     mean_interval,
@@ -14,9 +15,6 @@ from tqd_probe.statistics.intervals import (
     student_quantile,
 )
 from tqd_probe.statistics.u_statistics import covariances, symmetric, u_statistic
-
-# Intervals of fewer clips cannot be relied on: analyses/intervals/coverage.py
-LEAST_CLIPS = 8
 
 
 @dataclass(frozen=True)

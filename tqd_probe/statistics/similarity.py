@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tqd_probe.core.clip_classes import LEAST_CLIPS
 from tqd_probe.gradients.gram import LevelGram
-from tqd_probe.statistics.golden_signal import LEAST_CLIPS, GoldenLevel, describe_golden
+from tqd_probe.statistics.golden_signal import GoldenLevel, describe_golden
 from tqd_probe.statistics.intervals import (
     Interval,
     mean_interval,
