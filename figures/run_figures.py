@@ -1,6 +1,6 @@
 """The figures of the README, from finished runs.
 
-python -m tqd_probe.gradsim --ckpt tiny --metric raw --out runs/tiny
+python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
 python -m figures.run_figures runs/tiny tiny    # tiny_heatmap.png, tiny_curves.png
 python -m figures.run_figures runs/mixture tiny --mixture
 """
