@@ -30,8 +30,15 @@ def run(checkpoint, clips, out, *more):
     return main([*arguments, *FEW, *more])
 
 
-@pytest.mark.rendered("similarity_heatmap")
-@pytest.mark.parametrize("name", sorted(n for n in PIPELINES if "experts" not in n))
+def every_pipeline():
+    """All but those of two experts; the heatmap is drawn to pixels for one."""
+    for name in sorted(PIPELINES):
+        if "experts" not in name:
+            drawn = pytest.mark.rendered("similarity_heatmap")
+            yield pytest.param(name, marks=[drawn] if name == "wan" else [])
+
+
+@pytest.mark.parametrize("name", every_pipeline())
 def test_gradsim_on_every_family(checkpoint, folder_of_clips, tmp_path, name, capsys):
     assert run(checkpoint(name), folder_of_clips, tmp_path) == 0
     schedule = BandSchedule.load(tmp_path / "bands.json")
@@ -43,7 +50,8 @@ def test_gradsim_on_every_family(checkpoint, folder_of_clips, tmp_path, name, ca
     assert schedule.noise.levels == model.nearest_levels(schedule.noise.levels).tolist()
     result = json.loads((tmp_path / "gradsim.json").read_text())
     assert abs(result["covered_share"] - 1) < 1e-6
-    assert (tmp_path / "figures" / "similarity_heatmap.png").stat().st_size > 1000
+    drawn = (tmp_path / "figures" / "similarity_heatmap.png").stat().st_size
+    assert drawn > (1000 if name == "wan" else 0)
     assert "blur:3" in capsys.readouterr().out
 
 
