@@ -34,6 +34,11 @@ def test_plot_refuses_what_is_not_a_run(probe_run, tmp_path, capsys):
     fails(capsys, [str(out)], "both must be of one run", main=plot.main)
     shutil.copy(probe_run / "bands.json", out)
     value = json.loads((out / "bands.json").read_text())
+    value["criterion"]["cos_min"] = 0.5
+    (out / "bands.json").write_text(json.dumps(value))
+    fails(capsys, [str(out)], "model, criterion, noise.levels", main=plot.main)
+    shutil.copy(probe_run / "bands.json", out)
+    value = json.loads((out / "bands.json").read_text())
     value["classes"]["visual_degraded"]["bands"] = [[0.9, 0.1]]
     (out / "bands.json").write_text(json.dumps(value))
     fails(capsys, [str(out)], "classes.visual_degraded.bands", main=plot.main)

@@ -69,12 +69,13 @@ def redraw(run_dir: Path) -> list[Path]:
     entries |= schedule.degradations_detail.keys()
     if not (
         result.model == schedule.model
+        and result.criterion == schedule.criterion
         and result.noise.levels == schedule.noise.levels
         and result.subjects.keys() == entries
     ):
         raise InputError(
-            f"{run_dir / 'bands.json'}: model, noise.levels or classes differ from"
-            " those of gradsim.json; both must be of one run"
+            f"{run_dir / 'bands.json'}: model, criterion, noise.levels or classes"
+            " differ from those of gradsim.json; both must be of one run"
         )
     return draw_all(result, schedule, run_dir / "figures")
 

@@ -23,8 +23,30 @@ def test_moments_are_read_by_name(wan_layout, tmp_path):
     with pytest.raises(InputError, match="finite and not negative"):
         read_adam_state(path, wan_layout, factored=False)
     save_file({**state, first: torch.ones(2)}, path)
-    with pytest.raises(InputError, match="2 numbers"):
+    with pytest.raises(InputError, match=r"shape \[2\], the parameter's is \["):
         read_adam_state(path, wan_layout, factored=True)
+
+
+def test_what_is_no_second_moment_of_the_parameter_is_refused(wan_layout, tmp_path):
+    path = tmp_path / "adam.safetensors"
+    state = {name: torch.ones(shape) for name, shape in wan_layout.shapes.items()}
+    name = next(n for n, s in wan_layout.shapes.items() if len(s) == 2 and s[0] != s[1])
+    flat = {**state, name: state[name].flatten()}
+    transposed = {**state, name: state[name].T.contiguous()}
+    whole = {**state, name: state[name].to(torch.int32)}
+    zero = {key: torch.zeros_like(value) for key, value in state.items()}
+    save_file(flat, path)
+    assert bool((read_adam_state(path, wan_layout, factored=False) == 1).all())
+    for faulty, message in (
+        (transposed, f"{name}: shape "),
+        (whole, f"{name}: numbers of type int32; give exp_avg_sq"),
+        (zero, "adam.safetensors: all second moments are zero; give"),
+    ):
+        save_file(faulty, path)
+        with pytest.raises(InputError) as error:
+            read_adam_state(path, wan_layout, factored=False)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 def test_factored_moments_are_means_of_rows_and_columns(wan_layout, tmp_path):

@@ -48,5 +48,5 @@ def test_what_was_measured_is_kept_and_a_damaged_file_named(tmp_path, wan_layout
     assert stored_energy(path, wan_layout, dict) == shares  # not measured again
     for damage in ({}, {**shares, next(iter(shares)): float("nan")}, [1]):
         path.write_text(json.dumps(damage))
-        with pytest.raises(InputError, match=r"energy\.json"):
+        with pytest.raises(InputError, match=r"energy\.json.*; delete this file and"):
             stored_energy(path, wan_layout, dict)

@@ -61,5 +61,5 @@ def test_moments_are_estimated_once(tmp_path):
         assert float(found[0]) == 2.25
         assert float(found[3]) == 1.4140625**2
     assert made == [1]
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="damaged; delete this file and run"):
         stored_moments(path, "b", estimate)

@@ -99,7 +99,9 @@ def test_a_damaged_note_is_named(tmp_path, text):
     with pytest.raises(InputError, match=r"coverage.json: covered_share"):
         store.covered_share(lambda: 1.0)
     (tmp_path / "store.json").write_text(text)
-    with pytest.raises(InputError, match=r"store.json: fingerprint"):
+    with pytest.raises(
+        InputError, match=r"store.json: fingerprint: missing; delete this file"
+    ):
         GradientStore(tmp_path, "f")
 
 

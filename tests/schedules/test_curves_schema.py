@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from band_schedules import VERSION_2
+from band_schedules import CURVES, VERSION_2
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -54,7 +54,10 @@ FAULTS = [
     ((*UNKNOWN, "bands"), [[0.1, 0.2]], "both_degraded.bands: of a class that"),
     ((*UNKNOWN, "avoid"), [[0.1, 0.2]], "both_degraded.avoid: of a class that"),
     ((*UNKNOWN, "cosine"), [0.1], "both_degraded.cosine: 1 values for 2"),
+    ((*UNKNOWN, "beta"), CURVES["beta"], "both_degraded.beta: of a class that"),
+    ((*CURVE, "possible"), [[0.0, 1.0]], "possible: of version 1 of the format alone"),
     (("clip", "fps"), 0, "clip.fps:"),
+    (("clip", "width"), 10**6, "clip.width:"),
     (("clip", "frames"), 16.5, "clip.frames:"),
     (("clip", "depth"), 1, "clip.depth: extra"),
     (("criterion", "delta"), -0.1, "criterion.delta:"),

@@ -26,6 +26,8 @@ def test_a_decision_is_read_back_as_it_was_written():
     "changed",
     [
         {"use": [[0.5, 1.5]]},
+        {"use": [[0.9, 0.5]]},
+        {"avoid": [[0.0, 0.3], [0.2, 0.5]]},
         {"status": "harmful"},
         {"expected": {"share": float("nan"), "low": 0.0, "high": 1.0}},
         {"shares": 1},
@@ -34,3 +36,11 @@ def test_a_decision_is_read_back_as_it_was_written():
 def test_impossible_values_are_refused(changed):
     with pytest.raises(ValidationError, match=f"visual_degraded.{next(iter(changed))}"):
         decision(**changed)
+
+
+def test_nothing_is_said_of_the_use_of_what_is_not_measured():
+    with pytest.raises(ValidationError, match="use: of a class that is unmeasured"):
+        decision(status="unmeasured")
+    empty = {"use": [], "test": [], "avoid": []}
+    known = decision(status="unmeasured", **empty).classes["visual_degraded"]
+    assert known.status == "unmeasured"

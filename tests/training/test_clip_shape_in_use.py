@@ -54,6 +54,17 @@ def test_a_schedule_of_another_family_has_no_shape_to_give():
     assert taken(MEASURED, model=other)[0] == (None,) * 4
 
 
+def test_a_shape_of_the_schedule_that_the_model_cannot_take_names_the_schedule():
+    def refuse(shape):
+        raise InputError("--frames 17: this model takes a multiple of 8 plus 2")
+
+    strict = SimpleNamespace(**{**vars(MODEL), "check_shape": refuse})
+    with pytest.raises(InputError, match="plus 2; the schedule was measured on clips"):
+        taken(MEASURED, model=strict)
+    with pytest.raises(InputError, match=r"plus 2$"):
+        taken(model=strict)
+
+
 def test_schedules_of_different_shapes_need_one_to_be_given():
     other = MEASURED.model_copy(deep=True)
     other.clip.frames = 33

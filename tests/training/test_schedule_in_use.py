@@ -82,7 +82,7 @@ def test_a_carried_schedule_is_not_one_measured_here(schedule, tmp_path, caplog)
     with pytest.raises(InputError, match=r"model\.prediction: 'flow_velocity'"):
         read(schedule, path, model, allow_model_mismatch=True)
     carried = carry_over(schedule, model, scale=2.0)
-    with pytest.raises(InputError, match="measured on other weights"):
+    with pytest.raises(InputError, match=r"bands\.json: schedule of .* other weights"):
         read(carried, path, model)
     caplog.clear()
     assert read(carried, path, model, allow_model_mismatch=True) == carried

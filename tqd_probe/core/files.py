@@ -150,13 +150,18 @@ def _compact_lists(text: str) -> str:
     return "\n".join(out)
 
 
-def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
+# About what a run stores and can compute anew; --overwrite keeps it where it fits.
+DELETE = "delete this file and run the same command again"
+
+
+def read_json(path: Path, what: str, allow_nan: bool = False, cure: str = "") -> Any:
     """Read a JSON file.
 
     Args:
         path: The file.
         what: What the file should be, for the message.
         allow_nan: Accept NaN and infinities, for a reader that refuses them itself.
+        cure: What to do about a file that is there and cannot be read.
 
     Returns:
         The parsed value.
@@ -167,7 +172,10 @@ def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
     """
 
     def refuse(name: str) -> float:
-        raise InputError(f"{path}: {name} is not allowed in JSON; write finite numbers")
+        todo = cure or "write finite numbers"
+        raise InputError(f"{path}: {name} is not allowed in JSON; {todo}")
+
+    end = f"; {cure}" if cure else ""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
@@ -188,10 +196,11 @@ def read_json(path: Path, what: str, allow_nan: bool = False) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: line {error.lineno} is not JSON ({error.msg}); expected {what}"
+            f"{end}"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: cannot be read ({type(error).__name__}); expected {what}"
+            f"{path}: cannot be read ({type(error).__name__}); expected {what}{end}"
         ) from error
 
 

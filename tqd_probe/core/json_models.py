@@ -38,7 +38,7 @@ def read_model(path: Path, model: type[M], what: str, cure: str) -> M:
     Raises:
         InputError: With the file and the JSON path of the first fault.
     """
-    value = read_json(path, what, allow_nan=True)
+    value = read_json(path, what, allow_nan=True, cure=cure)
     try:
         return model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:

@@ -81,10 +81,13 @@ def read_description(
                 f"--out {out}: not empty and not a {what}; choose another directory"
             )
         return None
+    cure = "use another --out"
     try:
-        return RunDescription.model_validate(read_json(file, "a run's configuration"))
+        return RunDescription.model_validate(
+            read_json(file, "a run's configuration", cure=cure)
+        )
     except ValidationError:
-        raise InputError(f"{file}: damaged; use another --out") from None
+        raise InputError(f"{file}: damaged; {cure}") from None
 
 
 def _never_accepted(name: str, known: Any, wanted: Any) -> bool:

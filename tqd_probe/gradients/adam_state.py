@@ -22,7 +22,7 @@ def read_adam_state(path: Path, layout: Layout, factored: bool) -> Tensor:
     Args:
         path: A safetensors file with one tensor per parameter, named as the parameter,
             with ``exp_avg_sq`` before or after it.
-        layout: The probed parameters.
+        layout: The probed parameters; of each, its shape or all its numbers in a row.
         factored: Reduce each parameter's to rows and columns as it is read.
 
     Returns:
@@ -44,24 +44,37 @@ def read_adam_state(path: Path, layout: Layout, factored: bool) -> Tensor:
                         f"--adam-state {path}: {name}: no second moments; the file must"
                         " hold those of all probed parameters (--params)"
                     )
-                value = handle.get_tensor(key).float().flatten()
+                value = handle.get_tensor(key)
                 _check(value, shape, f"--adam-state {path}: {key}")
+                value = value.float().flatten()
                 parts.append(_reduced(value, shape) if factored else value)
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"--adam-state {path}: cannot be read as safetensors ({error}); give a file"
             " of exp_avg_sq by parameter name"
         ) from None
-    return torch.cat(parts)
+    moments = torch.cat(parts)
+    if not bool(moments.any()):
+        raise InputError(
+            f"--adam-state {path}: all second moments are zero; give the state of an"
+            " optimiser that has taken steps"
+        )
+    return moments
 
 
 def _check(value: Tensor, shape: tuple[int, ...], where: str) -> None:
     """Refuse what cannot be second moments of a parameter."""
-    if len(value) != math.prod(shape):
+    if tuple(value.shape) not in (shape, (math.prod(shape),)):
         raise InputError(
-            f"{where}: {len(value)} numbers, the parameter has {math.prod(shape)}; give"
-            " the state of this checkpoint"
+            f"{where}: shape {list(value.shape)}, the parameter's is {list(shape)};"
+            " give the state of this checkpoint"
         )
+    if not value.is_floating_point():
+        raise InputError(
+            f"{where}: numbers of type {str(value.dtype).removeprefix('torch.')}; give"
+            " exp_avg_sq in floating point"
+        )
+    value = value.float()
     if not bool((value >= 0).all()) or not bool(torch.isfinite(value).all()):
         raise InputError(
             f"{where}: second moments must be finite and not negative; give exp_avg_sq,"

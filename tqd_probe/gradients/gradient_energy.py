@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import nn
 
 from tqd_probe.core.errors import GradientError, InputError
-from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.files import DELETE, read_json, write_json
 from tqd_probe.gradients.capture import GradientCapture, Losses
 from tqd_probe.gradients.kept_gradients import SquaredNorms
 from tqd_probe.gradients.layout import Layout
@@ -78,12 +78,10 @@ def stored_energy(
     """
     if not path.exists():
         write_json(path, measure())
-    value = read_json(path, "the shares of the squared gradient norm")
+    value = read_json(path, "the shares of the squared gradient norm", cure=DELETE)
     good = isinstance(value, dict) and value.keys() == layout.parameters.keys()
     if not good or not all(
         isinstance(v, (int, float)) and 0 <= v <= 1 for v in value.values()
     ):
-        raise InputError(
-            f"{path}: not the shares of this run's parameters; use --overwrite"
-        )
+        raise InputError(f"{path}: not the shares of this run's parameters; {DELETE}")
     return {name: float(share) for name, share in value.items()}

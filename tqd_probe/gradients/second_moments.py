@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import DELETE
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
 from tqd_probe.gradients.kept_gradients import (
     Captured,
@@ -170,5 +171,5 @@ def stored_moments(
         write_tensors(path, {"roots": bits.numpy()}, place)
     known = read_tensors(path, place)
     if known is None:
-        raise InputError(f"{path}: damaged; run again with --overwrite")
+        raise InputError(f"{path}: damaged; {DELETE}")
     return torch.from_numpy(known["roots"]).view(torch.bfloat16).double().square()

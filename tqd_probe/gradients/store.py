@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
-from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.files import DELETE, read_json, write_json
 from tqd_probe.core.tensor_files import Tensors, write_tensors
 from tqd_probe.gradients.class_vectors import ClassVectors
 from tqd_probe.gradients.draws import Draws, LevelDraws, read_checked
@@ -104,9 +104,9 @@ class GradientStore:
         note = folder / "store.json"
         if not note.exists():
             return False
-        known = read_json(note, "the store's fingerprint")
+        known = read_json(note, "the store's fingerprint", cure=DELETE)
         if not isinstance(known, dict) or "fingerprint" not in known:
-            raise InputError(f"{note}: fingerprint: missing; use --overwrite")
+            raise InputError(f"{note}: fingerprint: missing; {DELETE}")
         return bool(known["fingerprint"] == fingerprint)
 
     def covered_share(self, measure: Callable[[], float]) -> float:
@@ -124,13 +124,10 @@ class GradientStore:
         note = self.folder / "coverage.json"
         if not note.exists():
             write_json(note, {"covered_share": measure()})
-        value = read_json(note, "the covered share")
+        value = read_json(note, "the covered share", cure=DELETE)
         share = value.get("covered_share") if isinstance(value, dict) else None
         if not isinstance(share, float) or not -1e9 < share <= 1 + 1e-6:
-            raise InputError(
-                f"{note}: covered_share: not a share; delete this file and run the same"
-                " command again"
-            )
+            raise InputError(f"{note}: covered_share: not a share; {DELETE}")
         return share
 
     def record(
@@ -152,13 +149,10 @@ class GradientStore:
         path = self.folder / f"{name}.json"
         if not path.exists():
             write_json(path, make())
-        value = read_json(path, "a record of the run")
+        value = read_json(path, "a record of the run", cure=DELETE)
         good = isinstance(value, dict) and set(value) == set(fields)
         if not good or not all(isinstance(n, int) and n > 0 for n in value.values()):
-            raise InputError(
-                f"{path}: not a record of counts; delete this file and run the same"
-                " command again"
-            )
+            raise InputError(f"{path}: not a record of counts; {DELETE}")
         return value
 
     def _path(self, kind: str, level: int) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json, write_json
+from tqd_probe.core.files import DELETE, read_json, write_json
 
 
 class Place(NamedTuple):
@@ -91,10 +91,10 @@ class PassSizes:
 
 def _read(path: Path) -> list[_Smaller]:
     """Read the record of one process."""
-    value = read_json(path, "the sizes of passes")
+    value = read_json(path, "the sizes of passes", cure=DELETE)
     rows = value.get("smaller") if isinstance(value, dict) else None
     if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
-        raise InputError(f"{path}: not a record of sizes of passes; use --overwrite")
+        raise InputError(f"{path}: not a record of sizes of passes; {DELETE}")
     return [_Smaller(Place(*row[:3]), *row[3:]) for row in rows]
 
 

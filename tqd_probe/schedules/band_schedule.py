@@ -115,10 +115,11 @@ class Criterion(StrictModel):
 class ClipSize(StrictModel):
     """The shape of the clips that were measured."""
 
-    frames: int = Field(ge=1, description="Frames per clip.")
-    height: int = Field(ge=1, description="Height in pixels.")
-    width: int = Field(ge=1, description="Width in pixels.")
-    fps: float = Field(gt=0, description="Frames per second.")
+    # Bounds as of the options that take them over.
+    frames: int = Field(ge=1, le=100_000, description="Frames per clip.")
+    height: int = Field(ge=8, le=100_000, description="Height in pixels.")
+    width: int = Field(ge=8, le=100_000, description="Width in pixels.")
+    fps: float = Field(ge=0.01, le=10_000, description="Frames per second.")
 
 
 class Golden(StrictModel):
@@ -205,6 +206,9 @@ class BandSchedule(StrictModel):
         for path, key, part in stated:
             if key not in part.model_fields_set:
                 raise ValueError(f"{path}.{key}: missing; version 2 states it")
+        for path, each in entries.items():
+            if each.possible is not None:
+                raise ValueError(f"{path}.possible: of version 1 of the format alone")
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,26 @@ Band = tuple[Level, Level]
 SLACK = 1e-9  # tolerance for rounded edges
 
 
+def rising_and_disjoint(bands: list[Band] | None) -> list[Band] | None:
+    """Refuse intervals that do not rise, overlap, or are not sorted.
+
+    Args:
+        bands: Intervals; None for none stated.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: Says what is wrong.
+    """
+    edges = [edge for band in bands or [] for edge in band]
+    if any(b <= a for a, b in bands or []):
+        raise ValueError("each interval must rise from its lower to its upper end")
+    if any(b < a for a, b in pairwise(edges)):
+        raise ValueError("intervals must be sorted and must not overlap")
+    return bands
+
+
 class Curves(StrictModel):
     """Similarity of a class or a degradation with golden, and where it may be used."""
 
@@ -78,19 +98,14 @@ class Curves(StrictModel):
     @field_validator("bands", "test", "avoid", "possible")
     @classmethod
     def _disjoint(cls, bands: list[Band] | None) -> list[Band] | None:
-        edges = [edge for band in bands or [] for edge in band]
-        if any(b <= a for a, b in bands or []):
-            raise ValueError("each interval must rise from its lower to its upper end")
-        if any(b < a for a, b in pairwise(edges)):
-            raise ValueError("intervals must be sorted and must not overlap")
-        return bands
+        return rising_and_disjoint(bands)
 
     @model_validator(mode="after")
     def _consistent(self) -> Curves:
         if self.status == "unmeasured":
             if self.reason is None:
                 raise ValueError("reason: missing; say why it is unmeasured")
-            for key in ("bands", "test", "avoid"):
+            for key in ("bands", "test", "avoid", "beta", "logit_offset"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: of a class that is unmeasured")
         elif self.clips < 2:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tqd_probe.core.json_models import StrictModel
-from tqd_probe.schedules.curves_schema import Band, Number
+from tqd_probe.schedules.curves_schema import Band, Number, rising_and_disjoint
 
 
 class ExpectedShare(StrictModel):
@@ -29,6 +29,19 @@ class ClassDecision(StrictModel):
         default=None, description="Of the levels in use; null without, or uncalibrated."
     )
     reason: str | None = Field(default=None, description="Why, where it needs saying.")
+
+    @field_validator("use", "test", "avoid")
+    @classmethod
+    def _disjoint(cls, bands: list[Band]) -> list[Band]:
+        rising_and_disjoint(bands)
+        return bands
+
+    @model_validator(mode="after")
+    def _unmeasured_is_unknown(self) -> ClassDecision:
+        for key in ("use", "test", "avoid", "expected"):
+            if self.status == "unmeasured" and getattr(self, key):
+                raise ValueError(f"{key}: of a class that is unmeasured")
+        return self
 
 
 class NextStep(StrictModel):

@@ -52,7 +52,15 @@ def take_clip_shape(
     if of_schedule is not None:
         taken = {n: getattr(of_schedule, n) for n in FIELDS if n not in given}
         settings = settings.model_copy(update=taken)
-    shape = clip_shape(settings, model)
+    try:
+        shape = clip_shape(settings, model)
+    except InputError as error:
+        if of_schedule is None or len(given) == len(FIELDS):
+            raise
+        raise InputError(
+            f"{error}; the schedule was measured on clips of {of_schedule}, and what is"
+            " not given is taken from it"
+        ) from None
     if shape in measured:
         source = "as the schedule was measured"
     elif given:

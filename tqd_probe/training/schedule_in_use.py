@@ -41,7 +41,10 @@ def load_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
     schedule = BandSchedule.load(settings.schedule)
     _check_expert(settings.schedule, schedule.model.expert, model.expert)
     target = schedule.carried_to
-    schedule.check_model(model.fingerprint, settings.allow_model_mismatch)
+    try:
+        schedule.check_model(model.fingerprint, settings.allow_model_mismatch)
+    except InputError as error:
+        raise InputError(f"{settings.schedule}: {error}") from None
     of = target or schedule.model
     for field, stated, ours in (
         ("prediction", of.prediction, model.prediction),
