@@ -7,6 +7,7 @@ from tqd_probe.schedules.band_schedule import BandSchedule
 def test_severities_are_matched_by_latent_distance(pipeline, tmp_path):
     extra = "--match-severity blur:2"
     base = EIGHT.replace("freeze:5", "freeze:5,reverse:1,blur:5+freeze:1")
+    base = base.replace("--num-clips 8", "--num-clips 4 --least-clips 4")
     result = finished(pipeline, tmp_path / "s", base, extra)
     distances = result["severities"]
     assert list(distances) == ["blur", "freeze", "reverse"]
