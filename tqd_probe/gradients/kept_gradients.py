@@ -249,7 +249,8 @@ class Sketched(Unplaced):
         def form(gradients: Tensor) -> Tensor:
             gradients = gradients.reshape(-1, *shape)
             weighed = self._scaled(name, gradients).flatten(1)
-            square = weighed.square().sum(1, keepdim=True)
+            # one pass over memory, where squares would be written and read again
+            square = torch.linalg.vector_norm(weighed, dim=1, keepdim=True).square()
             return torch.cat([self.sketch.entries(name, gradients), square], 1)
 
         return LeafPlan(size + 1, form)
