@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from band_schedules import VERSION_1
 from built_once import BuiltOnce, shared_folder
 
 # Before torch is loaded. Workers share the cores, one thread each; it is also what the
@@ -201,28 +202,12 @@ def schedule():
 
     return BandSchedule.model_validate(
         {
-            "format": "tqd-band-schedule",
-            "version": 1,
-            "provenance": {"tool_version": "0.1.0", "argv": ["gradsim"], "seed": 0},
-            "model": {
-                "family": "wan",
-                "source": "tiny",
-                "fingerprint": "sha256:" + "a" * 64,
-                "expert": None,
-                "parameters": "all",
-                "prediction": "flow_velocity",
-            },
+            **VERSION_1,
             "noise": {
                 "axis": "sigma",
                 "shift": 1.0,
                 "levels": [0.1, 0.5, 0.9],
                 "logsnr": [4.4, 0.0, -4.4],
-            },
-            "criterion": {
-                "name": "cosine",
-                "cos_min": 0.9,
-                "norm_range": [0.5, 2.0],
-                "confidence": 0.95,
             },
             "golden": {
                 "clips": 24,
@@ -230,6 +215,7 @@ def schedule():
                 "snr": [0.4, 0.3, 0.2],
                 "resolved": [True] * 3,
             },
+            "degradations_detail": {},
             "classes": {
                 "visual_degraded": curves([[0.6, 1.0]], 3.9, 1.7),
                 "motion_degraded": curves([[0.0, 0.3], [0.5, 0.7]], 1.2, 1.8),

@@ -12,6 +12,8 @@ All three are schedules that `train` follows as any other:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from analyses.tables.cell_schedules import CELLS, cells_schedule
@@ -83,12 +85,12 @@ def same_density(bands: BandSchedule, counts: dict[str, int]) -> BandSchedule:
         A joint mixture of cells; the bands where none of the classes has any, which a
         training refuses.
     """
-    if not trainable(bands, counts):
-        return bands
-    mass = band_shares(bands, counts)
-    model = bands.model.model_dump(mode="json")
-    apart = np.outer(mass.sum(1), mass.sum(0))
-    return cells_schedule(model, counts, apart, "same density")
+    return _control(
+        bands,
+        counts,
+        lambda mass: np.outer(mass.sum(1), mass.sum(0)),
+        "same density",
+    )
 
 
 def class_alone(bands: BandSchedule, counts: dict[str, int]) -> BandSchedule:
@@ -102,12 +104,24 @@ def class_alone(bands: BandSchedule, counts: dict[str, int]) -> BandSchedule:
         A joint mixture of cells; the bands where none of the classes has any, which a
         training refuses.
     """
+    clips = np.array(list(counts.values()), float)
+
+    def shares(mass: np.ndarray) -> np.ndarray:
+        total = mass.sum(1, keepdims=True)
+        pooled = np.tile(clips / clips.sum(), (CELLS, 1))
+        return np.divide(mass, total, out=pooled, where=total > 1e-12) / CELLS
+
+    return _control(bands, counts, shares, "class alone")
+
+
+def _control(
+    bands: BandSchedule,
+    counts: dict[str, int],
+    change: Callable[[np.ndarray], np.ndarray],
+    name: str,
+) -> BandSchedule:
+    """Change the shares ``[CELLS, classes]`` that bands give levels and classes."""
     if not trainable(bands, counts):
         return bands
-    mass = band_shares(bands, counts)
-    total = mass.sum(1, keepdims=True)
-    clips = np.array(list(counts.values()), float)
-    pooled = np.tile(clips / clips.sum(), (CELLS, 1))
-    shares = np.divide(mass, total, out=pooled, where=total > 1e-12)
     model = bands.model.model_dump(mode="json")
-    return cells_schedule(model, counts, shares / CELLS, "class alone")
+    return cells_schedule(model, counts, change(band_shares(bands, counts)), name)

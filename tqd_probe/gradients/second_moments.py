@@ -4,7 +4,7 @@ Adam averages squares of batch gradients. Where noise dominates, these are the s
 for single clips divided by the batch size, a constant factor. Full moments are a number
 per entry. Factored ones are the means of the rows and the columns of every parameter
 (`metric.py`): a layer's gradients are squared and reduced as soon as they are formed,
-so that a pass takes the memory of a plain one, and what is kept is vectors.
+so that a pass takes little more memory than a plain one, and what is kept is vectors.
 """
 
 from __future__ import annotations
