@@ -18,6 +18,7 @@ from figures.helpers import (
 )
 
 COLOURS = {"baseline": "0.3", "hand-set": FIRST, "measured": SECOND, "ablation": THIRD}
+COLOURS["control"] = "0.6"
 
 
 def rows_of(result: dict[str, Any], letter: str) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 # Beside views: operators that launch nothing.
 NO_KERNEL = {
@@ -44,6 +45,7 @@ class OperatorCounts(TorchDispatchMode):
     Attributes:
         kernels_by_operator: Calls by operator.
         bytes_by_operator: Bytes read and written by operator.
+        flops_by_operator: FLOP of products and attention, by torch's formulas.
     """
 
     def __init__(self) -> None:
@@ -51,6 +53,7 @@ class OperatorCounts(TorchDispatchMode):
         super().__init__()
         self.kernels_by_operator: Counter[str] = Counter()
         self.bytes_by_operator: Counter[str] = Counter()
+        self.flops_by_operator: Counter[str] = Counter()
 
     @property
     def kernels(self) -> int:
@@ -78,6 +81,10 @@ class OperatorCounts(TorchDispatchMode):
         ]
         self.kernels_by_operator[name] += 1
         self.bytes_by_operator[name] += sum(map(_touched_bytes, tensors))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            flops = count(*args, **given, out_val=found)
+            self.flops_by_operator[func.overloadpacket.__name__] += flops
         return found
 
 

@@ -29,6 +29,7 @@ from analyses.tables.clip_sets import SETS, make_sets
 from analyses.tables.comparison import compare_trials, cost
 from analyses.tables.generated_clips import statistics
 from analyses.tables.samplers import (
+    CONTROLLED,
     ComparedSampler,
     carried_samplers,
     samplers_of,
@@ -119,6 +120,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--probe-clips", type=int, default=24)
     made.add_argument("--probe-draws", type=int, default=1)
     made.add_argument("--probe-levels", default="8")
+    made.add_argument("--metric", default="raw", help="of the cosines: raw, adam")
+    made.add_argument(
+        "--degradations", help="probed; without it, those of the sets at their severity"
+    )
+    made.add_argument(
+        "--controls-of", default=CONTROLLED, help="bands that controls are made of"
+    )
     made.add_argument("--work", type=Path, required=True, help="folder; resumes")
     made.add_argument("--results", type=Path, help="file to write")
     return made
@@ -262,7 +270,9 @@ def main() -> None:
         "draws": args.probe_draws,
         "levels": args.probe_levels,
         "seed": 4000,
-        "degradations": f"blur:{middle},noise:{middle},downscale:{middle}"
+        "metric": args.metric,
+        "degradations": args.degradations
+        or f"blur:{middle},noise:{middle},downscale:{middle}"
         + "".join(f",freeze:{severity}" for severity in sorted({middle, 5})),
     }
     schedules, places, errors = _schedules(args, ckpt, sizes, probe)
@@ -275,7 +285,7 @@ def main() -> None:
     main_place, *others = args.measured_on.split(",")
     jobs, every = [], []
     for letter in args.sets.split(","):
-        samplers = samplers_of(letter, schedules[main_place])
+        samplers = samplers_of(letter, schedules[main_place], args.controls_of)
         for place in others if letter != "C" else ():
             samplers += carried_samplers(letter, schedules[place], place)
         if letter in args.ablations.split(","):
@@ -329,7 +339,7 @@ def main() -> None:
             args.candidate,
         ),
     }
-    print(result["table"])
+    print(result["table"], result["candidate_table"], sep="\n\n")
     name = f"compare_samplers_{Path(args.start).name}.json"
     path = args.results or Path(__file__).parent / "results" / name
     write_results(command, args, result, path)

@@ -18,6 +18,7 @@ from analyses.tables.generated_clips import (
 from analyses.tables.markdown import (
     PAPER,
     beside_paper,
+    candidate_table,
     differences,
     summary,
     table,
@@ -96,6 +97,7 @@ def compare_trials(
         "rows": rows,
         "goals": _goals(losses, kinds, base_a, candidate),
         "carried": _carried(losses),
+        "candidate_minus": _candidate_minus(losses, candidate),
         "paper": PAPER,
     }
     return result | {
@@ -103,6 +105,7 @@ def compare_trials(
         "summary": summary(result),
         "generated_differences": differences(result),
         "beside_paper": beside_paper(result, candidate),
+        "candidate_table": candidate_table(result, candidate),
     }
 
 
@@ -161,6 +164,18 @@ def _carried(losses: dict[tuple[str, str], np.ndarray]) -> dict[str, Any]:
         if of and (letter, own) in losses:
             gap = _gap(losses[letter, own], theirs)
             found.setdefault(letter, {})[f"{own} against {name}"] = _difference(gap)
+    return found
+
+
+def _candidate_minus(
+    losses: dict[tuple[str, str], np.ndarray], candidate: str
+) -> dict[str, Any]:
+    """Compare the candidate with every other sampler of a set, in pairs."""
+    found: dict[str, Any] = {}
+    for (letter, name), theirs in losses.items():
+        if name != candidate and (letter, candidate) in losses:
+            gap = _gap(losses[letter, candidate], theirs)
+            found.setdefault(name, {})[letter] = _difference(gap)
     return found
 
 

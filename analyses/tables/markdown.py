@@ -94,6 +94,24 @@ def differences(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def candidate_table(result: dict[str, Any], candidate: str) -> str:
+    """Write what the candidate gains over every other sampler, set by set.
+
+    Args:
+        result: What `comparison.compare_trials` found.
+        candidate: Name of the sampler.
+
+    Returns:
+        Markdown; golden losses times 1000, bold where an interval leaves out 0.
+    """
+    letters = sorted({row["set"] for row in result["rows"]})
+    lines = _head([f"{candidate} minus", *(f"Set-{letter}" for letter in letters)])
+    for name, sets in result["candidate_minus"].items():
+        cells = [_thousandths(sets, letter) for letter in letters]
+        lines.append(_line([name, *cells]))
+    return "\n".join(lines)
+
+
 def beside_paper(result: dict[str, Any], candidate: str) -> str:
     """Write what generated clips score, beside what the paper's did.
 

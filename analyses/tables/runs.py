@@ -9,7 +9,7 @@ from typing import Any
 # What each run leaves out or keeps: preliminary trials showed the others far worse or
 # alike, and this way the runs fit a night.
 HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
-HALF += ";C:logit-normal;bands .98"
+HALF += ";C:logit-normal;bands .98;permuted;same density;class alone"
 FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer seeds
 SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
 SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
@@ -21,6 +21,13 @@ OFTEN = "bands .95;bands .98;re-measured"
 WIDE = "kappa_max 8;SANA-Video rule;gate by worth;mixture, joint;of start"
 LARGER = "B:SANA-Video rule;B:bands .95;B:gate by worth, signal"
 LARGER += ";B:bands .95, of start;B:gate by worth, of start"
+# What bands gain over the density that they produce (protocol.md).
+CONTROLS = "SANA-Video rule;bands .90;permuted;same density;class alone"
+LONG = "SANA-Video rule;bands .90;same density"
+DEFAULT = "blur:3,noise:3,slow:4,freeze:5"  # what a probe takes unless told
+PROTOCOL: tuple[Any, ...] = ("--metric", "adam", "--degradations", DEFAULT)
+PROTOCOL += ("--controls-of", "bands .90", "--candidate", "bands .90")
+PROTOCOL += ("--probe-draws", 2, "--generated", 0, "--first-seed", 40)
 SMALL = "kappa_max 8;SANA-Video rule;bands .95;gate by worth, signal;joint"
 
 
@@ -73,3 +80,12 @@ def table_runs(
     yield run("wide", "--start", "wide", *young, *size)
     size = ("--measured-on", f"{half},start", "--sets", "A,B", "--only", LARGER)
     yield run("larger", "--start", "wide-half", *size, *known, "--generated", 0)
+    # Class at level, or the density alone?
+    both: tuple[Any, ...] = ("--sets", "A,B", "--only", CONTROLS)
+    yield run("controls", "--start", half, *PROTOCOL, *both, "--seeds", 15)
+    size = ("--sets", "B", "--only", "bands .90", "--probe-clips", 96, "--seeds", 15)
+    yield run("controls_more", "--start", half, *PROTOCOL, *size)
+    size = (*PROTOCOL, *both, "--seeds", 8)
+    yield run("controls_large", "--start", "large-half", *size)
+    size = ("--sets", "A", "--only", LONG, "--steps", 1200, "--seeds", 5)
+    yield run("controls_long", "--start", half, *PROTOCOL, *size)

@@ -8,7 +8,7 @@ from typing import Any
 
 BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}  # .90 is the default
 
-CONTROLLED = "bands .95"  # the bands that controls are of
+CONTROLLED = "bands .95"  # the bands that controls are of, unless others are named
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class ComparedSampler:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def samplers_of(letter: str, schedules: dict[str, Path]) -> list[ComparedSampler]:
+def samplers_of(
+    letter: str, schedules: dict[str, Path], controlled: str = CONTROLLED
+) -> list[ComparedSampler]:
     """List what is compared on a set.
 
     On golden clips alone, whose two scores are equal, bands, gates that leave the
@@ -37,6 +39,7 @@ def samplers_of(letter: str, schedules: dict[str, Path]) -> list[ComparedSampler
     Args:
         letter: The set.
         schedules: Files by name.
+        controlled: The bands that controls are made of.
 
     Returns:
         The samplers, uniform first.
@@ -60,7 +63,7 @@ def samplers_of(letter: str, schedules: dict[str, Path]) -> list[ComparedSampler
             ComparedSampler("SANA-Video rule", "hand-set", mixture("SANA")),
             ComparedSampler("Beta, kappa_max fitted", "measured", fitted),
             *band_samplers(schedules),
-            *control_samplers(letter, schedules),
+            *control_samplers(letter, schedules, controlled),
             ComparedSampler("bands .95, floor", "measured", mixture("floor")),
             ComparedSampler("gate by worth", "measured", mixture("worth")),
             ComparedSampler("mixture, per level", "measured", mixture("per-level")),

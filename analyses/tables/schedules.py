@@ -68,7 +68,6 @@ def measure_schedules(
     Returns:
         Schedule files: ``bands .90``, ``per-level A``, ``joint B`` and so on.
     """
-    options = {"metric": "raw"} | options
     settings = ProbeRunSettings(ckpt=ckpt, out=work / "probe", **options)
     curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
     with captured_gradients(settings, progress=False) as probe:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from wan_gradients import layout_of
 
 from analyses.cost.meta_counts import OperatorCounts, flash_attention, wan_1_3b
@@ -19,16 +18,10 @@ class Counted:
     """What one pass costs."""
 
     def __init__(self, run):
-        with flash_attention(), FlopCounterMode(display=False) as flops:
-            with OperatorCounts() as counts:
-                self.result = run()
+        with flash_attention(), OperatorCounts() as counts:
+            self.result = run()
         self.kernels, self.bytes = counts.kernels, counts.bytes
-        by_operator = flops.get_flop_counts()["Global"]
-        self.products = sum(
-            count
-            for operator, count in by_operator.items()
-            if str(operator).removeprefix("aten.") in PRODUCTS
-        )
+        self.products = sum(counts.flops_by_operator[name] for name in PRODUCTS)
 
 
 @pytest.fixture(scope="module")

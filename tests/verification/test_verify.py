@@ -66,7 +66,7 @@ def test_a_sampler_that_must_lose_loses(schedule, built_once, tmp_path):
         samplers=f"bands={clean},bands={noisy}",
         golden="synthetic:4",
         steps=6,
-        seeds=5,
+        seeds=4,
         lr=1e-2,
         early_stop=False,
     )

@@ -52,6 +52,12 @@ def test_goal_intervals_widen_with_the_number_of_pairs_chosen_from():
     goals = found["goals"]
     assert (goals["B"]["measured"], goals["B"]["hand-set"]) == ("bands", "Beta")
     assert goals["B"]["pairs"] == 4
+    minus = found["candidate_minus"]
+    assert set(minus) == {"uniform", "Beta", "bands"}
+    assert minus["bands"]["B"]["mean"] == pytest.approx(0.05, abs=0.01)
+    assert list(minus["uniform"]) == ["B"]  # Set-A has no candidate
+    line = found["candidate_table"].splitlines()[-1]
+    assert line.startswith("| bands |  | **+")
     assert goals["B"]["difference"]["mean"] == pytest.approx(-0.1, abs=0.01)
     known = goals["B"]["candidate"]["difference"]
     assert known["mean"] == pytest.approx(-0.05, abs=0.01)

@@ -17,6 +17,7 @@ def train(folder):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script, "FIT_CLIPS", 4)
+        patch.setattr(script, "BATCH", 4)
         # What each call of the script computes alike is computed once.
         fitted = functools.cache(script.fitted_vae)
         patch.setattr(script, "fitted_vae", lambda: deepcopy(fitted()))
