@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -20,6 +22,10 @@ def component(folder, *kinds, numbers=MANY):
     for index, kind in enumerate(kinds):
         weights = {f"w{index}": torch.zeros(numbers, dtype=kind)}
         save_file(weights, folder / f"{index}.safetensors")
+    files = {f"w{index}": f"{index}.safetensors" for index in range(len(kinds))}
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": files})
+    )
     return folder
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from damaged_checkpoints import edit, refused, use_all
@@ -39,18 +41,59 @@ def test_fingerprint_is_of_the_tensors_not_of_the_files(copied):
     folder = copied / "transformer"
     before = fingerprint(folder)
     file = next(folder.glob("*.safetensors"))
-    tensors = load_file(file)
-    names = sorted(tensors)
-    half = len(names) // 2
-    file.unlink()
-    save_file({n: tensors[n] for n in names[:half]}, folder / "part-1.safetensors")
-    save_file({n: tensors[n] for n in names[half:]}, folder / "part-2.safetensors")
+    tensors = {name: value.clone() for name, value in load_file(file).items()}
+    save_shards(folder, tensors)
     assert fingerprint(folder) == before
-    tensors[names[0]].view(-1)[0] += 1e-3
-    save_file({n: tensors[n] for n in names[:half]}, folder / "part-1.safetensors")
+    file.write_bytes(b"of an earlier save, or a variant: not loaded")
+    assert fingerprint(folder) == before
+    tensors[sorted(tensors)[0]].view(-1)[0] += 1e-3
+    save_shards(folder, tensors)
     assert fingerprint(folder) != before
     assert before.startswith("sha256:")
     assert len(before) == 71
+    (folder / "part-1.safetensors").unlink()
+    refused(copied, "part-1.safetensors", "1 of 2 files", "copy the component again")
+
+
+def save_shards(folder, tensors):
+    """Write tensors as two files with an index, as `save_pretrained` does."""
+    names = sorted(tensors)
+    parts = {name: f"part-{1 + (i % 2)}.safetensors" for i, name in enumerate(names)}
+    for part in set(parts.values()):
+        some = {name: tensors[name] for name in names if parts[name] == part}
+        save_file(some, folder / part, metadata={"format": "pt"})
+    index = folder / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": parts}))
+
+
+def test_the_weights_that_are_loaded_are_fingerprinted(copied):
+    """diffusers takes the index before the single file; so does the fingerprint."""
+    folder = copied / "transformer"
+    file = folder / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    save_shards(folder, {name: 2 * value for name, value in tensors.items()})
+    name, value = next(iter(use_all(copied).named_parameters()))
+    assert torch.equal(value.detach(), 2 * tensors[name])
+    index = json.loads((folder / f"{file.name}.index.json").read_text())
+    index["weight_map"] = {}
+    (folder / f"{file.name}.index.json").write_text(json.dumps(index))
+    refused(copied, "weight_map")
+
+
+def test_a_variant_alone_is_named(copied):
+    file = copied / "vae" / "diffusion_pytorch_model.safetensors"
+    file.rename(file.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    refused(copied, "fp16.safetensors", "rename it")
+
+
+def test_whole_numbers_that_older_encoders_stored_are_accepted(copied):
+    """transformers once stored position_ids (int64); they are not weights."""
+    file = copied / "text_encoder" / "model.safetensors"
+    tensors = {name: value.clone() for name, value in load_file(file).items()}
+    before = fingerprint(file.parent)
+    tensors["embeddings.position_ids"] = torch.arange(4)[None]
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert fingerprint(file.parent) != before
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.models.weights import read_header, weight_files
+from tqd_probe.models.weights import WEIGHT_TYPES, read_header, weight_files
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SMALL = 100 * 10**6  # bytes of a component, below which bf16 gains nothing
@@ -83,4 +83,4 @@ def stored_types(component: Path) -> tuple[set[str], int]:
             kinds.add(str(entry["dtype"]))
             low, high = entry["data_offsets"]
             size += high - low
-    return kinds, size
+    return kinds & WEIGHT_TYPES, size

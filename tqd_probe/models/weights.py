@@ -21,36 +21,74 @@ UNREADABLE = (
     RecursionError,
 )  # what parsing a damaged header may raise
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# What `from_pretrained` looks for, in its order: diffusers, then transformers. A folder
+# may hold more: an unsharded file of an earlier save, variants such as fp16.
+LOADED = (
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "model.safetensors",
+    "model.safetensors.index.json",
+)
+WEIGHT_TYPES = {"F64", "F32", "F16", "BF16"}
+INDEX_TYPES = {"I64", "I32", "BOOL"}  # buffers such as position_ids, never weights
 
 
 def weight_files(component: Path) -> list[Path]:
-    """List the weight files of one pipeline component.
+    """List the weight files of one pipeline component: those that are loaded.
 
     Args:
         component: The component's folder inside the pipeline directory.
 
     Returns:
-        Its safetensors files, sorted by name.
+        The safetensors files that `from_pretrained` reads there, sorted by name; others
+        in the folder are left out.
 
     Raises:
-        InputError: If the folder is missing, or has no safetensors (pickled weights
-            are never opened: loading them runs code).
+        InputError: If the folder is missing, has no such file (pickled weights are
+            never opened: loading them runs code), or an index at fault.
     """
     if not component.is_dir():
         raise InputError(
             f"{component}: missing; the pipeline's model_index.json names it, copy the"
             " whole checkpoint"
         )
-    files = sorted(component.glob("*.safetensors"))
-    if not files:
-        pickles = [p.name for pattern in PICKLES for p in component.glob(pattern)]
-        if pickles:
-            raise InputError(
-                f"{component / pickles[0]}: pickled weights are refused; save the"
-                " checkpoint with safe_serialization=True"
-            )
-        raise InputError(f"{component}: no .safetensors weights; copy them there")
-    return files
+    found = [component / name for name in LOADED if (component / name).is_file()]
+    if found:
+        return _shards(found[0]) if found[0].suffix == ".json" else found[:1]
+    others = sorted(path.name for path in component.glob("*.safetensors"))
+    if others:
+        raise InputError(
+            f"{component}: {others[0]} is not what is loaded ({LOADED[1]} or"
+            f" {LOADED[2]}, or the index of its parts); rename it, or save the"
+            " checkpoint without a variant"
+        )
+    pickles = [p.name for pattern in PICKLES for p in component.glob(pattern)]
+    if pickles:
+        raise InputError(
+            f"{component / pickles[0]}: pickled weights are refused; save the"
+            " checkpoint with safe_serialization=True"
+        )
+    raise InputError(f"{component}: no .safetensors weights; copy them there")
+
+
+def _shards(index: Path) -> list[Path]:
+    """Return the files that an index names.
+
+    Raises:
+        InputError: If the index is damaged or a file is missing.
+    """
+    value = read_json(index, "an index of weight files")
+    parts = value.get("weight_map") if isinstance(value, dict) else None
+    if not isinstance(parts, dict) or not parts:
+        raise InputError(f"{index}: weight_map: missing; copy the component again")
+    names = sorted({Path(str(name)).name for name in parts.values()})
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{index.parent / missing[0]}: missing ({len(missing)} of {len(names)}"
+            f" files that {index.name} names); copy the component again"
+        )
+    return [index.parent / name for name in names]
 
 
 def load_component(cls: Any, component: Path, **options: Any) -> Any:
@@ -145,7 +183,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         end = int(end)
     except UNREADABLE:
         raise InputError(f"{path}: not a complete safetensors file; {cure}") from None
-    unsupported = sorted(kinds - {"F64", "F32", "F16", "BF16"})
+    unsupported = sorted(kinds - WEIGHT_TYPES - INDEX_TYPES)
     if unsupported:
         raise InputError(
             f"{path}: tensors of type {unsupported[0]}; only floating-point weights are"
