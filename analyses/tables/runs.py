@@ -10,6 +10,7 @@ from typing import Any
 # alike, and this way the runs fit a night.
 HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
 HALF += ";C:logit-normal;bands .98;permuted;same density;class alone"
+HALF += ";own;density by signal;density by loss;density by gain"
 FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer seeds
 SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
 SCRATCH += ";B:mixture, joint;B:logit-normal;B:bands .95, floor;B:gate by worth, signal"
@@ -23,6 +24,7 @@ LARGER = "B:SANA-Video rule;B:bands .95;B:gate by worth, signal"
 LARGER += ";B:bands .95, of start;B:gate by worth, of start"
 # What bands gain over the density that they produce (protocol.md).
 CONTROLS = "SANA-Video rule;bands .90;permuted;same density;class alone"
+BLIND = "logit-normal;family's own;density by signal;density by loss;density by gain"
 LONG = "SANA-Video rule;bands .90;same density"
 DEFAULT = "blur:3,noise:3,slow:4,freeze:5"  # what a probe takes unless told
 PROTOCOL: tuple[Any, ...] = ("--metric", "adam", "--degradations", DEFAULT)
@@ -87,5 +89,7 @@ def table_runs(
     yield run("controls_more", "--start", half, *PROTOCOL, *size)
     size = (*PROTOCOL, *both, "--seeds", 8)
     yield run("controls_large", "--start", "large-half", *size)
+    size = ("--sets", "A,C", "--only", BLIND, "--first-seed", 60, "--seeds", 15)
+    yield run("density", "--start", half, *PROTOCOL, *size)
     size = ("--sets", "A", "--only", LONG, "--steps", 1200, "--seeds", 5)
     yield run("controls_long", "--start", half, *PROTOCOL, *size)

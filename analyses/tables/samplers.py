@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analyses.tables.densities import DENSITIES
+from analyses.tiny.train import TRAIN_SHIFT
+
 BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}  # .90 is the default
 
 CONTROLLED = "bands .95"  # the bands that controls are of, unless others are named
@@ -73,6 +76,7 @@ def samplers_of(
         ]
     return [
         *samplers,
+        *density_samplers(letter, schedules),
         ComparedSampler("gate by worth, signal", "measured", mixture("worth, signal")),
         ComparedSampler("mixture, joint", "measured", mixture("joint")),
     ]
@@ -114,6 +118,24 @@ def control_samplers(
         path = schedules[f"{name}, {bands} {letter}"]
         options = {"sampler": "mixture", "schedule": path}
         found.append(ComparedSampler(name, "control", options))
+    return found
+
+
+def density_samplers(letter: str, schedules: dict[str, Path]) -> list[ComparedSampler]:
+    """List densities of levels without regard to class (`densities.py`).
+
+    Args:
+        letter: The set.
+        schedules: Files by name.
+
+    Returns:
+        The samplers: the family's own density (Wan's shift of 5), and measured ones.
+    """
+    own = {"sampler": "uniform", "shift": TRAIN_SHIFT}
+    found = [ComparedSampler("family's own", "hand-set", own)]
+    for name in DENSITIES:
+        options = {"sampler": "mixture", "schedule": schedules[f"{name} {letter}"]}
+        found.append(ComparedSampler(name, "measured", options))
     return found
 
 

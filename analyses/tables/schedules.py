@@ -26,6 +26,7 @@ from analyses.tables.cell_schedules import (
 )
 from analyses.tables.clip_sets import CLASSES, SETS
 from analyses.tables.controls import class_alone, permuted, same_density
+from analyses.tables.densities import densities
 from analyses.tables.samplers import BARS
 from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
@@ -69,7 +70,8 @@ def measure_schedules(
         Schedule files: ``bands .90``, ``per-level A``, ``joint B`` and so on.
     """
     settings = ProbeRunSettings(ckpt=ckpt, out=work / "probe", **options)
-    curve = worth_curve(read_json(worth, "results of similarity_worth.py")["points"])
+    known_worth = read_json(worth, "results of similarity_worth.py")
+    curve = worth_curve(known_worth["points"])
     with captured_gradients(settings, progress=False) as probe:
         result = compute_result(probe)
         result.save(work / "gradsim.json")
@@ -86,6 +88,11 @@ def measure_schedules(
             for name in BARS if letter != "C" else ():  # uniform on golden clips alone
                 made[f"same density, {name} {letter}"] = same_density(made[name], pool)
                 made[f"class alone, {name} {letter}"] = class_alone(made[name], pool)
+            for name, density in densities(result, known_worth).items():
+                mass = gate_mass({}, pool, 1.0, density)
+                made[f"{name} {letter}"] = cells_schedule(
+                    result.model.model_dump(mode="json"), pool, mass, name
+                )
             even, worths = np.ones(CELLS), by_worth(result, curve)
             for name, accept, floor, level in (
                 ("floor", in_bands(made["bands .95"]), FLOOR, even),
