@@ -16,7 +16,8 @@ def test_tables_run_from_start_to_end_and_resume(tmp_path, monkeypatch, capsys):
         "used": True,
         "achieved": {"share of golden gain": 0.5},
     }
-    worth.write_text(json.dumps({"points": [point]}))
+    gains = {"levels": [0.5], "golden_gain": [[0.1, 0.0, 0.2]]}
+    worth.write_text(json.dumps({"points": [point], **gains}))
     options = {
         "start": "tiny",
         "sets": "B",
