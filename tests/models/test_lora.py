@@ -11,7 +11,8 @@ from trained_lora import ALPHA, RANK, output, output_of, trained
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
-from tqd_probe.models.lora import FILE, METADATA, add_lora, has_lora
+from tqd_probe.models.lora import add_lora, has_lora
+from tqd_probe.models.lora_file import FILE, METADATA
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_bad_lora_files_are_refused(pipeline, model, tmp_path):
     extra = {"transformer.blocks.9.attn1.to_q.lora_A.weight": tensors[name].clone()}
     save_file({**tensors, **extra}, bad)
     refused(pipeline, bad, "--lora", "blocks.9.attn1.to_q.lora_A.weight")
-    save_file({name: tensors[name][:, :5].contiguous()}, bad)
+    save_file({**tensors, name: tensors[name][:, :5].contiguous()}, bad)
     refused(pipeline, bad, "--lora", "trained on this model")
     save_file({"a.lora_A.weight": torch.ones(2, 2)}, bad)
     refused(pipeline, bad, "no place")

@@ -23,6 +23,7 @@ class CheckpointSpec:
         dtype: Dtype of the network; modules that the model keeps in float32 stay so.
         vae_dtype: Dtype of the autoencoder.
         lora: Weights of a LoRA to load into the network.
+        lora_alpha: Alpha of a LoRA whose file states none.
         fuse_lora: Merge the LoRA into the weights instead of keeping it.
         expert: ``high`` or ``low``, for checkpoints with two networks.
         quantise: ``none``, or how linear layers are quantised: ``int8``, ``fp8``,
@@ -37,6 +38,7 @@ class CheckpointSpec:
     dtype: torch.dtype
     vae_dtype: torch.dtype = torch.float32
     lora: Path | None = None
+    lora_alpha: float | None = None
     fuse_lora: bool = False
     expert: str | None = None
     quantise: str = "none"

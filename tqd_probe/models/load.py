@@ -19,7 +19,7 @@ from tqd_probe.models.families.hunyuan_video15 import HunyuanVideo15Model
 from tqd_probe.models.families.ltx import LTXModel
 from tqd_probe.models.families.wan import WanModel
 from tqd_probe.models.families.wan_i2v import WanImageModel
-from tqd_probe.models.lora import find_lora_file
+from tqd_probe.models.lora_file import find_lora_file
 from tqd_probe.models.number_types import DTYPES, choose_dtype
 from tqd_probe.models.placement import Placement
 from tqd_probe.models.quantisation import check_quantisation
@@ -126,6 +126,7 @@ def load_model(
     vae_dtype: str = "fp32",
     quantise: str = "none",
     placement: Placement = "whole",
+    lora_alpha: float | None = None,
 ) -> VideoModel:
     """Load a checkpoint.
 
@@ -137,8 +138,8 @@ def load_model(
         device: Torch device of the network; ``auto``: a GPU if there is one.
         dtype: ``fp32``, ``bf16`` or a torch type for the network and text encoders;
             ``auto``: by device and checkpoint (`number_types.choose_dtype`).
-        lora: A LoRA in diffusers' format, a safetensors file or a folder with one.
-            Only its parameters are probed and trained.
+        lora: A LoRA of any trainer, a safetensors file or a folder with one. Only its
+            parameters are probed and trained.
         expert: ``high`` or ``low``, for checkpoints with two networks.
         fuse_lora: Merge the LoRA into the weights, which are then probed.
         vae_dtype: ``fp32``, ``bf16`` or ``auto`` for the autoencoder.
@@ -147,6 +148,7 @@ def load_model(
         placement: ``offloaded``: weights of blocks are on the device only while their
             block runs, which needs gradient checkpointing; ``sharded``: divided over
             the connected processes.
+        lora_alpha: Alpha of a LoRA whose file states none.
 
     Returns:
         The adapter of the family that `model_index.json` names.
@@ -168,6 +170,8 @@ def load_model(
     types = choose_types(path, name, device, given, vae_dtype)
     if fuse_lora and lora is None:
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
+    if lora_alpha is not None and lora is None:
+        raise InputError("--lora-alpha: there is no LoRA; give --lora PATH")
     weights = None if lora is None else find_lora_file(lora)
     place, source = torch.device(device), str(path)
     check_quantisation(quantise, place)
@@ -186,6 +190,7 @@ def load_model(
         dtype=DTYPES[types[0]] if isinstance(dtype, str) else dtype,
         vae_dtype=DTYPES[types[1]],
         lora=weights,
+        lora_alpha=lora_alpha,
         fuse_lora=fuse_lora,
         expert=expert,
         quantise=quantise,

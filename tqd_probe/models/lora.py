@@ -9,25 +9,20 @@ model. Files written here always have it.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
-from tqd_probe.core.library_logging import silent_diffusers
 from tqd_probe.core.rng import stream
-from tqd_probe.models.weights import read_header
+from tqd_probe.models.lora_file import FILE, METADATA, LoraWeights, most_common
 
 ADAPTER = "default"
-FILE = "pytorch_lora_weights.safetensors"
 PREFIX = "transformer"  # diffusers loads it into either expert under this name
-METADATA = "lora_adapter_metadata"
 SAVED_CONFIG = (
     "r",
     "lora_alpha",
@@ -36,7 +31,6 @@ SAVED_CONFIG = (
     "target_modules",
     "use_rslora",
 )
-log = logging.getLogger("tqd_probe")
 
 
 def add_lora(
@@ -80,11 +74,7 @@ def add_lora(
             f"LoRA targets {targets!r}: fit no linear layer; names look like"
             f" {linear[len(linear) // 2]!r}"
         )
-    from peft import LoraConfig
-
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=chosen)  # type: ignore[arg-type]
-    net: Any = network
-    net.add_adapter(config, ADAPTER)
+    _inject(network, chosen, r=rank, lora_alpha=alpha)
     return _prepare(network, seed)
 
 
@@ -117,116 +107,64 @@ def _prepare(network: torch.nn.Module, seed: int | None) -> list[str]:
     return names
 
 
-def find_lora_file(path: str | Path) -> Path:
-    """Find the weight file of a LoRA.
+def load_lora(
+    network: torch.nn.Module, weights: LoraWeights, fuse: bool = False
+) -> list[str]:
+    """Put a LoRA into a network.
 
     Args:
-        path: A safetensors file, or a folder with one.
-
-    Returns:
-        The file; its header and length were checked.
-
-    Raises:
-        InputError: If there is none or several, or it is damaged or pickled.
-    """
-    place = Path(path)
-    if place.is_dir():
-        found = sorted(place.glob("*.safetensors"))
-        if (place / FILE) in found:
-            found = [place / FILE]
-        if len(found) != 1:
-            raise InputError(
-                f"--lora {path}: {len(found)} safetensors files in the folder, none"
-                f" called {FILE}; name the file"
-            )
-        place = found[0]
-    if not place.is_file():
-        raise InputError(f"--lora {path}: no such file or folder")
-    if place.suffix != ".safetensors":
-        raise InputError(
-            f"--lora {path}: only .safetensors is read, pickled weights are refused"
-        )
-    read_header(place)
-    return place
-
-
-def load_lora(pipeline: Any, network: torch.nn.Module, path: Path, fuse: bool) -> None:
-    """Load a LoRA into a network, as the family's pipeline does.
-
-    Args:
-        pipeline: A pipeline of the family whose `transformer` is the network; other
-            components may be None. None for families whose pipeline loads no LoRA
-            (HunyuanVideo-1.5 in diffusers 0.42): then the network loads it.
-        network: The network; changed in place.
-        path: The file (`find_file`).
+        network: The network, without one; changed in place.
+        weights: The LoRA (`read_lora`).
         fuse: Merge the update into the weights and remove the LoRA. Otherwise the
             LoRA stays and is what is probed or trained.
 
-    Raises:
-        InputError: If tensors of the file have no place in the network, or are not
-            finite.
+    Returns:
+        Names of the LoRA's parameters; none if it is fused.
     """
-    cure = "use a LoRA that was trained on this model"
-    folder, name = str(path.parent), path.name
-    stated = _stated(path)
-    net: Any = network
-    try:
-        with silent_diffusers():
-            if pipeline is not None:
-                state = type(pipeline).lora_state_dict(folder, weight_name=name)
-                state = state[0] if isinstance(state, tuple) else state
-                pipeline.load_lora_weights(
-                    folder, weight_name=name, adapter_name=ADAPTER
-                )
-            else:
-                state = load_file(path)
-                net.load_lora_adapter(
-                    folder, weight_name=name, prefix=PREFIX, adapter_name=ADAPTER
-                )
-    except Exception as error:  # libraries raise many types
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"--lora {path}: cannot be loaded ({type(error).__name__}: {reason});"
-            f" {cure}"
-        ) from error
-    loaded = _state(network) if has_lora(network) else {}
-    start = PREFIX + "."
-    lost = sorted(
-        key
-        for key in state
-        if not key.endswith(".alpha") and key.removeprefix(start) not in loaded
+    layers = weights.layers
+    ranks = {name: len(layer.a) for name, layer in layers.items()}
+    alphas = {name: layer.alpha for name, layer in layers.items()}
+    rank, alpha = most_common([*ranks.values()]), most_common([*alphas.values()])
+    _inject(
+        network,
+        list(layers),
+        r=rank,
+        lora_alpha=alpha,
+        rank_pattern=_exceptions(ranks, rank),
+        alpha_pattern=_exceptions(alphas, alpha),
+        use_rslora=weights.rank_stabilised,
     )
-    if lost or not loaded:
-        shown = lost[0] if lost else "nothing in it"
-        raise InputError(
-            f"--lora {path}: {len(lost)} of {len(state)} tensors have no place in the"
-            f" network (such as {shown}); {cure}"
-        )
-    for key, value in loaded.items():
-        if not bool(torch.isfinite(value).all()):
-            raise InputError(f"--lora {path}: {key}: not finite; {cure}")
-    if not stated and not any(key.endswith(".alpha") for key in state):
-        log.warning(
-            "--lora %s: states no alpha; taken as its rank, as in diffusers", path
-        )
-    _prepare(network, None)
-    if fuse:
-        net.fuse_lora()
-        net.unload_lora()
-        for parameter in network.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
+    for name, layer in layers.items():
+        module: Any = network.get_submodule(name)
+        module.lora_A[ADAPTER].weight.data = layer.a
+        module.lora_B[ADAPTER].weight.data = layer.b
+    names = _prepare(network, None)
+    if not fuse:
+        return names
+    net: Any = network
+    net.fuse_lora()
+    net.unload_lora()
+    for parameter in network.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
+    return []
 
 
-def _stated(path: Path) -> dict[str, Any] | None:
-    """Read the LoRA configuration in a file's metadata."""
-    with safe_open(path, "pt") as handle:
-        text = (handle.metadata() or {}).get(METADATA)
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        raise InputError(
-            f"--lora {path}: {METADATA} in its metadata is not JSON; save it again"
-        ) from None
+def _exceptions(values: dict[str, Any], usual: Any) -> dict[str, Any]:
+    """Return values other than the usual one, by a pattern for peft of the name."""
+    return {"^" + re.escape(n): v for n, v in values.items() if v != usual}
+
+
+def _inject(network: torch.nn.Module, layers: list[str], **config: Any) -> None:
+    """Add a LoRA to layers; peft takes a name for the end of other names, too."""
+    from peft import LoraConfig
+
+    linear = [n for n, m in network.named_modules() if isinstance(m, torch.nn.Linear)]
+    ends = tuple("." + name for name in layers)
+    targets: Any = layers
+    if any(name.endswith(ends) and name not in layers for name in linear):
+        targets = "|".join(map(re.escape, layers))
+    net: Any = network
+    net.add_adapter(LoraConfig(target_modules=targets, **config), ADAPTER)
 
 
 def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -20,8 +20,10 @@ from tqd_probe.core.noise import flow_corrupt, flow_target
 from tqd_probe.models import lora, save
 from tqd_probe.models.checkpoint_spec import CheckpointSpec
 from tqd_probe.models.generation import Generation
+from tqd_probe.models.lora_file import PEFT_CONFIG, read_lora
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.native_clip import native_shape
+from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.pipeline_encoders import Encoders
 from tqd_probe.models.placement import place_network
 from tqd_probe.models.quantisation import computing_type, loading_options
@@ -36,6 +38,8 @@ class PipelineModel(Encoders, Generation):
         default_shape: Native clip shape of checkpoints without ``native_clip.json``.
         lora_targets: Linear layers that a new LoRA adapts, as a regular expression.
         grouping: How the network's parameters are named.
+        original_names: How the family's original code names its weights; None: files
+            with diffusers' names alone are read.
     """
 
     family: str
@@ -44,6 +48,7 @@ class PipelineModel(Encoders, Generation):
     default_shape: ClassVar[ClipShape]
     lora_targets: str
     grouping: ClassVar[Grouping]
+    original_names: ClassVar[OriginalNames | None] = None
 
     def __init__(self, spec: CheckpointSpec) -> None:
         """Check the checkpoint's files; weights are not loaded yet.
@@ -76,7 +81,10 @@ class PipelineModel(Encoders, Generation):
         self.check_variant()
         self.fingerprint = fingerprint(self.path / self.network_name)
         if spec.lora is not None:
+            beside = spec.lora.parent / PEFT_CONFIG
             parts = [self.fingerprint, file_digest(spec.lora)]
+            parts += [file_digest(beside)] if beside.is_file() else []
+            parts += [] if spec.lora_alpha is None else [repr(spec.lora_alpha)]
             self.fingerprint = "sha256:" + digest(parts)
         weights = [fingerprint(self.path / name) for name in self.encoders]
         configs = [self.configs[name] for name in self.encoders]
@@ -151,10 +159,14 @@ class PipelineModel(Encoders, Generation):
                     **how,
                 )
             if self.spec.lora is not None:
-                bare = None
-                if hasattr(self.pipeline_class, "load_lora_weights"):
-                    bare = self.partial_pipeline(transformer=network)
-                lora.load_lora(bare, network, self.spec.lora, self.spec.fuse_lora)
+                weights = read_lora(
+                    self.spec.lora,
+                    network,
+                    self.original_names,
+                    self.network_name,
+                    self.spec.lora_alpha,
+                )
+                lora.load_lora(network, weights, self.spec.fuse_lora)
             self._network = place_network(network, self.device, self.spec.placement)
         return self._network
 

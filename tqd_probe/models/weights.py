@@ -158,11 +158,14 @@ def read_config(component: Path, class_name: str) -> dict[str, Any]:
     return dict(config)
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
+def read_header(
+    path: Path, kinds: set[str] | None = WEIGHT_TYPES | INDEX_TYPES
+) -> tuple[dict[str, Any], int]:
     """Read a safetensors header and check the length of the file.
 
     Args:
         path: The file.
+        kinds: Types of tensors that are read; None: any.
 
     Returns:
         The tensors' entries (dtype, shape, data_offsets) and the offset of the data.
@@ -178,12 +181,12 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             header = json.loads(handle.read(min(length, size)))
         header.pop("__metadata__", None)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        kinds = {str(entry["dtype"]) for entry in header.values()}
+        found = {str(entry["dtype"]) for entry in header.values()}
         starts = [int(entry["data_offsets"][0]) for entry in header.values()]
         end = int(end)
     except UNREADABLE:
         raise InputError(f"{path}: not a complete safetensors file; {cure}") from None
-    unsupported = sorted(kinds - WEIGHT_TYPES - INDEX_TYPES)
+    unsupported = sorted(found - (kinds or found))
     if unsupported:
         raise InputError(
             f"{path}: tensors of type {unsupported[0]}; only floating-point weights are"

@@ -32,6 +32,7 @@ def load_model_to_probe(
         device or settings.device,
         settings.dtype,
         lora=settings.lora,
+        lora_alpha=settings.lora_alpha,
         expert=settings.expert,
         fuse_lora=settings.fuse_lora,
         vae_dtype=settings.vae_dtype,

@@ -22,8 +22,14 @@ class ProbedCheckpointSettings(CheckpointSettings):
 
     lora: str | None = Field(
         default=None,
-        description="LoRA in diffusers' format, a .safetensors file or a folder with"
-        " one; its parameters alone are probed (default: none)",
+        description="LoRA of any trainer, a .safetensors file or a folder with one; its"
+        " parameters alone are probed (default: none)",
+    )
+    lora_alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="alpha of a LoRA that is new, or whose file states none (default:"
+        " its rank)",
     )
     fuse_lora: bool = Field(
         default=False,

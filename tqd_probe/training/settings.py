@@ -33,7 +33,10 @@ class TrainedCheckpointSettings(CheckpointSettings):
     full: bool = Field(default=False, description="train all weights, not a LoRA")
     lora_rank: int = Field(default=16, ge=1, le=4096, description="rank of the LoRA")
     lora_alpha: float | None = Field(
-        default=None, gt=0, description="alpha of the LoRA (default: its rank)"
+        default=None,
+        gt=0,
+        description="alpha of a LoRA that is new, or whose file states none (default:"
+        " its rank)",
     )
     lora_targets: str | None = Field(
         default=None,

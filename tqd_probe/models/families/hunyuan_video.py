@@ -19,6 +19,7 @@ from transformers import CLIPTextModel, LlamaModel
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.module_groups import Grouping
+from tqd_probe.models.original_names import HUNYUAN_VIDEO
 from tqd_probe.models.pipeline import PipelineModel, network_dtype
 
 GUIDANCE = 1.0  # guidance scale while training, as public trainers set it
@@ -46,6 +47,7 @@ class HunyuanVideoModel(PipelineModel):
     tokenizers = ("tokenizer", "tokenizer_2")
     default_shape = ClipShape(frames=129, height=720, width=1280, fps=24)
     lora_targets = f"{STREAMS}({PROJECTIONS})"
+    original_names = HUNYUAN_VIDEO
     grouping = Grouping(
         stacks=("transformer_blocks", "single_transformer_blocks"),
         parts=PARTS,

@@ -16,6 +16,7 @@ from transformers import T5EncoderModel
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.models.module_groups import Grouping
+from tqd_probe.models.original_names import LTX
 from tqd_probe.models.pipeline import PipelineModel, network_dtype
 
 MAX_SEQUENCE_LENGTH = 128  # default of LTXPipeline.__call__
@@ -31,6 +32,7 @@ class LTXModel(PipelineModel):
     encoders = {"vae": AutoencoderKLLTXVideo, "text_encoder": T5EncoderModel}  # noqa: RUF012
     default_shape = ClipShape(frames=161, height=512, width=704, fps=25)
     lora_targets = r"transformer_blocks\.\d+\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
+    original_names = LTX
     grouping = Grouping(
         stacks=("transformer_blocks",),
         parts={

@@ -17,6 +17,7 @@ from transformers import UMT5EncoderModel
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.module_groups import Grouping
+from tqd_probe.models.original_names import WAN
 from tqd_probe.models.pipeline import PipelineModel, network_dtype
 
 MAX_SEQUENCE_LENGTH = 512  # default of WanPipeline.__call__
@@ -32,6 +33,7 @@ class WanModel(PipelineModel):
     encoders = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel}  # noqa: RUF012
     default_shape = ClipShape(frames=81, height=480, width=832, fps=16)
     lora_targets = r"blocks\.\d+\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
+    original_names = WAN
     grouping = Grouping(
         stacks=("blocks",),
         parts={

@@ -101,6 +101,7 @@ def reprobe_settings(
         update={
             "ckpt": str(model),
             "lora": None,
+            "lora_alpha": None,
             "fuse_lora": False,
             "out": out,
             "device": device,
