@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train with a timestep distribution per clip",
     "verify": "compare samplers by short paired trials on your model and clips",
     "plot": "draw the figures of a gradsim run again",
+    "preview": "draw the noise levels that a trainer's configuration really yields",
 }
 
 

@@ -24,6 +24,10 @@ OWN = {  # (command, option) that means something of its own
     ("gradsim", "shift"),
     ("verify", "steps"),
     ("verify", "confidence"),
+    ("preview", "frames"),
+    ("preview", "height"),
+    ("preview", "width"),
+    ("preview", "schedule"),
 }
 
 

@@ -1,0 +1,55 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from band_schedules import VERSION_2
+from probe_runs import fails
+
+from tqd_probe import preview
+
+CONFIG = """[model]
+type = 'wan'
+timestep_sample_method = 'uniform'
+shift = 3
+min_t = 0.6
+max_t = 0.9
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "train.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_a_configuration_is_shown_beside_a_schedule(config, tmp_path, capsys):
+    bands, figure = tmp_path / "bands.json", tmp_path / "figure.png"
+    bands.write_text(json.dumps(VERSION_2))
+    argv = [str(config), "--schedule", str(bands), "--out", str(figure)]
+    assert preview.main(argv) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"diffusion-pipe: {config}\n")
+    assert "uniform, shift 3, cut to 0.6-0.9" in text
+    # u of 0.6, 0.72 and 0.9 is 1/3, 6/13 and 3/4
+    share = 100 * (0.75 - 6 / 13) / (0.75 - 1 / 3)
+    assert f"visual_degraded        {share:.1f}   {100 - share:.1f}    0.0" in text
+    assert text.endswith(f"{figure}\n")
+    assert figure.is_file()
+
+
+def test_it_starts_without_torch(config):
+    code = (
+        "import sys\nfrom tqd_probe.preview import main\n"
+        f"assert main([{str(config)!r}]) == 0\n"
+        "assert not {'torch', 'matplotlib', 'pandas'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_faults_are_one_line(config, tmp_path, capsys):
+    fails(capsys, [str(tmp_path / "x.toml")], "x.toml: no such file", main=preview.main)
+    fails(capsys, [str(config), "--frames", "17"], "go together", main=preview.main)
+    config.write_text("[model\n")
+    fails(capsys, [str(config)], "train.toml: cannot be read", main=preview.main)

@@ -1,0 +1,1 @@
+"""Other trainers' configurations: levels they really draw, bands they can carry."""

@@ -1,0 +1,226 @@
+"""Trainers' configuration files: TOML, YAML, JSON, scripts that launch one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tqd_probe.core.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the library that became tomllib
+    import tomli as tomllib
+
+SCRIPTS = (".sh", ".bash", ".bat", ".ps1", ".txt")
+TABLES = (".toml", ".yaml", ".yml", ".json")
+SEPARATORS = {";", "&&", "||", "|", "&"}
+
+Options = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is refused, and ``1e-4`` is a number."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"key {name!r} stands twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read a TOML, YAML or JSON file.
+
+    Args:
+        path: The file; its suffix says which of the three.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If it is missing, damaged, of another kind or no table.
+    """
+    text = read_text(path)
+    try:
+        if path.suffix == ".toml":
+            found: Any = tomllib.loads(text)
+        elif path.suffix == ".json":
+            found = json.loads(text)
+        elif path.suffix in (".yaml", ".yml"):
+            found = yaml.load(text, _Loader)
+        else:
+            raise InputError(
+                f"{path}: a configuration is one of {', '.join(TABLES)}, or a script"
+                f" that launches the trainer ({', '.join(SCRIPTS)})"
+            )
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}); correct it") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds no table of settings; give the trainer's file")
+    return found
+
+
+def read_text(path: Path) -> str:
+    """Read a text file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If it is missing or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected a configuration") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"{path}: cannot be read ({reason}); expected text") from None
+
+
+def read_commands(path: Path, script: str) -> list[Options]:
+    """Read the options that a script gives to a program, once per launch.
+
+    Args:
+        path: A shell script.
+        script: Part of the program's file name, such as ``train.py``.
+
+    Returns:
+        For each launch, values by option without dashes; True for a switch.
+
+    Raises:
+        InputError: If the script cannot be read.
+    """
+    found = []
+    for words in split_commands(path):
+        at = [k for k, word in enumerate(words) if script in word]
+        if at:
+            found.append(parse_options(words[at[-1] + 1 :]))
+    return found
+
+
+def split_commands(path: Path) -> list[list[str]]:
+    """Split a script into the words of its commands.
+
+    Args:
+        path: A shell script; lines that end in a backslash (``^`` or a backtick on
+            Windows) go on.
+
+    Returns:
+        Words by command.
+
+    Raises:
+        InputError: If a quotation mark is not closed.
+    """
+    text = read_text(path)
+    for mark in ("\\", "^", "`"):
+        text = text.replace(f"{mark}\r\n", " ").replace(f"{mark}\n", " ")
+    commands = []
+    for line in text.splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+        lexer.whitespace_split = True
+        try:
+            words = list(lexer)
+        except ValueError as error:
+            raise InputError(f"{path}: {line[:60]!r}: {error}; correct it") from None
+        command: list[str] = []
+        for word in [*words, ";"]:
+            if word in SEPARATORS:
+                commands += [command] * bool(command)
+                command = []
+            else:
+                command.append(word)
+    return commands
+
+
+def parse_options(words: list[str]) -> Options:
+    """Parse the words after a program's name.
+
+    Args:
+        words: Such as ``["--shift", "3", "--fp8"]``.
+
+    Returns:
+        Values by option without dashes, numbers as numbers; True for a switch.
+    """
+    options: Options = {}
+    name = None
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            options[name] = number(value) if equals else True
+            name = None if equals else name
+        elif name is not None:
+            options[name] = (
+                number(word) if options[name] is True else f"{options[name]} {word}"
+            )
+    return options
+
+
+def number(text: str) -> Any:
+    """Return a word of a command as the number that it is, or as it is."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def get_number(options: Options, name: str, default: float, path: Path) -> float:
+    """Return a setting that must be a number.
+
+    Args:
+        options: Settings by name.
+        name: Its name.
+        default: Its value where it is missing or null.
+        path: The file, for the message.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    value = options.get(name)
+    if value is None:
+        return default
+    if isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
+        value = number(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"{path}: {name}: {value!r} is not a number; correct it")
+    if value != value or abs(value) == float("inf"):
+        raise InputError(f"{path}: {name}: {value!r} is not finite; correct it")
+    return float(value)
+
+
+def get_table(parent: Options, name: str, path: Path) -> Options:
+    """Return a table inside a configuration; empty where it is missing.
+
+    Args:
+        parent: The table it is in.
+        name: Its name.
+        path: The file, for the message.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: If it is no table.
+    """
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {name}: is no table of settings; correct it")
+    return value

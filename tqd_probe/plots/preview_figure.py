@@ -1,0 +1,121 @@
+"""Figure of a preview: density of sigma by data set and expert, over the bands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tqd_probe.core.clip_classes import LABELS
+from tqd_probe.exporting.preview_table import intervals_of, measured
+from tqd_probe.exporting.trainer_format import TimestepPreview, TrainedLevels
+from tqd_probe.plots.palette import CLASS_COLOURS
+from tqd_probe.schedules.band_schedule import BandSchedule
+
+CELLS = 50  # of the density
+HIGHEST = 8.0  # densities above are cut
+PLAIN = ("0.25", "#56B4E9", "#D55E00", "0.6", "#8C6D31")  # no colour of a class
+STRENGTHS = {"use": 0.95, "test": 0.3}  # opacity of a band by rating
+
+
+def preview_figure(
+    preview: TimestepPreview, schedule: BandSchedule | None = None
+) -> Figure:
+    """Draw what a configuration yields, and below it where a schedule's classes serve.
+
+    Args:
+        preview: What the configuration yields.
+        schedule: A schedule to hold it against.
+
+    Returns:
+        The figure.
+    """
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+    names = measured(schedule) if schedule is not None else []
+    height = 3.3 + 0.32 * len(names)
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    if schedule is None or not names:
+        axes = figure.subplots()
+    else:
+        ratios = [3.0, 0.32 * len(names)]
+        axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
+        draw_bands(strip, schedule, names)
+    draw_densities(axes, preview)
+    axes.set_title(f"{preview.trainer}: {preview.source.name}", loc="left")
+    figure.axes[-1].set_xlabel("noise level σ (1: pure noise)")
+    return figure
+
+
+def draw_densities(axes: Axes, preview: TimestepPreview) -> None:
+    """Draw the density of each data set, and the levels drawn again and again."""
+    edges = np.linspace(0, 1, CELLS + 1)
+    top = 0.0
+    for number, each in enumerate(preview.trained):
+        colour = CLASS_COLOURS.get(class_of(each), PLAIN[number % len(PLAIN)])
+        density = each.levels.density(edges)
+        axes.stairs(density, edges, color=colour, lw=1.8, label=label_of(each))
+        axes.stairs(density, edges, color=colour, alpha=0.14, fill=True)
+        top = max(top, float(density.max()))
+    highest = min(1.12 * max(top, 1.0), HIGHEST)
+    for number, each in enumerate(preview.trained):
+        colour = CLASS_COLOURS.get(class_of(each), PLAIN[number % len(PLAIN)])
+        for level, mass in each.levels.atoms():
+            axes.plot([level, level], [0, 0.86 * highest], color=colour, lw=2.2)
+            axes.annotate(
+                f"{100 * mass:.0f} % at {level:.3g}",
+                (level, 0.87 * highest),
+                ha="right" if level > 0.5 else "left",
+                color=colour,
+                fontsize=8,
+            )
+    axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="density of draws")
+    axes.legend(frameon=False, fontsize=8)
+    sns.despine(ax=axes)
+
+
+def draw_bands(axes: Axes, schedule: BandSchedule, names: list[str]) -> None:
+    """Draw the bands of each class: use in full, test pale, avoid hatched."""
+    for row, name in enumerate(names):
+        colour = CLASS_COLOURS[name]
+        for rating, intervals in intervals_of(schedule, name).items():
+            bars = [(low, high - low) for low, high in intervals]
+            if rating == "avoid":
+                style: dict[str, Any] = {
+                    "facecolor": "none",
+                    "edgecolor": "0.75",
+                    "hatch": "////",
+                }
+            else:
+                style = {"facecolor": colour, "alpha": STRENGTHS[rating]}
+            axes.broken_barh(bars, (row - 0.36, 0.72), lw=0, **style)
+    axes.set_yticks(range(len(names)), [LABELS[name] for name in names])
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, 1))
+    axes.tick_params(axis="y", length=0)
+    axes.text(
+        1.0,
+        1.02,
+        "full: use   pale: test   hatched: avoid",
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="0.35",
+    )
+    sns.despine(ax=axes, left=True)
+
+
+def class_of(trained: TrainedLevels) -> str:
+    """Return the class that a data set is named after; its whole name without one."""
+    last = trained.data_set.rpartition(": ")[2]
+    return last if last in CLASS_COLOURS else trained.data_set
+
+
+def label_of(trained: TrainedLevels) -> str:
+    """Return the label of a data set in the legend."""
+    expert = f", {trained.expert}-noise network" if trained.expert else ""
+    share = "" if trained.share is None else f" ({100 * trained.share:.0f} %)"
+    name = trained.data_set if len(trained.data_set) < 32 else trained.data_set[-30:]
+    return f"{name}{expert}{share}"

@@ -1,0 +1,112 @@
+"""What a trainer's configuration really draws: `python -m tqd_probe.preview CONFIG`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import CliPositionalArg
+
+from tqd_probe.core.command_line import Options, main_guard, parse
+
+PROGRAM = "python -m tqd_probe.preview"
+
+
+class PreviewOptions(Options):
+    """Draw the noise levels that a trainer's configuration really yields.
+
+    Per data set and expert, beside a schedule's bands. Settings that are ignored or
+    mean something else than they say are named. Needs no GPU and no measurement.
+    """
+
+    heading: ClassVar[str] = "arguments"
+    writes: ClassVar[dict[str, str]] = {"FIG": "the figure, with --out FIG"}
+    example: ClassVar[str] = "train_lora.toml --trainer diffusion-pipe"
+
+    config: CliPositionalArg[Path] = Field(
+        description="the trainer's configuration, a script that launches it, or a run"
+        " directory of tqd-probe train"
+    )
+    trainer: Literal["diffsynth", "musubi", "diffusion-pipe"] | None = Field(
+        default=None,
+        description="the trainer it is of (default: recognised by its keys)",
+    )
+    schedule: Path | None = Field(
+        default=None,
+        description="band schedule of gradsim, bands.json (default: none)",
+    )
+    out: Path | None = Field(
+        default=None, description="PNG file of the figure (default: none is drawn)"
+    )
+    frames: int | None = Field(
+        default=None,
+        ge=1,
+        description="frames per clip, where a shift depends on it (default: unknown)",
+    )
+    height: int | None = Field(
+        default=None,
+        ge=8,
+        description="height in pixels, where a shift depends on it (default: unknown)",
+    )
+    width: int | None = Field(
+        default=None,
+        ge=8,
+        description="width in pixels, where a shift depends on it (default: unknown)",
+    )
+
+    @model_validator(mode="after")
+    def _whole_shape(self) -> PreviewOptions:
+        given = [self.frames, self.height, self.width]
+        if None in given and any(given):
+            raise ValueError("--frames, --height and --width go together; give all")
+        return self
+
+
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments; those of the process by default.
+        program: How the command was called, for help and errors.
+
+    Returns:
+        Exit code: 0, 2 after a one-line error, 130 or 143 when stopped by a signal.
+    """
+    with main_guard() as outcome:
+        options = parse(PreviewOptions, argv, program)
+        show(options)
+    return outcome.code
+
+
+def show(options: PreviewOptions) -> None:
+    """Print the preview, and draw it where a figure is asked for.
+
+    Args:
+        options: The options.
+
+    Raises:
+        InputError: If a file is missing or at fault.
+    """
+    from tqd_probe.exporting.preview_table import preview_text  # loads scipy
+    from tqd_probe.exporting.registry import find_format
+    from tqd_probe.exporting.trainer_format import VideoShape
+    from tqd_probe.schedules.band_schedule import BandSchedule
+
+    shape = None
+    if options.frames and options.height and options.width:
+        shape = VideoShape(options.frames, options.height, options.width)
+    schedule = BandSchedule.load(options.schedule) if options.schedule else None
+    trainer = find_format(options.config, options.trainer)
+    preview = trainer.preview(options.config, shape)
+    print(preview_text(preview, schedule))
+    if options.out is not None:
+        from tqd_probe.plots.preview_figure import preview_figure  # loads matplotlib
+        from tqd_probe.plots.save import write_figure
+
+        print(write_figure(preview_figure(preview, schedule), options.out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
