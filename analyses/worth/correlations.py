@@ -110,6 +110,7 @@ class Pairs:
         golden = [trials[f"golden {sigma:g}"] for sigma in levels]
         self.golden = np.array([[t["end"] for t in g] for g in golden])
         self.golden_look = np.array([[t["look"] for t in g] for g in golden])
+        self.early = _early_shares(predicted, before, trials, levels)
         gains = before - self.golden
         self.golden_gain = [
             paired_difference(gains[j, :, :, j], 1 - CONFIDENCE)
@@ -253,6 +254,7 @@ def summarise(
                 "predicted": {k: _number(v[row]) for k, v in guessed.items()},
                 "achieved": {k: _number(v[row]) for k, v in reached.items()},
                 "share_ci": [around.low / scale, around.high / scale],
+                "share_at_half_of_look_ahead": pairs.early[row],
             }
         )
     return {
@@ -268,6 +270,29 @@ def summarise(
         ),
         "points": points,
     }
+
+
+def _early_shares(
+    predicted: list[dict[str, Any]],
+    before: np.ndarray,
+    trials: dict[str, list[dict[str, Any]]],
+    levels: list[float],
+) -> list[float | None]:
+    """Return the share of golden gain at half of the look-ahead; None: not kept."""
+    found = []
+    for row in predicted:
+        level = levels.index(row["sigma"])
+        names = f"{row['degradation']} {row['sigma']:g}", f"golden {row['sigma']:g}"
+        runs, golden = (trials[name] for name in names)
+        if not all("early" in run for run in (*runs, *golden)):
+            found.append(None)
+            continue
+        own, best = (
+            (before - [run["early"] for run in some])[..., level].mean()
+            for some in (runs, golden)
+        )
+        found.append(_number(own / best))
+    return found
 
 
 def _known_mean(values: np.ndarray, seeds: np.ndarray) -> np.ndarray:

@@ -123,17 +123,19 @@ def trial(
         args: The options.
 
     Returns:
-        Losses ``[clips][levels]`` at the look-ahead and the end, and the cosine at the
-        look-ahead.
+        Losses ``[clips][levels]`` at half of the look-ahead, the look-ahead and the
+        end, and the cosine at the look-ahead.
     """
     seed = TRAIN + number
     clips = training.encode(seed, args.train_clips, name)
     held = training.encode(HELD_OUT, args.held_out, None)
     training.reset()
-    training.train(clips, sigma, seed, 0, args.look_ahead)
-    found: dict[str, Any] = {
-        "look": training.losses(held, args.levels, HELD_OUT).tolist()
-    }
+    half = args.look_ahead // 2
+    training.train(clips, sigma, seed, 0, half)
+    early = training.losses(held, args.levels, HELD_OUT)
+    training.train(clips, sigma, seed, half, args.look_ahead)
+    look = training.losses(held, args.levels, HELD_OUT)
+    found: dict[str, Any] = {"early": early.tolist(), "look": look.tolist()}
     if name is not None:
         few = max(6, args.probe_clips // 2)
         own = training.gradients(training.encode(PROBE, few, None), sigma, PROBE)

@@ -43,6 +43,7 @@ def test_worth_is_one_where_cosine_orders_the_gains(monkeypatch):
     def trials(share, level):
         return [
             {
+                "early": losses(share / 4, level),
                 "look": losses(share / 2, level),
                 "end": losses(share, level),
                 "cosine": {"cosine": share},
@@ -74,6 +75,8 @@ def test_worth_is_one_where_cosine_orders_the_gains(monkeypatch):
     assert table["cosine"]["measured_ci"][0] > 0.9
     # The further the degradation moves the latents, the better it is made to do here.
     assert table["latent distance over noise"]["spearman"] == pytest.approx(-1)
+    early = result["points"][0]["share_at_half_of_look_ahead"]
+    assert early == pytest.approx(0.9, abs=0.05)  # golden brings a quarter too
     assert result["points"][0]["achieved"]["share of golden gain"] == pytest.approx(
         0.9, abs=0.05
     )
