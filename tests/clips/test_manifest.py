@@ -148,7 +148,7 @@ def test_multi_line_captions_keep_the_line_number(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("header", "missing"), [("mp4,caption", "video"), ("video,prompt", "caption")]
+    ("header", "missing"), [("mp4,caption", "video"), ("video,note", "caption")]
 )
 def test_missing_column(tmp_path, header, missing):
     path = write(tmp_path, header + "\na,b\n")
@@ -189,7 +189,8 @@ def test_bad_json(tmp_path):
 
 def test_files_that_cannot_be_read(tmp_path):
     fault(tmp_path / "absent.csv", "no such file")
-    fault(write(tmp_path, "x", "clips.txt"), "'.txt'", ".csv, .json, .jsonl")
+    fault(write(tmp_path, "x", "clips.txt"), "'.txt'", ".csv", "musubi-tuner")
+    fault(write(tmp_path, "x: 1", "data.yaml"), "'.yaml'", "SimpleTuner")
     path = tmp_path / "latin.csv"
     path.write_bytes(b"video,caption\na.mp4,caf\xe9\n")
     fault(path, "UTF-8")

@@ -18,6 +18,8 @@ def test_rows_are_taken_together():
     assert some.classes.tolist() == ["b", "golden"]
     assert some.mq.tolist() == [0.3, 0.1]
     assert some.vq.tolist() == [0.6, 0.4]
+    assert some.repeats.tolist() == [1, 1]
+    assert ClipPool.of(["a", "b"], repeats=[1, 2.5]).take([1]).repeats.tolist() == [2.5]
 
 
 def test_classes_that_a_schedule_lacks_are_refused_with_their_number():

@@ -106,3 +106,14 @@ def test_a_class_is_refused_when_the_schedule_lacks_it(schedule):
     pool = ClipPool.of(["golden", "both_degraded"])
     with pytest.raises(InputError, match="'both_degraded', 1 clips: not measured by"):
         DrawStream(make_sampler("bands", schedule=schedule), pool, 0)
+
+
+@pytest.mark.parametrize("order", ["clip", "level"])
+def test_clips_are_drawn_as_often_as_they_are_repeated(order):
+    pool = ClipPool.of(["golden"] * 3, repeats=[1, 3, 0.5])
+    clip, _ = draws_of(make_sampler("uniform", order=order), pool, 4000)
+    found = np.bincount(clip, minlength=3) / 4000
+    expected = np.array([1, 3, 0.5]) / 4.5
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 4000))
+    stream = DrawStream(make_sampler("uniform", order=order), pool, 0)
+    assert stream.class_shares(np.array([0, 0.5, 1]))["golden"] == pytest.approx(0.5)

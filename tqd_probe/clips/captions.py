@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.file_names import find_file
+from tqd_probe.core.text_files import read_text
 
 
 def caption_path(video: Path) -> Path:
@@ -20,7 +22,7 @@ def caption_path(video: Path) -> Path:
 
 
 def read_caption(video: Path) -> str:
-    """Return the caption of a video.
+    """Return the caption of a video, from the text file of its name.
 
     Args:
         video: The video file.
@@ -29,22 +31,41 @@ def read_caption(video: Path) -> str:
         The text of that file, runs of white space made one blank.
 
     Raises:
-        InputError: If the file is missing, empty or not UTF-8.
+        InputError: If the file is missing, empty, or not text of a known encoding.
     """
-    path = caption_path(video)
+    return read_caption_file(caption_path(video), video.name)
+
+
+def read_caption_file(path: Path, name: str) -> str:
+    """Return the caption in a text file.
+
+    Args:
+        path: The text file.
+        name: Name of the video, for messages.
+
+    Returns:
+        The text of that file, runs of white space made one blank.
+
+    Raises:
+        InputError: If the file is missing, empty, or not text of a known encoding.
+    """
+    path = find_file(path)
     try:
-        caption = " ".join(path.read_text(encoding="utf-8").split())
+        caption = " ".join(read_text(path).split())
     except FileNotFoundError:
         raise InputError(
-            f"{path}: caption: no such file; write one sentence about {video.name} in"
-            " it or use a manifest"
+            f"{path}: caption: no such file; write one sentence about {name} in it or"
+            " use a manifest"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(
-            f"{path}: caption: cannot be read ({error}); write it as UTF-8 text"
+            f"{path}: caption: cannot be read ({error.strerror}); write it as UTF-8"
+            " text"
         ) from error
-    if not caption:
+    except InputError as error:
         raise InputError(
-            f"{path}: caption: is empty; write one sentence about {video.name}"
-        )
+            str(error).replace(f"{path}: ", f"{path}: caption: ", 1)
+        ) from None
+    if not caption:
+        raise InputError(f"{path}: caption: is empty; write one sentence about {name}")
     return caption

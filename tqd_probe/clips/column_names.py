@@ -1,9 +1,10 @@
 """Column names: which names of public scorers and data sets mean which field.
 
 Names are compared in lower case, stripped, with blanks, hyphens, slashes and dots as
-underscores. The first alias that a table has is the field. Where several publishers use
-one name for different things, `tqd_probe.scoring.published.formats` tells them apart by
-the other columns.
+underscores. The first alias that a table has is the field; of several columns that may
+name the video, the first whose cell is a file (`tqd_probe.clips.clip_table`). Where
+several publishers use one name for different things,
+`tqd_probe.scoring.published.formats` tells them apart by the other columns.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from tqd_probe.core.errors import InputError
 
 ALIASES = {
     "video": [
-        "video",
+        "video",  # names of a path, then of an id
         "path",
         "video_path",
+        "file_path",  # VideoX-Fun
+        "media_path",  # LTX
+        "file_name",  # video folders of Hugging Face
+        "filename",
+        "file",
         "videoid",
         "clip_id",
         "id",
         "name",
-        "file",
         "span_uuid",
     ],
-    "caption": ["caption"],
+    "caption": ["caption", "prompt", "text", "cap", "captions"],
     "mq": [
         "mq",
         "mq_norm",
@@ -52,6 +57,10 @@ ALIASES = {
     ],
     "class": ["class"],
     "source": ["source"],
+    "repeats": ["repeats", "num_repeats"],
+}
+TEXT_COLUMNS = {
+    name for field in ("video", "caption", "class", "source") for name in ALIASES[field]
 }
 AMOUNTS = {
     "motion_score",

@@ -1,10 +1,11 @@
 """Manifests: tables that name clips with their captions, scores and classes.
 
-CSV, JSON (a list of objects), JSONL or Parquet. Columns `video, caption, mq, vq, class,
-source`; the first alias found in `tqd_probe.clips.column_names` replaces a
-missing `video`, `mq` or `vq`. Scores must be in [0, 1]: `tqd_probe.score --from` makes
-such a manifest of a published table. Where there is no caption column, captions
-are in text files of the same name beside the videos. Other columns are kept.
+CSV, TSV, JSON (a list of objects), JSONL or Parquet, or a trainer's description of its
+data (`tqd_probe.clips.clip_table`). Columns `video, caption, mq, vq, class, source,
+repeats`; the first alias found in `tqd_probe.clips.column_names` stands for each.
+Scores must be in [0, 1]: `tqd_probe.score --from` makes such a manifest of a published
+table. Where there is no caption column, captions are in text files of the same name
+beside the videos. Other columns are kept.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tqd_probe.clips.captions import caption_path, read_caption
-from tqd_probe.clips.column_names import ALIASES, find_column
-from tqd_probe.clips.tables import Rows, read_table
+from tqd_probe.clips.captions import caption_path
+from tqd_probe.clips.clip_table import ClipTable, caption_text, open_clip_table
+from tqd_probe.clips.tables import Rows
 from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.file_names import find_file, is_text
 
 
 class ManifestRow(BaseModel):
@@ -34,6 +36,7 @@ class ManifestRow(BaseModel):
     vq: float | None = Field(None, description="Visual quality in [0, 1].")
     class_: str | None = Field(None, alias="class", description="One of CLASSES.")
     source: str | None = Field(None, description="Where the clip comes from.")
+    repeats: float = Field(1.0, description="Draws in training, relative to 1.")
 
     @field_validator("video", "caption", mode="before")
     @classmethod
@@ -45,6 +48,8 @@ class ManifestRow(BaseModel):
         """
         if value is None or not str(value).strip():
             raise ValueError("is empty; fill it in or remove the row")
+        if not is_text(value):
+            raise ValueError("holds half of a character; write the text again")
         return value.strip() if isinstance(value, str) else value
 
     @field_validator("video")
@@ -89,6 +94,26 @@ class ManifestRow(BaseModel):
             )
         return number
 
+    @field_validator("repeats", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> float:
+        """Return a number of repeats, or 1 from an empty cell.
+
+        Raises:
+            ValueError: If it is no number above 0.
+        """
+        if value is None or value == "":
+            return 1.0
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0 < number < math.inf:
+            raise ValueError(
+                f"{value!r} is not a number above 0; correct it, or leave the row out"
+            )
+        return number
+
     @field_validator("class_", mode="before")
     @classmethod
     def _class(cls, value: Any) -> str | None:
@@ -114,12 +139,13 @@ class ManifestRow(BaseModel):
         return None if value is None or value == "" else str(value).strip()
 
 
-def read_manifest(path: Path) -> list[ManifestRow]:
+def read_manifest(path: Path, notes: list[str] | None = None) -> list[ManifestRow]:
     """Read a manifest.
 
     Args:
-        path: A .csv, .json, .jsonl or .parquet file; relative video paths start at its
-            folder.
+        path: A table, or a trainer's description of its data (`open_clip_table`);
+            relative video paths start at its folder.
+        notes: Gets what a user should know of how it is read.
 
     Returns:
         The rows in the order of the file.
@@ -128,74 +154,70 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         InputError: If the file or a row has a fault; names file, place, column and
             cure.
     """
-    columns, table = read_table(path)
-    try:
-        names = {field: find_column(columns, keys) for field, keys in ALIASES.items()}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    text_files = not names["caption"] and _has_text_files(path, table, names["video"])
+    table = open_clip_table(path)
+    names, rows = dict(table.names), list(table.rows())
+    if not rows:
+        raise InputError(f"{path}: holds no rows; add one per clip")
+    text_files = not names["caption"] and _has_text_files(table, rows)
     for field in ("video", "caption"):
         if names[field] is None and not (field == "caption" and text_files):
             raise InputError(
                 f"{path}: column {field!r} is missing; add it or rename one of:"
-                f" {', '.join(columns)}"
+                f" {', '.join(table.columns)}"
                 + (" (or write .txt files beside the videos)" * (field == "caption"))
             )
-    rows, seen = [], dict[Path, str]()
-    for place, cells in table:
-        if text_files:
-            video = resolve_video(path, str(cells.get(names["video"] or "") or ""))
-            cells = cells | {"caption": read_caption(video)}
-            names = names | {"caption": "caption"}
-        row = _row(path, place, cells, names)
+    found, seen, several = [], dict[Path, str](), 0
+    for place, cells in rows:
+        column = names["caption"] or "caption"
+        several += isinstance(cells.get(column), list) and len(cells[column]) > 1
+        row = _row(table, place, cells, text_files)
         if row.video in seen:
             raise InputError(
                 f"{path}: {place}: {names['video']}: {row.video} is already in"
                 f" {seen[row.video]}; keep one of the two"
             )
         seen[row.video] = place
-        rows.append(row)
-    return rows
+        found.append(row)
+    if notes is not None:
+        notes += table.notes
+        if several:
+            notes.append(f"{several} clips have several captions; the first counts")
+    return found
 
 
 def _row(
-    path: Path, place: str, cells: dict[str, Any], names: dict[str, str | None]
+    table: ClipTable, place: str, cells: dict[str, Any], text_files: bool
 ) -> ManifestRow:
-    """Return one checked row; `names` gives the column of each field.
+    """Return one checked row.
 
     Raises:
         InputError: If a cell has a fault.
     """
+    names = table.names
     taken = set(names.values())
     values = {name: cell for name, cell in cells.items() if name not in taken}
     for field, name in names.items():
         # An unused alias may have the field's own name in another spelling: drop it.
         values = {key: value for key, value in values.items() if key != field}
         values[field] = cells.get(name) if name else None
+    video = table.video(str(values["video"] or ""))
+    if text_files:
+        values["caption"] = caption_path(video)
+    values["caption"] = caption_text(values["caption"], video)
     try:
         row = ManifestRow.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         field = str(fault["loc"][0])
         reason = fault.get("ctx", {}).get("error", fault["msg"])
-        raise InputError(f"{path}: {place}: {names.get(field)}: {reason}") from error
-    return row.model_copy(update={"video": resolve_video(path, row.video)})
+        raise InputError(
+            f"{table.path}: {place}: {names.get(field) or field}: {reason}"
+        ) from error
+    return row.model_copy(update={"video": video})
 
 
-def resolve_video(path: Path, video: Path | str) -> Path:
-    """Resolve the path of a video that a table names.
-
-    Args:
-        path: The table.
-        video: The name in it.
-
-    Returns:
-        The normalised path; a relative one starts at the table's folder.
-    """
-    return Path(os.path.normpath(path.parent / video))
-
-
-def _has_text_files(path: Path, table: Rows, column: str | None) -> bool:
+def _has_text_files(table: ClipTable, rows: Rows) -> bool:
     """Return whether captions are in text files: whether the first video has one."""
-    first = table[0][1].get(column) if column else None
-    return bool(first) and caption_path(resolve_video(path, str(first))).is_file()
+    column = table.names["video"]
+    first = rows[0][1].get(column) if column else None
+    return bool(first) and find_file(caption_path(table.video(str(first)))).is_file()

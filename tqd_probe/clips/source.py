@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqd_probe.clips.captions import read_caption
 from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.clip_table import KNOWN
+from tqd_probe.clips.folder import (
+    notes_of_folder,
+    refuse_without_videos,
+    table_of_folder,
+)
 from tqd_probe.clips.manifest import ManifestRow, read_manifest
+from tqd_probe.clips.source_names import is_synthetic
 from tqd_probe.clips.synthetic import synthetic_clip
-from tqd_probe.clips.video import VIDEO_SUFFIXES, VideoClip, list_videos
+from tqd_probe.clips.video import VideoClip, list_videos
 from tqd_probe.core.clip_classes import GOLDEN, classify
 from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.file_names import expand_home, refuse_undecodable
 
 
 @dataclass
@@ -22,10 +31,14 @@ class ClipSet:
     Attributes:
         golden: Clips of class golden or of no stated class, in the source's order.
         others: Clips of the other classes, by class.
+        rows: Row of each clip in a table of clips, by path.
+        notes: What a user should know of how the source is read, one sentence each.
     """
 
     golden: list[Clip]
     others: dict[str, list[Clip]] = field(default_factory=dict)
+    rows: dict[Path, ManifestRow] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def open_clips(
@@ -38,7 +51,7 @@ def open_clips(
 
     Args:
         source: ``synthetic``, ``synthetic:N``, a folder of videos with captions in
-            text files of the same name, or a manifest file.
+            text files of the same name or in a table, or a manifest file.
         limit: How many golden clips to take, the first ones; None for all.
         seed: Seed of the synthetic collection.
         min_quality: Motion and visual quality from which a clip is good, in [0, 1].
@@ -54,16 +67,24 @@ def open_clips(
     """
     if limit is not None and limit < 1:
         raise InputError(f"{source}: {limit} clips asked for; ask for at least 1")
-    if source == "synthetic" or source.startswith("synthetic:"):
+    if is_synthetic(source):
         return _synthetic(source, limit, seed)
-    path = Path(source)
+    path = expand_home(Path(source))
     if path.is_dir():
-        return _folder(path, limit)
+        notes: list[str] = []
+        table = table_of_folder(path, notes=notes)
+        if table is None:
+            clips = _folder(path, limit)
+        else:
+            clips = _manifest(table, limit, min_quality)
+            clips.notes += notes_of_folder(path, clips.rows)
+        clips.notes[:0] = notes
+        return clips
     if path.is_file():
         return _manifest(path, limit, min_quality)
     raise InputError(
-        f"{source}: no such folder or file; give synthetic:N, a folder of videos or a"
-        " manifest (.csv, .json, .jsonl)"
+        f"{source}: no such folder or file; give synthetic:N, a folder of videos, or"
+        f" a manifest: {KNOWN}"
     )
 
 
@@ -119,42 +140,51 @@ def _folder(folder: Path, limit: int | None) -> ClipSet:
     """Return a folder's videos by name; captions are in text files beside them.
 
     Raises:
-        InputError: If there are no videos.
+        InputError: If there are no videos, or a name is not text.
     """
+    refuse_without_videos(folder)
     videos = list_videos(folder)
-    if not videos:
-        raise InputError(
-            f"{folder}: holds no videos ({', '.join(VIDEO_SUFFIXES)}); give another"
-            " folder, a manifest or synthetic:N"
-        )
+    refuse_undecodable(videos)
     ids = _clip_ids(folder, videos, str(folder))
     _check_limit(str(folder), len(videos), limit)
-    return ClipSet(
+    clips = ClipSet(
         [
             VideoClip(name, read_caption(video), video)
             for name, video in zip(ids[:limit], videos[:limit])
         ]
     )
+    clips.notes.append(f"{len(clips.golden)} clips of {folder} are taken as golden")
+    clips.notes += notes_of_folder(folder, videos)
+    return clips
 
 
 def _manifest(
     path: Path, limit: int | None, min_quality: tuple[float, float] | None
 ) -> ClipSet:
     """Return a manifest's clips by class."""
-    rows = read_manifest(path)
-    ids = _clip_ids(path.parent, [row.video for row in rows], str(path))
     clips = ClipSet([])
+    rows = read_manifest(path, clips.notes)
+    refuse_undecodable(row.video for row in rows)
+    ids = _clip_ids(path.parent, [row.video for row in rows], str(path))
+    unlabelled = 0
     for name, row in zip(ids, rows):
         clip = VideoClip(name, row.caption, row.video)
+        clips.rows[row.video] = row
         label = str(row.class_) if row.class_ is not None else GOLDEN
         if row.class_ is None and min_quality is not None:
             label = _class_by_scores(path, row, min_quality)
+        elif row.class_ is None:
+            unlabelled += 1
         if label == GOLDEN:
             clips.golden.append(clip)
         else:
             clips.others.setdefault(label, []).append(clip)
     _check_limit(str(path), len(clips.golden), limit)
     clips.golden = clips.golden[:limit]
+    if unlabelled:
+        clips.notes.append(
+            f"{unlabelled} clips of {path} state no class and are taken as golden"
+        )
     return clips
 
 
@@ -183,7 +213,8 @@ def _clip_ids(folder: Path, videos: Sequence[Path], source: str) -> list[str]:
     """
     seen: dict[str, Path] = {}
     for video in videos:
-        below = video.relative_to(folder) if video.is_relative_to(folder) else video
+        start = Path(os.path.abspath(folder)) if video.is_absolute() else folder
+        below = video.relative_to(start) if video.is_relative_to(start) else video
         name = below.with_suffix("").as_posix()
         if name in seen:
             raise InputError(

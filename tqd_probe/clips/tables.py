@@ -1,4 +1,4 @@
-"""Read tables as rows of cells: CSV, JSON (a list of objects), JSONL, Parquet.
+"""Read tables as rows of cells: CSV or TSV, JSON (a list), JSONL, Parquet.
 
 Rows are read one by one, so a table of any size fits: one row is in memory, or one
 batch of rows of a Parquet file. A folder of JSON files is a table of one row per file.
@@ -6,27 +6,27 @@ batch of rows of a Parquet file. A folder of JSON files is a table of one row pe
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tqd_probe.clips import json_rows
+from tqd_probe.clips.csv_rows import read_csv
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.text_files import open_text
 
 Row = tuple[str, dict[str, Any]]
 Rows = list[Row]
-SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 PARQUET_ROWS = 4096  # rows decoded at a time
-csv.field_size_limit(2**26)  # one cell may hold the captions of a whole video
 
 
 def iterate_table(path: Path) -> Iterator[Row]:
     """Read a table row by row; cells are not checked.
 
     Args:
-        path: A .csv, .json, .jsonl or .parquet file, or a folder of .json files with
-            one object each.
+        path: A .csv, .tsv, .json, .jsonl or .parquet file, or a folder of .json files
+            with one object each.
 
     Yields:
         Rows: each its place in the file (``"line 3"``, ``"item 3"``) and its cells by
@@ -51,16 +51,17 @@ def iterate_table(path: Path) -> Iterator[Row]:
         yield from _parquet(path)
         return
     reader = {
-        ".csv": _csv,
+        ".csv": read_csv,
+        ".tsv": read_csv,
         ".json": json_rows.read_list,
         ".jsonl": json_rows.read_lines,
     }[suffix]
     try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
+        with open_text(path, newline="") as handle:
             yield from reader(path, handle)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(
-            f"{path}: cannot be read as text ({error}); write it as UTF-8"
+            f"{path}: cannot be read ({error.strerror}); check the path"
         ) from error
 
 
@@ -104,41 +105,6 @@ def read_columns(path: Path, rows: int = 64) -> list[str]:
     if not names:
         raise InputError(f"{path}: holds no rows; add one per clip")
     return list(names)
-
-
-def _csv(path: Path, handle: TextIO) -> Iterator[Row]:
-    """Yield the rows of CSV text; its first line names the columns.
-
-    Raises:
-        InputError: If the text is malformed.
-    """
-    reader = csv.reader(handle, strict=True)
-    header: list[str] = []
-    try:
-        for cells in reader:
-            place = f"line {reader.line_num}"
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            if not header:
-                header = cells
-                twice = {name for name in header if header.count(name) > 1}
-                if twice:
-                    raise InputError(
-                        f"{path}: {place}: column {min(twice)!r} appears twice; rename"
-                        " one"
-                    )
-            elif len(cells) != len(header):
-                raise InputError(
-                    f"{path}: {place}: {len(cells)} cells under {len(header)} columns;"
-                    " quote cells that hold commas"
-                )
-            else:
-                yield place, dict(zip(header, cells))
-    except csv.Error as error:
-        raise InputError(
-            f"{path}: line {reader.line_num}: is not CSV ({error}); correct the quotes"
-        ) from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -19,6 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.text_files import read_text
 
 CURE = "free the disk or choose another folder"
 
@@ -185,7 +186,7 @@ def read_json(path: Path, what: str, allow_nan: bool = False, cure: str = "") ->
         return dict(pairs)
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         return json.loads(
             text,
             parse_constant=float if allow_nan else refuse,

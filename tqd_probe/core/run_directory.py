@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import platform
 from collections.abc import Callable, Collection, Iterable
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
+from tqd_probe.core.locks import lock_file
 from tqd_probe.core.version import __version__
 
 DESCRIPTION_FILE = "run.json"
@@ -151,14 +151,12 @@ def lock_directory(out: Path) -> IO[str]:
         handle = open(out / ".lock", "w")  # noqa: SIM115 - open until the run ends
     except OSError as error:
         raise InputError(_not_writable(out, error)) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not lock_file(handle, out):
         handle.close()
         raise InputError(
             f"--out {out}: another process is working in it; wait for it, or use"
             " another --out"
-        ) from None
+        )
     return handle
 
 

@@ -64,7 +64,7 @@ def choose_clips(
         )
     refuse_duplicates(settings.clips, [c for clips in unpaired.values() for c in clips])
     warn_of_copies(golden, unpaired)
-    return ClipSet(golden, unpaired), too_few
+    return ClipSet(golden, unpaired, notes=found.notes), too_few
 
 
 def matched_degradations(

@@ -87,6 +87,8 @@ def prepare(
     check_frames(settings.parsed_degradations(), shape)
 
     clips, too_few = choose_clips(settings, clips_at_most)
+    for note in clips.notes if progress else ():
+        print(note, file=sys.stderr, flush=True)
     cache = settings.cache or default_cache()
     workers = choose_workers(settings.workers, settings.device)
     encoder = ClipEncoder(model, shape, settings.seed, cache, workers)

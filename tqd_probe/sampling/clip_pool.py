@@ -20,11 +20,13 @@ class ClipPool:
         classes: Class names ``[N]``.
         mq: Motion quality in [0, 1] ``[N]``, NaN where there is no score.
         vq: Visual quality in [0, 1] ``[N]``, NaN where there is no score.
+        repeats: How often a clip is drawn, relative to one with 1 ``[N]``.
     """
 
     classes: np.ndarray
     mq: np.ndarray
     vq: np.ndarray
+    repeats: np.ndarray
 
     @classmethod
     def of(
@@ -32,6 +34,7 @@ class ClipPool:
         classes: Sequence[str],
         mq: Sequence[float | None] | np.ndarray | None = None,
         vq: Sequence[float | None] | np.ndarray | None = None,
+        repeats: Sequence[float] | None = None,
     ) -> ClipPool:
         """Build a pool from lists.
 
@@ -39,6 +42,7 @@ class ClipPool:
             classes: Class of each clip.
             mq: Motion quality of each; None where there is no score.
             vq: Visual quality of each; None where there is no score.
+            repeats: How often each is drawn, relative to one with 1; None: all alike.
 
         Returns:
             The pool.
@@ -48,7 +52,8 @@ class ClipPool:
             blank if s is None else np.array([np.nan if x is None else x for x in s])
             for s in (mq, vq)
         ]
-        return cls(np.array(classes, dtype=object), *scores)
+        often = np.ones(len(classes)) if repeats is None else np.array(repeats, float)
+        return cls(np.array(classes, dtype=object), scores[0], scores[1], often)
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -63,7 +68,9 @@ class ClipPool:
         Returns:
             A pool of those clips.
         """
-        return ClipPool(self.classes[rows], self.mq[rows], self.vq[rows])
+        return ClipPool(
+            self.classes[rows], self.mq[rows], self.vq[rows], self.repeats[rows]
+        )
 
     def refuse_unknown(
         self,

@@ -43,14 +43,14 @@ class DrawStream:
     def __init__(self, sampler: TimestepSampler, clips: ClipPool, seed: int) -> None:
         """Check the clips and compute their probabilities.
 
-        Clip-first order: a clip, in proportion to its keep-probability and to the share
-        of its levels inside the range trained, then its level. The clip is drawn by
-        rejection sampling, in which draw n proposes the same clips in the same order to
-        every sampler. So two samplers mostly train on the same clip, at the same
-        quantile, with the same noise (common random numbers).
+        Clip-first order: a clip, in proportion to its repeats, its keep-probability and
+        the share of its levels inside the range trained, then its level. The clip is
+        drawn by rejection sampling, in which draw n proposes the same clips in the same
+        order to every sampler. So two samplers mostly train on the same clip, at the
+        same quantile, with the same noise (common random numbers).
 
         Level-first order: the level from the base density, then a clip in proportion to
-        the sampler's `affinity` for the level.
+        the sampler's `affinity` for the level, and to its repeats.
 
         Args:
             sampler: The sampler.
@@ -59,7 +59,7 @@ class DrawStream:
         """
         sampler.check(clips)
         self.sampler, self.clips, self.seed = sampler, clips, seed
-        weights = sampler.keep_probability(clips) * sampler.mass(clips)
+        weights = sampler.keep_probability(clips) * sampler.mass(clips) * clips.repeats
         self.clip_shares = weights / weights.sum()
         self._cumulative = np.cumsum(self.clip_shares)
         self._cache: dict[int, TrainingDraw] = {}
@@ -70,7 +70,7 @@ class DrawStream:
         else:
             self._members = [np.array([row]) for row in range(len(clips))]
         self._groups = clips.take([rows[0] for rows in self._members])
-        self._sizes = np.array([len(rows) for rows in self._members], dtype=float)
+        self._sizes = np.array([clips.repeats[rows].sum() for rows in self._members])
         low, high = sampler.sigma_range
         self._low, self._high = (
             float(sampler.base.cdf(np.array(e))) for e in (low, high)
@@ -108,11 +108,19 @@ class DrawStream:
             if total[-1] > 0:
                 group = int(np.searchsorted(total, which * total[-1], side="right"))
                 rows = self._members[min(group, len(total) - 1)]
-                return TrainingDraw(index, int(rows[int(member * len(rows))]), sigma)
+                return TrainingDraw(index, self._member(rows, member), sigma)
         raise InputError(
             f"--sampler {self.sampler.name}: no clip suits any of {MOST_LEVELS} levels;"
             " check the schedule's bands, or use --order clip"
         )
+
+    def _member(self, rows: np.ndarray, p: float) -> int:
+        """Return one of some clips, in proportion to their repeats."""
+        often = self.clips.repeats[rows]
+        if (often == often[0]).all():
+            return int(rows[int(p * len(rows))])
+        total = np.cumsum(often)
+        return int(rows[int(np.searchsorted(total, p * total[-1], side="right"))])
 
     def class_density(self, sigma: np.ndarray) -> dict[str, np.ndarray]:
         """Return the expected density of draws over sigma, by class.

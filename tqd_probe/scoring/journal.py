@@ -6,7 +6,6 @@ scored again. Memory holds only the file offset of each line, so millions of cli
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
+from tqd_probe.core.locks import lock_file
 from tqd_probe.scoring.score_row import ScoreRow
 from tqd_probe.scoring.tasks import Task
 
@@ -46,17 +46,16 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "a+b")  # noqa: SIM115 - open until closed
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise InputError(
-                f"{path}: another process is scoring into it; wait for it, or use"
-                " another --out"
-            ) from None
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({error.strerror}); choose another --out"
             ) from error
+        if not lock_file(self._file, path):
+            self._file.close()
+            raise InputError(
+                f"{path}: another process is scoring into it; wait for it, or use"
+                " another --out"
+            )
         try:
             self._load(header, overwrite)
         except BaseException:

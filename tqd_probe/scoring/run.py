@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
         )
         count = write_quarantine(settings.out, (("", reason) for reason in bad))
     else:
-        tasks = list_tasks(str(settings.clips), settings.num_clips)
+        notes: list[str] = []
+        tasks = list_tasks(str(settings.clips), settings.num_clips, notes)
+        for note in () if quiet else notes:
+            print(note, file=sys.stderr, flush=True)
         with Journal(
             settings.out.with_suffix(".journal.jsonl"),
             _score_inputs(settings),

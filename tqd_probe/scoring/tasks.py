@@ -6,17 +6,21 @@ Unlike for probing, clips need no captions, and scores already in a table are ig
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqd_probe.clips.captions import read_caption
-from tqd_probe.clips.column_names import ALIASES, find_column
-from tqd_probe.clips.manifest import resolve_video
-from tqd_probe.clips.tables import iterate_table, read_columns
-from tqd_probe.clips.video import VIDEO_SUFFIXES, list_videos
+from tqd_probe.clips.clip_table import KNOWN, caption_text, open_clip_table
+from tqd_probe.clips.folder import (
+    notes_of_folder,
+    refuse_without_videos,
+    table_of_folder,
+)
+from tqd_probe.clips.source_names import is_synthetic
+from tqd_probe.clips.video import list_videos
 from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.file_names import expand_home, find_file, refuse_undecodable
 from tqd_probe.scoring.score_row import parse_name
 
 
@@ -59,12 +63,16 @@ class Task:
             raise BadClip(str(error)) from None
 
 
-def list_tasks(source: str, limit: int | None = None) -> list[Task]:
+def list_tasks(
+    source: str, limit: int | None = None, notes: list[str] | None = None
+) -> list[Task]:
     """List the clips of a source.
 
     Args:
-        source: A folder of videos, a table with a column of videos, or ``synthetic:N``.
+        source: A folder of videos, a table of clips or a trainer's description
+            (`open_clip_table`), or ``synthetic:N``.
         limit: Take the first ones only.
+        notes: Gets what a user should know of how the source is read.
 
     Returns:
         The clips, in the order of the source; captions are only taken from tables.
@@ -72,22 +80,27 @@ def list_tasks(source: str, limit: int | None = None) -> list[Task]:
     Raises:
         InputError: If the source is unknown, empty or at fault.
     """
-    kind, _, count = source.partition(":")
-    path = Path(source)
-    if kind == "synthetic" and not path.exists():
+    notes = [] if notes is None else notes
+    path = expand_home(Path(source))
+    try:
+        synthetic = is_synthetic(source)
+    except InputError as error:
+        raise InputError(f"--clips {error}") from None
+    if synthetic:
+        count = source.partition(":")[2]
         if not (count.isascii() and count.isdigit() and int(count) > 0):
             raise InputError(
                 f"--clips {source}: say how many clips, as in synthetic:24"
             )
         tasks = [Task(f"synthetic:{index}") for index in range(int(count))]
     elif path.is_dir():
-        tasks = [Task(str(video)) for video in _videos(path)]
+        tasks = _folder(path, notes)
     elif path.is_file():
-        tasks = list(_table(path))
+        tasks = _table(path, notes)
     else:
         raise InputError(
-            f"--clips {source}: no such folder or file; give a folder of videos, a"
-            " manifest (.csv, .json, .jsonl, .parquet) or synthetic:N"
+            f"--clips {source}: no such folder or file; give a folder of videos,"
+            f" synthetic:N, or a manifest: {KNOWN}"
         )
     seen: set[str] = set()
     for task in tasks:
@@ -99,54 +112,69 @@ def list_tasks(source: str, limit: int | None = None) -> list[Task]:
     return tasks[:limit]
 
 
-def _videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder by name.
+def _folder(folder: Path, notes: list[str]) -> list[Task]:
+    """Return the videos of a folder by name, with captions where a table has them.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or a name is not text.
     """
-    found = list_videos(folder)
-    if not found:
-        raise InputError(
-            f"--clips {folder}: holds no videos ({', '.join(VIDEO_SUFFIXES)}); give"
-            " another folder or a manifest"
-        )
-    return found
+    table = table_of_folder(folder, scores=False, notes=notes)
+    if table is not None:
+        tasks = _table(table, notes)
+        videos = [Path(task.video) for task in tasks]
+    else:
+        try:
+            refuse_without_videos(folder)
+        except InputError as error:
+            raise InputError(f"--clips {error}") from None
+        videos = list_videos(folder)
+        refuse_undecodable(videos)
+        tasks = [Task(str(video)) for video in videos]
+    notes += notes_of_folder(folder, videos)
+    return tasks
 
 
-def _table(path: Path) -> Iterator[Task]:
-    """Yield the clips of a table; only video, caption and source are read.
+def _table(path: Path, notes: list[str]) -> list[Task]:
+    """Return the clips of a table; only video, caption and source are read.
 
     Raises:
         InputError: If there is no column of videos or a name is missing.
     """
-    columns = read_columns(path)
-    try:
-        video, caption, source = (
-            find_column(columns, ALIASES[field])
-            for field in ("video", "caption", "source")
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    if video is None:
+    table = open_clip_table(path)
+    notes += table.notes
+    column = table.names["video"]
+    if column is None:
         raise InputError(
             f"{path}: column 'video' is missing; add it or rename one of:"
-            f" {', '.join(columns)}"
+            f" {', '.join(table.columns)}"
         )
-    for place, cells in iterate_table(path):
+    tasks = []
+    for place, cells in table.rows():
         try:
-            file = parse_name(cells.get(video), video)
+            file = parse_name(cells.get(column), column)
             if "\0" in file:
                 raise InputError(
-                    f"{video}: holds a NUL character; write the file's name"
+                    f"{column}: holds a NUL character; write the file's name"
                 )
         except InputError as error:
             raise InputError(f"{path}: {place}: {error}") from None
-        yield Task(
-            video=str(resolve_video(path, file)),
-            caption=_text(cells, caption),
-            source=_text(cells, source),
+        video = table.video(file)
+        tasks.append(
+            Task(
+                video=str(video),
+                caption=_caption(cells.get(table.names["caption"] or ""), video),
+                source=_text(cells, table.names["source"]),
+            )
         )
+    refuse_undecodable(Path(task.video) for task in tasks)
+    return tasks
+
+
+def _caption(cell: Any, video: Path) -> str | None:
+    """Return the caption in a cell; None where there is none, as none is needed."""
+    if isinstance(cell, Path) and not find_file(cell).is_file():
+        return None
+    return caption_text(cell, video)
 
 
 def _text(cells: dict[str, Any], column: str | None) -> str | None:

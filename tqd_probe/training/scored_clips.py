@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqd_probe.clips.clip import Clip
-from tqd_probe.clips.manifest import read_manifest
+from tqd_probe.clips.folder import table_of_folder
 from tqd_probe.clips.source import open_clips
 from tqd_probe.clips.video import VideoClip
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.file_names import expand_home
 from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.rng import stream
 from tqd_probe.sampling.clip_pool import ClipPool
@@ -31,12 +32,14 @@ class ScoredClip:
         clip_class: Its class; golden where the source states none.
         mq: Motion quality in [0, 1], or None.
         vq: Visual quality in [0, 1], or None.
+        repeats: How often it is drawn, relative to a clip with 1.
     """
 
     clip: Clip
     clip_class: str = GOLDEN
     mq: float | None = None
     vq: float | None = None
+    repeats: float = 1.0
 
 
 def collection_seed(settings: TrainRunSettings) -> int:
@@ -61,7 +64,7 @@ def read_clips(
     """
     seed = collection_seed(settings)
     dropped = settings.dropped_classes()
-    train = drop_classes(read_scored_clips(settings.clips, seed), dropped, say)
+    train = drop_classes(read_scored_clips(settings.clips, seed, say), dropped, say)
     if not train:
         raise InputError(
             f"--drop-class {settings.drop_class}: no clips of --clips {settings.clips}"
@@ -71,7 +74,7 @@ def read_clips(
         return hold_out(train, settings.hold_out, seed)
     counts: Counter[str] = Counter()
     validation = []
-    judged = read_scored_clips(settings.validation, seed + 1)
+    judged = read_scored_clips(settings.validation, seed + 1, say)
     for each in drop_classes(judged, dropped, log.info):
         counts[each.clip_class] += 1
         if counts[each.clip_class] <= settings.validate_clips:
@@ -105,12 +108,15 @@ def drop_classes(
     return [each for each in clips if each.clip_class not in names]
 
 
-def read_scored_clips(source: str, seed: int) -> list[ScoredClip]:
+def read_scored_clips(
+    source: str, seed: int, say: Callable[[str], object] = log.info
+) -> list[ScoredClip]:
     """Open a source of clips with classes and scores; reads no pixels.
 
     Args:
         source: A manifest, a folder of videos, or ``synthetic:N``.
         seed: Seed of the synthetic collection.
+        say: Told what a user should know of how the source is read.
 
     Returns:
         The clips in the order of the source, golden first, then by class.
@@ -119,12 +125,14 @@ def read_scored_clips(source: str, seed: int) -> list[ScoredClip]:
         InputError: If the source is missing or at fault.
     """
     collection = open_clips(source, None, seed)
-    path = Path(source)
-    rows = {row.video: row for row in read_manifest(path)} if path.is_file() else {}
+    for note in collection.notes:
+        say(note)
 
     def scored(clip: Clip, name: str) -> ScoredClip:
-        row = rows.get(clip.path) if isinstance(clip, VideoClip) else None
-        return ScoredClip(clip, name, row.mq if row else None, row.vq if row else None)
+        row = collection.rows.get(clip.path) if isinstance(clip, VideoClip) else None
+        if row is None:
+            return ScoredClip(clip, name)
+        return ScoredClip(clip, name, row.mq, row.vq, row.repeats)
 
     clips = [scored(clip, GOLDEN) for clip in collection.golden]
     for name in sorted(collection.others):
@@ -170,12 +178,15 @@ def make_clip_pool(clips: list[ScoredClip]) -> ClipPool:
         [each.clip_class for each in clips],
         [each.mq for each in clips],
         [each.vq for each in clips],
+        [each.repeats for each in clips],
     )
 
 
 def score_source(source: str) -> str:
     """Name where classes and scores come from: a manifest with its checksum."""
-    path = Path(source)
+    path = expand_home(Path(source))
+    if path.is_dir():
+        path = table_of_folder(path) or path
     return f"{path.name} sha256:{file_digest(path)}" if path.is_file() else source
 
 
@@ -184,6 +195,8 @@ def clips_digest(clips: list[ScoredClip]) -> str:
     return digest(
         [
             [e.clip.id, _identity(e), e.clip.caption, e.clip_class, e.mq, e.vq]
+            # Only what is not the default: older runs are still resumed.
+            + ([e.repeats] if e.repeats != 1 else [])
             for e in clips
         ]
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.text_files import open_text
 
 FIELDS = ("aesthetic score", "technical score", "overall/final score")
 ROWS_FILE = "zero_shot_res_sensehdr.txt"
@@ -29,7 +30,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         InputError: If the file cannot be read or has other rows.
     """
     try:
-        with open(path, encoding="utf-8-sig") as handle:
+        with open_text(path) as handle:
             for count, line in enumerate(handle, 1):
                 if not line.strip():
                     continue
@@ -44,9 +45,9 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 yield f"line {count}", dict(zip(("video", *FIELDS), cells))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; correct the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(
-            f"{path}: cannot be read as text ({error}); write it as UTF-8"
+            f"{path}: cannot be read ({error.strerror}); check the path"
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from tqd_probe.clips.column_names import ALIASES, column_key
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
+from tqd_probe.core.text_files import open_text
 
 REMARK = "VBench's dynamic degree is yes or no per video, an amount of motion"
 MQ = ("dynamic_degree", "motion_smoothness")
@@ -29,7 +30,7 @@ def is_vbench(path: Path) -> bool:
     Returns:
         False for lists and for objects of another form.
     """
-    with open(path, encoding="utf-8-sig", errors="replace") as handle:
+    with open_text(path) as handle:
         start = handle.read(4096).lstrip()
     if not start.startswith("{"):
         return False

@@ -10,6 +10,7 @@ import numpy as np
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.text_files import read_text
 from tqd_probe.models.base import VideoModel
 from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.training_figures import contact_sheet_figure
@@ -123,7 +124,7 @@ def read_prompts(path: Path) -> list[str]:
     """Read prompts, one a line.
 
     Args:
-        path: A UTF-8 text file.
+        path: A text file.
 
     Returns:
         The prompts.
@@ -132,10 +133,10 @@ def read_prompts(path: Path) -> list[str]:
         InputError: If the file is missing, unreadable or empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except OSError as error:
         raise InputError(
-            f"--prompts {path}: cannot be read ({error}); give a UTF-8 text file"
+            f"--prompts {path}: cannot be read ({error.strerror}); give a text file"
         ) from error
     prompts = [line.strip() for line in lines if line.strip()]
     if not prompts:
