@@ -1,41 +1,83 @@
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from tqd_probe.clips.frame_selection import crop_and_resize, frame_numbers, stride
+from tqd_probe.clips.frame_selection import crop_and_resize, nearest_frames
 from tqd_probe.clips.shape import ClipShape
 
 
+@dataclass
+class Shown:
+    time: float
+    duration: float = 0.0
+
+
+def chosen(times, instants, duration=0.0):
+    """Numbers of the frames chosen for the instants, and how many frames were read."""
+    read = []
+
+    def frames():
+        for number, time in enumerate(times):
+            read.append(number)
+            yield Shown(time, duration)
+
+    numbers = []
+    for frame, count in nearest_frames(frames(), instants):
+        numbers += [list(times).index(frame.time)] * count
+    return numbers, len(read)
+
+
+def instants(count, fps=16, slow=1.0):
+    return ClipShape(count, 8, 8, fps).times(slow).tolist()
+
+
 @pytest.mark.parametrize(
-    ("source", "wanted", "expected"),
+    ("rate", "numbers"),
     [
-        (16, 16, 1),
-        (24, 16, 2),
-        (23.976, 16, 1),
-        (25, 16, 2),
-        (30000 / 1001, 16, 2),
-        (60, 16, 4),
-        (12, 16, 1),
-        (4, 16, 1),
-        (30, 24, 1),
-        (50, 8, 6),
+        (16, [0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (24, [0, 1, 3, 4, 6, 7, 9, 10, 12]),  # half-way: the earlier
+        (24000 / 1001, [0, 1, 3, 4, 6, 7, 9, 10, 12]),
+        (30, [0, 2, 4, 6, 7, 9, 11, 13, 15]),
+        (60, [0, 4, 7, 11, 15, 19, 22, 26, 30]),
+        (12, [0, 1, 1, 2, 3, 4, 4, 5, 6]),  # repeated, never faster
+        (4, [0, 0, 0, 1, 1, 1, 1, 2, 2]),
     ],
 )
-def test_stride_is_the_rounded_ratio(source, wanted, expected):
-    assert stride(source, wanted) == expected
+def test_the_nearest_frame_at_every_rate(rate, numbers):
+    assert chosen([index / rate for index in range(60)], instants(9))[0] == numbers
 
 
-def test_frame_numbers():
-    shape = ClipShape(frames=7, height=8, width=8, fps=16)
-    assert frame_numbers(shape, 30).tolist() == [0, 2, 4, 6, 8, 10, 12]
-    assert frame_numbers(shape, 30, slow=2).tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert frame_numbers(shape, 30, slow=1.5).tolist() == [0, 1, 2, 4, 5, 6, 8]
-    assert frame_numbers(shape, 30, slow=4).tolist() == [0, 0, 1, 1, 2, 2, 3]
-    assert frame_numbers(shape, 16, slow=3).tolist() == [0, 0, 0, 1, 1, 1, 2]
-    long = replace(shape, frames=34)  # 33 / 1.1 is 30, whatever floats say
-    assert frame_numbers(long, 16, slow=1.1)[[31, 32, 33]].tolist() == [28, 29, 30]
-    assert frame_numbers(shape, 60, slow=1.25).tolist() == [0, 3, 6, 9, 12, 16, 19]
+@pytest.mark.parametrize("error", [-4e-4, 4e-4])
+def test_stamps_rounded_to_milliseconds_choose_alike(error):
+    times = [index / 24 for index in range(60)]
+    rounded = [0.0] + [time + error * (-1) ** n for n, time in enumerate(times[1:])]
+    wanted = instants(33)
+    assert chosen(rounded, wanted)[0] == chosen(times, wanted)[0]
+
+
+def test_slow_motion_asks_for_closer_instants():
+    times = [index / 16 for index in range(60)]
+    assert chosen(times, instants(7, slow=2))[0] == [0, 0, 1, 1, 2, 2, 3]
+    assert chosen(times, instants(7, slow=1.5))[0] == [0, 1, 1, 2, 3, 3, 4]
+    long = chosen(times, instants(34, slow=1.1))[0]  # 33 / 1.1 is 30 in any float
+    assert long[33] == 30
+
+
+def test_variable_rate_gap_and_last_frame():
+    times = [0.0, 0.01, 0.2, 0.21, 0.9]
+    assert chosen(times, [0, 0.1, 0.2, 0.55, 0.56, 0.9]) == ([0, 1, 2, 3, 4, 4], 5)
+    # The last frame serves as long as it is shown, and no longer.
+    assert chosen(times, [0.9, 0.99], duration=0.1)[0] == [4, 4]
+    assert chosen(times, [0.9, 0.9999], duration=0.1)[0] == [4]
+    assert chosen([0.0], [0.0, 0.1])[0] == [0]
+    assert chosen([], [0.0])[0] == []
+
+
+def test_no_frame_is_read_after_the_last_one_needed():
+    times = [index / 30 for index in range(60)]
+    assert chosen(times, [0.0, 0.1])[1] == 4  # the instant of frame 3 itself
+    assert chosen(times, [0.0, 0.11])[1] == 5  # frame 3, by comparison with frame 4
 
 
 def test_crop_of_tall_and_fractional_sizes():

@@ -81,7 +81,7 @@ def test_slow_video_shows_source_frames_only(real, severity):
     factor = (1.25, 1.5, 2, 3, 4)[severity - 1]
     video = Degradation("slow", severity).apply(real, SHAPE, 0)
     source = real.read(replace(SHAPE, frames=40, fps=32))  # stride 1: every frame
-    numbers = np.floor(np.arange(17) * 2 / factor + 1e-9).astype(int)
+    numbers = np.ceil(np.arange(17) * 2 / factor - 0.5 - 1e-9).astype(int)
     np.testing.assert_array_equal(video, source[numbers])
     assert len(np.unique(numbers)) == (17 if factor <= 2 else numbers[-1] + 1)
 

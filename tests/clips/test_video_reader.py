@@ -2,9 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
-from video_files import SOURCE, WANTED, clip, one_line, raw
+from video_files import SOURCE, WANTED, clip, encode, numbered, numbers, one_line, raw
 
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import write_video
@@ -92,7 +93,7 @@ def test_cut_in_its_frames(streamable, tmp_path, capfd, inside):
         clip(cut).read(WANTED)
     one_line(error, cut, "replace")
     if not inside:  # FFmpeg sees nothing wrong, the file's own index does
-        one_line(error, "20 of 40 frames", "33 are needed")
+        one_line(error, "cut short", "bytes are missing after frame 19")
     # The frames before the cut are whole, and no more than they are decoded.
     few = replace(SOURCE, frames=8)
     np.testing.assert_array_equal(clip(cut).read(few), raw(streamable)[:8])
@@ -121,3 +122,72 @@ def test_cut_matroska_is_too_short(frames, tmp_path):
     with pytest.raises(BadClip) as error:
         clip(path).read(WANTED)
     one_line(error, path)
+
+
+SMALL = ClipShape(4, 32, 64, 16)
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+def test_interlaced_frames_are_refused(order, tmp_path):
+    path = encode(
+        tmp_path / "a.mp4", numbered(6, 64), options={"x264-params": f"{order}=1"}
+    )
+    with pytest.raises(BadClip) as error:
+        clip(path).read(SMALL)
+    one_line(error, path, "frame 0 is interlaced", "bwdif")
+
+
+def test_a_change_of_size_is_refused_where_it_is_read(tmp_path):
+    encode(tmp_path / "a.ts", numbered(6), container="mpegts")
+    encode(tmp_path / "b.ts", numbered(6, 48, 80), container="mpegts")
+    path = tmp_path / "c.ts"
+    path.write_bytes(
+        (tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes()
+    )
+    with pytest.raises(BadClip) as error:
+        clip(path).read(replace(SMALL, frames=8))
+    one_line(error, path, "changes from 32 x 64 to 48 x 80 pixels at frame 6")
+    assert numbers(clip(path).read(SMALL)) == [0, 1, 2, 3]
+
+
+def with_cover(path, first):
+    """A video beside a still picture, which may come first."""
+    with av.open(str(path), "w") as output:
+        streams = {}
+        for kind in ("cover", "video") if first else ("video", "cover"):
+            codec = {"cover": "png", "video": "libx264"}[kind]
+            streams[kind] = stream = output.add_stream(codec, rate=16)
+            stream.height, stream.width = (32, 64) if kind == "video" else (48, 48)
+            stream.pix_fmt = {"cover": "rgb24", "video": "yuv420p"}[kind]
+        streams["cover"].disposition = av.stream.Disposition.attached_pic
+        cover = np.full((48, 48, 3), 90, np.uint8)
+        output.mux(
+            streams["cover"].encode(av.VideoFrame.from_ndarray(cover, format="rgb24"))
+        )
+        for image in numbered(8):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            output.mux(streams["video"].encode(frame))
+        output.mux(streams["video"].encode())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_cover_picture_is_not_the_video(first, tmp_path):
+    with_cover(tmp_path / "a.mp4", first)
+    assert numbers(clip(tmp_path / "a.mp4").read(SMALL)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png"])
+def test_a_picture_is_no_video(kind, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(cv2.imencode(kind, numbered(1)[0])[1].tobytes())
+    with pytest.raises(BadClip) as error:
+        clip(path).read(SMALL)
+    one_line(error, path, "is a picture", "leave it out")
+
+
+def test_an_unknown_codec(tmp_path):
+    path = encode(tmp_path / "a.mp4", numbered(4))
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(BadClip) as error:
+        clip(path).read(SMALL)
+    one_line(error, path, "codec is unknown")

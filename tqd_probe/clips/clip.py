@@ -32,7 +32,7 @@ class Clip(Protocol):
 
         Args:
             shape: Frames, pixels and rate of the result.
-            slow: Slow-motion factor; 2 reads the source at half the stride.
+            slow: Slow-motion factor; 2 asks for instants half as far apart.
 
         Returns:
             RGB video, uint8 ``[frames, height, width, 3]``.

@@ -86,7 +86,7 @@ EFFECTS = {
     "slow": Effect(
         MOTION,
         (1.25, 1.5, 2, 3, 4),
-        "times slower; the source is read at a smaller stride, never blended",
+        "times slower: the source is asked for closer instants; never blended",
         lambda clip, shape, amount, rng: motion.slow(clip, shape, amount),
     ),
     "hold": Effect(

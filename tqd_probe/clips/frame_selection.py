@@ -1,9 +1,11 @@
 """Choose the frames and pixels of a video that make a clip of a wanted shape.
 
-Time: an integer stride ``k = max(1, floor(source rate / wanted rate + 0.5))``, and
-frames ``floor(i k / slow)`` for ``i = 0, 1, ...``, starting at the first. Slow motion
-reads the source at a smaller stride; below a stride of 1 it repeats frames. Frames are
-never blended, because a blend is also a blur.
+Time: frame ``i`` of a clip is the source frame that is shown nearest to ``i / rate``
+seconds after the first one, by the file's own timestamps; half-way between two, the
+earlier. So motion has its true speed at every source rate, also a variable one: frames
+are left out or repeated as needed. They are never blended, because a blend is also a
+blur. Slow motion asks for instants that lie closer together. Nothing is shown after the
+end of the last source frame.
 
 Space: a centre crop to the wanted aspect ratio, then an area resize. Nothing is
 enlarged, because an enlarged clip is a blurred one. A clip that already fits is
@@ -13,53 +15,86 @@ unchanged.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
 
-from tqd_probe.clips.shape import ClipShape
+# Seconds. Half-way between two frames is decided alike in all containers: their stamps
+# are rounded to a millisecond in some.
+HALF_WAY = 1e-3
+ROUNDING = 1e-6  # seconds, of sums and ratios of floats
 
 
-def stride(source_fps: float, fps: float) -> int:
-    """Return the stride: every how many source frames one is taken.
+class Timed(Protocol):
+    """What is shown for a while."""
 
-    Args:
-        source_fps: Rate of the video in frames per second.
-        fps: Wanted rate in frames per second.
+    @property
+    def time(self) -> float:
+        """When it begins, in seconds from the first frame."""
 
-    Returns:
-        The ratio of the rates, rounded half up, at least 1.
-    """
-    return max(1, math.floor(source_fps / fps + 0.5))
-
-
-def on_stride(number: int, step: int) -> bool:
-    """Return whether a source frame is taken at a stride, from the first frame on.
-
-    Args:
-        number: Number of the source frame, from 0.
-        step: The stride.
-
-    Returns:
-        True for 0, step, 2 step, ...
-    """
-    return number % step == 0
+    @property
+    def duration(self) -> float:
+        """For how long it is shown if it is the last, in seconds; 0 where unknown."""
 
 
-def frame_numbers(shape: ClipShape, source_fps: float, slow: float = 1.0) -> np.ndarray:
-    """Return the numbers of the source frames that make a clip.
+Frame = TypeVar("Frame", bound=Timed)
+
+
+def nearest_frames(
+    frames: Iterable[Frame], instants: Iterable[float]
+) -> Iterator[tuple[Frame, int]]:
+    """Choose the frames nearest to instants; no further frames are asked for.
 
     Args:
-        shape: Frames and rate of the result.
-        source_fps: Rate of the video in frames per second.
-        slow: Slow-motion factor, 1 for none.
+        frames: Frames in the order in which they are shown, the first at 0.
+        instants: Seconds from the first frame, rising.
 
-    Returns:
-        Frame numbers from 0, int64 ``[frames]``, never decreasing.
+    Yields:
+        Each frame chosen, and the number of instants it is chosen for, one or more. The
+        numbers add up to less than the instants where the frames end before.
     """
-    step = stride(source_fps, shape.fps)
-    # The small term keeps 33 / 1.1, which computes as 29.999..., at frame 30.
-    return np.floor(np.arange(shape.frames) * step / slow + 1e-9).astype(np.int64)
+    waiting = _Instants(instants)
+    last: Frame | None = None
+    chosen, interval = 0, 0.0  # instants of the last frame; time between the last two
+    for frame in frames:
+        if last is not None:
+            interval = frame.time - last.time
+            chosen += waiting.take((last.time + frame.time) / 2 + HALF_WAY)
+            if chosen:
+                yield last, chosen
+        chosen = waiting.take(frame.time)
+        if waiting.ended:
+            if chosen:
+                yield frame, chosen
+            return
+        last = frame
+    if last is not None:
+        end = last.time + (last.duration or interval)
+        chosen += waiting.take(end - 2 * HALF_WAY)
+        if chosen:
+            yield last, chosen
+
+
+class _Instants:
+    """Rising instants that are taken up to a time."""
+
+    def __init__(self, instants: Iterable[float]) -> None:
+        self._instants = iter(instants)
+        self._next = next(self._instants, math.inf)
+
+    @property
+    def ended(self) -> bool:
+        return self._next == math.inf
+
+    def take(self, end: float) -> int:
+        """Return how many of those left lie before a time or at it."""
+        count = 0
+        while self._next <= end + ROUNDING:
+            count += 1
+            self._next = next(self._instants, math.inf)
+        return count
 
 
 def crop_and_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

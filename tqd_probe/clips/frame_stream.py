@@ -1,26 +1,27 @@
-"""Frames of a video file one by one, every k-th, at the file's own size."""
+"""Frames of a video file one by one, at their own size, with their times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from tqd_probe.clips.frame_selection import on_stride, stride
-from tqd_probe.clips.video_reader import VideoReader
-from tqd_probe.core.errors import BadClip
+from tqd_probe.clips.frame_selection import nearest_frames
+from tqd_probe.clips.video_reader import ShownFrame, VideoReader
+
+MOST_INSTANTS = 10_000_000  # a week at 16 per second
 
 
 class FrameStream:
-    """A video file read at a stride; use it in a ``with`` block.
+    """A video file read at a rate; use it in a ``with`` block.
 
     Attributes:
         path: The file.
-        step: Stride: every `step`-th frame is given.
-        fps: Rate of the frames given, per second.
-        expected: Number of frames that will be given, by what the file states; the
-            limit where the file states nothing.
+        times: When each frame given so far is shown, in seconds from the first; after
+            the last also when it ends.
+        expected: About how many frames will be given, by what the file states; the
+            limit, or 1, where it states nothing.
     """
 
     def __init__(self, path: Path, fps: float | None = None, limit: int | None = None):
@@ -28,20 +29,22 @@ class FrameStream:
 
         Args:
             path: The file.
-            fps: Wanted rate in frames per second, met by the stride of
-                `frame_selection`. None gives every frame.
-            limit: Frames to give at most; None for all.
+            fps: Wanted rate in frames per second, met by the rule of `frame_selection`;
+                but a frame that is nearest to several instants is given once. None
+                gives every frame.
+            limit: Instants at most, or frames without a rate; None for all.
 
         Raises:
-            BadClip: If the file is missing, not a video, or states no rate.
+            BadClip: If the file is missing or not a video.
         """
         self.path = path
-        self._limit = limit
+        self.times: list[float] = []
+        self._fps, self._limit = fps, limit
         self._reader = VideoReader(path)
-        self.step = stride(self._reader.fps, fps) if fps else 1
-        self.fps = self._reader.fps / self.step
-        stated = -(-self._reader.stated_frames // self.step) or limit or 0
-        self.expected = min(stated, limit) if limit else stated
+        stated = self._reader.rate
+        rate = min(stated, fps) if stated and fps else fps or stated
+        expected = round(self._reader.seconds * rate) or limit or 1
+        self.expected = min(expected, limit) if limit else expected
 
     def __enter__(self) -> FrameStream:
         """Return the stream."""
@@ -55,16 +58,19 @@ class FrameStream:
         """Yield RGB frames, uint8 ``[height, width, 3]``, the right way up.
 
         Raises:
-            BadClip: If a frame is damaged, or the file has fewer frames than it states.
+            BadClip: If a frame is damaged, or the file is cut short.
         """
-        frames = self._reader.frames(lambda number: on_stride(number, self.step))
-        for given, (_, image) in enumerate(frames, 1):
-            yield image
-            if given == self._limit:
+        for frame in self._frames():
+            self.times.append(frame.time)
+            yield frame.rgb()
+            if self._fps is None and len(self.times) == self._limit:
                 return
-        decoded, stated = self._reader.decoded, self._reader.stated_frames
-        if stated > decoded:
-            raise BadClip(
-                f"{self.path}: video: {decoded} of {stated} frames can be decoded;"
-                " replace the damaged file"
-            )
+
+    def _frames(self) -> Iterable[ShownFrame]:
+        """Return the frames that are given."""
+        frames = self._reader.frames()
+        if self._fps is None:
+            return frames
+        count = self._limit or MOST_INSTANTS
+        instants = (index / self._fps for index in range(count))
+        return (frame for frame, _ in nearest_frames(frames, instants))

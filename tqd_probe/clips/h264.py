@@ -7,6 +7,7 @@ of 255 in addition to what the codec does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -16,9 +17,16 @@ import numpy as np
 
 from tqd_probe.core.errors import InputError
 
+TICK = Fraction(1, 90000)  # seconds, of times that are given
+
 
 def encode(
-    target: str | BinaryIO, video: np.ndarray, fps: float, crf: float, container: str
+    target: str | BinaryIO,
+    video: np.ndarray,
+    fps: float,
+    crf: float,
+    container: str,
+    times: Sequence[float] | None = None,
 ) -> None:
     """Encode a video.
 
@@ -28,6 +36,7 @@ def encode(
         fps: Rate in frames per second.
         crf: Constant rate factor of x264, 0 (lossless) to 51 (worst).
         container: FFmpeg's name of the file format, for example ``"mp4"``.
+        times: When each frame is shown, in seconds from 0; None for a constant rate.
 
     Raises:
         InputError: If the array is not such a video.
@@ -51,8 +60,12 @@ def encode(
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
-        for image in video:
+        if times is not None:
+            stream.codec_context.time_base = TICK
+        for index, image in enumerate(video):
             frame = av.VideoFrame.from_ndarray(_to_yuv(image), format="yuv420p")
+            if times is not None:
+                frame.pts, frame.time_base = round(times[index] / TICK), TICK
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
 

@@ -25,7 +25,7 @@ class ClipShape:
         """Return the times of the frames in the source, in seconds.
 
         Args:
-            slow: Slow-motion factor; 2 reads the source at half the stride.
+            slow: Slow-motion factor; 2 asks for instants half as far apart.
 
         Returns:
             Array ``[frames]``, starting at 0.

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,35 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe.clips import h264
-from tqd_probe.clips.frame_selection import crop_and_resize, frame_numbers
+from tqd_probe.clips.frame_selection import crop_and_resize, nearest_frames
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video_reader import VideoReader, cannot_decode
 from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
-from tqd_probe.core.files import file_digest, staged
+from tqd_probe.core.files import digest, file_digest, staged
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".m4v",
+    ".gif",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".mpg",
+    ".mpeg",
+    ".3gp",
+    ".flv",
+    ".ogv",
+    ".wmv",
+)
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+# Increase when the same file gives other pixels: caches and runs tell them apart.
+READING = 2
 NEAR_LOSSLESS = 4  # constant rate factor of x264
+EVEN = 1e-5  # seconds: times closer to a grid are on it
 
 
 @dataclass
@@ -41,7 +61,7 @@ class VideoClip:
     _digest: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def identity(self) -> str:
-        """Return a key of the pixels: the SHA-256 of the file's bytes.
+        """Return a key of the pixels: a digest of the file and of how it is read.
 
         Returns:
             64 hexadecimal digits; the file is read once per object.
@@ -51,17 +71,17 @@ class VideoClip:
         """
         if self._digest is None:
             try:
-                self._digest = file_digest(self.path)
+                self._digest = digest([file_digest(self.path), READING])
             except OSError as error:
                 raise BadClip(cannot_decode(self.path, error)) from error
         return self._digest
 
     def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
-        """Decode the clip, no further than its last needed frame.
+        """Decode the clip, no further than needed to know its nearest frames.
 
         Args:
             shape: Frames, pixels and rate of the result.
-            slow: Slow-motion factor; 2 reads the file at half the stride.
+            slow: Slow-motion factor; 2 asks for instants half as far apart.
 
         Returns:
             RGB video, uint8 ``[frames, height, width, 3]``.
@@ -70,29 +90,18 @@ class VideoClip:
             BadClip: If the file is missing, not a video, damaged or too short; its
                 subclass ClipTooSmall if it has fewer pixels than the result.
         """
+        images: list[np.ndarray] = []
+        times = shape.times(slow)
         with closing(VideoReader(self.path)) as video:
-            numbers = frame_numbers(shape, video.fps, slow)
-            last = int(numbers[-1])
-            repeats = Counter(numbers.tolist())
-            images: list[np.ndarray] = []
-            for number, image in video.frames(repeats.__contains__):
-                images += [self._fit(image, shape)] * repeats[number]
-                if number == last:
-                    return np.stack(images)
-        raise BadClip(self._too_few_frames(video, shape, last + 1))
-
-    def _too_few_frames(self, video: VideoReader, shape: ClipShape, needed: int) -> str:
-        """Write the message about a file that ends before the last wanted frame."""
-        if video.stated_frames > video.decoded:
-            return (
-                f"{self.path}: video: {video.decoded} of {video.stated_frames} frames"
-                f" can be decoded and {needed} are needed; replace the damaged file"
+            for frame, count in nearest_frames(video.frames(), times.tolist()):
+                images += [self._fit(frame.rgb(), shape)] * count
+        if len(images) < shape.frames:
+            raise BadClip(
+                f"{self.path}: length: ends at {video.end:.3f} s; {shape.frames} frames"
+                f" at {shape.fps * slow:g} fps need more than {times[-1]:.3f} s; give a"
+                " longer clip or ask for fewer frames (--frames)"
             )
-        return (
-            f"{self.path}: frames: {video.decoded} present, {needed} needed for"
-            f" {shape.frames} frames at {shape.fps:g} fps out of {video.fps:g} fps;"
-            " give a longer clip or ask for fewer frames (--frames)"
-        )
+        return np.stack(images)
 
     def _fit(self, image: np.ndarray, shape: ClipShape) -> np.ndarray:
         """Return one frame cropped and shrunk.
@@ -138,6 +147,33 @@ def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
     Raises:
         InputError: If the suffix is unknown or the array is no video.
     """
+    _write(path, frames, fps)
+
+
+def write_timed_video(path: Path, frames: np.ndarray, times: Sequence[float]) -> None:
+    """Write a video whose frames are shown at given times.
+
+    Args:
+        path: Where to write, as for `write_video`.
+        frames: RGB video, uint8 ``[frames, height, width, 3]``, two or more.
+        times: When each is shown, in seconds, rising ``[frames]``. Evenly spaced ones
+            give a constant rate.
+
+    Raises:
+        InputError: If the suffix is unknown or the array is no video.
+    """
+    begin = times[0]
+    fps = (len(times) - 1) / (times[-1] - begin)
+    even = [begin + index / fps for index in range(len(times))]
+    if max(abs(a - b) for a, b in zip(times, even)) < EVEN:
+        _write(path, frames, fps)
+    else:
+        _write(path, frames, fps, [time - begin for time in times])
+
+
+def _write(
+    path: Path, frames: np.ndarray, fps: float, times: Sequence[float] | None = None
+) -> None:
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
         raise InputError(
@@ -145,4 +181,4 @@ def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
             f" {', '.join(CONTAINERS)}"
         )
     with staged(path) as part:
-        h264.encode(f"file:{part}", frames, fps, NEAR_LOSSLESS, container)
+        h264.encode(f"file:{part}", frames, fps, NEAR_LOSSLESS, container, times)

@@ -24,7 +24,7 @@ class ReadOptions:
 
     Attributes:
         fps: Rate at which frames are read, per second.
-        frames: Frames read at most, from the first on.
+        frames: Instants at that rate, from the first frame on.
         cuts: Clips with a scene cut: ``refuse`` them, ``split`` them into one file per
             scene, or ``keep`` them.
         scenes: Folder for the files of a split.
@@ -111,21 +111,35 @@ def _measure(task: Task, reading: ReadOptions) -> dict[str, float]:
 
         video = synthetic_clip(int(index), reading.seed).read(SYNTHETIC_SHAPE)
         return proxies.measure(video, len(video), SYNTHETIC_SHAPE.fps)
+    try:
+        meter, times = _metered(task, reading, None)
+        if not meter.estimate_holds:  # the file does not say how long it is
+            meter, times = _metered(task, reading, meter.count)
+        parts = meter.components()
+    except BadClip as error:
+        text = str(error)
+        named = text if text.startswith(task.video) else f"{task.video}: {text}"
+        raise BadClip(named) from None
+    cuts = find_cuts(meter.changes) if reading.cuts == "refuse" else []
+    if cuts:
+        seconds = ", ".join(f"{times[cut]:.2f}" for cut in cuts[:5])
+        raise BadClip(
+            f"{task.video}: scenes: cut at {seconds} s; --cuts split cuts it there,"
+            " --cuts keep scores it as it is"
+        )
+    return parts
+
+
+def _metered(
+    task: Task, reading: ReadOptions, count: int | None
+) -> tuple[proxies.QualityMeter, list[float]]:
+    """Measure the frames of a file; the count is what the file states where None.
+
+    Returns:
+        The meter, and the times of the frames in seconds.
+    """
     with FrameStream(Path(task.video), reading.fps, reading.frames) as stream:
-        meter = proxies.QualityMeter(stream.expected)
-        try:
-            for image in stream:
-                meter.add(image)
-            parts = meter.components(stream.fps)
-        except BadClip as error:
-            text = str(error)
-            named = text if text.startswith(task.video) else f"{task.video}: {text}"
-            raise BadClip(named) from None
-        cuts = find_cuts(meter.changes) if reading.cuts == "refuse" else []
-        if cuts:
-            seconds = ", ".join(f"{cut / stream.fps:.2f}" for cut in cuts[:5])
-            raise BadClip(
-                f"{task.video}: scenes: cut at {seconds} s; --cuts split cuts it there,"
-                " --cuts keep scores it as it is"
-            )
-        return parts
+        meter = proxies.QualityMeter(stream.expected if count is None else count)
+        for image in stream:
+            meter.add(image, stream.times[-1])
+        return meter, stream.times

@@ -25,9 +25,9 @@ class MotionMeter:
 
     Attributes:
         changes: Mean absolute change of luma per pair of frames, levels of 255.
-        fast: Mean flow of the fastest pixels per pair, in shorter sides per frame.
-        turning: Difference of flow between two consecutive pairs, relative to their
-            sum, per triple of frames, 0 to 1.
+        fast: Mean flow of the fastest pixels per pair, in shorter sides.
+        turning: Difference of velocity between two consecutive pairs, relative to
+            their sum, per triple of frames, 0 to 1.
     """
 
     def __init__(self, flow: bool = True) -> None:
@@ -43,17 +43,21 @@ class MotionMeter:
         self._engine = cv2.DISOpticalFlow.create(preset) if flow else None
         self._last: np.ndarray | None = None
         self._flow: np.ndarray | None = None
+        self._time = self._interval = self._seconds = 0.0
 
-    def add(self, luma: np.ndarray) -> None:
+    def add(self, luma: np.ndarray, time: float) -> None:
         """Take the next frame.
 
         Args:
             luma: uint8 ``[height, width]``, at any size, the same for all frames.
+            time: When it is shown, in seconds; it rises from frame to frame.
         """
         small = cv2.GaussianBlur(shrink(luma, SHORT_SIDE), (0, 0), BLUR)
         last, self._last = self._last, small
+        interval, self._time = time - self._time, time
         if last is None:
             return
+        self._seconds += interval
         self.changes.append(float(cv2.absdiff(small, last).mean()))
         if self._engine is None:
             return
@@ -63,31 +67,32 @@ class MotionMeter:
         fastest = np.partition(size.ravel(), size.size - top)[-top:]
         self.fast.append(float(fastest.mean()) / min(small.shape))
         if self._flow is not None:
-            turn = flow - self._flow
+            # Both as over the mean of the two intervals, which may differ.
+            mean = (interval + self._interval) / 2
+            now, then = mean / interval, mean / self._interval
+            turn = flow * now - self._flow * then
             before = np.hypot(self._flow[..., 0], self._flow[..., 1])
-            weight = size + before
+            weight = size * now + before * then
             # Weighted by the motion: a still background does not count.
             shared = np.hypot(turn[..., 0], turn[..., 1]) * weight
             scale = (weight + FLOW_FLOOR) * weight
             self.turning.append(float(shared.sum() / max(scale.sum(), 1e-9)))
-        self._flow = flow
+        self._flow, self._interval = flow, interval
 
-    def add_image(self, image: np.ndarray) -> None:
+    def add_image(self, image: np.ndarray, time: float) -> None:
         """Take the next frame in colour.
 
         Args:
             image: RGB, uint8 ``[height, width, 3]``.
+            time: When it is shown, in seconds.
         """
-        self.add(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+        self.add(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), time)
 
-    def components(self, fps: float) -> dict[str, float]:
+    def components(self) -> dict[str, float]:
         """Return the components.
 
-        Args:
-            fps: Rate of the frames taken, per second.
-
         Returns:
-            ``flow``: mean over pairs of the fastest pixels' flow, in shorter sides per
+            ``flow``: mean over time of the fastest pixels' flow, in shorter sides per
             second; ``turning``: mean relative change of flow from pair to pair, 0
             (uniform) to 1 (random); ``duplicates``: share of frames that repeat the
             previous one.
@@ -96,7 +101,7 @@ class MotionMeter:
         typical = float(np.quantile(changes, 0.9))
         repeats = changes < max(STILL, DUPLICATE * typical)
         return {
-            "flow": float(np.mean(self.fast)) * fps,
+            "flow": float(np.sum(self.fast)) / self._seconds,
             "turning": float(np.mean(self.turning)) if self.turning else 0.0,
             "duplicates": float(repeats.mean()),
         }

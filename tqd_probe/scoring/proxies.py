@@ -67,20 +67,30 @@ class QualityMeter:
         """Start a clip.
 
         Args:
-            frames: How many frames will come at most: visual quality is judged on
-                `VISUAL_FRAMES` of them, evenly spaced.
+            frames: About how many frames will come: visual quality is judged on
+                `VISUAL_FRAMES` of them, evenly spaced. See `estimate_holds`.
         """
-        step = max(1, math.ceil(frames / VISUAL_FRAMES))
-        self._step = step
+        self._step = _visual_step(frames)
         self._motion = MotionMeter()
         self._visual: list[dict[str, float]] = []
         self._count = 0
 
-    def add(self, image: np.ndarray) -> None:
+    @property
+    def count(self) -> int:
+        """Frames taken so far."""
+        return self._count
+
+    @property
+    def estimate_holds(self) -> bool:
+        """Whether another number of frames, that taken, would give the same result."""
+        return self._step == _visual_step(self._count)
+
+    def add(self, image: np.ndarray, time: float) -> None:
         """Take the next frame.
 
         Args:
             image: RGB, uint8 ``[height, width, 3]``.
+            time: When it is shown, in seconds; it rises from frame to frame.
 
         Raises:
             BadClip: If it is too small for optical flow.
@@ -92,7 +102,7 @@ class QualityMeter:
                 " judge a clip; give a larger video"
             )
         luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        self._motion.add(luma)
+        self._motion.add(luma, time)
         if self._count % self._step == 0:
             self._visual.append(frame_components(luma))
         self._count += 1
@@ -102,11 +112,8 @@ class QualityMeter:
         """Mean absolute change of luma per pair of frames, levels of 255."""
         return self._motion.changes
 
-    def components(self, fps: float) -> dict[str, float]:
+    def components(self) -> dict[str, float]:
         """Return all components.
-
-        Args:
-            fps: Rate of the frames taken, per second.
 
         Returns:
             ``flow``, ``turning``, ``duplicates`` (see `MotionMeter`) and the means over
@@ -121,10 +128,15 @@ class QualityMeter:
                 f"frames: {self._count} at the rate of scoring, {MIN_FRAMES} needed to"
                 " judge motion; give a longer clip or a higher --fps"
             )
-        found = self._motion.components(fps)
+        found = self._motion.components()
         for name in self._visual[0]:
             found[name] = float(np.mean([frame[name] for frame in self._visual]))
         return {name: round(value, 6) for name, value in found.items()}
+
+
+def _visual_step(frames: int) -> int:
+    """Return every how many frames one is judged for visual quality."""
+    return max(1, math.ceil(frames / VISUAL_FRAMES))
 
 
 def measure(frames: Iterable[np.ndarray], count: int, fps: float) -> dict[str, float]:
@@ -132,7 +144,7 @@ def measure(frames: Iterable[np.ndarray], count: int, fps: float) -> dict[str, f
 
     Args:
         frames: RGB frames, uint8 ``[height, width, 3]``.
-        count: How many there are at most.
+        count: How many there are.
         fps: Their rate per second.
 
     Returns:
@@ -142,9 +154,9 @@ def measure(frames: Iterable[np.ndarray], count: int, fps: float) -> dict[str, f
         BadClip: If there are too few frames.
     """
     meter = QualityMeter(count)
-    for frame in frames:
-        meter.add(frame)
-    return meter.components(fps)
+    for index, frame in enumerate(frames):
+        meter.add(frame, index / fps)
+    return meter.components()
 
 
 def motion_proxy(parts: dict[str, float], at: Constants = CONSTANTS) -> float:
@@ -185,4 +197,4 @@ def describe() -> dict[str, Any]:
     Returns:
         The version of the components and all constants.
     """
-    return {"proxies": 1, "visual_frames": VISUAL_FRAMES, **asdict(CONSTANTS)}
+    return {"proxies": 2, "visual_frames": VISUAL_FRAMES, **asdict(CONSTANTS)}

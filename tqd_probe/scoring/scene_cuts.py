@@ -9,7 +9,6 @@ frames.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe.clips.frame_stream import FrameStream
-from tqd_probe.clips.video import write_video
+from tqd_probe.clips.video import write_timed_video
 from tqd_probe.core.errors import BadClip
 from tqd_probe.scoring.motion import MotionMeter
 
 MIN_CHANGE = 8.0  # levels of 255
 MIN_RATIO = 3.0  # to the largest change nearby
 NEAR = 2  # pairs on each side
+ROUNDING = 1e-6  # seconds
 CUT_RULE = (MIN_CHANGE, MIN_RATIO, NEAR)
 
 
@@ -65,18 +65,20 @@ def split_scenes(path: Path, folder: Path, seconds: float) -> list[Path]:
         BadClip: If the video cannot be decoded.
     """
     meter = MotionMeter(flow=False)
-    count = 0
     with FrameStream(path) as stream:
-        fps = stream.fps
         for image in stream:
-            meter.add_image(image)
-            count += 1
+            meter.add_image(image, stream.times[-1])
+        times = stream.times
     cuts = find_cuts(meter.changes)
     if not cuts:
         return [path]
-    bounds = [0, *cuts, count]
-    least = max(2, math.ceil(seconds * fps))
-    kept = [(begin, end) for begin, end in pairwise(bounds) if end - begin >= least]
+    bounds = [0, *cuts, len(times)]
+    ends = [*times, 2 * times[-1] - times[-2]]
+    kept = [
+        (begin, end)
+        for begin, end in pairwise(bounds)
+        if end - begin > 1 and ends[end] - ends[begin] >= seconds - ROUNDING
+    ]
     if not kept:
         raise BadClip(
             f"{path}: scenes: {len(bounds) - 1} scenes, none of {seconds:g} s or more;"
@@ -84,14 +86,12 @@ def split_scenes(path: Path, folder: Path, seconds: float) -> list[Path]:
         )
     names = [folder / f"{path.stem}-scene{index:03d}.mp4" for index in range(len(kept))]
     if not all(name.exists() for name in names):
-        _write(path, names, kept, fps)
+        _write(path, names, kept)
     return names
 
 
-def _write(
-    path: Path, names: list[Path], kept: list[tuple[int, int]], fps: float
-) -> None:
-    """Write the scenes."""
+def _write(path: Path, names: list[Path], kept: list[tuple[int, int]]) -> None:
+    """Write the scenes; their frames keep their times."""
     wanted = iter(zip(names, kept))
     name, (begin, end) = next(wanted)
     scene: list[np.ndarray] = []
@@ -101,7 +101,7 @@ def _write(
                 height, width = image.shape[:2]
                 scene.append(image[: height // 2 * 2, : width // 2 * 2])
             if number + 1 == end:
-                write_video(name, np.stack(scene), fps)
+                write_timed_video(name, np.stack(scene), stream.times[begin:end])
                 scene = []
                 following = next(wanted, None)
                 if following is None:

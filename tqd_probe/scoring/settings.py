@@ -132,8 +132,8 @@ class ProxySettings(Settings):
         default=16.0,
         gt=0,
         le=1000,
-        description="frames judged per second: every k-th is read, k the rounded ratio"
-        " of the rates; for proxies",
+        description="frames judged per second: those shown nearest to each instant, by"
+        " the file's timestamps; for proxies",
     )
     frames: int = Field(
         default=81,
