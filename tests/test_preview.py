@@ -39,6 +39,14 @@ def test_a_configuration_is_shown_beside_a_schedule(config, tmp_path, capsys):
     assert figure.is_file()
 
 
+def test_every_trainer_has_its_name():
+    from typing import get_args
+
+    from tqd_probe.exporting.registry import FORMATS
+
+    assert list(get_args(preview.TrainerName)) == list(FORMATS)
+
+
 def test_it_starts_without_torch(config):
     code = (
         "import sys\nfrom tqd_probe.preview import main\n"

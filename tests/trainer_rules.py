@@ -102,3 +102,75 @@ def diffsynth_wan(rng, low=0.0, high=1.0, draws=DRAWS):
     seen = timesteps[picked].to(torch.bfloat16)
     nearest = (timesteps[None] - seen[:, None]).abs().argmin(1)
     return sigmas[nearest].numpy()
+
+
+def simpletuner(rng, offset=0.0, scale=1.0, shift=3.0, schedule=None, **others):
+    """SimpleTuner, helpers/models/common.py, sample_flow_sigmas."""
+    if schedule == "uniform":
+        sigmas = rng.random(DRAWS)
+    elif schedule == "beta":
+        sigmas = rng.beta(others["alpha"], others["beta"], DRAWS)
+    else:
+        sigmas = expit(scale * (rng.normal(size=DRAWS) + offset))
+    return shifted(sigmas, shift)
+
+
+def ltx2_shifted(rng, tokens, std=1.0, eps=1e-3, uniform_prob=0.1):
+    """LTX-2, ltx_trainer/timestep_samplers.py, ShiftedLogitNormalTimestepSampler."""
+    mu = 0.95 + (2.05 - 0.95) / (4096 - 1024) * (tokens - 1024)
+    drawn = expit(rng.normal(size=DRAWS) * std + mu)
+    p999, p005 = expit(mu + 3.0902 * std), expit(mu - 2.5758 * std)
+    raw = (drawn - p005) / (p999 - p005)
+    raw = np.clip(np.where(raw >= eps, raw, 2 * eps - raw), 0, 1)
+    uniform = (1 - eps) * rng.random(DRAWS) + eps
+    return np.where(rng.random(DRAWS) > uniform_prob, raw, uniform)
+
+
+def ai_toolkit(rng, low=0, high=999, timestep_type="sigmoid", batches=DRAWS):
+    """ai-toolkit, jobs/process/BaseSDTrainProcess.py; samplers/custom_flowmatch."""
+    low, high = max(low, 0), min(high, 999)
+    picked = rng.integers(low, high, batches)
+    if timestep_type == "linear":
+        return np.linspace(1000, 1, 1000)[picked] / 1000
+    if timestep_type == "shift":  # of FlowMatchEulerDiscreteScheduler at shift 3
+        smallest = shifted(0.001, 3.0)
+        return shifted(np.linspace(1000, 1000 * smallest, 1000) / 1000, 3.0)[picked]
+    drawn = np.empty(batches)
+    for index, pick in enumerate(picked):
+        drawn[index] = np.sort(1 - expit(rng.normal(size=1000)))[::-1][pick]
+    return drawn
+
+
+def nemo(
+    rng,
+    timestep_sampling="logit_normal",
+    flow_shift=3.0,
+    sigma_min=0.0,
+    sigma_max=1.0,
+    mix_uniform_ratio=0.1,
+    beta_alpha=2.5,
+    beta_beta=1.5,
+    use_sigma_noise=True,
+    logit_mean=0.0,
+    logit_std=1.0,
+):
+    """NeMo Automodel, flow_matching/pipeline.py, sample_timesteps."""
+    if not use_sigma_noise:
+        return np.clip(rng.random(DRAWS), sigma_min, sigma_max)
+    if timestep_sampling == "beta":
+        return np.clip(rng.beta(beta_alpha, beta_beta, DRAWS), sigma_min, sigma_max)
+    u = expit(rng.normal(logit_mean, logit_std, DRAWS))
+    flat = rng.random(DRAWS)
+    if timestep_sampling == "uniform":
+        u = flat
+    elif mix_uniform_ratio > 0:
+        u = np.where(rng.random(DRAWS) < mix_uniform_ratio, flat, u)
+    sigma = flow_shift / (flow_shift + (1 / np.maximum(u, 1e-5) - 1))
+    return np.clip(sigma, sigma_min, sigma_max)
+
+
+def fastvideo(rng, logit_mean=0.0, logit_std=1.0, flow_shift=3.0):
+    """FastVideo, train/models/wan/wan.py, _sample_timesteps, logit_normal."""
+    u = expit(rng.normal(logit_mean, logit_std, DRAWS))
+    timesteps = shifted(np.linspace(1, 1000, 1000)[::-1] / 1000, flow_shift)
+    return timesteps[(u * 1000).astype(int)]

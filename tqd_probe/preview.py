@@ -12,6 +12,17 @@ from pydantic_settings import CliPositionalArg
 from tqd_probe.core.command_line import Options, main_guard, parse
 
 PROGRAM = "python -m tqd_probe.preview"
+TrainerName = Literal[
+    "diffsynth",
+    "simpletuner",
+    "musubi",
+    "diffusion-pipe",
+    "ltx2",
+    "ai-toolkit",
+    "nemo",
+    "fastvideo",
+    "tqd-probe",
+]
 
 
 class PreviewOptions(Options):
@@ -29,7 +40,7 @@ class PreviewOptions(Options):
         description="the trainer's configuration, a script that launches it, or a run"
         " directory of tqd-probe train"
     )
-    trainer: Literal["diffsynth", "musubi", "diffusion-pipe"] | None = Field(
+    trainer: TrainerName | None = Field(
         default=None,
         description="the trainer it is of (default: recognised by its keys)",
     )

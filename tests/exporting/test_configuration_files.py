@@ -2,6 +2,7 @@ import pytest
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
+    find_beside,
     get_number,
     get_table,
     parse_options,
@@ -79,3 +80,11 @@ def test_settings_of_a_kind(tmp_path):
     assert get_table(options, "b", tmp_path) == {}
     with pytest.raises(InputError, match="d: is no table"):
         get_table(options, "d", tmp_path)
+
+
+def test_files_are_found_beside_the_configuration(tmp_path):
+    (tmp_path / "data.json").write_text("[]")
+    config = tmp_path / "config.json"
+    assert find_beside(config, "data.json") == tmp_path / "data.json"
+    with pytest.raises(InputError, match=r"config.json: none.json: no such file"):
+        find_beside(config, "none.json")

@@ -46,10 +46,7 @@ def test_shares_of_the_bands():
     found = rated_shares(PREVIEW.trained[0], SCHEDULE, "visual_degraded")
     assert found == pytest.approx([0.38, 0.22, 0.35])
     rows = band_rows(PREVIEW, SCHEDULE)
-    assert rows[2].split() == [
-        *("all", "data", "sets", "visual_degraded"),
-        *("38.0", "22.0", "35.0"),
-    ]
+    assert rows[2].split()[-4:] == ["visual_degraded", "38.0", "22.0", "35.0"]
     assert rows[3].startswith("... kind in a long folder high")
     assert rows[3].split()[-4:] == ["visual_degraded", "100.0", "0.0", "0.0"]
 

@@ -7,6 +7,12 @@ TEXTS = {
     "diffusion-pipe": ("a.toml", "[model]\ntype = 'wan'\n"),
     "musubi": ("a.toml", "network_module = 'networks.lora_wan'\n"),
     "diffsynth": ("a.sh", "accelerate launch x/train.py --dataset_base_path data\n"),
+    "simpletuner": ("config.json", '{"data_backend_config": "x.json"}'),
+    "ltx2": ("a.yaml", "flow_matching: {timestep_sampling_mode: uniform}\n"),
+    "ai-toolkit": ("a.yaml", "config: {process: [{type: sd_trainer}]}\n"),
+    "nemo": ("a.yaml", "flow_matching: {adapter_type: simple}\n"),
+    "fastvideo": ("a.yaml", "models: {student: {_target_: fastvideo.x}}\n"),
+    "tqd-probe": ("run.json", '{"settings": {"sampler": "uniform"}}'),
 }
 
 

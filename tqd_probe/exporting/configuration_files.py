@@ -224,3 +224,25 @@ def get_table(parent: Options, name: str, path: Path) -> Options:
     if not isinstance(value, dict):
         raise InputError(f"{path}: {name}: is no table of settings; correct it")
     return value
+
+
+def find_beside(path: Path, name: str) -> Path:
+    """Find a file that a configuration names: here, or beside the configuration.
+
+    Args:
+        path: The configuration.
+        name: The name in it.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If it is in neither place.
+    """
+    for found in (Path(name), path.parent / name):
+        if name and found.is_file():
+            return found
+    raise InputError(
+        f"{path}: {name or 'a file that it needs'}: no such file; run from the folder"
+        " that the script runs in"
+    )

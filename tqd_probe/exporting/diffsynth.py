@@ -21,6 +21,7 @@ from tqd_probe.core.noise import shift_sigma
 from tqd_probe.exporting.configuration_files import (
     SCRIPTS,
     Options,
+    find_beside,
     get_number,
     read_commands,
 )
@@ -247,28 +248,6 @@ def row_boundaries(
             (pair[0], pair[1])
         )
     return found
-
-
-def find_beside(path: Path, name: str) -> Path:
-    """Find a file that a configuration names: here, or beside the configuration.
-
-    Args:
-        path: The configuration.
-        name: The name in it.
-
-    Returns:
-        The file.
-
-    Raises:
-        InputError: If it is in neither place.
-    """
-    for found in (Path(name), path.parent / name):
-        if name and found.is_file():
-            return found
-    raise InputError(
-        f"{path}: {name or 'a file that it needs'}: no such file; run from the folder"
-        " that the script runs in"
-    )
 
 
 def expert_of(options: Options) -> str | None:

@@ -5,17 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.exporting.ai_toolkit import AiToolkit
 from tqd_probe.exporting.diffsynth import DiffSynth
 from tqd_probe.exporting.diffusion_pipe import DiffusionPipe
+from tqd_probe.exporting.fastvideo import FastVideo
+from tqd_probe.exporting.ltx2 import Ltx2
 from tqd_probe.exporting.musubi import Musubi
+from tqd_probe.exporting.nemo import Nemo
+from tqd_probe.exporting.own_run import OwnRun
+from tqd_probe.exporting.simpletuner import SimpleTuner
 from tqd_probe.exporting.trainer_format import TrainerFormat
 
 FORMATS: dict[str, TrainerFormat] = {
     each.name: each
     for each in (
         DiffSynth(),
+        SimpleTuner(),
         Musubi(),
         DiffusionPipe(),
+        Ltx2(),
+        AiToolkit(),
+        Nemo(),
+        FastVideo(),
+        OwnRun(),
     )
 }
 

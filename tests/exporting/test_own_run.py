@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+from band_schedules import VERSION_2
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.exporting.own_run import OwnRun
+
+SETTINGS = {
+    "sampler": "bands",
+    "schedule": "bands.json",
+    "base": "uniform",
+    "logit_mean": 0.0,
+    "logit_std": 1.0,
+    "shift": 3.0,
+    "space": "u",
+    "expert": None,
+    "reprobe_every": 0,
+}
+COUNTS = {"golden": [30] * 10, "visual_degraded": [0] * 7 + [20, 40, 40]}
+
+
+def preview(tmp_path, counts=COUNTS, **changed):
+    (tmp_path / "bands.json").write_text(json.dumps(VERSION_2))
+    (tmp_path / "run.json").write_text(json.dumps({"settings": SETTINGS | changed}))
+    if counts:
+        (tmp_path / "density.json").write_text(json.dumps({"counts": counts}))
+    assert OwnRun().recognises(tmp_path)
+    return OwnRun().preview(tmp_path, None).trained
+
+
+def test_bands_by_class(tmp_path):
+    golden, visual = preview(tmp_path)
+    assert (golden.share, visual.share) == (0.75, 0.25)
+    assert golden.levels.cdf(0.75) == pytest.approx(0.5)
+    # masses of u in the bands 0.1-0.2 and 0.72-1.0 at shift 3
+    first = 0.2 / (3 - 0.4) - 0.1 / (3 - 0.2)
+    second = 1 - 0.72 / (3 - 1.44)
+    assert visual.levels.mass([(0.1, 0.2)]) == pytest.approx(first / (first + second))
+
+
+def test_an_expert_has_its_part_of_the_bands(tmp_path):
+    golden, visual = preview(tmp_path, expert="high", shift=None)
+    assert golden.levels.cdf(np.array([0.875, 0.9375])) == pytest.approx([0, 0.5])
+    assert visual.levels.mass([(0.875, 1.0)]) == pytest.approx(1.0)
+    assert {golden.expert, visual.expert} == {"high"}
+
+
+def test_samplers_without_classes(tmp_path):
+    (all_clips,) = preview(tmp_path, sampler="logit_normal", schedule=None)
+    assert all_clips.rule == "logit-normal(0, 1), shift 3"
+    assert all_clips.levels.cdf(0.75) == pytest.approx(0.5)
+
+
+def test_draws_of_beta_and_mixture_are_counted(tmp_path):
+    golden, visual = preview(tmp_path, sampler="mixture")
+    assert golden.levels.cdf(0.35) == pytest.approx(0.35)
+    assert visual.levels.mass([(0.8, 1.0)]) == pytest.approx(0.8)
+    (tmp_path / "density.json").unlink()
+    with pytest.raises(InputError, match="depend on each clip and are counted there"):
+        preview(tmp_path, counts=None, sampler="beta")
+
+
+def test_other_runs_are_refused(tmp_path):
+    (tmp_path / "run.json").write_text('{"settings": {"seed": 0}}')
+    with pytest.raises(InputError, match=r"settings.sampler: missing"):
+        OwnRun().preview(tmp_path / "run.json", None)

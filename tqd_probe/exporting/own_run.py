@@ -1,0 +1,157 @@
+"""Our own training runs: levels by class, from ``run.json`` and ``density.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqd_probe.core.clip_classes import GOLDEN, golden_first
+from tqd_probe.core.errors import InputError
+from tqd_probe.exporting.configuration_files import (
+    Options,
+    find_beside,
+    get_number,
+    get_table,
+    read_configuration,
+)
+from tqd_probe.exporting.level_distribution import (
+    LevelDistribution,
+    logit_normal,
+    mixture,
+    uniform,
+)
+from tqd_probe.exporting.trainer_format import (
+    EVERY,
+    TimestepPreview,
+    TrainedLevels,
+    VideoShape,
+)
+from tqd_probe.schedules.band_schedule import BandSchedule
+
+BOUNDARY = 0.875  # of Wan 2.2 T2V, where the model is not read
+
+
+@dataclass(frozen=True)
+class OwnRun:
+    """Reads run directories of `tqd_probe.train`."""
+
+    name: str = field(default="tqd-probe", init=False)
+    title: str = field(default="tqd_probe train", init=False)
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file looks like a configuration of this trainer."""
+        if path.is_dir():
+            return (path / "run.json").is_file()
+        return path.name == "run.json"
+
+    def preview(self, path: Path, shape: VideoShape | None) -> TimestepPreview:
+        """Read a configuration; see `TrainerFormat`."""
+        file = path / "run.json" if path.is_dir() else path
+        settings = get_table(read_configuration(file), "settings", file)
+        sampler = settings.get("sampler")
+        if sampler is None:
+            raise InputError(f"{file}: settings.sampler: missing; give a training run")
+        counts = read_counts(file.parent / "density.json")
+        if sampler in ("beta", "mixture"):
+            trained = counted_levels(counts, str(sampler), file)
+        else:
+            trained = sampler_levels(settings, counts, file)
+        return TimestepPreview(self.title, path, trained, [], own_notes(settings))
+
+
+def read_counts(path: Path) -> dict[str, list[float]]:
+    """Read the counted draws by class and bucket; none where there is no file."""
+    if not path.is_file():
+        return {}
+    return {
+        name: [float(x) for x in each]
+        for name, each in get_table(read_configuration(path), "counts", path).items()
+    }
+
+
+def counted_levels(
+    counts: dict[str, list[float]], sampler: str, path: Path
+) -> list[TrainedLevels]:
+    """Return the levels of the first draws by class, even inside a bucket.
+
+    Raises:
+        InputError: If the draws were not counted.
+    """
+    total = sum(sum(each) for each in counts.values())
+    if not total:
+        raise InputError(
+            f"{path.parent / 'density.json'}: missing; the levels of sampler {sampler}"
+            " depend on each clip and are counted there when a run begins"
+        )
+    found = []
+    for name in golden_first(counts):
+        size = len(counts[name])
+        parts = [
+            (count, uniform(k / size, (k + 1) / size))
+            for k, count in enumerate(counts[name])
+            if count
+        ]
+        if parts:
+            share = sum(counts[name]) / total
+            rule = f"{sampler}, {total:g} draws counted"
+            found.append(TrainedLevels(name, mixture(parts), rule, share=share))
+    return found
+
+
+def sampler_levels(
+    settings: Options, counts: dict[str, list[float]], path: Path
+) -> list[TrainedLevels]:
+    """Return the levels of the samplers uniform, logit_normal and bands."""
+    sampler = str(settings["sampler"])
+    schedule = None
+    if settings.get("schedule"):
+        schedule = BandSchedule.load(find_beside(path, str(settings["schedule"])))
+    base, words = base_levels(settings, schedule, path)
+    expert = settings.get("expert")
+    limits = {"high": (BOUNDARY, 1.0), "low": (0.0, BOUNDARY)}.get(str(expert))
+    total = sum(sum(each) for each in counts.values())
+    if sampler != "bands" or schedule is None:
+        levels = base.restricted([limits]) if limits else base
+        return [TrainedLevels(EVERY, levels, words, expert, 1.0)]
+    found = []
+    measured = schedule.measured_classes()
+    for name in golden_first([GOLDEN, *measured]):
+        bands = [(0.0, 1.0)] if name == GOLDEN else list(measured[name].bands)
+        if limits:
+            cut = [(max(a, limits[0]), min(b, limits[1])) for a, b in bands]
+            bands = [(a, b) for a, b in cut if b > a]
+        if bands and not (counts and name not in counts):
+            share = sum(counts[name]) / total if total else None
+            levels = base.restricted(bands)
+            rule = f"{words}, in its bands"
+            found.append(TrainedLevels(name, levels, rule, expert, share))
+    return found
+
+
+def base_levels(
+    settings: Options, schedule: BandSchedule | None, path: Path
+) -> tuple[LevelDistribution, str]:
+    """Return the base density of a run, and the rule in words."""
+    shift = get_number(settings, "shift", 0.0, path)
+    if not shift:
+        shift = schedule.noise.shift if schedule is not None else 1.0
+    if settings.get("space") == "sigma":
+        shift = 1.0
+    kinds = {settings.get("base"), settings["sampler"]}
+    if "logit_normal" in kinds:
+        mean = get_number(settings, "logit_mean", 0.0, path)
+        std = get_number(settings, "logit_std", 1.0, path)
+        base, words = logit_normal(mean, std), f"logit-normal({mean:g}, {std:g})"
+    else:
+        base, words = uniform(), "uniform"
+    return base.shifted(shift), words + (f", shift {shift:g}" if shift != 1 else "")
+
+
+def own_notes(settings: Options) -> list[str]:
+    """Name what the files of a run do not decide."""
+    notes = []
+    if settings.get("reprobe_every"):
+        notes.append("the schedule is measured again during the run; this is the first")
+    if settings.get("expert"):
+        notes.append(f"boundary {BOUNDARY:g} of Wan 2.2 T2V; the model was not read")
+    return notes

@@ -1,0 +1,278 @@
+"""SimpleTuner: levels per data set, `helpers/models/common.py` (read 2026-08).
+
+`sample_flow_sigmas` draws a logit-normal by default and adds the data set's
+``timestep_sampling_offset`` (`documentation/DATALOADER.md`) to the normal variable;
+then `apply_flow_schedule_shift`. Every other schedule ignores the offset.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.exporting.configuration_files import (
+    Options,
+    find_beside,
+    get_number,
+    number,
+    read_configuration,
+    read_text,
+)
+from tqd_probe.exporting.level_distribution import (
+    LevelDistribution,
+    beta,
+    logit_normal,
+    on_grid,
+    uniform,
+)
+from tqd_probe.exporting.trainer_format import (
+    TimestepPreview,
+    TrainedLevels,
+    VideoShape,
+)
+
+# Flavours of Wan that are one network of two; they set the shift themselves
+# (`helpers/models/wan/model.py`, WAN_STAGE_OVERRIDES).
+STAGE_SHIFTS = {
+    **{
+        f"{kind}-14b-2.2-{expert}": (expert, 5.0)
+        for kind in ("i2v", "flf2v")
+        for expert in ("high", "low")
+    },
+    **{f"animegen-t2v-{expert}": (expert, 3.0) for expert in ("high", "low")},
+}
+FAST = [1.0] * 7 + [0.75, 0.5, 0.25]  # flux_fast_schedule
+OFFSET = "timestep_sampling_offset"
+
+
+@dataclass(frozen=True)
+class SimpleTuner:
+    """Reads config.json (or .toml) of SimpleTuner and its list of data sets."""
+
+    name: str = field(default="simpletuner", init=False)
+    title: str = field(default="SimpleTuner", init=False)
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file looks like a configuration of this trainer."""
+        if path.suffix not in (".json", ".toml"):
+            return False
+        try:
+            options = undashed(read_configuration(path))
+        except InputError:  # a list of data sets, say
+            return False
+        return bool({"data_backend_config", "model_family"} & options.keys())
+
+    def preview(self, path: Path, shape: VideoShape | None) -> TimestepPreview:
+        """Read a configuration; see `TrainerFormat`."""
+        options = undashed(read_configuration(path))
+        shift, expert = timestep_shift(options, path)
+        backends = read_backends(options, path)
+        shares = draw_shares(options, backends)
+        trained = []
+        for backend, share in zip(backends, shares):
+            levels, rule = backend_levels(options, backend, shift, path)
+            name = str(backend.get("id", "data set"))
+            trained.append(TrainedLevels(name, levels, rule, expert, share))
+        notes = []
+        if None in shares:
+            notes.append(
+                "shares of the data sets follow their sizes (data_backend_sampling"
+                " auto-weighting) and are not known here"
+            )
+        if expert is not None:
+            notes.append(
+                f"model_flavour {options['model_flavour']} trains one network of two"
+                " at all levels; the transformer it loads should be checked: diffusers"
+                " keeps the high-noise one in transformer, the low one in transformer_2"
+            )
+        traps = find_traps(options, backends, expert)
+        return TimestepPreview(self.title, path, trained, traps, notes)
+
+
+def undashed(table: Options) -> Options:
+    """Return settings by name without dashes."""
+    return {name.lstrip("-").replace("-", "_"): value for name, value in table.items()}
+
+
+def read_backends(options: Options, path: Path) -> list[Options]:
+    """Read the data sets that are trained on.
+
+    Args:
+        options: Settings of the run.
+        path: Their file.
+
+    Returns:
+        Entries of ``data_backend_config`` that hold images or videos.
+
+    Raises:
+        InputError: If there is no such file, or it is no list.
+    """
+    source = find_beside(path, str(options.get("data_backend_config", "")))
+    try:
+        found: Any = json.loads(read_text(source))
+    except ValueError as error:
+        raise InputError(f"{source}: is not JSON ({error}); correct it") from None
+    if not isinstance(found, list) or not all(isinstance(e, dict) for e in found):
+        raise InputError(f"{source}: is no list of data sets; give one object each")
+    kept = [
+        each
+        for each in found
+        if each.get("dataset_type", "image") in ("image", "video")
+        and not each.get("disabled")
+    ]
+    if not kept:
+        raise InputError(f"{source}: no data set of images or videos is enabled")
+    return kept
+
+
+def draw_shares(options: Options, backends: list[Options]) -> list[float | None]:
+    """Return the share of draws of each data set, where settings alone decide it."""
+    if len(backends) == 1:
+        return [1.0]
+    if options.get("data_backend_sampling", "auto-weighting") != "uniform":
+        return [None] * len(backends)
+    weights = [float(each.get("probability", 1)) for each in backends]
+    return [weight / sum(weights) for weight in weights]
+
+
+def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
+    """Return the shift, and which network of two is trained.
+
+    Raises:
+        InputError: If the shift depends on the model's scheduler.
+    """
+    flavour = str(options.get("model_flavour", ""))
+    if options.get("model_family") == "wan" and flavour in STAGE_SHIFTS:
+        expert, shift = STAGE_SHIFTS[flavour]
+        return shift, expert
+    shift = get_number(options, "flow_schedule_shift", 3.0, path)
+    if shift > 0:
+        return shift, None
+    if options.get("flow_schedule_auto_shift"):
+        raise InputError(
+            f"{path}: flow_schedule_auto_shift: the shift depends on the scheduler of"
+            " the checkpoint, which is not read; set flow_schedule_shift"
+        )
+    return 1.0, None
+
+
+def schedule_of(options: Options) -> str:
+    """Return which schedule the settings choose, in the trainer's order."""
+    if options.get("mixflow_enabled"):
+        return "mixflow"
+    if options.get("flow_custom_timesteps") not in (None, "", "None"):
+        return "custom"
+    if options.get("flow_cubic_schedule_weights") not in (None, "", "None"):
+        return "cubic"
+    if options.get("flow_use_uniform_schedule"):
+        return "fast" if options.get("flux_fast_schedule") else "uniform"
+    if options.get("flow_use_beta_schedule"):
+        return "beta"
+    return "fast" if options.get("flux_fast_schedule") else "sigmoid"
+
+
+def backend_levels(
+    options: Options, backend: Options, shift: float, path: Path
+) -> tuple[LevelDistribution, str]:
+    """Return the levels that a data set is trained at.
+
+    Args:
+        options: Settings of the run.
+        backend: Settings of the data set.
+        shift: Timestep shift.
+        path: The file of the run's settings, for messages.
+
+    Returns:
+        The distribution of sigma, and the rule in words.
+    """
+    kind = schedule_of(options)
+    tail = f", shift {shift:g}" if shift != 1 else ""
+    if kind == "custom":
+        return custom_levels(options["flow_custom_timesteps"], path)
+    if kind == "fast":
+        return on_grid(np.array(FAST)), "flux_fast_schedule"
+    if kind == "sigmoid":
+        scale = get_number(options, "flow_sigmoid_scale", 1.0, path)
+        offset = get_number(backend, OFFSET, 0.0, path)
+        words = f"logit-normal({scale * offset:.3g}, {scale:g}){tail}"
+        return logit_normal(scale * offset, scale).shifted(shift), words
+    if kind == "beta":
+        a = get_number(options, "flow_beta_schedule_alpha", 2.0, path)
+        b = get_number(options, "flow_beta_schedule_beta", 2.0, path)
+        return beta(a, b).shifted(shift), f"Beta({a:g}, {b:g}){tail}"
+    if kind == "mixflow":
+        return beta(1.0, 2.0).shifted(shift), f"MixFlow, Beta(1, 2){tail}"
+    if kind == "cubic":
+        weights = numbers(options["flow_cubic_schedule_weights"], path)
+        return cubic_levels(weights).shifted(shift), f"cubic {weights}{tail}"
+    return uniform().shifted(shift), f"uniform{tail}"
+
+
+def numbers(value: Any, path: Path) -> list[float]:
+    """Return a list of numbers, from a list or a text with commas."""
+    if isinstance(value, str):
+        value = [number(part) for part in value.strip("[]").split(",")]
+    found = value if isinstance(value, list) else [value]
+    return [get_number({"list": each}, "list", 0.0, path) for each in found]
+
+
+def custom_levels(value: Any, path: Path) -> tuple[LevelDistribution, str]:
+    """Return the levels of ``flow_custom_timesteps``: timesteps if any is above 1."""
+    levels = np.array(numbers(value, path))
+    levels = levels / 1000 if levels.max() > 1 else levels
+    return on_grid(np.clip(levels, 0, 1)), f"list of {len(levels)} levels, no shift"
+
+
+def cubic_levels(weights: list[float]) -> LevelDistribution:
+    """Return the density through equally spaced points, monotone cubic between them."""
+    if len(weights) < 2:
+        return uniform()
+    knots = np.linspace(0, 1, len(weights))
+    if len(weights) == 2:
+        first, slope = weights[0], weights[1] - weights[0]
+        total = first + slope / 2
+        return LevelDistribution(lambda x: (first * x + slope * x**2 / 2) / total)
+    reached = PchipInterpolator(knots, weights).antiderivative()
+    total = float(reached(1.0))
+    return LevelDistribution(lambda x: np.asarray(reached(x)) / total)
+
+
+def find_traps(
+    options: Options, backends: list[Options], expert: str | None
+) -> list[str]:
+    """Name what the settings do not do."""
+    kind, traps = schedule_of(options), []
+    offset = [str(each.get("id")) for each in backends if each.get(OFFSET)]
+    if offset and kind != "sigmoid":
+        traps.append(
+            f"{OFFSET} of {', '.join(offset)}: ignored by the {kind} schedule; it acts"
+            " on the default (sigmoid) one alone"
+        )
+    if OFFSET in options:
+        traps.append(f"{OFFSET}: ignored in the run's settings; give it to a data set")
+    if "flow_sigmoid_scale" in options and kind != "sigmoid":
+        traps.append(f"flow_sigmoid_scale: ignored by the {kind} schedule")
+    if kind in ("custom", "fast") and options.get("flow_schedule_shift"):
+        traps.append(f"flow_schedule_shift: ignored by the {kind} schedule")
+    if expert is not None and "flow_schedule_shift" in options:
+        traps.append(
+            "flow_schedule_shift: overwritten by model_flavour"
+            f" {options['model_flavour']}"
+        )
+    elif "flow_schedule_shift" not in options and kind not in ("custom", "fast"):
+        traps.append(
+            "flow_schedule_shift: not set, and its default is 3, not 1; set it to what"
+            " you mean"
+        )
+    if options.get("flow_schedule_auto_shift") and "flow_schedule_shift" not in options:
+        traps.append(
+            "flow_schedule_auto_shift: ignored beside flow_schedule_shift, whose"
+            " default is 3; set that to 0"
+        )
+    return traps
