@@ -69,9 +69,7 @@ def test_a_stage_clamps(tmp_path, stage, expert, clamped):
 def test_what_acts_where_it_is_not_expected(tmp_path):
     found = preview(tmp_path, timestep_sampling="logit_normal")
     assert "mix_uniform_ratio 0.1: acts on logit_normal too" in found.traps[0]
-    assert found.notes == [
-        "the loss is weighted by 1 + 3 sigma; no weight: use_loss_weighting false"
-    ]
+    assert found.notes == ["the loss is weighted by 1 + 3 sigma (use_loss_weighting)"]
     found = preview(tmp_path, timestep_sampling="beta", flow_shift=5.0)
     assert "does not shift a Beta" in found.traps[0]
     found = preview(tmp_path, use_sigma_noise="false", flow_shift=5.0)

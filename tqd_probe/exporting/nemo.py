@@ -175,7 +175,8 @@ def find_traps(flow: Options, path: Path) -> list[str]:
     """Name what the settings do not do."""
     method, traps = method_of(flow, path), []
     if flow.get("use_sigma_noise", True) is False:
-        unread = [n for n in ("flow_shift", "logit_mean", "logit_std") if n in flow]
+        names = ("flow_shift", "logit_mean", "logit_std")
+        unread: list[str] = [name for name in names if name in flow]
         if method != "uniform":
             unread.insert(0, f"timestep_sampling {method}")
         if unread:
@@ -199,6 +200,4 @@ def find_notes(flow: Options, path: Path) -> list[str]:
     if flow.get("loss_weighting_scheme", "linear") == "bsmntw":
         return ["the loss is weighted by a bell around sigma 0.5"]
     shift = get_number(flow, "flow_shift", 3.0, path)
-    return [
-        f"the loss is weighted by 1 + {shift:g} sigma; no weight: use_loss_weighting false"
-    ]
+    return [f"the loss is weighted by 1 + {shift:g} sigma (use_loss_weighting)"]
