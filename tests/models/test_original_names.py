@@ -47,7 +47,10 @@ def test_diffusers_converter_undoes_the_renaming(name):
     }
     original = names.from_diffusers(state)
     assert not {key for key in original if ".to_q" in key and name != "ltx"}
-    back = names.to_diffusers(original, shapes)
+    places = names.grouped(shapes)
+    back = {}
+    for key, value in original.items():
+        back |= names.split(key, value, places[key], shapes)
     converted = convert(dict(original))
     assert set(back) == set(converted) == set(state)
     for key, value in state.items():
@@ -67,5 +70,6 @@ def test_a_tensor_that_does_not_fill_its_parts_is_left_to_the_loader():
     name = "transformer_blocks.0.attn.to_{}.weight"
     shapes = {name.format(part): (2, 1) for part in "qkv"}
     key = "double_blocks.0.img_attn_qkv.weight"
-    found = HUNYUAN_VIDEO.to_diffusers({key: torch.zeros(5, 1)}, shapes)
+    assert HUNYUAN_VIDEO.grouped(shapes) == {key: list(shapes)}
+    found = HUNYUAN_VIDEO.split(key, torch.zeros(5, 1), list(shapes), shapes)
     assert [len(value) for value in found.values()] == [5, 5, 5]

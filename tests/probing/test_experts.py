@@ -1,6 +1,7 @@
 import pytest
 from probe_runs import fails
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.gradsim import main
 from tqd_probe.models.load import load_model
 from tqd_probe.probing.experts import settings_per_expert
@@ -20,6 +21,8 @@ def test_experts_get_directories_of_their_own(tmp_path):
     first, second = (each.out for each in unnamed.values())
     assert first.parent == second.parent
     assert first.parent.parent.name == "runs"
+    with pytest.raises(InputError, match="the weights of one expert"):
+        settings_per_expert(both.model_copy(update={"pipeline": "tiny"}))
 
 
 @pytest.mark.rendered("experts_heatmap")

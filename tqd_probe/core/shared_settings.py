@@ -31,7 +31,13 @@ class CheckpointSettings(Settings):
 
     ckpt: str = Field(
         description="a diffusers pipeline directory, a hub id OWNER/NAME (cached;"
-        " HF_HUB_OFFLINE=1 is respected), or 'tiny' (shipped)"
+        " HF_HUB_OFFLINE=1 is respected), or 'tiny' (shipped); or, with --pipeline, a"
+        " .safetensors file of the network's weights"
+    )
+    pipeline: str | None = Field(
+        default=None,
+        description="diffusers pipeline that lends configuration, text encoder and"
+        " autoencoder to a file of weights (default: none)",
     )
     expert: Literal["high", "low", "both"] | None = Field(
         default=None,

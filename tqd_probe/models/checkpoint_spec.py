@@ -17,6 +17,7 @@ class CheckpointSpec:
 
     Attributes:
         path: Pipeline directory.
+        weights: Files of the network's weights, where the pipeline's are not read.
         source: The checkpoint as the user named it.
         index: Content of its `model_index.json`.
         device: Device of the network.
@@ -37,6 +38,7 @@ class CheckpointSpec:
     device: torch.device
     dtype: torch.dtype
     vae_dtype: torch.dtype = torch.float32
+    weights: tuple[Path, ...] = ()
     lora: Path | None = None
     lora_alpha: float | None = None
     fuse_lora: bool = False

@@ -33,7 +33,7 @@ def is_hub_id(ckpt: str) -> bool:
     return ID.fullmatch(ckpt) is not None and not Path(ckpt).exists()
 
 
-def download(ckpt: str) -> Path:
+def download(ckpt: str, option: str = "--ckpt") -> Path:
     """Download a pipeline of the hub into the cache, unless it is there.
 
     Only safetensors, configurations and tokenizers of the components in its index are
@@ -42,6 +42,7 @@ def download(ckpt: str) -> Path:
 
     Args:
         ckpt: ``owner/name``.
+        option: The option that names it, for messages.
 
     Returns:
         The pipeline directory inside the hub's cache.
@@ -54,7 +55,7 @@ def download(ckpt: str) -> Path:
         first = Path(snapshot_download(ckpt, allow_patterns=[INDEX]))
         if not (first / INDEX).is_file():
             raise InputError(
-                f"--ckpt {ckpt}: no {INDEX} in the repository, so it is no diffusers"
+                f"{option} {ckpt}: no {INDEX} in the repository, so it is no diffusers"
                 " pipeline; look for a repository whose name ends in -Diffusers"
             )
         index = read_json(first / INDEX, "a diffusers pipeline index")
@@ -70,16 +71,16 @@ def download(ckpt: str) -> Path:
         )
     except GatedRepoError as error:
         raise InputError(
-            f"--ckpt {ckpt}: accept its conditions on huggingface.co and run"
+            f"{option} {ckpt}: accept its conditions on huggingface.co and run"
             " 'hf auth login'"
         ) from error
     except RepositoryNotFoundError as error:
         raise InputError(
-            f"--ckpt {ckpt}: no such directory, and no such repository on the hub (or"
+            f"{option} {ckpt}: no such directory, and no such repository on the hub (or"
             " a private one: run 'hf auth login')"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise InputError(
-            f"--ckpt {ckpt}: no such directory, not in the hub's cache, and the hub"
+            f"{option} {ckpt}: no such directory, not in the hub's cache, and the hub"
             " cannot be reached; check the name, go online, or give a directory"
         ) from error

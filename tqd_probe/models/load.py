@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tqd_probe.models.lora_file import find_lora_file
 from tqd_probe.models.number_types import DTYPES, choose_dtype
 from tqd_probe.models.placement import Placement
 from tqd_probe.models.quantisation import check_quantisation
+from tqd_probe.models.single_file import find_weights
 
 TINY = Path(__file__).parent / "tiny"
 FAMILIES: dict[str, type[Any]] = {  # of `PipelineModel`
@@ -35,12 +37,13 @@ FAMILIES: dict[str, type[Any]] = {  # of `PipelineModel`
 }
 
 
-def checkpoint_path(ckpt: str) -> Path:
+def checkpoint_path(ckpt: str, option: str = "--ckpt") -> Path:
     """Resolve the name of a checkpoint to its directory.
 
     Args:
         ckpt: A diffusers pipeline directory, a hub id such as
             ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``, or ``tiny`` for the shipped one.
+        option: The option that names it, for messages.
 
     Returns:
         The pipeline directory.
@@ -50,29 +53,32 @@ def checkpoint_path(ckpt: str) -> Path:
     """
     path = TINY if ckpt == "tiny" else Path(ckpt)
     if hub.is_hub_id(ckpt):
-        path = hub.download(ckpt)
+        path = hub.download(ckpt, option)
     if not path.exists():
         raise InputError(
-            f"--ckpt {ckpt}: no such directory; give a diffusers pipeline directory, a"
-            " hub id owner/name, or 'tiny' for the one that ships with the package"
+            f"{option} {ckpt}: no such directory; give a diffusers pipeline directory,"
+            " a hub id owner/name, or 'tiny' for the one that ships with the package"
         )
     if not ckpt or not path.is_dir():
         raise InputError(
-            f"--ckpt {ckpt!r}: not a directory; give a diffusers pipeline directory"
+            f"{option} {ckpt!r}: not a directory; give a diffusers pipeline directory"
         )
     if not (path / "model_index.json").is_file():
         raise InputError(
-            f"--ckpt {ckpt}: no model_index.json in it, so it is not a diffusers"
+            f"{option} {ckpt}: no model_index.json in it, so it is not a diffusers"
             " pipeline; save one with pipeline.save_pretrained(DIR)"
         )
     return path
 
 
-def open_index(ckpt: str) -> tuple[Path, dict[str, Any], str]:
+def open_index(
+    ckpt: str, pipeline: str | None = None
+) -> tuple[Path, dict[str, Any], str]:
     """Find a checkpoint, and read which pipeline it is of.
 
     Args:
         ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
+        pipeline: The same, where `ckpt` is a file of weights.
 
     Returns:
         The pipeline directory, the content of its `model_index.json`, and the name of
@@ -81,7 +87,10 @@ def open_index(ckpt: str) -> tuple[Path, dict[str, Any], str]:
     Raises:
         InputError: If there is no checkpoint, or its class has no adapter.
     """
-    path = checkpoint_path(ckpt)
+    if pipeline is None:
+        path = checkpoint_path(ckpt)
+    else:
+        path = checkpoint_path(pipeline, "--pipeline")
     index: Any = read_json(path / "model_index.json", "a diffusers pipeline index")
     name = index.get("_class_name") if isinstance(index, dict) else None
     if not isinstance(name, str) or name not in FAMILIES:
@@ -93,7 +102,12 @@ def open_index(ckpt: str) -> tuple[Path, dict[str, Any], str]:
 
 
 def choose_types(
-    path: Path, class_name: str, device: str, dtype: str, vae_dtype: str
+    path: Path,
+    class_name: str,
+    device: str,
+    dtype: str,
+    vae_dtype: str,
+    weights: Sequence[Path] = (),
 ) -> tuple[str, str]:
     """Choose the number types of a checkpoint's network and of its autoencoder.
 
@@ -104,6 +118,7 @@ def choose_types(
         dtype: ``auto``, ``fp32`` or ``bf16`` for the network (`choose_dtype`).
         vae_dtype: The same for the autoencoder; ``auto`` is ``bf16`` only for families
             with `Encoders.vae_takes_bf16`.
+        weights: Files of the network's weights, where the pipeline's are not read.
 
     Returns:
         ``fp32`` or ``bf16`` for each.
@@ -111,7 +126,7 @@ def choose_types(
     if vae_dtype == "auto" and not FAMILIES[class_name].vae_takes_bf16:
         vae_dtype = "fp32"
     return (
-        choose_dtype("--dtype", dtype, device, path / "transformer"),
+        choose_dtype("--dtype", dtype, device, weights or path / "transformer"),
         choose_dtype("--vae-dtype", vae_dtype, device, path / "vae"),
     )
 
@@ -127,6 +142,7 @@ def load_model(
     quantise: str = "none",
     placement: Placement = "whole",
     lora_alpha: float | None = None,
+    pipeline: str | None = None,
 ) -> VideoModel:
     """Load a checkpoint.
 
@@ -134,7 +150,8 @@ def load_model(
     autoencoder and network need not be in memory together.
 
     Args:
-        ckpt: A diffusers pipeline directory, a hub id, or ``tiny``.
+        ckpt: A diffusers pipeline directory, a hub id, or ``tiny``; with `pipeline` a
+            safetensors file of the network's weights.
         device: Torch device of the network; ``auto``: a GPU if there is one.
         dtype: ``fp32``, ``bf16`` or a torch type for the network and text encoders;
             ``auto``: by device and checkpoint (`number_types.choose_dtype`).
@@ -149,6 +166,9 @@ def load_model(
             block runs, which needs gradient checkpointing; ``sharded``: divided over
             the connected processes.
         lora_alpha: Alpha of a LoRA whose file states none.
+        pipeline: A diffusers pipeline directory, a hub id, or ``tiny``, that lends
+            configuration, text encoder and autoencoder to a checkpoint that is a file
+            of the network's weights.
 
     Returns:
         The adapter of the family that `model_index.json` names.
@@ -158,7 +178,8 @@ def load_model(
             a class without an adapter; or if the device, or what the quantisation
             needs, is not available.
     """
-    path, index, name = open_index(ckpt)
+    files = find_weights(ckpt, pipeline)
+    path, index, name = open_index(ckpt, pipeline)
     if device == "auto":
         device = resolve_device(device)
     try:
@@ -167,13 +188,13 @@ def load_model(
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {device}: not available ({reason})") from error
     given = dtype if isinstance(dtype, str) else "fp32"
-    types = choose_types(path, name, device, given, vae_dtype)
+    types = choose_types(path, name, device, given, vae_dtype, files)
     if fuse_lora and lora is None:
         raise InputError("--fuse-lora: there is no LoRA to fuse; give --lora PATH")
     if lora_alpha is not None and lora is None:
         raise InputError("--lora-alpha: there is no LoRA; give --lora PATH")
     weights = None if lora is None else find_lora_file(lora)
-    place, source = torch.device(device), str(path)
+    place, source = torch.device(device), ckpt if files else str(path)
     check_quantisation(quantise, place)
     if quantise == "nf4" and placement != "whole":
         raise InputError(
@@ -184,6 +205,7 @@ def load_model(
         source = ckpt
     spec = CheckpointSpec(
         path=path,
+        weights=files,
         source=source,
         index=index,
         device=place,

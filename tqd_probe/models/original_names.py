@@ -9,7 +9,7 @@ dots became underscores. diffusers' own converters go one way, and want every la
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,34 +95,33 @@ class OriginalNames:
             return torch.cat(value.chunk(2)[::-1])
         return value
 
-    def to_diffusers(
-        self, state: Mapping[str, torch.Tensor], shapes: Mapping
+    def split(
+        self,
+        original: str,
+        value: torch.Tensor,
+        parts: list[str],
+        shapes: Mapping[str, Sequence[int]],
     ) -> Tensors:
-        """Rename and split tensors.
+        """Rename a tensor, and split it where diffusers has several.
 
         Args:
-            state: Tensors by original name.
+            original: Its original name.
+            value: The tensor.
+            parts: Its names in diffusers (`grouped`).
             shapes: Shapes of the network's tensors by name in diffusers.
 
         Returns:
-            Tensors by name in diffusers; of unknown names as they were.
+            Tensors by name in diffusers; the whole tensor for each part where it does
+            not fill the parts.
         """
-        places = self.grouped(shapes)
-        found: Tensors = {}
-        for original, value in state.items():
-            names = places.get(original, [original])
-            if len(names) == 1:
-                found[names[0]] = self.swap(names[0], value)
-                continue
-            rows = [shapes[name][0] for name in names]
-            parts = (
-                value.split(rows) if sum(rows) == len(value) else [value] * len(rows)
-            )
-            found.update(zip(names, parts))
-        return found
+        if len(parts) == 1:
+            return {parts[0]: self.swap(parts[0], value)}
+        rows = [shapes[name][0] for name in parts]
+        fits = sum(rows) == len(value)
+        return dict(zip(parts, value.split(rows) if fits else [value] * len(rows)))
 
     def from_diffusers(self, state: Mapping[str, torch.Tensor]) -> Tensors:
-        """Rename and join tensors (`to_diffusers` undoes it).
+        """Rename and join tensors (`split` undoes it).
 
         Args:
             state: All tensors of a network, by name in diffusers.

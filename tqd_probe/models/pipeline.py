@@ -27,7 +27,13 @@ from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.pipeline_encoders import Encoders
 from tqd_probe.models.placement import place_network
 from tqd_probe.models.quantisation import computing_type, loading_options
-from tqd_probe.models.weights import fingerprint, load_component, read_config
+from tqd_probe.models.single_file import load_network
+from tqd_probe.models.weights import (
+    fingerprint,
+    fingerprint_of_files,
+    load_component,
+    read_config,
+)
 
 
 class PipelineModel(Encoders, Generation):
@@ -79,7 +85,10 @@ class PipelineModel(Encoders, Generation):
             for name, cls in classes.items()
         }
         self.check_variant()
-        self.fingerprint = fingerprint(self.path / self.network_name)
+        if spec.weights:
+            self.fingerprint = fingerprint_of_files(spec.weights)
+        else:
+            self.fingerprint = fingerprint(self.path / self.network_name)
         if spec.lora is not None:
             beside = spec.lora.parent / PEFT_CONFIG
             parts = [self.fingerprint, file_digest(spec.lora)]
@@ -151,12 +160,21 @@ class PipelineModel(Encoders, Generation):
         """The denoising network, in evaluation mode; loaded at first use."""
         if self._network is None:
             how = loading_options(self.spec.quantise, self.dtype, self.device)
+            place = self.path / self.network_name
             with silent_diffusers():  # it warns of float32, which works
-                network = load_component(
-                    self.network_class,
-                    self.path / self.network_name,
-                    torch_dtype=self.dtype,
-                    **how,
+                network = (
+                    load_network(
+                        self.network_class,
+                        self.spec.weights,
+                        place,
+                        self.original_names,
+                        self.dtype,
+                        how,
+                    )
+                    if self.spec.weights
+                    else load_component(
+                        self.network_class, place, torch_dtype=self.dtype, **how
+                    )
                 )
             if self.spec.lora is not None:
                 weights = read_lora(

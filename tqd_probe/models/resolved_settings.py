@@ -9,12 +9,14 @@ from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import choose_types, open_index
 from tqd_probe.models.number_types import has_bf16
+from tqd_probe.models.single_file import find_weights
 
 
 class NetworkSettings(Protocol):
     """Settings of a command that runs a network."""
 
     ckpt: str
+    pipeline: str | None
     device: str
     dtype: Any
     vae_dtype: Any
@@ -52,8 +54,10 @@ def resolve_settings(settings: S) -> S:
     if not has_bf16(device):  # whatever the checkpoint, which may not be here yet
         types = {k: "fp32" if v == "auto" else v for k, v in types.items()}
     if "auto" in types.values():
-        path, _, class_name = open_index(settings.ckpt)
-        types = dict(zip(types, choose_types(path, class_name, device, **types)))
+        files = find_weights(settings.ckpt, settings.pipeline)
+        path, _, class_name = open_index(settings.ckpt, settings.pipeline)
+        found = choose_types(path, class_name, device, **types, weights=files)
+        types = dict(zip(types, found))
     copy: S = settings.model_copy(update={"device": device, **types})
     return copy
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, read_json
@@ -30,6 +33,7 @@ LOADED = (
     "model.safetensors.index.json",
 )
 WEIGHT_TYPES = {"F64", "F32", "F16", "BF16"}
+FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 INDEX_TYPES = {"I64", "I32", "BOOL"}  # buffers such as position_ids, never weights
 
 
@@ -207,14 +211,30 @@ def fingerprint(component: Path) -> str:
         component: The component's folder.
 
     Returns:
+        As `fingerprint_of_files`.
+
+    Raises:
+        InputError: If a weight file is missing or damaged.
+    """
+    return fingerprint_of_files(weight_files(component), WEIGHT_TYPES | INDEX_TYPES)
+
+
+def fingerprint_of_files(files: Iterable[Path], kinds: set[str] | None = None) -> str:
+    """Hash the tensors of safetensors files.
+
+    Args:
+        files: The files, whose tensors have different names.
+        kinds: Types of tensors that are read; None: any.
+
+    Returns:
         ``sha256:`` and 64 hexadecimal digits over names, types, shapes and bytes.
 
     Raises:
         InputError: If a weight file is missing or damaged.
     """
     entries: dict[str, list[Any]] = {}
-    for path in weight_files(component):
-        header, start = read_header(path)
+    for path in files:
+        header, start = read_header(path, kinds)
         with open(path, "rb") as handle:
             for name, entry in header.items():
                 low, high = entry["data_offsets"]

@@ -34,6 +34,7 @@ def load_model_to_probe(
         lora=settings.lora,
         lora_alpha=settings.lora_alpha,
         expert=settings.expert,
+        pipeline=settings.pipeline,
         fuse_lora=settings.fuse_lora,
         vae_dtype=settings.vae_dtype,
         quantise=settings.quantise,

@@ -83,6 +83,8 @@ def _next_steps(
     """Return commands ready to paste, with their work."""
     settings: dict[str, Any] = result.provenance.settings or {}
     model = f"--ckpt {shlex.quote(str(settings.get('ckpt', result.model.source)))}"
+    if settings.get("pipeline"):
+        model += f" --pipeline {shlex.quote(str(settings['pipeline']))}"
     if result.model.expert is not None:
         model += f" --expert {result.model.expert}"
     if not any(each.use for each in classes.values()):

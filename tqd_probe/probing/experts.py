@@ -7,6 +7,7 @@ and gets its own run directory and schedule.
 
 from __future__ import annotations
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.probing.run_directory import run_directory
 from tqd_probe.probing.settings import ProbeRunSettings
 
@@ -24,9 +25,17 @@ def settings_per_expert(
     Returns:
         With ``expert="both"``, settings by expert for the run directories ``OUT/high``
         and ``OUT/low``; else the settings as they are, under their own expert.
+
+    Raises:
+        InputError: If both are asked for of a file of one network's weights.
     """
     if settings.expert != "both":
         return {settings.expert: settings}
+    if settings.pipeline is not None:
+        raise InputError(
+            f"--expert both: --ckpt {settings.ckpt} holds the weights of one expert;"
+            " choose high or low"
+        )
     out = run_directory(settings)
     return {
         expert: settings.model_copy(update={"expert": expert, "out": out / expert})

@@ -34,7 +34,13 @@ def export_weights(
             weights are then put into a second copy of the model, on the CPU.
     """
     if sharded:
-        model = load_model(settings.ckpt, "cpu", "fp32", expert=settings.expert)
+        model = load_model(
+            settings.ckpt,
+            "cpu",
+            "fp32",
+            expert=settings.expert,
+            pipeline=settings.pipeline,
+        )
         make_trainable(model, settings)
         load_parameters(trained_parameters(model.network), weights)
     if not settings.full:

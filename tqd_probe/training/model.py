@@ -34,6 +34,7 @@ def load_model_to_train(
         str(accelerator.device),
         "bf16" if bf16 else "fp32",
         expert=settings.expert,
+        pipeline=settings.pipeline,
         vae_dtype=settings.vae_dtype,
         quantise=settings.quantise,
         placement="offloaded" if settings.offload else "whole",

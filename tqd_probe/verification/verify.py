@@ -95,7 +95,9 @@ def verify(
     """
     settings = resolve_settings(settings or VerificationRunSettings(**options))
     samplers = parse_compared_samplers(settings.samplers)
-    model = load_model(settings.ckpt, "cpu", expert=settings.expert)
+    model = load_model(
+        settings.ckpt, "cpu", expert=settings.expert, pipeline=settings.pipeline
+    )
     files = [each.schedule for each in samplers if each.schedule]
     followed = [BandSchedule.load(path) for path in files]
     settings, note = take_clip_shape(settings, followed, model)

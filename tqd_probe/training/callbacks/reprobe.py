@@ -100,6 +100,7 @@ def reprobe_settings(
     return settings.model_copy(
         update={
             "ckpt": str(model),
+            "pipeline": None,
             "lora": None,
             "lora_alpha": None,
             "fuse_lora": False,
