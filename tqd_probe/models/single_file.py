@@ -184,7 +184,7 @@ def _quantised(
             dtype=dtype,
             hf_quantizer=quantiser,
             keep_in_fp32_modules=keep,
-            device_map={"": torch.device(devices[""])},  # type: ignore[dict-item]
+            device_map={"": torch.device(devices[""])},
         )
         quantiser.postprocess_model(network)
     except Exception as error:  # libraries raise many types
