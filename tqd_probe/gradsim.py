@@ -32,6 +32,7 @@ class GradsimOptions(ProbeRunSettings, Options):  # type: ignore[misc]
         "gradsim.json": "all curves with their intervals, by group of layers",
         "clips.csv": "how useful each clip is at each level",
         "figures/": "heatmap, curves, bands",
+        "run.toml": "the options given; --config replays them",
         "run.json, log.txt": "the configuration, and what happened",
         "gradients/": "gradients measured so far, from which a run resumes",
     }

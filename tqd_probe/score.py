@@ -10,6 +10,7 @@ import sys
 from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.core.config_file import CONFIG_FILE, write_config
 from tqd_probe.scoring.quarantine import quarantine_path
 from tqd_probe.scoring.run import score
 from tqd_probe.scoring.score_table import summary_path
@@ -34,6 +35,7 @@ class ScoreOptions(ScoreSettings, Options):  # type: ignore[misc]
     writes: ClassVar[dict[str, str]] = {
         "OUT": "video, mq and vq in [0, 1], mq_raw, vq_raw, components, class",
         "OUT.summary.json": "how scores and classes came about",
+        "OUT.run.toml": "the options given; --config replays them",
         "OUT.quarantine.csv": "clips that could not be scored, with reasons",
     }
     example: ClassVar[str] = "--clips synthetic:24 --out scores.csv"
@@ -53,6 +55,8 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         options = parse(ScoreOptions, argv, program)
         outcome.resumes = options.clips is not None
         summary = score(options)
+        config = options.out.with_suffix(f".{CONFIG_FILE}")
+        write_config(options, config)
         print(format_summary(summary))
         print(options.out)
         print(summary_path(options.out))

@@ -32,6 +32,7 @@ class TrainOptions(TrainRunSettings, Options):  # type: ignore[misc]
         "metrics.jsonl, logs/": "losses by step, noise level and class; curves",
         "validation.jsonl, .png": "losses of validation clips, where asked for",
         "samples/": "sample videos, where asked for",
+        "run.toml": "the options given; --config replays them",
         "run.json, log.txt": "the configuration, and what happened",
     }
     example: ClassVar[str] = (

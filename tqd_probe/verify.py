@@ -30,6 +30,7 @@ class VerifyOptions(VerificationRunSettings, Options):  # type: ignore[misc]
         "verify.png": "differences from the baseline, overall and by noise level",
         "verify.json": "all numbers with their intervals",
         "trials/": "a small file per finished trial, from which a run resumes",
+        "run.toml": "the options given; --config replays them",
         "run.json, log.txt": "the configuration, and what happened",
     }
     example: ClassVar[str] = (

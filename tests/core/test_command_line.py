@@ -125,6 +125,7 @@ def test_help_stands_under_headings_in_the_order_of_the_bases(capsys):
         "--mode",
         "--from",
         "--dry",
+        "--config",
         "--version",
     ]
 

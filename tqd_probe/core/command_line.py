@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -24,6 +24,12 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from tqd_probe.core.config_file import (
+    config_option,
+    given_options,
+    read_config,
+    takes_config,
+)
 from tqd_probe.core.errors import GradientError, InputError, MainProcessFailed, TqdError
 from tqd_probe.core.option_help import describe_options
 from tqd_probe.core.option_parser import OptionParser
@@ -62,6 +68,7 @@ class Options(BaseSettings):
         extra="forbid",
         allow_inf_nan=False,
     )
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
     writes: ClassVar[dict[str, str]] = {}
     example: ClassVar[str] = ""
     appendix: ClassVar[str] = ""
@@ -98,26 +105,40 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
         InputError: If an option is unknown, missing or out of range; names it.
     """
     described = describe_options(options)
+    words = list(sys.argv[1:] if argv is None else argv)
+    file, filed = None, {}
+    if takes_config(options):
+        file, words = config_option(words, program)
+        filed = read_config(file, options) if file else {}
     parser = OptionParser(
         described,
         program,
         description=inspect.cleandoc(options.__doc__ or ""),
         end=_end_of_help(options, program),
+        config=takes_config(options),
+        filed=filed,
     )
+    typed: dict[str, Any] = {}
     try:
         source: Any = CliSettingsSource(
             options,
-            cli_parse_args=sys.argv[1:] if argv is None else argv,
+            cli_parse_args=words,
             root_parser=parser,
             add_argument_method=OptionParser.add_option,
         )
-        return options(**source())
+        typed = source()
+        found = options(**filed | typed)
     except SettingsError as error:
         text = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"{text}; see {program} --help") from None
     except ValidationError as error:
         fault = _first_fault(error, [each.name for each in described])
+        place = error.errors()[0]["loc"]
+        if file and place and place[0] in filed and place[0] not in typed:
+            fault = f"--config {file}: {fault}"
         raise InputError(f"{fault}; see {program} --help") from None
+    found._given = given_options(found)
+    return found
 
 
 def _end_of_help(options: type[Options], program: str) -> str:

@@ -21,9 +21,11 @@ python -m tqd_probe gradsim --ckpt tiny
 python -m tqd_probe.gradsim --ckpt tiny
 ```
 
-`--help` explains a command, `--version` shows the version. Exit codes: 0 done, 2 after
-an error that you can cure (one line: place, fault, cure), 130 stopped by Ctrl-C, 143 by
-SIGTERM.
+`--help` explains a command, `--version` shows the version. `--config FILE` takes
+options from a TOML or YAML file, one key each (`num_clips = 24`); what is typed goes
+before it. Every run writes what it was given to `run.toml`, so that `--config
+DIR/run.toml` replays it. Exit codes: 0 done, 2 after an error that you can cure (one
+line: place, fault, cure), 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from pydantic_settings import SettingsError
@@ -24,7 +24,13 @@ class OptionParser(argparse.ArgumentParser):
     """An argparse parser whose options stand under headings."""
 
     def __init__(
-        self, described: Sequence[OptionHelp], program: str, description: str, end: str
+        self,
+        described: Sequence[OptionHelp],
+        program: str,
+        description: str,
+        end: str,
+        config: bool = False,
+        filed: Collection[str] = (),
     ) -> None:
         """Set up headings; pydantic-settings adds the options.
 
@@ -33,6 +39,8 @@ class OptionParser(argparse.ArgumentParser):
             program: Name of the command.
             description: Text before the options.
             end: Text after them.
+            config: Whether ``--config`` is listed; it is read before.
+            filed: Options that a configuration file gives.
         """
         needed = [
             each.flag if each.positional else f"{each.flag} {each.value}"
@@ -54,7 +62,15 @@ class OptionParser(argparse.ArgumentParser):
             heading: self.add_argument_group(heading)
             for heading in dict.fromkeys(each.heading for each in described)
         }
+        self._filed = filed
         about = self.add_argument_group("help")
+        if config:
+            about.add_argument(
+                "--config",
+                metavar="FILE",
+                help="take options from a TOML or YAML file, such as the run.toml of a"
+                " run; what is typed goes before it",
+            )
         about.add_argument("-h", "--help", action="help", help="show this and exit")
         about.add_argument(
             "--version",
@@ -75,6 +91,8 @@ class OptionParser(argparse.ArgumentParser):
         how["help"] = said.replace("%", "%%")
         # The field `from_`, whose alias is `from`, would also be `--from-`.
         kept = [flag for flag in flags if not flag.endswith("-")]
+        if option.positional and option.name in self._filed:
+            how["nargs"] = "?"
         action = self._headings[option.heading].add_argument(*kept, **how)
         named = option.value and not option.positional
         action.metavar = option.value if named else option.flag

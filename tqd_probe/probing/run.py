@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tqd_probe.core.config_file import CONFIG_FILE, write_config
 from tqd_probe.core.float32_precision import float32_precision
 from tqd_probe.core.run_directory import add_log_file, remove_log_file
 from tqd_probe.models.resolved_settings import describe_types
@@ -120,6 +121,8 @@ def _captured_gradients(
     workspace.seconds["checks"] = time.perf_counter() - prepared
     workspace.claim()  # what can refuse the run has passed
     handler = add_log_file(workspace.out) if is_main else None
+    if is_main:
+        write_config(settings, workspace.out / CONFIG_FILE)
     try:
         log.info("probe of %s, settings in run.json", settings.ckpt)
         log.info(describe_types(workspace.settings))

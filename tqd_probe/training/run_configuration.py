@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import IO, Any
 
+from tqd_probe.core.config_file import CONFIG_FILE
 from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.core.files import file_digest
 from tqd_probe.core.run_directory import (
@@ -19,7 +20,14 @@ from tqd_probe.models.base import VideoModel
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 
 # written before run.json
-EARLY = (LOG_FILE, "quarantine.json", "density.json", "density.png", "logs")
+EARLY = (
+    LOG_FILE,
+    CONFIG_FILE,
+    "quarantine.json",
+    "density.json",
+    "density.png",
+    "logs",
+)
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 
 

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from tqd_probe.core.config_file import CONFIG_FILE, write_config
 from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
@@ -119,6 +120,7 @@ def train(
             lock = reserve_directory(settings, describe_training(settings, inputs))
             stack.callback(lock.close)
             stack.callback(remove_log_file, add_log_file(settings.out))
+            write_config(settings, settings.out / CONFIG_FILE)
 
         processes.broadcast_from_main(reserve)
         show(describe_types(settings))

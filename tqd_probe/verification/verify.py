@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tqd_probe.core.clip_classes import GOLDEN
+from tqd_probe.core.config_file import CONFIG_FILE, write_config
 from tqd_probe.core.errors import ConfigurationChanged, InputError
 from tqd_probe.core.files import digest, file_digest, write_json
 from tqd_probe.core.run_directory import (
@@ -174,6 +175,7 @@ def _claimed_directory(
     try:
         write_json(settings.out / DESCRIPTION_FILE, wanted.model_dump(mode="json"))
         log_file = add_log_file(settings.out)
+        write_config(settings, settings.out / CONFIG_FILE)
         try:
             yield
         finally:
@@ -186,7 +188,7 @@ def _refuse_another_configuration(
     settings: VerificationRunSettings, wanted: RunDescription
 ) -> None:
     """Refuse a run directory that holds another verification, or something else."""
-    known = read_description(settings.out, "verification", ignored=(LOG_FILE,))
+    known = read_description(settings.out, "verification", (LOG_FILE, CONFIG_FILE))
     changed = differences(known, wanted) if known else []
     if changed:
         raise ConfigurationChanged(

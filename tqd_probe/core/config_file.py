@@ -1,0 +1,200 @@
+"""Options of a command in a file: read for ``--config``, written by every run."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import types
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import tomli_w
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import staged
+from tqd_probe.core.version import __version__
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the library that became tomllib
+    import tomli as tomllib
+
+CONFIG_FILE = "run.toml"
+NOT_REPLAYED = {"overwrite", "plan", "resume"}  # about one call, not about the run
+
+
+def takes_config(options: type[BaseModel]) -> bool:
+    """Return whether a command takes ``--config``; some have a use of their own for it.
+
+    Args:
+        options: The options of the command.
+
+    Returns:
+        False if it declares an option of that name itself.
+    """
+    return "config" not in options.model_fields
+
+
+def config_option(words: list[str], program: str) -> tuple[Path | None, list[str]]:
+    """Take ``--config`` out of the words of a command line.
+
+    Args:
+        words: The arguments.
+        program: Name of the command, for messages.
+
+    Returns:
+        The file, if one is given, and the other words.
+
+    Raises:
+        InputError: If the option is given without a file, or twice.
+    """
+    files, others, waiting = [], [], iter(words)
+    for word in waiting:
+        flag, equals, value = word.partition("=")
+        if flag != "--config":
+            others.append(word)
+            continue
+        value = value if equals else next(waiting, "")
+        if not value or value.startswith("-"):
+            raise InputError(f"--config needs a file; see {program} --help")
+        files.append(Path(value))
+    if len(files) > 1:
+        raise InputError("--config is given twice; give one file")
+    return (files[0] if files else None), others
+
+
+def read_config(path: Path, options: type[BaseModel]) -> dict[str, Any]:
+    """Read options from a file.
+
+    Keys are the names of options, with hyphens or underscores. Values are written as on
+    the command line; lists are joined by commas where an option takes a text.
+
+    Args:
+        path: A TOML or YAML file (``.toml``, ``.yaml``, ``.yml``).
+        options: The options of the command.
+
+    Returns:
+        Values by option, as the command line would give them.
+
+    Raises:
+        InputError: If the file cannot be read, is no table of options, or names an
+            option that the command does not have.
+    """
+    known = {field.alias or name: field for name, field in options.model_fields.items()}
+    found: dict[str, Any] = {}
+    for key, value in _parsed(path).items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; see --help"
+            raise InputError(
+                f"--config {path}: {key} is no option of this command{hint}"
+            )
+        if name in found:
+            raise InputError(f"--config {path}: {key} is given twice; keep one")
+        found[name] = _as_typed(path, name, value, known[name])
+    return found
+
+
+def write_config(settings: BaseModel, path: Path) -> None:
+    """Write the options that a run was given, so that ``--config`` replays it.
+
+    Options that were left at their defaults are left out.
+
+    Args:
+        settings: The settings of the run; those of a command line remember what was
+            given before anything was resolved.
+        path: The file.
+    """
+    given = getattr(settings, "_given", None) or given_options(settings)
+    head = f"# tqd_probe {__version__}; replay with --config {path.name}\n"
+    with staged(path) as temporary:
+        temporary.write_text(head + tomli_w.dumps(given), encoding="utf-8")
+
+
+def given_options(settings: BaseModel) -> dict[str, Any]:
+    """List the options that were given.
+
+    Args:
+        settings: The settings of a run.
+
+    Returns:
+        JSON values by name of the option.
+    """
+    values = settings.model_dump(
+        mode="json",
+        exclude_unset=True,
+        exclude_none=True,
+        by_alias=True,
+        exclude=NOT_REPLAYED,
+    )
+    return {name: values[name] for name in sorted(values)}
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A YAML loader that refuses a key given twice, of which the last would count."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping."""
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                place = node.start_mark
+                raise yaml.MarkedYAMLError(None, None, f"{key} is given twice", place)
+        return super().construct_mapping(node, deep)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML or YAML file that holds a table."""
+    kind = path.suffix.lower()
+    if kind not in (".toml", ".yaml", ".yml"):
+        raise InputError(f"--config {path}: must be a .toml, .yaml or .yml file")
+    if not path.is_file():
+        raise InputError(f"--config {path}: no such file; check the path")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if kind == ".toml":
+            found: Any = tomllib.loads(text)
+        else:
+            found = yaml.load(text, Loader=_UniqueKeys)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        fault = " ".join(str(error).split())
+        raise InputError(f"--config {path}: cannot be read ({fault})") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InputError(f"--config {path}: must hold options as KEY and VALUE")
+    return found
+
+
+def _as_typed(path: Path, name: str, value: Any, field: FieldInfo) -> Any:
+    """Return a value as if it were typed, so that it is checked in the same way."""
+    kinds = _kinds(field.annotation)
+    if isinstance(value, bool):
+        if bool in kinds:
+            return value
+        if "on" in kinds:  # YAML reads on and off as truth values
+            return "on" if value else "off"
+    elif isinstance(value, (str, int, float)):
+        return value if isinstance(value, str) else repr(value)
+    elif isinstance(value, list) and all(
+        isinstance(each, (str, int, float)) and not isinstance(each, bool)
+        for each in value
+    ):
+        return ",".join(str(each) for each in value)
+    raise InputError(
+        f"--config {path}: {name} must be a single value, as on the command line, not"
+        f" {type(value).__name__}"
+    )
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """List the types and words that an option may have."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return set().union(*(_kinds(each) for each in get_args(annotation)))
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {annotation}
