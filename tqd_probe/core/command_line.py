@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import PrivateAttr, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -26,7 +26,6 @@ from pydantic_settings import (
 
 from tqd_probe.core.config_file import (
     config_option,
-    given_options,
     read_config,
     takes_config,
 )
@@ -68,7 +67,6 @@ class Options(BaseSettings):
         extra="forbid",
         allow_inf_nan=False,
     )
-    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
     writes: ClassVar[dict[str, str]] = {}
     example: ClassVar[str] = ""
     appendix: ClassVar[str] = ""
@@ -127,7 +125,7 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
             add_argument_method=OptionParser.add_option,
         )
         typed = source()
-        found = options(**filed | typed)
+        return options(**filed | typed)
     except SettingsError as error:
         text = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"{text}; see {program} --help") from None
@@ -137,8 +135,6 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
         if file and place and place[0] in filed and place[0] not in typed:
             fault = f"--config {file}: {fault}"
         raise InputError(f"{fault}; see {program} --help") from None
-    found._given = given_options(found)
-    return found
 
 
 def _end_of_help(options: type[Options], program: str) -> str:

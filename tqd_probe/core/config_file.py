@@ -105,33 +105,19 @@ def write_config(settings: BaseModel, path: Path) -> None:
     Options that were left at their defaults are left out.
 
     Args:
-        settings: The settings of the run; those of a command line remember what was
-            given before anything was resolved.
+        settings: The settings of the run as they were given, before any is resolved.
         path: The file.
     """
-    given = getattr(settings, "_given", None) or given_options(settings)
-    head = f"# tqd_probe {__version__}; replay with --config {path.name}\n"
-    with staged(path) as temporary:
-        temporary.write_text(head + tomli_w.dumps(given), encoding="utf-8")
-
-
-def given_options(settings: BaseModel) -> dict[str, Any]:
-    """List the options that were given.
-
-    Args:
-        settings: The settings of a run.
-
-    Returns:
-        JSON values by name of the option.
-    """
-    values = settings.model_dump(
+    given = settings.model_dump(
         mode="json",
         exclude_unset=True,
         exclude_none=True,
         by_alias=True,
         exclude=NOT_REPLAYED,
     )
-    return {name: values[name] for name in sorted(values)}
+    head = f"# tqd_probe {__version__}; replay with --config {path.name}\n"
+    with staged(path) as temporary:
+        temporary.write_text(head + tomli_w.dumps(given), encoding="utf-8")
 
 
 class _UniqueKeys(yaml.SafeLoader):

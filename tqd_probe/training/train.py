@@ -94,7 +94,8 @@ def train(
         InputError: If checkpoint, clips, schedule or an option is at fault.
         GradientError: If a loss or gradient is not finite.
     """
-    settings = resolve_settings(settings or TrainRunSettings(**options))
+    given = settings or TrainRunSettings(**options)
+    settings = resolve_settings(given)
     accelerator = make_accelerator(settings)
     processes = Processes(accelerator.process_index, accelerator.num_processes)
     with ExitStack() as stack:
@@ -120,7 +121,7 @@ def train(
             lock = reserve_directory(settings, describe_training(settings, inputs))
             stack.callback(lock.close)
             stack.callback(remove_log_file, add_log_file(settings.out))
-            write_config(settings, settings.out / CONFIG_FILE)
+            write_config(given, settings.out / CONFIG_FILE)
 
         processes.broadcast_from_main(reserve)
         show(describe_types(settings))

@@ -94,7 +94,8 @@ def verify(
         ConfigurationChanged: If the run directory holds another verification.
         StoppedBySignal: If a signal arrived; finished trials are kept.
     """
-    settings = resolve_settings(settings or VerificationRunSettings(**options))
+    given = settings or VerificationRunSettings(**options)
+    settings = resolve_settings(given)
     samplers = parse_compared_samplers(settings.samplers)
     model = load_model(
         settings.ckpt, "cpu", expert=settings.expert, pipeline=settings.pipeline
@@ -113,6 +114,7 @@ def verify(
     sigma_edges = bucket_edges(model.sigma_range)
     del model  # each trial loads its own
     with _claimed_directory(settings, inputs):
+        write_config(given, settings.out / CONFIG_FILE)
         trials = run_trials(settings, samplers, inputs, quiet)
         result = summarise_trials(settings, samplers, trials, sigma_edges)
         _write_files(settings, result)
@@ -175,7 +177,6 @@ def _claimed_directory(
     try:
         write_json(settings.out / DESCRIPTION_FILE, wanted.model_dump(mode="json"))
         log_file = add_log_file(settings.out)
-        write_config(settings, settings.out / CONFIG_FILE)
         try:
             yield
         finally:
