@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """
     with main_guard() as outcome:
         settings = parse(GradsimOptions, argv, program)
-        outcome.resumes = not settings.plan
+        outcome.resumes = False if settings.plan else lambda: _has_begun(settings)
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.core.library_logging import silence_libraries
 
@@ -63,6 +63,18 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         run(settings)
         disconnect()
     return outcome.code
+
+
+def _has_begun(settings: ProbeRunSettings) -> bool:
+    """Return whether a run directory of the probe is there."""
+    if "tqd_probe.probing.run_directory" not in sys.modules:  # stopped while loading
+        return False
+    from tqd_probe.core.run_directory import DESCRIPTION_FILE
+    from tqd_probe.probing.experts import settings_per_expert
+    from tqd_probe.probing.run_directory import run_directory
+
+    folders = [run_directory(one) for one in settings_per_expert(settings).values()]
+    return any((folder / DESCRIPTION_FILE).exists() for folder in folders)
 
 
 def run(settings: ProbeRunSettings) -> None:

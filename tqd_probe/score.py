@@ -53,7 +53,8 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """
     with main_guard() as outcome:
         options = parse(ScoreOptions, argv, program)
-        outcome.resumes = options.clips is not None
+        journal = options.out.with_suffix(".journal.jsonl")
+        outcome.resumes = journal.exists if options.clips is not None else False
         summary = score(options)
         config = options.out.with_suffix(f".{CONFIG_FILE}")
         write_config(options, config)

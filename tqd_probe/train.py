@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """
     with main_guard() as outcome:
         settings = parse(TrainOptions, argv, program)
-        outcome.resumes = True
+        checkpoints = settings.out / "checkpoints"
+        outcome.resumes = lambda: any(checkpoints.glob("step-*/manifest.json"))
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.core.library_logging import silence_libraries
 

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """
     with main_guard() as outcome:
         settings = parse(VerifyOptions, argv, program)
-        outcome.resumes = True
+        outcome.resumes = lambda: any((settings.out / "trials").glob("*"))
         # Loading torch and diffusers takes seconds: only for valid options.
         from tqd_probe.core.library_logging import silence_libraries
 

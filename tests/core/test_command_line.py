@@ -191,15 +191,25 @@ def test_a_fault_of_the_program_is_not_hidden():
         1 / 0  # noqa: B018
 
 
-@pytest.mark.parametrize("resumes", [True, False])
-def test_sigterm_says_whether_the_same_command_resumes(capsys, resumes):
+@pytest.mark.parametrize(
+    ("resumes", "said"),
+    [
+        (True, "; the same command resumes"),
+        (False, ""),
+        (lambda: True, "; the same command resumes"),
+        (
+            lambda: False,
+            " before there was anything to resume; the same command starts anew",
+        ),
+    ],
+)
+def test_sigterm_says_whether_the_same_command_resumes(capsys, resumes, said):
     before = signal.getsignal(signal.SIGTERM)
     with main_guard() as outcome:
         outcome.resumes = resumes
         os.kill(os.getpid(), signal.SIGTERM)
         signal.pause()
     assert outcome.code == 143
-    said = "; the same command resumes" if resumes else ""
     assert capsys.readouterr().err == f"stopped by SIGTERM{said}\n"
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -228,3 +238,35 @@ def test_a_pipe_that_closes_early_is_no_error():
         child.stdout.close()
         said = child.stderr.read()
     assert (child.returncode, said) == (141, b"")
+
+
+def test_the_home_directory_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse(Example, ["--out=~/runs", "--from", "bands=~/b.json,~/c"], "tool")
+    assert options.out == tmp_path / "runs"
+    assert options.from_ == f"bands={tmp_path}/b.json,{tmp_path}/c"
+    kept = parse(Example, ["--out=a~/b", "--from", "x~/y"], "tool")
+    assert (str(kept.out), kept.from_) == ("a~/b", "x~/y")
+
+
+def test_an_argument_that_is_no_text_is_refused():
+    odd = os.fsdecode(b"caf\xe9")
+    with pytest.raises(InputError, match=r"^caf\\xe9: is not UTF-8, and run direct"):
+        parse(Example, ["--out", odd], "tool")
+
+
+def test_an_ascii_terminal_shows_other_characters_by_their_number():
+    code = (
+        "from tqd_probe.core.command_line import main_guard\n"
+        "from tqd_probe.core.errors import InputError\n"
+        "with main_guard() as outcome:\n"
+        "    print('caf\\xe9')\n"
+        "    raise InputError('caf\\xe9: no such file')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert run.stdout == b"caf\\xe9\n"
+    assert run.stderr == b"error: caf\\xe9: no such file\n"

@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 
 import pytest
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.jsonl import JsonlWriter, read_jsonl
 
 
@@ -32,3 +34,13 @@ def test_a_missing_file_has_no_rows_and_damaged_lines_are_skipped(tmp_path):
 def test_nan_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         JsonlWriter(tmp_path / "m.jsonl").write({"step": 1, "loss": float("nan")})
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    (tmp_path / "m.jsonl").symlink_to("/dev/full")
+    writer = JsonlWriter(tmp_path / "m.jsonl")
+    with pytest.raises(InputError, match=r"m.jsonl: cannot be written \(No space left"):
+        writer.write({"step": 1})
+    writer.close()

@@ -62,3 +62,14 @@ def test_the_log_has_what_was_said_in_between(tmp_path):
     text = (tmp_path / "log.txt").read_text()
     assert "inside" in text
     assert "outside" not in text
+
+
+def test_a_log_that_cannot_be_written_is_said_once(tmp_path, capsys):
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    log = logging.getLogger("tqd_probe")
+    handler = add_log_file(tmp_path)
+    log.info("one")
+    log.info("two")
+    remove_log_file(handler)
+    text = f"warning: {tmp_path}/log.txt: cannot be written (No space left on device)\n"
+    assert capsys.readouterr().err == text

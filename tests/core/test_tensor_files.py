@@ -1,6 +1,9 @@
+import resource
+
 import numpy as np
 import pytest
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
 
 TENSORS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([7])}
@@ -43,3 +46,17 @@ def test_the_checksum_covers_names_and_values(tmp_path, change):
     texts = [(tmp_path / name).read_bytes() for name in ("a", "b")]
     sums = [text[text.index(b'"checksum":"') + 12 :][:64] for text in texts]
     assert sums[0] != sums[1]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    """A limit on the size of a file meets safetensors as a full disk does."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError) as caught:
+            write_tensors(tmp_path / "t", {"a": np.zeros(4000)}, "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    text = f"{tmp_path / 't'}: cannot be written (File too large); free the disk or"
+    assert str(caught.value).startswith(text)
+    assert list(tmp_path.iterdir()) == []

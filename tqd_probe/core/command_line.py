@@ -9,13 +9,14 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -30,6 +31,7 @@ from tqd_probe.core.config_file import (
     takes_config,
 )
 from tqd_probe.core.errors import GradientError, InputError, MainProcessFailed, TqdError
+from tqd_probe.core.file_names import expand_paths, is_text, shown
 from tqd_probe.core.option_help import describe_options
 from tqd_probe.core.option_parser import OptionParser
 
@@ -71,6 +73,12 @@ class Options(BaseSettings):
     example: ClassVar[str] = ""
     appendix: ClassVar[str] = ""
 
+    @field_validator("*")
+    @classmethod
+    def _with_home(cls, value: Any) -> Any:
+        """Expand the home directory: a shell leaves ``--out=~/x`` as it is."""
+        return expand_paths(value)
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *args: Any, **sources: Any
@@ -102,8 +110,14 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
     Raises:
         InputError: If an option is unknown, missing or out of range; names it.
     """
-    described = describe_options(options)
     words = list(sys.argv[1:] if argv is None else argv)
+    odd = next((each for each in words if not is_text(each)), None)
+    if odd is not None:
+        raise InputError(
+            f"{shown(odd)}: is not {sys.getfilesystemencoding().upper()}, and run"
+            " directories keep options as text; rename that file or folder"
+        )
+    described = describe_options(options)
     file, filed = None, {}
     if takes_config(options):
         file, words = config_option(words, program)
@@ -177,11 +191,12 @@ class CommandOutcome:
 
     Attributes:
         code: Exit code: 0 done, 2 bad input, 130 or 143 stopped by a signal.
-        resumes: Whether the same command continues where this one stopped.
+        resumes: Whether the same command continues where this one stopped; where a run
+            directory decides, what tells whether there is something to continue.
     """
 
     code: int = 0
-    resumes: bool = False
+    resumes: bool | Callable[[], bool] = False
 
 
 class _Terminated(BaseException):
@@ -196,6 +211,9 @@ def main_guard() -> Iterator[CommandOutcome]:
         The outcome, whose code the command returns.
     """
     outcome = CommandOutcome()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # an ASCII terminal shows \\xe9 for it
+            stream.reconfigure(errors="backslashreplace")
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise _Terminated
@@ -235,6 +253,10 @@ def main_guard() -> Iterator[CommandOutcome]:
 
 def _resume_hint(outcome: CommandOutcome) -> str:
     """Return a hint that the same command resumes, where it does."""
+    if callable(outcome.resumes):
+        if outcome.resumes():
+            return "; the same command resumes"
+        return " before there was anything to resume; the same command starts anew"
     return "; the same command resumes" if outcome.resumes else ""
 
 

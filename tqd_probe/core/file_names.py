@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tqd_probe.core.errors import InputError
 
@@ -34,6 +36,25 @@ def expand_home(path: Path) -> Path:
             f"{path}: the home directory is not known (HOME is not set); write the"
             " whole path"
         ) from None
+
+
+def expand_paths(value: Any) -> Any:
+    """Replace ``~/`` in the value of an option, also in ``name=~/file``.
+
+    Args:
+        value: Any value; paths and text may hold the sign.
+
+    Returns:
+        The value, with the home directory in place of the sign.
+
+    Raises:
+        InputError: If there is no home directory.
+    """
+    if isinstance(value, Path):
+        return expand_home(value)
+    if isinstance(value, str) and "~/" in value:
+        return re.sub(r"(?<![^=,])~(?=/)", lambda _: str(expand_home(Path("~"))), value)
+    return value
 
 
 def find_file(path: Path) -> Path:
@@ -90,9 +111,12 @@ def refuse_undecodable(paths: Iterable[Path]) -> None:
     odd = [path for path in paths if not is_text(path)]
     if odd:
         encoding = sys.getfilesystemencoding().upper()
+        cure = "rename it, as by: convmv -f latin1 -t utf8 --notest FOLDER/*"
+        if encoding != "UTF-8":
+            cure = "set PYTHONUTF8=1, or rename it"
         raise InputError(
             f"{shown(odd[0])}: the name is not {encoding} ({len(odd)} such names);"
-            " rename it, as by: convmv -f latin1 -t utf8 --notest FOLDER/*"
+            f" {cure}"
         )
 
 

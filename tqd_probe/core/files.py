@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,8 +47,8 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
         if sync:
             _sync(part)
         os.replace(part, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, SafetensorError) as error:
+        reason = _reason(error)
         raise InputError(f"{path}: cannot be written ({reason}); {CURE}") from error
     finally:
         with suppress(OSError):  # the folder may not exist either
@@ -87,13 +88,20 @@ def staged_folder(
         os.replace(part, path)
         _sync(path.parent)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = _reason(error)
         raise InputError(
             f"{path}: cannot be written ({reason}); {cure or CURE}"
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _reason(error: Exception) -> str:
+    """Return why something cannot be written, in the operating system's words."""
+    text = getattr(error, "strerror", None) or str(error)
+    found = re.search(r"I/O error: (.*?) \(os error \d+\)", text)  # of safetensors
+    return found[1] if found else text
 
 
 def _temporary(path: Path) -> Path:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tqd_probe.core.files import staged
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import CURE, staged
 
 
 class JsonlWriter:
@@ -40,17 +41,26 @@ class JsonlWriter:
 
         Args:
             row: JSON values; ``step`` is the step after which it is written.
+
+        Raises:
+            InputError: If the file cannot be written.
         """
-        if self._handle is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
-        self._handle.write(json.dumps(row, allow_nan=False) + "\n")
-        self._handle.flush()
+        try:
+            if self._handle is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+            self._handle.write(json.dumps(row, allow_nan=False) + "\n")
+            self._handle.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); {CURE}"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
         if self._handle is not None:
-            self._handle.close()
+            with suppress(OSError):  # what could not be written was said
+                self._handle.close()
             self._handle = None
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
+import sys
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -160,6 +162,25 @@ def lock_directory(out: Path) -> IO[str]:
     return handle
 
 
+class _LogFile(logging.FileHandler):
+    """A log that says once that it cannot be written, and lets the run go on."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._said:
+            self._said = True
+            text = f"{self.baseFilename}: cannot be written ({error.strerror})"
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        with suppress(OSError):  # said already
+            super().close()
+
+
 def add_log_file(out: Path) -> logging.Handler:
     """Write log messages to ``log.txt`` of a run, from now on.
 
@@ -174,7 +195,7 @@ def add_log_file(out: Path) -> logging.Handler:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(out / LOG_FILE, encoding="utf-8")
+        handler = _LogFile(out / LOG_FILE, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(_not_writable(out, error)) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tqd_probe.core.file_names import expand_paths
 
 
 class Settings(BaseModel):
@@ -22,6 +24,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     heading: ClassVar[str] = "options"
+
+    @field_validator("*")
+    @classmethod
+    def _with_home(cls, value: Any) -> Any:
+        """Expand the home directory: a shell leaves ``--out=~/x`` as it is."""
+        return expand_paths(value)
 
 
 class CheckpointSettings(Settings):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tqd_probe.core.errors import ConfigurationChanged, InputError
+from tqd_probe.core.files import CURE
 from tqd_probe.core.locks import lock_file
 from tqd_probe.scoring.score_row import ScoreRow
 from tqd_probe.scoring.tasks import Task
@@ -72,7 +74,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and give up the lock."""
-        self._file.close()
+        with suppress(OSError):  # what could not be written was said
+            self._file.close()
 
     def has(self, task: Task) -> bool:
         """Return whether a clip has a result for its file as it is now.
@@ -188,10 +191,15 @@ class Journal:
 
     def _append(self, line: str) -> int:
         """Append a line and flush it; return its offset."""
-        self._file.seek(0, os.SEEK_END)
-        place = self._file.tell()
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
+        try:
+            self._file.seek(0, os.SEEK_END)
+            place = self._file.tell()
+            self._file.write(line.encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); {CURE}"
+            ) from error
         return place
 
 
