@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 import traceback
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from accelerate.commands.launch import launch_command, launch_command_parser
 from child_processes import in_child, in_two_processes
 from probe_runs import arguments, numbers, result
+from torch.distributed import run as distributed_run
 
 from tqd_probe import gradsim
 from tqd_probe.core.errors import InputError, MainProcessFailed
@@ -59,14 +61,31 @@ def test_the_main_process_decides_for_all(tmp_path):
     assert in_two_processes(work) == [0, 0]
 
 
+def end_with_code(*argv):
+    """Run the command as `python -m` does."""
+    sys.exit(gradsim.main(list(argv)))
+
+
 def launch(argv, printed):
-    """Run `accelerate launch` in a child; its two processes load torch themselves."""
+    """Run `accelerate launch` in a child.
+
+    Its two processes are forked from it, with torch and diffusers loaded, where the
+    command starts `python -m`; all else is what the launcher does.
+    """
     options = ["--multi_gpu", "--num_processes", "2"]  # also on CPUs
     options += ["--num_machines", "1"]
     options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     options += ["--main_process_port", "0", "-m", "tqd_probe.gradsim", *argv]
 
+    configure = distributed_run.config_from_args
+
+    def forked(args):
+        config, _, _ = configure(args)
+        config.start_method = "fork"
+        return config, end_with_code, argv
+
     def start():
+        distributed_run.config_from_args = forked  # of this child alone
         try:
             launch_command(launch_command_parser().parse_args(options))
         except BaseException:
