@@ -97,6 +97,16 @@ def test_a_missing_file_and_a_second_one_are_refused(tmp_path):
         parsed("--num-clips", 3)  # no file: the place is asked for as before
 
 
+def test_a_folder_is_the_pipeline_of_a_single_file(tmp_path):
+    from tqd_probe.gradsim import GradsimOptions
+
+    words = ["--ckpt", "x.safetensors", "--config", str(tmp_path)]
+    found = parse(GradsimOptions, words, "gradsim")
+    assert found.pipeline == str(tmp_path)
+    with pytest.raises(InputError, match="must be a .toml"):
+        parsed("x", "--config", tmp_path)  # a command without checkpoints
+
+
 def test_the_file_of_a_probe_replays_it(probe_run, pipeline):
     """It holds what was typed, not what became of it."""
     from probe_runs import arguments

@@ -120,7 +120,7 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
     described = describe_options(options)
     file, filed = None, {}
     if takes_config(options):
-        file, words = config_option(words, program)
+        file, words = config_option(words, options, program)
         filed = read_config(file, options) if file else {}
     parser = OptionParser(
         described,

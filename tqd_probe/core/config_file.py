@@ -38,11 +38,17 @@ def takes_config(options: type[BaseModel]) -> bool:
     return "config" not in options.model_fields
 
 
-def config_option(words: list[str], program: str) -> tuple[Path | None, list[str]]:
+def config_option(
+    words: list[str], options: type[BaseModel], program: str
+) -> tuple[Path | None, list[str]]:
     """Take ``--config`` out of the words of a command line.
+
+    A folder is the pipeline that lends a single file its configuration, as diffusers'
+    ``from_single_file(..., config=...)`` takes it: the same as ``--pipeline``.
 
     Args:
         words: The arguments.
+        options: The options of the command.
         program: Name of the command, for messages.
 
     Returns:
@@ -60,7 +66,10 @@ def config_option(words: list[str], program: str) -> tuple[Path | None, list[str
         value = value if equals else next(waiting, "")
         if not value or value.startswith("-"):
             raise InputError(f"--config needs a file; see {program} --help")
-        files.append(Path(value))
+        if Path(value).is_dir() and "pipeline" in options.model_fields:
+            others += ["--pipeline", value]
+        else:
+            files.append(Path(value))
     if len(files) > 1:
         raise InputError("--config is given twice; give one file")
     return (files[0] if files else None), others
