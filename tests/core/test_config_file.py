@@ -103,7 +103,7 @@ def test_a_folder_is_the_pipeline_of_a_single_file(tmp_path):
     words = ["--ckpt", "x.safetensors", "--config", str(tmp_path)]
     found = parse(GradsimOptions, words, "gradsim")
     assert found.pipeline == str(tmp_path)
-    with pytest.raises(InputError, match="must be a .toml"):
+    with pytest.raises(InputError, match=r"must be a \.toml"):
         parsed("x", "--config", tmp_path)  # a command without checkpoints
 
 
