@@ -12,6 +12,7 @@ LONGEST = 400
 # Modules without a test file of their name, and where they are tested.
 ELSEWHERE = {
     "core/version.py": "one string; test_command_line.py shows it",
+    "models/pipeline_weights.py": "a part of adapters; test_lora.py, test_save.py",
     "sampling/names.py": "names alone",
     "sampling/timestep_sampler.py": "a base class; the tests of every sampler",
     "schedules/mixture_schema.py": "a part of the schema in test_band_schedule.py",

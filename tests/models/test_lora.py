@@ -12,7 +12,7 @@ from trained_lora import ALPHA, RANK, output, output_of, trained
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
 from tqd_probe.models.lora import add_lora, has_lora
-from tqd_probe.models.lora_file import FILE, METADATA
+from tqd_probe.models.lora_file import FILE, METADATA, LoraLayer, LoraWeights
 
 
 @pytest.fixture
@@ -114,6 +114,50 @@ def test_bf16_keeps_the_lora_in_float32(pipeline, model, tmp_path):
     assert kinds["blocks.0.attn1.to_q.base_layer.weight"] == torch.bfloat16
     gap = output(again).float() - output(model)
     assert gap.abs().max() < 0.1 * output(model).abs().max()
+
+
+def test_diffusers_loads_what_is_saved_for_comfyui(pipeline, model, tmp_path):
+    trained(model)
+    file = model.save_lora(tmp_path, {"schedule": "sha256:1"}, keys="comfyui")
+    state = load_file(file)
+    assert float(state["diffusion_model.blocks.1.cross_attn.o.alpha"]) == ALPHA
+    pipe = WanPipeline.from_pretrained(pipeline)
+    pipe.load_lora_weights(tmp_path)
+    torch.testing.assert_close(output_of(model, pipe), output(model))
+    with safe_open(file, "pt") as handle:
+        assert handle.metadata() == {"schedule": "sha256:1", "format": "pt"}
+
+
+def test_parts_of_a_fused_layer_are_saved_for_comfyui_as_one(checkpoint, tmp_path):
+    """Of other ranks and scales, one of them missing."""
+    generator = torch.Generator().manual_seed(4)
+    layers = {}
+    for name, rank, alpha in (("to_q", 2, 6.0), ("to_v", 1, 5.0)):
+        a = torch.randn(rank, 24, generator=generator)
+        b = torch.randn(24, rank, generator=generator)
+        layers[f"transformer_blocks.0.attn.{name}"] = LoraLayer(a, b, alpha)
+    # A name that is the end of another one.
+    a, b = torch.randn(1, 24), torch.randn(16, 1)
+    layers["proj_out"] = LoraLayer(a, b, 1.0)
+    ckpt = str(checkpoint("hunyuan_video"))
+    model = load_model(ckpt)
+    names = model.load_lora(LoraWeights(layers))
+    assert len(names) == 6
+    file = model.save_lora(tmp_path / "comfyui", keys="comfyui")
+    key = "diffusion_model.double_blocks.0.img_attn_qkv"
+    state = load_file(file)
+    assert state[f"{key}.lora_A.weight"].shape == (3, 24)
+    assert state[f"{key}.lora_B.weight"].shape == (72, 3)
+    model.save_lora(tmp_path / "diffusers")
+    for kind in ("comfyui", "diffusers"):
+        again = load_model(ckpt, lora=tmp_path / kind).network
+        for name, layer in layers.items():
+            found = again.get_submodule(name).get_delta_weight("default")
+            wanted = layer.alpha / len(layer.a) * layer.b @ layer.a
+            torch.testing.assert_close(found, wanted)
+        missing = again.get_submodule("transformer_blocks.0.attn.to_k")
+        if kind == "comfyui":
+            assert not missing.get_delta_weight("default").any()
 
 
 def refused(pipeline, lora, *parts, **options):

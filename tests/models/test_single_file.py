@@ -55,8 +55,10 @@ def equal(found, right):
         assert found[name].requires_grad == value.requires_grad, name
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("family", "dtype"),
+    [*((family, "fp32") for family in FAMILIES), ("wan", "bf16"), ("ltx", "bf16")],
+)
 def test_every_naming_gives_the_network_of_the_pipeline(
     family, dtype, weights, tmp_path
 ):

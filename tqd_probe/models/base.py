@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from tqd_probe.clips.shape import ClipShape
+from tqd_probe.models.lora_file import LoraWeights
+from tqd_probe.models.original_names import OriginalNames
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,31 @@ class VideoModel(Protocol):
         """Add a new LoRA with zero update; return its parameter names."""
         ...
 
-    def save_lora(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
+    def read_lora(
+        self, path: Path, alpha: float | None = None, option: str = "--lora"
+    ) -> LoraWeights:
+        """Read a LoRA of any trainer for this network."""
+        ...
+
+    def load_lora(self, weights: LoraWeights) -> list[str]:
+        """Add a LoRA that was read; return its parameter names."""
+        ...
+
+    def names_to_save(self, keys: str) -> OriginalNames | None:
+        """Return the names of a format to save in; None for diffusers'."""
+        ...
+
+    def save_lora(
+        self,
+        folder: Path,
+        metadata: dict[str, str] | None = None,
+        keys: str = "diffusers",
+    ) -> Path:
         """Write the LoRA in the format of ``pipeline.load_lora_weights(folder)``."""
+        ...
+
+    def save_network(self, folder: Path, metadata: dict[str, str]) -> Path:
+        """Write the network alone into one file with ComfyUI's names."""
         ...
 
     def save_full(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:

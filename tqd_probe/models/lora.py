@@ -20,6 +20,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
 from tqd_probe.core.rng import stream
 from tqd_probe.models.lora_file import FILE, METADATA, LoraWeights, most_common
+from tqd_probe.models.original_names import OriginalNames
 
 ADAPTER = "default"
 PREFIX = "transformer"  # diffusers loads it into either expert under this name
@@ -175,7 +176,10 @@ def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save_lora(
-    network: torch.nn.Module, folder: Path, metadata: dict[str, str] | None = None
+    network: torch.nn.Module,
+    folder: Path,
+    metadata: dict[str, str] | None = None,
+    comfyui: OriginalNames | None = None,
 ) -> Path:
     """Write a network's LoRA in the format of ``pipeline.load_lora_weights(folder)``.
 
@@ -183,6 +187,7 @@ def save_lora(
         network: The network, with its LoRA.
         folder: Folder to write to; made if missing.
         metadata: Further entries of the file's header, such as the schedule's hash.
+        comfyui: Write ComfyUI's format instead, with these names (`comfyui_tensors`).
 
     Returns:
         The file.
@@ -192,26 +197,81 @@ def save_lora(
     """
     if not has_lora(network):
         raise InputError(f"{folder}: the network has no LoRA; save it in full")
+    header = {**(metadata or {}), "format": "pt"}
+    if comfyui is None:
+        header[METADATA] = _configuration(network)
+        state = {f"{PREFIX}.{key}": value for key, value in _state(network).items()}
+    else:
+        state = comfyui_tensors(network, comfyui)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    path = Path(folder) / FILE
+    with staged(path) as part:
+        save_file(tensors, part, metadata=header)
+    return path
+
+
+def _configuration(network: torch.nn.Module) -> str:
+    """Return what diffusers writes of a LoRA into the header of its file."""
     net: Any = network
     config = net.peft_config[ADAPTER].to_dict()
     kept = {key: config[key] for key in SAVED_CONFIG if config.get(key) is not None}
     if not isinstance(kept["target_modules"], str):
         kept["target_modules"] = sorted(kept["target_modules"])
-    header = {
-        **(metadata or {}),
-        "format": "pt",
-        METADATA: json.dumps(
-            {f"{PREFIX}.{key}": value for key, value in kept.items()}, sort_keys=True
-        ),
+    prefixed = {f"{PREFIX}.{key}": value for key, value in kept.items()}
+    return json.dumps(prefixed, sort_keys=True)
+
+
+def comfyui_tensors(
+    network: torch.nn.Module, names: OriginalNames
+) -> dict[str, torch.Tensor]:
+    """Return a LoRA in ComfyUI's names, with alpha as a tensor per layer.
+
+    Layers that are one in the original code become one: the ranks add up, and ``B`` has
+    zeros where a part does not depend on a rank. The update is the same.
+
+    Args:
+        network: The network, with its LoRA.
+        names: Original names of its layers.
+
+    Returns:
+        Tensors by name, float32.
+    """
+    layers: dict[str, Any] = {
+        name: module
+        for name, module in network.named_modules()
+        if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight")
     }
-    tensors = {
-        f"{PREFIX}.{key}": value.detach().cpu().contiguous()
-        for key, value in _state(network).items()
-    }
-    path = Path(folder) / FILE
-    with staged(path) as part:
-        save_file(tensors, part, metadata=header)
-    return path
+    linear = [n for n, m in network.named_modules() if hasattr(m, "out_features")]
+    plain = [name for name in linear if ".lora_" not in name]
+    plain = [name.removesuffix(".base_layer") for name in plain]
+    found: dict[str, torch.Tensor] = {}
+    for original, parts in names.grouped(dict.fromkeys(plain)).items():
+        chosen = [layers[name] for name in parts if name in layers]
+        if not chosen:
+            continue
+        scales = [module.scaling[ADAPTER] for module in chosen]
+        scaled = [
+            module.lora_B[ADAPTER].weight * (scale / scales[0])
+            for module, scale in zip(chosen, scales)
+        ]
+        filled = iter(scaled)
+        rows = [
+            next(filled)
+            if name in layers
+            else scaled[0].new_zeros(_outputs(network, name), 0)
+            for name in parts
+        ]
+        a = torch.cat([module.lora_A[ADAPTER].weight for module in chosen])
+        key = f"diffusion_model.{original}"
+        found[f"{key}.lora_A.weight"] = a
+        found[f"{key}.lora_B.weight"] = torch.block_diag(*rows)
+        found[f"{key}.alpha"] = torch.tensor(scales[0] * len(a))
+    return found
+
+
+def _outputs(network: torch.nn.Module, layer: str) -> int:
+    module: Any = network.get_submodule(layer)
+    return int(module.out_features)
 
 
 def merged_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -6,7 +6,6 @@ A family sets its classes and conventions in a subclass (`docs/adding_a_family.m
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,14 +16,14 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import digest, file_digest
 from tqd_probe.core.library_logging import silent_diffusers
 from tqd_probe.core.noise import flow_corrupt, flow_target
-from tqd_probe.models import lora, save
+from tqd_probe.models import lora
 from tqd_probe.models.checkpoint_spec import CheckpointSpec
 from tqd_probe.models.generation import Generation
-from tqd_probe.models.lora_file import PEFT_CONFIG, read_lora
+from tqd_probe.models.lora_file import PEFT_CONFIG
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.native_clip import native_shape
-from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.pipeline_encoders import Encoders
+from tqd_probe.models.pipeline_weights import PipelineWeights
 from tqd_probe.models.placement import place_network
 from tqd_probe.models.quantisation import computing_type, loading_options
 from tqd_probe.models.single_file import load_network
@@ -36,25 +35,20 @@ from tqd_probe.models.weights import (
 )
 
 
-class PipelineModel(Encoders, Generation):
+class PipelineModel(Encoders, Generation, PipelineWeights):
     """Base class of the adapters; implements `VideoModel` except `predict`.
 
     Attributes:
         network_class: Class of the denoising network.
         default_shape: Native clip shape of checkpoints without ``native_clip.json``.
-        lora_targets: Linear layers that a new LoRA adapts, as a regular expression.
         grouping: How the network's parameters are named.
-        original_names: How the family's original code names its weights; None: files
-            with diffusers' names alone are read.
     """
 
     family: str
     prediction: str = "flow_velocity"
     network_class: ClassVar[Any]
     default_shape: ClassVar[ClipShape]
-    lora_targets: str
     grouping: ClassVar[Grouping]
-    original_names: ClassVar[OriginalNames | None] = None
 
     def __init__(self, spec: CheckpointSpec) -> None:
         """Check the checkpoint's files; weights are not loaded yet.
@@ -177,13 +171,7 @@ class PipelineModel(Encoders, Generation):
                     )
                 )
             if self.spec.lora is not None:
-                weights = read_lora(
-                    self.spec.lora,
-                    network,
-                    self.original_names,
-                    self.network_name,
-                    self.spec.lora_alpha,
-                )
+                weights = self.read_lora(self.spec.lora, self.spec.lora_alpha)
                 lora.load_lora(network, weights, self.spec.fuse_lora)
             self._network = place_network(network, self.device, self.spec.placement)
         return self._network
@@ -288,53 +276,6 @@ class PipelineModel(Encoders, Generation):
             LoRA's parameters alone where the network carries one.
         """
         return self.grouping.groups(n for n, _ in self.network.named_parameters())
-
-    def add_lora(
-        self, rank: int, alpha: float, targets: str | None = None, seed: int = 0
-    ) -> list[str]:
-        """Add a new LoRA to the network (`lora.add_lora`).
-
-        Args:
-            rank: Rank of the update.
-            alpha: Its scale is ``alpha / rank``.
-            targets: Regular expression of linear layers; the family's by default.
-            seed: Run seed.
-
-        Returns:
-            Names of the LoRA's parameters.
-        """
-        names = lora.add_lora(
-            self.network, rank, alpha, targets or self.lora_targets, seed
-        )
-        for name in names:  # not where the weights are that may be offloaded
-            parameter = self.network.get_parameter(name)
-            parameter.data = parameter.data.to(self.device)
-        return names
-
-    def save_lora(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
-        """Write the LoRA in the format of ``pipeline.load_lora_weights(folder)``.
-
-        Args:
-            folder: Where to write.
-            metadata: Further strings for the file's header.
-
-        Returns:
-            The file.
-        """
-        return lora.save_lora(self.network, Path(folder), metadata)
-
-    def save_full(self, folder: Path, metadata: dict[str, str] | None = None) -> Path:
-        """Write a complete pipeline directory with the network as it is now.
-
-        Args:
-            folder: Where to write; absent or empty.
-            metadata: Where the weights come from.
-
-        Returns:
-            The folder.
-        """
-        networks = {self.network_name: self.network}
-        return save.save_full(self.path, networks, Path(folder), metadata)
 
 
 def network_dtype(network: Any, layer: str) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""Load a network from weights without a pipeline: one file, or the authors' shards.
+"""Networks in files without a pipeline: loaded from one or the authors' shards; saved.
 
 The names are diffusers' or the original code's, behind ComfyUI's prefix or none; a
 pipeline lends the configuration. ComfyUI's scaled fp8 is multiplied by its scales.
@@ -19,8 +19,11 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import staged
+from tqd_probe.models.lora import merged_state
 from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.weights import (
     FP8,
@@ -30,6 +33,7 @@ from tqd_probe.models.weights import (
     weight_files,
 )
 
+WEIGHTS = "diffusion_model.safetensors"  # what `save_network` is given
 READ = {*WEIGHT_TYPES, *FP8}
 PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "")
 SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's, the older and the newer
@@ -145,6 +149,33 @@ def load_network(
         network.to(dtype)
     network.requires_grad_(True)
     return network.eval()
+
+
+def save_network(
+    path: Path,
+    network: torch.nn.Module,
+    names: OriginalNames,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Write a network's weights into one file, with the names of the original code.
+
+    Args:
+        path: The file to write.
+        network: The network; a LoRA is merged.
+        names: Names of the family's original code.
+        metadata: Where the weights come from, for the file's header.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    state = names.from_diffusers(merged_state(network))
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with staged(path) as part:
+        save_file(tensors, part, metadata={**(metadata or {}), "format": "pt"})
+    return path
 
 
 def _quantised(

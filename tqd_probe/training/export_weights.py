@@ -1,4 +1,4 @@
-"""Trained weights in diffusers' format, also from a network sharded by FSDP."""
+"""Trained weights in the format of diffusers or ComfyUI, also from FSDP's shards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def export_weights(
         make_trainable(model, settings)
         load_parameters(trained_parameters(model.network), weights)
     if not settings.full:
-        model.save_lora(folder, metadata)
+        model.save_lora(folder, metadata, settings.save_keys)
+        return
+    if settings.save_keys == "comfyui":
+        model.save_network(folder, metadata)
         return
     model.save_full(folder, metadata)
     add_metadata(folder / model.network_name, metadata)

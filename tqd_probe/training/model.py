@@ -10,8 +10,10 @@ from __future__ import annotations
 import torch
 from accelerate import Accelerator
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import VideoModel, per_clip_loss
 from tqd_probe.models.load import load_model
+from tqd_probe.models.lora_file import LoraWeights, find_lora_file
 from tqd_probe.training.batches import Batch
 from tqd_probe.training.settings import TrainRunSettings
 
@@ -72,7 +74,7 @@ class LossModule(torch.nn.Module):
 
 
 def make_trainable(model: VideoModel, settings: TrainRunSettings) -> None:
-    """Choose what is trained: a fresh LoRA, or all weights.
+    """Choose what is trained: a new LoRA, that of ``--init-lora``, or all weights.
 
     Trained weights are float32; with bf16 only the computation is of that type.
 
@@ -80,9 +82,40 @@ def make_trainable(model: VideoModel, settings: TrainRunSettings) -> None:
         model: The model; its network is changed in place.
         settings: Full or LoRA, rank, alpha, targets.
     """
+    weights = read_init_lora(model, settings)
     if settings.full:
         model.network.requires_grad_(True)
+    elif weights is not None:
+        model.load_lora(weights)
     else:
+        assert settings.lora_rank is not None  # by the settings' own check
         alpha = settings.lora_alpha or float(settings.lora_rank)
         model.add_lora(settings.lora_rank, alpha, settings.lora_targets, settings.seed)
     model.network.train()
+
+
+def read_init_lora(model: VideoModel, settings: TrainRunSettings) -> LoraWeights | None:
+    """Read the LoRA that a training starts from; the network need not be loaded.
+
+    Args:
+        model: The model.
+        settings: Its file, and the rank and alpha that are asked for.
+
+    Returns:
+        The LoRA; None where a new one, or the network, is trained.
+
+    Raises:
+        InputError: If the file is no LoRA of this network, or of another rank or
+            alpha.
+    """
+    if settings.init_lora is None:
+        return None
+    path = find_lora_file(settings.init_lora, "--init-lora")
+    weights = model.read_lora(path, settings.lora_alpha, "--init-lora")
+    ranks = sorted({len(layer.a) for layer in weights.layers.values()})
+    if settings.lora_rank is not None and ranks != [settings.lora_rank]:
+        raise InputError(
+            f"--lora-rank {settings.lora_rank}: {settings.init_lora} has rank"
+            f" {', '.join(map(str, ranks))}; leave the option out"
+        )
+    return weights

@@ -17,6 +17,7 @@ from tqd_probe.core.run_directory import (
     shorten,
 )
 from tqd_probe.models.base import VideoModel
+from tqd_probe.models.lora_file import find_lora_file
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 
 # written before run.json
@@ -41,11 +42,14 @@ def input_fingerprints(settings: TrainRunSettings, model: VideoModel) -> dict[st
     Returns:
         Fingerprints by name.
     """
-    return {
+    found = {
         "checkpoint": model.fingerprint,
         "encoders": model.encoder_fingerprint,
         "schedule": file_digest(settings.schedule) if settings.schedule else None,
     }
+    if settings.init_lora is not None:
+        found["init_lora"] = file_digest(find_lora_file(settings.init_lora))
+    return found
 
 
 def describe_training(

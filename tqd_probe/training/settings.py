@@ -31,7 +31,17 @@ class TrainedCheckpointSettings(CheckpointSettings):
         " that of high or of low noise levels (default: the only one)",
     )
     full: bool = Field(default=False, description="train all weights, not a LoRA")
-    lora_rank: int = Field(default=16, ge=1, le=4096, description="rank of the LoRA")
+    init_lora: str | None = Field(
+        default=None,
+        description="LoRA of any trainer to train on, a .safetensors file or a folder"
+        " with one; layers, rank and alpha are its own (default: a new one)",
+    )
+    lora_rank: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="rank of the LoRA (default: 16, or that of --init-lora)",
+    )
     lora_alpha: float | None = Field(
         default=None,
         gt=0,
@@ -43,6 +53,22 @@ class TrainedCheckpointSettings(CheckpointSettings):
         description="modules that get a LoRA: names or a regular expression (default:"
         " the family's attention projections)",
     )
+
+    @model_validator(mode="after")
+    def _starts_from_one_lora(self) -> TrainedCheckpointSettings:
+        if self.init_lora is None:
+            self.lora_rank = self.lora_rank or 16
+            return self
+        if self.full:
+            raise ValueError(
+                "--full: trains all weights, and --init-lora a LoRA; leave out one"
+            )
+        if self.lora_targets is not None:
+            raise ValueError(
+                "--lora-targets: a LoRA that is trained on keeps its layers; leave it"
+                " out, or --init-lora"
+            )
+        return self
 
     @model_validator(mode="after")
     def _quantised_weights_stay(self) -> TrainedCheckpointSettings:
@@ -317,6 +343,11 @@ class TrainingRunDirectorySettings(RunDirectorySettings):
     report_to: Literal["tensorboard", "trackio", "wandb", "none"] = Field(
         default="tensorboard",
         description="where curves are also sent, besides metrics.jsonl",
+    )
+    save_keys: Literal["diffusers", "comfyui"] = Field(
+        default="diffusers",
+        description="names of the saved weights: for diffusers, or for ComfyUI (a LoRA"
+        " with alpha as tensors; with --full one file of the network)",
     )
     record_draws: bool = Field(
         default=False,

@@ -44,7 +44,12 @@ from tqd_probe.training.clip_shape_in_use import take_clip_shape
 from tqd_probe.training.ema import Ema
 from tqd_probe.training.encoded_clips import ClipSplits, encode_training_clips
 from tqd_probe.training.export_weights import export_weights
-from tqd_probe.training.model import LossModule, load_model_to_train, make_trainable
+from tqd_probe.training.model import (
+    LossModule,
+    load_model_to_train,
+    make_trainable,
+    read_init_lora,
+)
 from tqd_probe.training.optimisation import make_optimiser
 from tqd_probe.training.parameters import trained_parameters
 from tqd_probe.training.result import TrainResult, finish_training
@@ -105,6 +110,8 @@ def train(
 
         # Set up: whatever can be refused is refused here, before any slow work.
         model = load_model_to_train(settings, accelerator)
+        read_init_lora(model, settings)
+        model.names_to_save(settings.save_keys)
         schedule = load_schedule(settings, model)
         settings, note = take_clip_shape(settings, [schedule], model)
         show(note)

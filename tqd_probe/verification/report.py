@@ -19,6 +19,8 @@ def format_report(result: VerificationResult) -> str:
     """
     settings, baseline = result.settings, result.baseline
     trained = "all weights" if settings.full else f"LoRA of rank {settings.lora_rank}"
+    if settings.init_lora is not None:
+        trained = f"the LoRA {settings.init_lora}"
     early = ", stopped early: the ranking was clear" if result.stopped_early else ""
     lines = [
         f"# Which sampler helps {settings.ckpt}?",

@@ -33,12 +33,14 @@ from tqd_probe.core.run_directory import (
 from tqd_probe.core.version import __version__
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.load import load_model
+from tqd_probe.models.lora_file import find_lora_file
 from tqd_probe.models.resolved_settings import resolve_settings
 from tqd_probe.plots.save import write_figure
 from tqd_probe.plots.verification_figure import verification_figure
 from tqd_probe.sampling.level_buckets import bucket_edges
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.clip_shape_in_use import take_clip_shape
+from tqd_probe.training.model import read_init_lora
 from tqd_probe.training.run_configuration import LIBRARIES
 from tqd_probe.training.schedule_in_use import ScheduleInUse, load_schedule
 from tqd_probe.training.scored_clips import (
@@ -145,6 +147,7 @@ def check_inputs(
         for sampler in samplers:
             options = training_settings(settings, sampler, settings.seed, settings.out)
             first = sampler is samplers[0]
+            read_init_lora(model, options)
             train, golden = read_clips(options, say if first else log.info)
             schedule = load_schedule(options, model)
             pool = make_clip_pool(train)
@@ -155,12 +158,15 @@ def check_inputs(
             f"--golden {settings.golden}: fewer than 2 golden clips; add some"
         )
     schedules = [file_digest(each.schedule) for each in samplers if each.schedule]
-    return {
+    found = {
         "checkpoint": model.fingerprint,
         "encoders": model.encoder_fingerprint,
         "clips": digest([clips_digest(train), clips_digest(golden)]),
         "schedules": digest(schedules),
     }
+    if settings.init_lora is not None:
+        found["init_lora"] = file_digest(find_lora_file(settings.init_lora))
+    return found
 
 
 @contextmanager
