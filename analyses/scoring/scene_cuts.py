@@ -44,7 +44,7 @@ def shipped(path: Path) -> list[int]:
     meter = MotionMeter(flow=False)
     with FrameStream(path) as frames:
         for image in frames:
-            meter.add_image(image)
+            meter.add_image(image, frames.times[-1])
     return find_cuts(meter.changes)
 
 

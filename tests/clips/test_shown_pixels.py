@@ -7,7 +7,13 @@ import pytest
 from video_files import clip, encode, one_line
 
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.shown_pixels import ShownPixels, square_pixels
+from tqd_probe.clips.shown_pixels import (
+    ShownPixels,
+    _has_dolby_vision,
+    _turn,
+    square_pixels,
+    turned,
+)
 from tqd_probe.core.errors import BadClip
 
 RED, GREEN, BLUE, GREY = (200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 200)
@@ -61,6 +67,18 @@ def test_turns_and_flips(degrees, across, down, shown, tmp_path):
     )
     height, width = (32, 64) if degrees % 180 == 0 else (64, 32)
     assert letters(clip(path).read(ClipShape(2, height, width, 16))[0]) == shown
+
+
+def test_side_data_that_pyav_does_not_know():
+    class Unknown:
+        rotation = 270
+
+        @property
+        def side_data(self):
+            raise ValueError("33 is not a valid Type")
+
+    assert letters(turned(quarters(), _turn("a.mp4", Unknown()))) == "BRWG"
+    assert not _has_dolby_vision(Unknown())
 
 
 def test_a_slanted_picture_is_refused(tmp_path):

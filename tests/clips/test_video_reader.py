@@ -93,7 +93,7 @@ def test_cut_in_its_frames(streamable, tmp_path, capfd, inside):
         clip(cut).read(WANTED)
     one_line(error, cut, "replace")
     if not inside:  # FFmpeg sees nothing wrong, the file's own index does
-        one_line(error, "cut short", "bytes are missing after frame 19")
+        one_line(error, "cut short", "bytes are missing after 20 frames")
     # The frames before the cut are whole, and no more than they are decoded.
     few = replace(SOURCE, frames=8)
     np.testing.assert_array_equal(clip(cut).read(few), raw(streamable)[:8])
@@ -135,6 +135,15 @@ def test_interlaced_frames_are_refused(order, tmp_path):
     with pytest.raises(BadClip) as error:
         clip(path).read(SMALL)
     one_line(error, path, "frame 0 is interlaced", "bwdif")
+
+
+def test_fields_stated_by_the_container_alone(tmp_path):
+    def fields(stream):
+        stream.codec_context.field_order = 2
+
+    path = encode(tmp_path / "a.mkv", numbered(6), codec="ffv1", setup=fields)
+    with pytest.raises(BadClip, match="frame 0 is interlaced"):
+        clip(path).read(SMALL)
 
 
 def test_a_change_of_size_is_refused_where_it_is_read(tmp_path):

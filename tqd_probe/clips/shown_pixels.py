@@ -43,6 +43,8 @@ ORDINARY_TRANSFERS = {0, 1, UNSPECIFIED, 4, 5, 6, 7, 11, 12, 13, 14, 15}
 TRANSFER_NAMES = {8: "linear", 9: "logarithmic", 10: "logarithmic", 17: "SMPTE ST 428"}
 SQUARE = Fraction(1, 100)  # pixels closer to square than this are square
 ONE = 1 << 16  # in a display matrix
+# Counter-clockwise, by quarters.
+TURNS = (None, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 SLANT = 0.01  # tangent of an angle that is none
 
 
@@ -94,7 +96,7 @@ class ShownPixels:
                 f" {TRANSFER_NAMES.get(transfer, transfer)} is not supported; re-encode"
                 " the file with BT.709"
             )
-        if transfer == UNSPECIFIED and frame.side_data.get("DOVI_METADATA") is not None:
+        if transfer == UNSPECIFIED and _has_dolby_vision(frame):
             raise BadClip(
                 f"{self._path}: transfer function: HDR in Dolby Vision without a base"
                 " layer for other displays is not supported; re-encode the file"
@@ -118,6 +120,14 @@ class ShownPixels:
             )
         wide = self._reformatter.reformat(frame, format="yuv444p16le", threads=1)
         return rgb_codes(wide.to_ndarray(), matrix, frame.color_range == FULL_RANGE)
+
+
+def _has_dolby_vision(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has instructions for a Dolby Vision display."""
+    try:
+        return frame.side_data.get("DOVI_METADATA") is not None
+    except ValueError:  # as in `_turn`
+        return False
 
 
 def square_pixels(image: np.ndarray, ratio: Fraction) -> np.ndarray:
@@ -166,7 +176,10 @@ def _turn(path: Path, frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     Raises:
         BadClip: If it is none of the eight turns and flips by right angles.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV 18, where a frame has side data that it does not know
+        return TURNS[round(frame.rotation / 90) % 4]
     if data is None:
         return None
     matrix = np.frombuffer(bytes(cast(Buffer, data)), np.int32)[:9].reshape(3, 3) / ONE

@@ -22,6 +22,7 @@ from tqd_probe.core.errors import BadClip
 STILLS = (
     Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 )
+FIELD_ORDERS = (2, 3, 4, 5)  # FFmpeg's numbers of what a container says of fields
 # What FFmpeg, PyAV and NumPy raise on damaged files.
 FAULTS = (av.FFmpegError, OSError, ValueError, MemoryError, ArithmeticError)
 
@@ -93,6 +94,8 @@ class VideoReader:
         try:
             self._stream = _pictures(path, self._container)
             self._stream.codec_context.thread_count = 1
+            order = getattr(self._stream.codec_context, "field_order", 0)  # since 18
+            self._fields = order in FIELD_ORDERS
             rate = self._stream.average_rate or self._stream.guessed_rate
             self.rate = float(rate or 0)
             self.seconds = _stated_seconds(self._container, self._stream)
@@ -128,7 +131,7 @@ class VideoReader:
         if missing:
             raise BadClip(
                 f"{self.path}: video: cut short: {missing} bytes are missing after"
-                f" frame {number}; replace the damaged file"
+                f" {number + 1} frames; replace the damaged file"
             )
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
@@ -139,7 +142,7 @@ class VideoReader:
                 raise BadClip(
                     f"{self.path}: video: frame {number} is damaged; replace the file"
                 )
-            if frame.interlaced_frame:
+            if frame.interlaced_frame or self._fields:
                 raise BadClip(
                     f"{self.path}: video: frame {number} is interlaced, two instants in"
                     " odd and even rows; deinterlace the file, as with ffmpeg -i IN -vf"
