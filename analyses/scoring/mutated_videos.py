@@ -319,6 +319,7 @@ def main() -> None:
     args = parser.parse_args()
     about = write_mutated(args.work, args.count, args.seed)
     found: dict[str, Any] = {
+        "pyav": av.__version__,
         "one_by_one": one_by_one(args.work / "files", about, args.seconds),
         "one_run": one_run(args.work, set(about), args.seconds * args.count),
     }
