@@ -19,13 +19,13 @@ def touch(folder, *names, caption=True):
 
 def test_what_is_passed_over_is_said_with_counts(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4", "sub/c.mp4", "sub/deep/d.mov")
-    touch(tmp_path, "e.ts", "f.gif", "g.jpg", ".h.mp4", "notes.md", caption=False)
+    touch(tmp_path, "e.y4m", "f.webp", "g.jpg", ".h.mp4", "notes.md", caption=False)
     (tmp_path / "lost.txt").write_text("a caption alone")
     notes = open_clips(str(tmp_path), None, 0).notes
     assert notes[0] == f"2 clips of {tmp_path} are taken as golden"
     assert notes[1] == (
         f"passed over in {tmp_path}: 2 videos in sub-folders (sub/c.mp4,"
-        " sub/deep/d.mov); 2 files of other formats (e.ts, f.gif); 1 images (g.jpg);"
+        " sub/deep/d.mov); 2 files of other formats (e.y4m, f.webp); 1 images (g.jpg);"
         " 1 hidden videos (.h.mp4); 1 captions without a video (lost.txt)"
     )
     assert len(notes) == 2

@@ -1,5 +1,7 @@
 """The encoder with a model whose encoders are counted and known by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,12 @@ from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.float32_precision import float32_precision
-from tqd_probe.models.clip_encoder import ClipEncoder, default_cache, encode_clips
+from tqd_probe.models.clip_encoder import (
+    ClipEncoder,
+    default_cache,
+    encode_clips,
+    make_cache,
+)
 from tqd_probe.models.load import load_model
 
 SHAPE = ClipShape(5, 16, 16, 16)
@@ -157,6 +164,19 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert default_cache() == tmp_path / "tqd_probe"
     monkeypatch.setenv("TQD_PROBE_CACHE", str(tmp_path / "other"))
     assert default_cache() == tmp_path / "other"
+    assert make_cache(None).is_dir()
+    monkeypatch.delenv("TQD_PROBE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(InputError, match="--cache: there is no home directory"):
+        default_cache()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be made .* --cache, or set TQD"):
+        make_cache(tmp_path / "file" / "below")
+
+
+def no_home():
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_golden_clips_are_encoded_once_for_all_seeds(pipeline, tmp_path, monkeypatch):

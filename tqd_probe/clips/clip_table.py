@@ -110,12 +110,12 @@ def open_clip_table(path: Path) -> ClipTable:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     names["video"] = video
-    used = set(names.values())
+    kind = find_column(columns, ["type"])
+    used = {*names.values(), kind}
     unused = [name for name in columns if name not in used | OWN and name]
     if unused:
         more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
         notes.append(f"columns not used: {', '.join(unused[:SHOWN])}{more}")
-    kind = find_column(columns, ["type"])
     if kind is not None:
         images = sum(_is_image(cells, kind) for _, cells in iterate_table(path))
         notes += [f"passed over: {images} rows of images"] if images else []

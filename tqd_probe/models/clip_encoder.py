@@ -22,6 +22,7 @@ from tqd_probe.clips.frames_ahead import FramesAhead, Version, read_version
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.file_names import expand_home
 from tqd_probe.core.files import digest
 from tqd_probe.core.float32_precision import uses_tf32
 from tqd_probe.core.tensor_files import read_tensors, write_tensors
@@ -35,9 +36,44 @@ def default_cache() -> Path:
 
     Returns:
         The folder; it may not exist yet.
+
+    Raises:
+        InputError: If there is no home directory to put it in.
     """
-    base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-    return Path(os.environ.get("TQD_PROBE_CACHE", str(Path(base) / "tqd_probe")))
+    if given := os.environ.get("TQD_PROBE_CACHE"):
+        return expand_home(Path(given))
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "tqd_probe"
+    try:
+        return Path.home() / ".cache" / "tqd_probe"
+    except RuntimeError:
+        raise InputError(
+            "--cache: there is no home directory for the cache of encoded clips; give"
+            " a folder, or set TQD_PROBE_CACHE"
+        ) from None
+
+
+def make_cache(given: Path | None) -> Path:
+    """Return the cache folder, made where it is missing.
+
+    Args:
+        given: Folder that the user gave; None: the default one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: If it cannot be made.
+    """
+    folder = given or default_cache()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the cache of encoded clips cannot be made ({error.strerror});"
+            " give another by --cache, or set TQD_PROBE_CACHE"
+        ) from error
+    return folder
 
 
 @dataclass

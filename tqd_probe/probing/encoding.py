@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from tqd_probe.clips.clip import Clip
 from tqd_probe.clips.degradations import Degradation
+from tqd_probe.clips.fitting import describe_misfits
 from tqd_probe.clips.source import ClipSet, open_clips, refuse_duplicates
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.processes import Processes
@@ -121,10 +122,37 @@ def encode_probed(
 
     Raises:
         InputError: If too few clips can be used.
+        BadClip: If more clips than `--max-bad` cannot be used.
     """
     unpaired = [clip for some in clips.others.values() for clip in some]
     _share_encoding(encoder, clips.golden, degradations, processes)
     _share_encoding(encoder, unpaired, (), processes)
+    try:
+        encoded, others, places = _encode(
+            settings, encoder, clips, degradations, progress
+        )
+    except BadClip as error:
+        every = [*clips.golden, *unpaired]
+        more = describe_misfits(every, encoder.shape, encoder.model.check_shape)
+        raise BadClip(f"{error}{more}") from error
+    if len(encoded.ids) < settings.least_clips:
+        raise InputError(
+            f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least"
+            f" {settings.least_clips} are needed; add clips or repair those in"
+            " quarantine"
+        )
+    return encoded, others, places
+
+
+def _encode(
+    settings: ProbeRunSettings,
+    encoder: ClipEncoder,
+    clips: ClipSet,
+    degradations: tuple[Degradation, ...],
+    progress: bool,
+) -> tuple[EncodedClips, EncodedClips | None, dict[str, list[int]]]:
+    """Encode golden clips with their copies, then unpaired ones."""
+    unpaired = [clip for some in clips.others.values() for clip in some]
     total = len(clips.golden) * (1 + len(degradations)) + len(unpaired)
     with tqdm(total=total, desc="encode", unit="clip", disable=not progress) as bar:
         encoded = encode_clips(
@@ -138,12 +166,6 @@ def encode_probed(
         others, places = encode_unpaired(encoder, clips.others, left, bar.update)
     if others is not None:
         encoded.quarantine.update(others.quarantine)
-    if len(encoded.ids) < settings.least_clips:
-        raise InputError(
-            f"--clips {settings.clips}: {len(encoded.ids)} usable clips, at least"
-            f" {settings.least_clips} are needed; add clips or repair those in"
-            " quarantine"
-        )
     return encoded, others, places
 
 

@@ -27,7 +27,7 @@ from tqd_probe.gradients.sketch import (
 )
 from tqd_probe.models.activation_memory import set_checkpointing
 from tqd_probe.models.base import VideoModel
-from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, default_cache
+from tqd_probe.models.clip_encoder import ClipEncoder, EncodedClips, make_cache
 from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.models.resolved_settings import describe_types, resolve_settings
 from tqd_probe.probing.adaptive import stopping_rule
@@ -89,7 +89,7 @@ def prepare(
     clips, too_few = choose_clips(settings, clips_at_most)
     for note in clips.notes if progress else ():
         print(note, file=sys.stderr, flush=True)
-    cache = settings.cache or default_cache()
+    cache = make_cache(settings.cache)
     workers = choose_workers(settings.workers, settings.device)
     encoder = ClipEncoder(model, shape, settings.seed, cache, workers)
     degradations, severities = matched_degradations(

@@ -15,11 +15,12 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from tqd_probe.clips.fitting import describe_misfits
 from tqd_probe.clips.frames_ahead import choose_workers
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest, write_json
 from tqd_probe.models.base import Conditioned, VideoModel
-from tqd_probe.models.clip_encoder import ClipEncoder, default_cache
+from tqd_probe.models.clip_encoder import ClipEncoder, make_cache
 from tqd_probe.models.native_clip import clip_shape
 from tqd_probe.training.scored_clips import (
     ScoredClip,
@@ -135,7 +136,7 @@ def encode_training_clips(
         model,
         clip_shape(settings, model),
         collection_seed(settings),
-        settings.cache or default_cache(),
+        make_cache(settings.cache),
         choose_workers(settings.workers or None, accelerator.device.type),
     )
     clips = [*train, *validation]
@@ -149,7 +150,12 @@ def encode_training_clips(
     unusable = dict(sorted(unusable.items(), key=lambda item: order.index(item[0])))
     if accelerator.is_main_process:
         write_json(settings.out / "quarantine.json", unusable)
-    _check_quarantine(unusable, settings.max_bad)
+    every = [each.clip for each in clips]
+    _check_quarantine(
+        unusable,
+        settings.max_bad,
+        lambda: describe_misfits(every, encoder.shape, model.check_shape),
+    )
     train = [each for each in train if each.clip.id not in unusable]
     validation = [each for each in validation if each.clip.id not in unusable]
     if not train:
@@ -180,7 +186,9 @@ def _encode_share(
     return unusable
 
 
-def _check_quarantine(unusable: dict[str, str], max_bad: int) -> None:
+def _check_quarantine(
+    unusable: dict[str, str], max_bad: int, describe: Callable[[], str]
+) -> None:
     """Log the clips that cannot be used; refuse more of them than are allowed."""
     for name, reason in unusable.items():
         log.warning("quarantine: %s: %s", name, reason)
@@ -188,5 +196,5 @@ def _check_quarantine(unusable: dict[str, str], max_bad: int) -> None:
         first = next(iter(unusable.values()))
         raise BadClip(
             f"{first} ({len(unusable)} bad clips, --max-bad {max_bad}; all are in"
-            " quarantine.json)"
+            f" quarantine.json){describe()}"
         )
