@@ -3,8 +3,9 @@
 Each function draws sigma as the named file does, without what the package computes.
 """
 
+from functools import cache
+
 import numpy as np
-import torch
 from scipy.special import expit, ndtri
 
 from tqd_probe.exporting.level_distribution import LevelDistribution
@@ -95,11 +96,19 @@ def diffsynth_wan(rng, low=0.0, high=1.0, draws=DRAWS):
     The grid of Wan in training has shift 5. The timestep is cast to bfloat16, and
     add_noise takes the level of the nearest timestep.
     """
+    picked = rng.integers(int(low * 1000), int(high * 1000), draws)
+    return diffsynth_wan_levels()[picked]
+
+
+@cache
+def diffsynth_wan_levels():
+    """The level at which each index is trained ``[1000]``."""
+    import torch
+
     sigmas = torch.linspace(1.0, 0.0, 1001)[:-1]
     sigmas = 5 * sigmas / (1 + 4 * sigmas)
     timesteps = sigmas * 1000
-    picked = torch.from_numpy(rng.integers(int(low * 1000), int(high * 1000), draws))
-    seen = timesteps[picked].to(torch.bfloat16)
+    seen = timesteps.to(torch.bfloat16)
     nearest = (timesteps[None] - seen[:, None]).abs().argmin(1)
     return sigmas[nearest].numpy()
 

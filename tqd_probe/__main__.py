@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train with a timestep distribution per clip",
     "verify": "compare samplers by short paired trials on your model and clips",
     "plot": "draw the figures of a gradsim run again",
+    "export": "write a schedule as another trainer's own files",
     "preview": "draw the noise levels that a trainer's configuration really yields",
 }
 

@@ -28,6 +28,12 @@ OWN = {  # (command, option) that means something of its own
     ("preview", "height"),
     ("preview", "width"),
     ("preview", "schedule"),
+    ("preview", "config"),
+    ("export", "config"),
+    ("export", "clips"),
+    ("export", "frames"),
+    ("export", "height"),
+    ("export", "width"),
 }
 
 

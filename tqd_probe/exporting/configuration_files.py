@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ TABLES = (".toml", ".yaml", ".yml", ".json")
 SEPARATORS = {";", "&&", "||", "|", "&"}
 
 Options = dict[str, Any]
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,6 +35,10 @@ class _Loader(yaml.SafeLoader):
             if names.count(name) > 1:
                 raise yaml.YAMLError(f"key {name!r} stands twice; keep one")
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes 1e-4 for text; trainers mean a number.
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+0123456789."))
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

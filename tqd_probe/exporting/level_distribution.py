@@ -19,7 +19,8 @@ from tqd_probe.core.noise import shift_sigma, unshift_sigma
 Cdf = Callable[[np.ndarray], np.ndarray]
 Intervals = Sequence[tuple[float, float]]
 
-COMPARED = np.linspace(0.0, 1.0, 20_001)  # where continuous parts are compared
+COMPARED = np.linspace(0.0, 1.0, 5001)  # where continuous parts are compared
+COARSE = COMPARED[::5]  # the same in a search
 ATOM = 0.01  # least probability of a level that is more than a point of a grid
 FEW = 20  # levels that are no grid
 

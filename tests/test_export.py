@@ -1,0 +1,52 @@
+from typing import get_args
+
+import pytest
+from export_cases import export_case
+from probe_runs import fails
+
+from tqd_probe import export
+
+CONFIG = """dataset = 'dataset.toml'
+epochs = 9
+[model]
+type = 'wan'
+[adapter]
+type = 'lora'
+"""
+
+
+@pytest.fixture
+def argv(tmp_path):
+    case = export_case(tmp_path)
+    (tmp_path / "dataset.toml").write_text("[[directory]]\npath = 'x'\n")
+    (tmp_path / "user.toml").write_text(CONFIG)
+    words = [str(case.bands), "--to", "diffusion-pipe", "--clips", str(case.clips)]
+    return [
+        *words,
+        "--config",
+        str(tmp_path / "user.toml"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+
+
+def test_a_schedule_is_exported(argv, tmp_path, capsys):
+    assert export.main(argv) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"diffusion-pipe: {tmp_path}/out\n")
+    assert text.count("realised") == 3
+    assert (tmp_path / "out" / "train.sh").is_file()
+    fails(capsys, argv, "--out", "exists and is not empty", main=export.main)
+
+
+def test_every_writer_has_its_name():
+    from tqd_probe.exporting.export import WRITERS
+
+    names = get_args(export.ExportOptions.model_fields["to"].annotation)
+    assert list(names) == list(WRITERS)
+
+
+def test_faults_are_one_line(argv, tmp_path, capsys):
+    fails(capsys, [*argv, "--frames", "17"], "go together", main=export.main)
+    (tmp_path / "user.toml").write_text("[model]\ntype = 'hunyuan-video'\n")
+    fails(capsys, argv, "user.toml", "Wan alone", main=export.main)

@@ -1,0 +1,1 @@
+"""What each trainer reads, written: one module per trainer."""

@@ -1,0 +1,140 @@
+"""SimpleTuner: a data set for each class, with the offset whose levels come closest.
+
+A data set has one offset and no range, so that its levels are a logit-normal around the
+bands and reach beyond them. The Kolmogorov-Smirnov distance says how far.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from tqd_probe.core.errors import InputError
+from tqd_probe.core.files import write_json
+from tqd_probe.exporting.configuration_files import (
+    Options,
+    find_beside,
+    get_number,
+    read_configuration,
+    read_text,
+)
+from tqd_probe.exporting.level_distribution import (
+    COARSE,
+    LevelDistribution,
+    logit_normal,
+)
+from tqd_probe.exporting.simpletuner import (
+    OFFSET,
+    read_backends,
+    schedule_of,
+    timestep_shift,
+    undashed,
+)
+from tqd_probe.exporting.writers.class_folders import link_clips
+from tqd_probe.exporting.writers.export_job import (
+    ExportJob,
+    Written,
+    WrittenClass,
+    WrittenPart,
+    is_whole,
+    left_out_text,
+)
+
+OTHERS = ("text_embeds", "image_embeds", "conditioning", "conditioning_image_embeds")
+LARGEST = 8.0  # offset
+
+
+def write(job: ExportJob, folder: Path) -> Written:
+    """Write config.json and the list of data sets; see `ExportJob` and `Written`."""
+    table = read_configuration(job.config)
+    options = undashed(table)
+    kind = schedule_of(options)
+    if kind != "sigmoid":
+        raise InputError(
+            f"{job.config}: the {kind} schedule ignores {OFFSET}, and nothing else"
+            " differs between data sets; take the default schedule"
+        )
+    backends = read_backends(options, job.config)
+    if len(backends) > 1:
+        names = ", ".join(str(each.get("id")) for each in backends)
+        raise InputError(
+            f"{job.config}: data_backend_config: several data sets ({names}); leave the"
+            " one whose settings the classes take"
+        )
+    if get_number(backends[0], OFFSET, 0.0, job.config):
+        raise InputError(f"{job.config}: {OFFSET}: take it off the data set first")
+    shift, expert = timestep_shift(options, job.config)
+    scale = get_number(options, "flow_sigmoid_scale", 1.0, job.config)
+    base = logit_normal(0.0, scale).shifted(shift)
+    plans, left_out = job.plan(base, expert)
+    entries, classes = [], []
+    for plan in plans:
+        offset = 0.0
+        if not is_whole(plan.bands):
+            offset = best_offset(plan.wanted, scale, shift)
+        name = f"{backends[0].get('id', 'clips')}-{plan.name}"
+        entries.append(
+            backends[0]
+            | {
+                "id": name,
+                "instance_data_dir": str(job.out / "data" / plan.name),
+                "caption_strategy": "textfile",
+                "cache_dir_vae": str(job.out / "cache" / plan.name),
+                OFFSET: offset,
+                "probability": round(plan.share, 6),
+            }
+        )
+        link_clips(plan.clips, folder / "data" / plan.name)
+        classes.append(WrittenClass(plan, expert, [WrittenPart("config.json", name)]))
+    entries += other_entries(options, job.config)
+    write_json(folder / "multidatabackend.json", entries)
+    kept = {
+        name: value
+        for name, value in table.items()
+        if undashed({name: 0}).keys() - {"data_backend_config", "data_backend_sampling"}
+    }
+    kept |= {
+        "data_backend_config": str(job.out / "multidatabackend.json"),
+        "data_backend_sampling": "uniform",
+    }
+    write_json(folder / "config.json", kept)
+    said = left_out_text(left_out)
+    said.append("data_backend_sampling is uniform: probabilities are shares of draws")
+    steps = [f"SimpleTuner with {job.out / 'config.json'}"]
+    return Written(classes, steps, said)
+
+
+def best_offset(wanted: LevelDistribution, scale: float, shift: float) -> float:
+    """Return the offset whose levels are closest to the wanted ones.
+
+    Args:
+        wanted: The levels wanted.
+        scale: ``flow_sigmoid_scale``.
+        shift: Timestep shift.
+
+    Returns:
+        The offset that minimises the Kolmogorov-Smirnov distance, to 0.001.
+    """
+    reached = wanted.cdf(COARSE)
+
+    def distance(offset: float) -> float:
+        drawn = logit_normal(scale * offset, scale).shifted(shift)
+        return float(np.abs(drawn.cdf(COARSE) - reached).max())
+
+    grid = np.linspace(-LARGEST, LARGEST, 33)
+    middle = grid[int(np.argmin([distance(float(each)) for each in grid]))]
+    step = float(grid[1] - grid[0])
+    found = minimize_scalar(
+        distance, bounds=(middle - step, middle + step), method="bounded"
+    )
+    return round(float(found.x), 3)
+
+
+def other_entries(options: Options, path: Path) -> list[Options]:
+    """Return the entries that hold no clips: caches of text, conditions."""
+    source = find_beside(path, str(options["data_backend_config"]))
+    every = json.loads(read_text(source))
+    return [each for each in every if each.get("dataset_type", "image") in OTHERS]
