@@ -11,14 +11,15 @@ def test_tables_name_clips_captions_and_sources(videos, tmp_path):
     table = tmp_path / "clips.jsonl"
     rows = [
         {"path": "videos/c1.mp4", "caption": "one", "source": "web", "reward_MQ": "A"},
-        {"path": "videos/c0.mp4", "caption": "two"},
+        {"path": "videos/c0.mp4", "caption": "two", "num_repeats": 3},
     ]
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run(table, tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
-    assert lines[0].endswith("class,caption,source")
+    assert lines[0].endswith("class,caption,source,repeats")
     assert lines[1].startswith("videos/c1.mp4,")
-    assert lines[1].endswith(",one,web")
+    assert lines[1].endswith(",one,web,1.0")
+    assert lines[2].endswith(",two,,3.0")
     table.write_text(json.dumps(rows[0]) + "\n" + json.dumps(rows[0]) + "\n")
     with pytest.raises(InputError, match="listed twice"):
         list_tasks(str(table))

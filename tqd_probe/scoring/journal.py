@@ -120,6 +120,7 @@ class Journal:
                         components=found["components"],
                         caption=task.caption,
                         source=task.source,
+                        repeats=task.repeats,
                     )
 
     def bad(self, tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:

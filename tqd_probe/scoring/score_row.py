@@ -21,6 +21,7 @@ class ScoreRow:
         place: Its place in the file, for messages.
         caption: Caption, where the file has one.
         source: Origin of the clip, where the file has it.
+        repeats: How often training draws it, relative to a clip with 1.
     """
 
     video: str
@@ -30,6 +31,7 @@ class ScoreRow:
     place: str = ""
     caption: str | None = None
     source: str | None = None
+    repeats: float = 1.0
 
 
 def parse_score(value: Any, column: str) -> float | None:

@@ -1,8 +1,8 @@
 """Write the score table, one row per clip, and its summary.
 
 Columns: ``video, mq, vq`` (in [0, 1]), ``mq_raw, vq_raw`` (as measured or published),
-``components`` (JSON) and ``class``; ``caption`` and ``source`` follow where they are
-known, so that the table is a manifest.
+``components`` (JSON) and ``class``; ``caption``, ``source`` and ``repeats`` follow
+where they are known, so that the table is a manifest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqd_probe.scoring.score_row import ScoreRow
 from tqd_probe.scoring.thresholds import Threshold
 
 COLUMNS = ("video", "mq", "vq", "mq_raw", "vq_raw", "components", "class")
-EXTRA_COLUMNS = ("caption", "source")
+EXTRA_COLUMNS = ("caption", "source", "repeats")
 SUFFIXES = (".csv", ".jsonl")
 FORMAT = "tqd-scores"
 DECIMALS = 6
@@ -163,6 +163,8 @@ def _note_columns(rows: Iterator[ScoreRow], known: set[str]) -> Iterator[ScoreRo
             known.add("caption")
         if row.source:
             known.add("source")
+        if row.repeats != 1:
+            known.add("repeats")
         yield row
 
 
@@ -193,6 +195,7 @@ def _records(
                 "class": name,
                 "caption": row.caption,
                 "source": row.source,
+                "repeats": row.repeats,
             }
 
 

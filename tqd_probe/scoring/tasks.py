@@ -21,7 +21,7 @@ from tqd_probe.clips.source_names import is_synthetic
 from tqd_probe.clips.video import list_videos
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.file_names import expand_home, find_file, refuse_undecodable
-from tqd_probe.scoring.score_row import parse_name
+from tqd_probe.scoring.score_row import parse_name, parse_score
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Task:
         video: Path of the file, or ``synthetic:INDEX``.
         caption: Caption, where a table has one.
         source: Origin of the clip, where a table has it.
+        repeats: How often training draws the clip, where a table says so.
     """
 
     video: str
     caption: str | None = None
     source: str | None = None
+    repeats: float = 1.0
 
     def stamp(self) -> str:
         """Return size and modification time of the file: they change when it does."""
@@ -135,7 +137,7 @@ def _folder(folder: Path, notes: list[str]) -> list[Task]:
 
 
 def _table(path: Path, notes: list[str]) -> list[Task]:
-    """Return the clips of a table; only video, caption and source are read.
+    """Return the clips of a table; its scores and classes are not read.
 
     Raises:
         InputError: If there is no column of videos or a name is missing.
@@ -156,6 +158,8 @@ def _table(path: Path, notes: list[str]) -> list[Task]:
                 raise InputError(
                     f"{column}: holds a NUL character; write the file's name"
                 )
+            often = table.names["repeats"]
+            repeats = parse_score(cells.get(often), often) if often else None
         except InputError as error:
             raise InputError(f"{path}: {place}: {error}") from None
         video = table.video(file)
@@ -164,6 +168,7 @@ def _table(path: Path, notes: list[str]) -> list[Task]:
                 video=str(video),
                 caption=_caption(cells.get(table.names["caption"] or ""), video),
                 source=_text(cells, table.names["source"]),
+                repeats=1.0 if repeats is None else repeats,
             )
         )
     refuse_undecodable(Path(task.video) for task in tasks)
