@@ -98,7 +98,19 @@ class OptimisationSettings(Settings):
         le=100_000,
         description="clips per optimiser step, over all processes",
     )
-    lr: float = Field(default=1e-4, gt=0, le=10, description="peak learning rate")
+    optimizer: Literal["adamw", "adamw8bit", "adafactor", "prodigy", "muon"] = Field(
+        default="adamw",
+        description="AdamW; with moments in 8 bits (torchao); Adafactor, with sums of"
+        " rows and columns for them; Prodigy, which finds its step size (prodigyopt);"
+        " or Muon for matrices and AdamW for the rest",
+    )
+    lr: float = Field(
+        default=1e-4,
+        gt=0,
+        le=10,
+        description="peak learning rate; adafactor: a share of a weight's size;"
+        " prodigy: a factor of the step size it finds (default: 1e-4; prodigy: 1)",
+    )
     lr_schedule: Literal["constant", "cosine"] = Field(
         default="cosine", description="learning rate after the warm-up"
     )
@@ -112,14 +124,19 @@ class OptimisationSettings(Settings):
         default=0.01,
         ge=0,
         le=10,
-        description="weight decay of AdamW: share of a weight subtracted per step,"
-        " times --lr",
+        description="weight decay: share of a weight subtracted per step, times --lr",
     )
     beta1: float = Field(
-        default=0.9, ge=0, lt=1, description="decay of AdamW's mean of gradients"
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="decay of the mean of gradients (not adafactor)",
     )
     beta2: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of AdamW's mean of squares"
+        default=0.999,
+        ge=0,
+        lt=1,
+        description="decay of the mean of squares (not adafactor)",
     )
     clip_norm: float = Field(
         default=1.0, ge=0, description="largest norm of the gradient; 0: no limit"
@@ -131,6 +148,15 @@ class OptimisationSettings(Settings):
         description="decay per step of an exponential moving average of the weights,"
         " such as 0.999; the average is then what is saved and validated; 0: none",
     )
+
+    @model_validator(mode="after")
+    def _of_the_optimizer(self) -> OptimisationSettings:
+        if self.optimizer == "prodigy" and "lr" not in self.model_fields_set:
+            self.lr = 1.0
+        for name in ("beta1", "beta2") if self.optimizer == "adafactor" else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"--{name}: adafactor has no such mean; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> OptimisationSettings:

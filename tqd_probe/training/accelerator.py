@@ -69,6 +69,11 @@ def make_accelerator(settings: TrainRunSettings) -> Accelerator:
                     f"--{option}: FSDP divides weights that are whole and on the GPU;"
                     " leave it out, or use DDP"
                 )
+        if settings.optimizer != "adamw":
+            raise InputError(
+                f"--optimizer {settings.optimizer}: its state cannot be divided by"
+                " FSDP; use adamw, or DDP"
+            )
         for option in ("sample_every", "agreement_every", "reprobe_every"):
             if getattr(settings, option):
                 raise InputError(

@@ -15,6 +15,10 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tqd_probe.core.errors import InputError
 
+PARTS_OF_8BIT = ("codes", "scale", "qmap")  # of torchao's moments
+# What Prodigy estimates for a group.
+ADAPTED = {"d", "d_max", "d_numerator", "d_denom", "d_hat", "k"}
+GROUP = "group:"
 NamedParameters = dict[str, torch.nn.Parameter]
 
 
@@ -107,13 +111,21 @@ def optimiser_state(
         keep: Whether this process needs it (`gather_named`).
 
     Returns:
-        Tensors by ``key|name``.
+        Tensors by ``key|name``: of parameters; the parts of those in 8 bits by
+        ``key.part|name``; numbers of a group (Prodigy's) by ``key|group:NUMBER``.
     """
-    state = {
-        f"{key}|{name}": torch.as_tensor(value)
-        for name, parameter in parameters.items()
-        for key, value in optimiser.state[parameter].items()
-    }
+    state: dict[str, torch.Tensor] = {}
+    for name, parameter in parameters.items():
+        for key, value in optimiser.state[parameter].items():
+            parts = PARTS_OF_8BIT if hasattr(value, "codes") else ()
+            for part in parts:
+                state[f"{key}.{part}|{name}"] = getattr(value, part)
+            if not parts:
+                state[f"{key}|{name}"] = torch.as_tensor(value)
+    for number, group in enumerate(optimiser.param_groups):
+        for key in sorted(ADAPTED & group.keys()):
+            value = torch.tensor(group[key], dtype=torch.float64)
+            state[f"{key}|{GROUP}{number}"] = value
     return gather_named(state, keep)
 
 
@@ -130,11 +142,29 @@ def load_optimiser_state(
         parameters: The trained parameters.
         state: What `optimiser_state` returned.
     """
+    in_8bit: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+    fused = bool(optimiser.defaults.get("fused"))
     for joined, value in state.items():
         key, name = joined.split("|", 1)
+        if name.startswith(GROUP):
+            group = optimiser.param_groups[int(name.removeprefix(GROUP))]
+            group[key] = int(value) if key == "k" else float(value)
+            continue
         parameter = parameters[name]
-        placed = value.clone() if key == "step" else place_like(value, parameter)
-        optimiser.state[parameter][key] = placed
+        if "." in key:
+            key, part = key.split(".")
+            placed = value.to(parameter.device)
+            in_8bit.setdefault((key, name), {})[part] = placed
+        elif key == "step":
+            placed = value.to(parameter.device) if fused else value
+            optimiser.state[parameter][key] = placed.clone()
+        else:
+            optimiser.state[parameter][key] = place_like(value, parameter)
+    for (key, name), parts in in_8bit.items():
+        from torchao.optim.subclass_8bit import OptimState8bit
+
+        signed = key == "exp_avg"
+        optimiser.state[parameters[name]][key] = OptimState8bit(**parts, signed=signed)
 
 
 @torch.no_grad()

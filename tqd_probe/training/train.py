@@ -50,7 +50,7 @@ from tqd_probe.training.model import (
     make_trainable,
     read_init_lora,
 )
-from tqd_probe.training.optimisation import make_optimiser
+from tqd_probe.training.optimisation import check_optimiser, make_optimiser
 from tqd_probe.training.parameters import trained_parameters
 from tqd_probe.training.result import TrainResult, finish_training
 from tqd_probe.training.run_configuration import (
@@ -117,6 +117,7 @@ def train(
         show(note)
         train_clips, validation_clips = read_clips(settings, show)
         check_callbacks(settings, validation_clips)
+        check_optimiser(settings)
         pool = make_clip_pool(train_clips)
         steps = model.timestep_levels
         ScheduleInUse(settings, pool, model.sigma_range, schedule, steps)

@@ -1,10 +1,10 @@
 """The training loop. It knows batches, losses and callbacks, but no model family.
 
 One step: this process's samples, in micro-batches; the mean loss over all samples of
-all processes; its gradient, clipped; AdamW; the moving average. Every number of a step
-depends on the step's number and the weights alone, so that a run that was killed and
-resumed equals one that was not, bit for bit (on one device and library version), and
-processes and micro-batches change only the rounding of sums.
+all processes; its gradient, clipped; the optimiser; the moving average. Every number of
+a step depends on the step's number and the weights alone, so that a run that was killed
+and resumed equals one that was not, bit for bit (on one device and library version),
+and processes and micro-batches change only the rounding of sums.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqd_probe.training.batches import Batch, TrainingBatches
 from tqd_probe.training.callbacks.base import Callback, StepResult
 from tqd_probe.training.checkpoint import Checkpoint, CheckpointStore
 from tqd_probe.training.ema import Ema
-from tqd_probe.training.optimisation import learning_rate
+from tqd_probe.training.optimisation import learning_rate, set_learning_rate
 from tqd_probe.training.parameters import (
     NamedParameters,
     free_gathered_weights,
@@ -51,7 +51,7 @@ class Trainer:
         accelerator: Processes, devices, precision.
         loss: Loss module, wrapped for the processes: batch to losses ``[B]``.
         parameters: Trained parameters by name.
-        optimiser: AdamW over them, wrapped.
+        optimiser: The optimiser of them, wrapped.
         batches: Batches by step number.
         store: The checkpoints.
         export: Writes weights in diffusers' format: takes a folder, full tensors and
@@ -208,8 +208,7 @@ class Trainer:
         if not math.isfinite(norm):
             self._refuse("gradient", losses_of_all)
         lr = learning_rate(self.step, self.settings)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        set_learning_rate(self.optimiser, lr)
         self.optimiser.step()
         self.optimiser.zero_grad()
         if self.ema is not None:
