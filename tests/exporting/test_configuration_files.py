@@ -86,5 +86,7 @@ def test_files_are_found_beside_the_configuration(tmp_path):
     (tmp_path / "data.json").write_text("[]")
     config = tmp_path / "config.json"
     assert find_beside(config, "data.json") == tmp_path / "data.json"
+    deep = tmp_path / "config" / "wan" / "config.json"
+    assert find_beside(deep, "data.json") == tmp_path / "data.json"
     with pytest.raises(InputError, match=r"config.json: none.json: no such file"):
         find_beside(config, "none.json")

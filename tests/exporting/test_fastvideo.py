@@ -3,6 +3,7 @@ import pytest
 import trainer_rules
 from trainer_rules import CLOSE, distance
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.fastvideo import FastVideo
 
 # examples/train/configs/fine_tuning/wan/t2v.yaml of FastVideo, shortened
@@ -52,3 +53,17 @@ def test_the_shift_of_the_pipeline_is_not_that_of_training(tmp_path):
     found = preview(tmp_path, pipeline=7)
     assert "set models.student.flow_shift" in found.traps[0]
     assert found.trained[0].rule == "uniform of the index, shift 3"
+
+
+def test_methods_and_families_of_their_own(tmp_path):
+    found = preview(tmp_path)
+    assert found.traps == []
+    path = tmp_path / "t2v.yaml"
+    path.write_text(path.read_text() + "method: {_target_: fastvideo.DMD2Method}\n")
+    assert (
+        "method DMD2Method: draws its own levels"
+        in FastVideo().preview(path, None).traps[0]
+    )
+    path.write_text(path.read_text().replace("models.wan", "models.ltx2"))
+    with pytest.raises(InputError, match="levels are known of wan, hunyuan"):
+        FastVideo().preview(path, None)

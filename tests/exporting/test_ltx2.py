@@ -45,19 +45,19 @@ def test_draws_by_the_published_rule_have_this_density(tmp_path, shape):
     tokens = ((frames - 1) // 8 + 1) * (height // 32) * (width // 32)
     draws = trainer_rules.ltx2_shifted(np.random.default_rng(1), tokens)
     assert distance(draws, found.trained[0].levels) < CLOSE
-    assert bool(found.traps) == (tokens > 4096)
+    assert bool(found.traps) == (tokens > 6144)
 
 
 def test_other_parameters_of_the_default_mode(tmp_path):
     flow = [*SHIFTED, "timestep_sampling_params: {std: 0.5, uniform_prob: 0.0}"]
-    found = preview(tmp_path, flow)
-    tokens = 12 * 17 * 30
+    found = preview(tmp_path, flow, validation=DIMS.replace("89", "97"))
+    tokens = 13 * 17 * 30
     draws = trainer_rules.ltx2_shifted(
         np.random.default_rng(1), tokens, std=0.5, uniform_prob=0.0
     )
     assert distance(draws, found.trained[0].levels) < CLOSE
-    assert "2.77 at 6120" in found.traps[0]
-    assert "validation.video_dims [960, 544, 89]" in found.notes[0]
+    assert "2.96 at 6630" in found.traps[0]
+    assert "validation.video_dims [960, 544, 97]" in found.notes[0]
 
 
 def test_a_range_is_uniform(tmp_path):

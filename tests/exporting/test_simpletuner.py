@@ -111,6 +111,10 @@ def test_probabilities_are_shares_where_sizes_do_not_count(tmp_path):
 def test_faults_are_named(tmp_path):
     with pytest.raises(InputError, match="flow_schedule_auto_shift: the shift depends"):
         preview(tmp_path, flow_schedule_auto_shift=True, flow_schedule_shift=0)
+    with pytest.raises(InputError, match="sanavideo draws levels of its own"):
+        preview(tmp_path, **{"--model_family": "sanavideo"})
+    found = preview(tmp_path, **{"--model_family": "minimaxh3"})
+    assert found.trained[0].rule == "logit-normal(0, 1), shift 12"
     found = preview(tmp_path, flow_schedule_auto_shift=True)
     assert "ignored beside flow_schedule_shift" in found.traps[1]
     with pytest.raises(InputError, match="no data set of images or videos is enabled"):

@@ -233,7 +233,7 @@ def get_table(parent: Options, name: str, path: Path) -> Options:
 
 
 def find_beside(path: Path, name: str) -> Path:
-    """Find a file that a configuration names: here, or beside the configuration.
+    """Find a file that a configuration names: here, beside it, or from above it.
 
     Args:
         path: The configuration.
@@ -243,9 +243,10 @@ def find_beside(path: Path, name: str) -> Path:
         The file.
 
     Raises:
-        InputError: If it is in neither place.
+        InputError: If it is in none of these places.
     """
-    for found in (Path(name), path.parent / name):
+    above = path.absolute().parents  # scripts run from a folder above, mostly
+    for found in (Path(name), path.parent / name, *(each / name for each in above)):
         if name and found.is_file():
             return found
     raise InputError(

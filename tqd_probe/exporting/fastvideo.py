@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma
 from tqd_probe.exporting.configuration_files import (
     Options,
@@ -33,7 +34,13 @@ from tqd_probe.exporting.trainer_format import (
     VideoShape,
 )
 
-SHIFTS = {"wan": 3.0, "hunyuan": 7.0, "cosmos": 1.0, "kandinsky5": 5.0}
+SHIFTS = {
+    "wan": 3.0,
+    "hunyuan": 7.0,
+    "cosmos": 1.0,
+    "kandinsky5": 5.0,
+    "longcat": 12.0,
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class FastVideo:
         table = read_configuration(path)
         student = get_table(get_table(table, "models", path), "student", path)
         model = get_table(get_table(table, "training", path), "model", path)
-        default = family_shift(str(student.get("_target_", "")))
+        default = family_shift(str(student.get("_target_", "")), path)
         shift = get_number(student, "flow_shift", default, path)
         levels, rule = index_levels(model, shift, path)
         traps = []
@@ -69,22 +76,37 @@ class FastVideo:
             )
         elif mean:
             traps.append("logit_mean: ignored without weighting_scheme: logit_normal")
-        pipeline = get_table(table, "pipeline", path).get("flow_shift")
-        if pipeline is not None and float(pipeline) != shift:
+        pipeline = get_table(table, "pipeline", path)
+        other = get_number(pipeline, "flow_shift", shift, path)
+        if other != shift:
             traps.append(
-                f"pipeline.flow_shift {pipeline}: not that of the training levels,"
+                f"pipeline.flow_shift {other:g}: not that of the training levels,"
                 f" which is {shift:g}; set models.student.flow_shift"
+            )
+        target = get_table(table, "method", path).get("_target_", "FineTuneMethod")
+        method = str(target)
+        if not method.endswith("FineTuneMethod"):
+            traps.append(
+                f"method {method.rpartition('.')[2]}: draws its own levels; these are"
+                " those of FineTuneMethod"
             )
         trained = [TrainedLevels(EVERY, levels, rule, None, 1.0)]
         return TimestepPreview(self.title, path, trained, traps)
 
 
-def family_shift(target: str) -> float:
-    """Return the default shift of a family, by its class."""
+def family_shift(target: str, path: Path) -> float:
+    """Return the default shift of a family, by its class.
+
+    Raises:
+        InputError: If it draws levels in a way of its own.
+    """
     for family, shift in SHIFTS.items():
         if f".{family}" in target:
             return shift
-    return 3.0
+    raise InputError(
+        f"{path}: models.student._target_: {target}: levels are known of"
+        f" {', '.join(SHIFTS)}"
+    )
 
 
 def index_levels(

@@ -65,14 +65,11 @@ class Nemo:
         levels = drawn.clamped(low, high)
         expert = STAGES.get(str(model.get("stage", "")).lower())
         traps = find_traps(flow, path)
-        outside = 1 - drawn.mass([(low, high)])
-        if clamped and outside > 0.005:
+        ends = [(e, m) for e, m in levels.atoms() if e in (low, high) and m > 0.005]
+        if clamped and ends:
             source = "model.stage" if expert else "sigma_min, sigma_max"
-            traps.insert(
-                0,
-                f"{source}: clamps instead of drawing again: {100 * outside:.0f} % of"
-                f" the draws lie exactly at {low:g} or {high:g}",
-            )
+            said = " and ".join(f"{100 * m:.0f} % exactly at {e:g}" for e, m in ends)
+            traps.insert(0, f"{source}: clamps instead of drawing again: {said}")
         trained = [TrainedLevels(EVERY, levels, rule, expert, 1.0)]
         return TimestepPreview(self.title, path, trained, traps, find_notes(flow, path))
 

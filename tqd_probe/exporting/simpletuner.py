@@ -47,6 +47,8 @@ STAGE_SHIFTS = {
     },
     **{f"animegen-t2v-{expert}": (expert, 3.0) for expert in ("high", "low")},
 }
+# Families with a `sample_flow_sigmas` of their own: no shift, no offset.
+OWN_LEVELS = ("ace_step", "ideogram", "minimaxmusic", "omnigen", "sana", "sanavideo")
 FAST = [1.0] * 7 + [0.75, 0.5, 0.25]  # flux_fast_schedule
 OFFSET = "timestep_sampling_offset"
 
@@ -145,13 +147,21 @@ def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
     """Return the shift, and which network of two is trained.
 
     Raises:
-        InputError: If the shift depends on the model's scheduler.
+        InputError: If the shift or the levels depend on the model's scheduler.
     """
+    family = options.get("model_family")
+    if family in OWN_LEVELS:
+        raise InputError(
+            f"{path}: model_family: {family} draws levels of its own, without shift and"
+            " offset; they are not known here"
+        )
     flavour = str(options.get("model_flavour", ""))
-    if options.get("model_family") == "wan" and flavour in STAGE_SHIFTS:
+    if family == "wan" and flavour in STAGE_SHIFTS:
         expert, shift = STAGE_SHIFTS[flavour]
         return shift, expert
     shift = get_number(options, "flow_schedule_shift", 3.0, path)
+    if shift == 3.0 and family == "minimaxh3":  # `_apply_h3_schedule_defaults`
+        return 12.0, None
     if shift > 0:
         return shift, None
     if options.get("flow_schedule_auto_shift"):
