@@ -76,6 +76,21 @@ def test_a_column_that_names_a_file_is_taken_before_an_id(tmp_path):
     rows[0]["file_name"] = "absent.mp4"  # then the order of names decides
     table = open_clip_table(write(tmp_path / "t.jsonl", rows))
     assert table.names["video"] == "video"
+    assert table.notes[0] == (
+        "none of the first 1 rows names a file by column 'video' or 'file_name' or"
+        f" 'id'; the first would be {tmp_path}/clip 7"
+    )
+
+
+def test_paths_that_windows_wrote(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.mp4").write_bytes(b"")
+    rows, notes = [{"video": "sub\\a.mp4", "caption": "x"}], []
+    (row,) = read_manifest(write(tmp_path / "t.jsonl", rows), notes)
+    assert row.video == tmp_path / "sub" / "a.mp4"
+    assert notes == ["backslashes in paths are read as slashes"]
+    (tmp_path / "sub\\a.mp4").write_bytes(b"")  # a file of that very name
+    assert read_manifest(tmp_path / "t.jsonl")[0].video == tmp_path / "sub\\a.mp4"
 
 
 def test_rows_of_images_are_passed_over_with_a_count(tmp_path):

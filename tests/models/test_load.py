@@ -5,7 +5,7 @@ import torch
 from damaged_checkpoints import edit, refused, use_all
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.models.load import load_model
+from tqd_probe.models.load import checkpoint_path, load_model
 
 
 def test_missing(tmp_path):
@@ -76,3 +76,11 @@ def test_component_missing_from_the_index(copied):
 def test_a_file_is_not_a_checkpoint(copied):
     refused(copied / "model_index.json", "not a directory")
     refused("", "not a directory")
+
+
+def test_a_folder_called_tiny_is_not_mistaken(pipeline, tmp_path, monkeypatch):
+    (tmp_path / "tiny").symlink_to(pipeline)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"--ckpt tiny: .* write \./tiny for that"):
+        checkpoint_path("tiny")
+    assert checkpoint_path("./tiny").samefile(pipeline)

@@ -74,11 +74,17 @@ def resolve_video(folder: Path, name: Path | str) -> Path:
         name: The path in the table.
 
     Returns:
-        The normalised path, in the Unicode form that the file system has.
+        The normalised path, in the Unicode form that the file system has; backslashes,
+        which Windows writes, stand for slashes where there is no file otherwise.
     """
     path = Path(os.path.normpath(folder / expand_home(Path(name))))
-    # Names that no file can have are refused where rows are checked.
-    return path if "\0" in str(path) else find_file(path)
+    if "\0" in str(path):  # refused where rows are checked
+        return path
+    found = find_file(path)
+    if "\\" in str(name) and not os.path.exists(found):
+        other = resolve_video(folder, str(name).replace("\\", "/"))
+        return other if os.path.exists(other) else found
+    return found
 
 
 def open_clip_table(path: Path) -> ClipTable:
@@ -207,7 +213,15 @@ def _choose_video(
                 if folder != path.parent:
                     shown = folder if folder.parts else "the working directory"
                     notes.append(f"paths start at {shown}, where files of it are")
+                if any("\\" in str(cells.get(name)) for cells in head):
+                    notes.append("backslashes in paths are read as slashes")
                 return name, folder, notes
+    if candidates:
+        first = resolve_video(path.parent, str(head[0].get(candidates[0]) or ""))
+        notes.append(
+            f"none of the first {len(head)} rows names a file by column"
+            f" {' or '.join(map(repr, candidates))}; the first would be {first}"
+        )
     return next(iter(candidates), None), path.parent, notes
 
 

@@ -52,6 +52,11 @@ def checkpoint_path(ckpt: str, option: str = "--ckpt") -> Path:
         InputError: If there is no such directory, or it holds no pipeline.
     """
     path = TINY if ckpt == "tiny" else Path(ckpt)
+    if path == TINY and Path("tiny/model_index.json").is_file():
+        raise InputError(
+            f"{option} tiny: is the name of the shipped checkpoint and of a pipeline"
+            " here; write ./tiny for that, or work in another folder"
+        )
     if hub.is_hub_id(ckpt):
         path = hub.download(ckpt, option)
     if not path.exists():
