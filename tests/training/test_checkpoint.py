@@ -118,9 +118,11 @@ def test_twenty_kills_while_checkpoints_are_written(tmp_path):
     assert last >= 8  # the kills did meet writing
 
 
-def test_a_full_disk_loses_nothing(tmp_path):
+@pytest.mark.parametrize("before", [True, False])
+def test_a_full_disk_loses_nothing(tmp_path, before):
     store = CheckpointStore(tmp_path, keep=3)
-    store.save(1, *content(1))
+    if before:
+        store.save(1, *content(1))
     report = tmp_path / "report.json"
 
     def work():
@@ -134,7 +136,10 @@ def test_a_full_disk_loses_nothing(tmp_path):
     os.waitpid(forked(work), 0)
     message = json.loads(report.read_text())
     assert "step-00000002: cannot be written" in message
-    assert "the same command resumes" in message
+    assert f"the same command {'resumes' if before else 'starts anew'}" in message
     report.unlink()
+    if not before:
+        assert list(tmp_path.iterdir()) == []
+        return
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
     assert whole(store.latest()[0])

@@ -85,7 +85,8 @@ class CheckpointStore:
         """
         final = self.folder / f"step-{step:08d}"
         self._sweep()
-        cure = "free the disk; the same command resumes from the checkpoint before"
+        before = "resumes from the checkpoint before" if self._all() else "starts anew"
+        cure = f"free the disk; the same command {before}"
         with staged_folder(final, replace=True, cure=cure) as part:
             for name, values in tensors.items():
                 contiguous = {key: value.contiguous() for key, value in values.items()}
