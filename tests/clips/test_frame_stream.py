@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,14 @@ def test_the_nearest_frames_up_to_the_limit(path, fps, limit, numbers):
     assert frames[0].shape == (32, 48, 3)
     assert stream.times == pytest.approx([number / 30 for number in numbers])
     assert abs(stream.expected - len(numbers)) <= (2 if fps == 60 else 1)
+
+
+def test_a_frame_stamped_as_the_one_before_is_left_out(path, monkeypatch):
+    with FrameStream(path) as stream:
+        shown = [SimpleNamespace(time=t, rgb=lambda: None) for t in (0, 0, 1, 1, 2)]
+        monkeypatch.setattr(stream._reader, "frames", lambda: iter(shown))
+        assert len(list(stream)) == 3
+        assert stream.times == [0, 1, 2]
 
 
 def test_a_missing_file_is_refused(tmp_path):

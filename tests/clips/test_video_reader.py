@@ -12,24 +12,6 @@ from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import BadClip
 
 
-@pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (-90, 3), (180, 2)])
-def test_rotation_of_the_file_is_honoured(frames, tmp_path, degrees, turns):
-    path = tmp_path / "turned.mp4"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        if not hasattr(stream, "set_display_rotation"):
-            pytest.skip("this PyAV cannot write rotations")
-        stream.set_display_rotation(degrees)
-        for image in frames[:3]:
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        output.mux(stream.encode())
-    expected = np.rot90(raw(path), turns, axes=(1, 2))
-    height, width = expected.shape[1:3]
-    got = clip(path).read(ClipShape(frames=3, height=height, width=width, fps=30))
-    np.testing.assert_array_equal(got, expected)
-
-
 def test_missing_file(tmp_path):
     with pytest.raises(BadClip) as error:
         clip(tmp_path / "absent.mp4").read(WANTED)

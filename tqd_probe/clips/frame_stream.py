@@ -18,8 +18,7 @@ class FrameStream:
 
     Attributes:
         path: The file.
-        times: When each frame given so far is shown, in seconds from the first; after
-            the last also when it ends.
+        times: When each frame given so far is shown, in seconds from the first.
         expected: About how many frames will be given, by what the file states; the
             limit, or 1, where it states nothing.
     """
@@ -66,11 +65,17 @@ class FrameStream:
             if self._fps is None and len(self.times) == self._limit:
                 return
 
+    def _distinct(self, frames: Iterable[ShownFrame]) -> Iterator[ShownFrame]:
+        """Leave out frames stamped as the one before: they cannot both be shown."""
+        for frame in frames:
+            if not self.times or frame.time > self.times[-1]:
+                yield frame
+
     def _frames(self) -> Iterable[ShownFrame]:
         """Return the frames that are given."""
         frames = self._reader.frames()
         if self._fps is None:
-            return frames
+            return self._distinct(frames)
         count = self._limit or MOST_INSTANTS
         instants = (index / self._fps for index in range(count))
         return (frame for frame, _ in nearest_frames(frames, instants))

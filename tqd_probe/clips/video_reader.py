@@ -125,9 +125,9 @@ class VideoReader:
                 time, duration = times.of(frame, number)
                 self.end = float(time + duration)
                 yield ShownFrame(self.path, frame, pixels, float(time), float(duration))
+            missing = missing_bytes(self.path)
         except FAULTS as error:
             raise BadClip(cannot_decode(self.path, error)) from error
-        missing = missing_bytes(self.path)
         if missing:
             raise BadClip(
                 f"{self.path}: video: cut short: {missing} bytes are missing after"

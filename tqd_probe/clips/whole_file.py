@@ -7,7 +7,6 @@ RIFF (AVI). Others, such as transport streams, do not.
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +31,7 @@ def missing_bytes(path: Path) -> int:
         elif start[:4] == EBML:
             stated = _segment_end(file)
         elif start[:4] == b"RIFF":
-            stated = 8 + struct.unpack("<I", start[4:8])[0]
+            stated = 8 + int.from_bytes(start[4:8], "little")
         else:
             return 0
     return max(0, stated - size)
