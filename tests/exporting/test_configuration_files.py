@@ -4,6 +4,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
     find_beside,
     get_number,
+    get_positive,
     get_table,
     parse_options,
     read_commands,
@@ -76,6 +77,9 @@ def test_settings_of_a_kind(tmp_path):
             get_number(options, name, 0.0, tmp_path)
     with pytest.raises(InputError, match="is not finite"):
         get_number({"a": float("nan")}, "a", 0.0, tmp_path)
+    assert get_positive(options, "a", 1.0, tmp_path) == 1e-4
+    with pytest.raises(InputError, match="a: -1 must be above 0"):
+        get_positive({"a": -1}, "a", 1.0, tmp_path)
     assert get_table(options, "e", tmp_path) == {"f": 1}
     assert get_table(options, "b", tmp_path) == {}
     with pytest.raises(InputError, match="d: is no table"):

@@ -79,6 +79,7 @@ def test_a_range_is_uniform(tmp_path):
         (["min_value: 0.6"], "flow_matching.min_value: unknown"),
         (["timestep_sampling_mode: beta"], "choose from uniform, shifted_logit"),
         ([*SHIFTED, "timestep_sampling_params: {min_value: 0.1}"], "the trainer stops"),
+        ([*SHIFTED, "timestep_sampling_params: {std: 0}"], "out of range"),
     ],
 )
 def test_what_the_trainer_refuses_is_refused(tmp_path, flow, fault):

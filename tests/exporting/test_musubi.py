@@ -122,6 +122,7 @@ def test_a_table_of_settings_is_read_too(tmp_path):
     [
         ({"timestep_sampling": "ideogram4_shift"}, "no mode for video"),
         ({"min_timestep": 900, "max_timestep": 600}, "0 <= min < max <= 1000"),
+        ({"timestep_sampling": "shift", "discrete_flow_shift": 0}, "must be above 0"),
         ({"min_timestep": "half"}, "min_timestep: 'half' is not a number"),
     ],
 )

@@ -210,6 +210,27 @@ def get_number(options: Options, name: str, default: float, path: Path) -> float
     return float(value)
 
 
+def get_positive(options: Options, name: str, default: float, path: Path) -> float:
+    """Return a setting that must be a number above 0, such as a shift.
+
+    Args:
+        options: Settings by name.
+        name: Its name.
+        default: Its value where it is missing or null.
+        path: The file, for the message.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    value = get_number(options, name, default, path)
+    if value <= 0:
+        raise InputError(f"{path}: {name}: {value:g} must be above 0; correct it")
+    return value
+
+
 def get_table(parent: Options, name: str, path: Path) -> Options:
     """Return a table inside a configuration; empty where it is missing.
 

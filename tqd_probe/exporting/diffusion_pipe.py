@@ -18,6 +18,7 @@ from tqd_probe.core.noise import shift_sigma
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_number,
+    get_positive,
     get_table,
     read_configuration,
 )
@@ -88,12 +89,12 @@ def family_of(model: Options, path: Path) -> str:
         InputError: If it is no family of video that draws levels of flow matching.
     """
     family = model.get("type")
-    if family not in SHIFTED:
+    if not isinstance(family, str) or family not in SHIFTED:
         raise InputError(
             f"{path}: model.type: {family!r}; levels are known of the video families"
             f" {', '.join(SHIFTED)}"
         )
-    return str(family)
+    return family
 
 
 def model_levels(
@@ -114,7 +115,7 @@ def model_levels(
     """
     family = family_of(model, path)
     method = model.get("timestep_sample_method", "logit_normal")
-    scale = get_number(model, "sigmoid_scale", 1.0, path)
+    scale = get_positive(model, "sigmoid_scale", 1.0, path)
     if method not in ("logit_normal", "uniform"):
         raise InputError(
             f"{path}: model.timestep_sample_method: {method!r}; use logit_normal or"
@@ -146,7 +147,7 @@ def timestep_shift(
 ) -> float:
     """Return the timestep shift; 1 where the family reads none."""
     if "shift" in SHIFTED[family] and get_number(model, "shift", 0.0, path):
-        return get_number(model, "shift", 1.0, path)
+        return get_positive(model, "shift", 1.0, path)
     if "flux_shift" in SHIFTED[family] and model.get("flux_shift"):
         tokens = image_tokens(shape, f"{path}: model.flux_shift")
         if family == "ltx2" and shape is not None:  # its latents are 32 times smaller

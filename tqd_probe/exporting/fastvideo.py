@@ -18,6 +18,7 @@ from tqd_probe.core.noise import shift_sigma
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_number,
+    get_positive,
     get_table,
     read_configuration,
 )
@@ -64,7 +65,7 @@ class FastVideo:
         student = get_table(get_table(table, "models", path), "student", path)
         model = get_table(get_table(table, "training", path), "model", path)
         default = family_shift(str(student.get("_target_", "")), path)
-        shift = get_number(student, "flow_shift", default, path)
+        shift = get_positive(student, "flow_shift", default, path)
         levels, rule = index_levels(model, shift, path)
         traps = []
         mean = get_number(model, "logit_mean", 0.0, path)
@@ -125,7 +126,7 @@ def index_levels(
     scheme = model.get("weighting_scheme") or "uniform"
     if scheme == "logit_normal":
         mean = get_number(model, "logit_mean", 0.0, path)
-        std = get_number(model, "logit_std", 1.0, path)
+        std = get_positive(model, "logit_std", 1.0, path)
         drawn, words = logit_normal(mean, std), f"logit-normal({mean:g}, {std:g})"
     elif scheme == "mode":
         scale = get_number(model, "mode_scale", 1.29, path)

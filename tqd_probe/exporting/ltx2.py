@@ -18,6 +18,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_number,
+    get_positive,
     get_table,
     read_configuration,
 )
@@ -126,7 +127,7 @@ def sampling(table: Options, path: Path) -> tuple[str, dict[str, float]]:
                 " into timestep_sampling_params"
             )
     mode = flow.get("timestep_sampling_mode", "shifted_logit_normal")
-    if mode not in PARAMETERS:
+    if not isinstance(mode, str) or mode not in PARAMETERS:
         raise InputError(
             f"{path}: flow_matching.timestep_sampling_mode: {mode!r}; choose from"
             f" {', '.join(PARAMETERS)}"
@@ -138,10 +139,20 @@ def sampling(table: Options, path: Path) -> tuple[str, dict[str, float]]:
                 f"{path}: flow_matching.timestep_sampling_params.{key}: the trainer"
                 f" stops, mode {mode} has {', '.join(PARAMETERS[mode])}"
             )
-    return str(mode), {
+    values = {
         key: get_number(given, key, default, path)
         for key, default in PARAMETERS[mode].items()
     }
+    if mode == "uniform":
+        sound = 0 <= values["min_value"] < values["max_value"] <= 1
+    else:
+        sound = values["std"] > 0 and 0 <= values["uniform_prob"] <= 1
+        sound = sound and 0 < values["eps"] < 0.5
+    if not sound:
+        raise InputError(
+            f"{path}: flow_matching.timestep_sampling_params: {values}: out of range"
+        )
+    return mode, values
 
 
 def token_count(
@@ -160,7 +171,10 @@ def token_count(
                 f"{path}: flow_matching: the levels depend on the size of the clips;"
                 " say it with --frames, --height and --width"
             )
-        width, height, frames = (int(each) for each in dims)
+        sizes = {"width": dims[0], "height": dims[1], "frames": dims[2]}
+        width, height, frames = (
+            int(get_positive(sizes, name, 1.0, path)) for name in sizes
+        )
         shape = VideoShape(frames, height, width)
         said = (
             f"tokens of validation.video_dims {dims}; if the clips have another size,"

@@ -18,6 +18,7 @@ from tqd_probe.exporting.configuration_files import (
     SCRIPTS,
     Options,
     get_number,
+    get_positive,
     read_commands,
     read_configuration,
 )
@@ -67,6 +68,10 @@ class MusubiRun:
     def number(self, name: str, default: float) -> float:
         """Return an option that must be a number."""
         return get_number(self.options, name, default, self.path)
+
+    def positive(self, name: str, default: float) -> float:
+        """Return an option that must be a number above 0."""
+        return get_positive(self.options, name, default, self.path)
 
     @property
     def mode(self) -> str:
@@ -227,7 +232,7 @@ def weighting_density(run: MusubiRun) -> tuple[LevelDistribution, str]:
     """Return the density of the index, from the noise end, in mode ``sigma``."""
     scheme = run.options.get("weighting_scheme", "none")
     if scheme == "logit_normal":
-        mean, std = run.number("logit_mean", 0.0), run.number("logit_std", 1.0)
+        mean, std = run.number("logit_mean", 0.0), run.positive("logit_std", 1.0)
         return logit_normal(mean, std), f"logit-normal({mean:g}, {std:g}) of the index"
     if scheme == "mode":
         scale = run.number("mode_scale", 1.29)
@@ -239,16 +244,16 @@ def mode_density(
     run: MusubiRun, shape: VideoShape | None
 ) -> tuple[LevelDistribution, str]:
     """Return the density of sigma before ``--min_timestep`` and ``--max_timestep``."""
-    name, scale = run.mode, run.number("sigmoid_scale", 1.0)
+    name, scale = run.mode, run.positive("sigmoid_scale", 1.0)
     if name == "uniform":
         return uniform(), "uniform"
     if name == "sigmoid":
         return logit_normal(0.0, scale), f"logit-normal(0, {scale:g})"
     if name == "logsnr":
-        mean, std = run.number("logit_mean", 0.0), run.number("logit_std", 1.0)
+        mean, std = run.number("logit_mean", 0.0), run.positive("logit_std", 1.0)
         return log_snr_density(mean, std), f"log-SNR normal({mean:g}, {std:g})"
     if name == "shift":
-        shift = run.number("discrete_flow_shift", 1.0)
+        shift = run.positive("discrete_flow_shift", 1.0)
     else:
         first, second, patch = TOKEN_SHIFTS[name]
         where = f"{run.path}: timestep_sampling {name}"
@@ -258,7 +263,7 @@ def mode_density(
     words = f"logit-normal(0, {scale:g}), shift {shift:.3g}"
     if not name.startswith("qinglong"):
         return shifted, words
-    mean, std = run.number("logit_mean", 0.0), run.number("logit_std", 1.0)
+    mean, std = run.number("logit_mean", 0.0), run.positive("logit_std", 1.0)
     parts = [(0.79, shifted), (0.11, log_snr_density(mean, std))]
     if name == "qinglong_qwen":
         parts = [(0.95, shifted)]

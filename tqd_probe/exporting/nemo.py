@@ -14,6 +14,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_number,
+    get_positive,
     get_table,
     read_configuration,
 )
@@ -81,12 +82,12 @@ def method_of(flow: Options, path: Path) -> str:
         InputError: If it is unknown; the trainer would draw uniformly without a word.
     """
     found = flow.get("timestep_sampling", "logit_normal")
-    if found not in METHODS:
+    if not isinstance(found, str) or found not in METHODS:
         raise InputError(
             f"{path}: flow_matching.timestep_sampling: {found!r}: unknown, and would"
             f" train uniformly without a word; choose from {', '.join(METHODS)}"
         )
-    return str(found)
+    return found
 
 
 def drawn_levels(flow: Options, path: Path) -> tuple[LevelDistribution, str]:
@@ -113,14 +114,14 @@ def drawn_levels(flow: Options, path: Path) -> tuple[LevelDistribution, str]:
                 f"{path}: flow_matching.beta_alpha, beta_beta: both must be above 0"
             )
         return beta(a, b), f"Beta({a:g}, {b:g})"
-    shift = get_number(flow, "flow_shift", 3.0, path)
+    shift = get_positive(flow, "flow_shift", 3.0, path)
     if method == "uniform":
         return uniform().shifted(shift), f"uniform, shift {shift:g}"
     if method == "mode":
         own, words = mode(MODE_SCALE), f"mode({MODE_SCALE:g})"
     elif method == "logit_normal":
         mean = get_number(flow, "logit_mean", 0.0, path)
-        std = get_number(flow, "logit_std", 1.0, path)
+        std = get_positive(flow, "logit_std", 1.0, path)
         own, words = logit_normal(mean, std), f"logit-normal({mean:g}, {std:g})"
     else:
         own, words = logit_normal(), "logit-normal(0, 1)"

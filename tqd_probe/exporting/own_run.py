@@ -11,6 +11,7 @@ from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
     get_number,
+    get_positive,
     get_table,
     read_configuration,
 )
@@ -107,8 +108,10 @@ def sampler_levels(
     if settings.get("schedule"):
         schedule = BandSchedule.load(find_beside(path, str(settings["schedule"])))
     base, words = base_levels(settings, schedule, path)
-    expert = settings.get("expert")
-    limits = {"high": (BOUNDARY, 1.0), "low": (0.0, BOUNDARY)}.get(str(expert))
+    limits = {"high": (BOUNDARY, 1.0), "low": (0.0, BOUNDARY)}.get(
+        str(settings.get("expert"))
+    )
+    expert = str(settings["expert"]) if limits else None
     total = sum(sum(each) for each in counts.values())
     if sampler != "bands" or schedule is None:
         levels = base.restricted([limits]) if limits else base
@@ -135,12 +138,13 @@ def base_levels(
     shift = get_number(settings, "shift", 0.0, path)
     if not shift:
         shift = schedule.noise.shift if schedule is not None else 1.0
+    shift = get_positive({"shift": shift}, "shift", 1.0, path)
     if settings.get("space") == "sigma":
         shift = 1.0
-    kinds = {settings.get("base"), settings["sampler"]}
+    kinds = {str(settings.get("base")), str(settings["sampler"])}
     if "logit_normal" in kinds:
         mean = get_number(settings, "logit_mean", 0.0, path)
-        std = get_number(settings, "logit_std", 1.0, path)
+        std = get_positive(settings, "logit_std", 1.0, path)
         base, words = logit_normal(mean, std), f"logit-normal({mean:g}, {std:g})"
     else:
         base, words = uniform(), "uniform"

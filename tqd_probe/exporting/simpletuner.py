@@ -20,6 +20,7 @@ from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
     get_number,
+    get_positive,
     number,
     read_configuration,
     read_text,
@@ -75,7 +76,7 @@ class SimpleTuner:
         options = undashed(read_configuration(path))
         shift, expert = timestep_shift(options, path)
         backends = read_backends(options, path)
-        shares = draw_shares(options, backends)
+        shares = draw_shares(options, backends, path)
         trained = []
         for backend, share in zip(backends, shares):
             levels, rule = backend_levels(options, backend, shift, path)
@@ -133,14 +134,16 @@ def read_backends(options: Options, path: Path) -> list[Options]:
     return kept
 
 
-def draw_shares(options: Options, backends: list[Options]) -> list[float | None]:
+def draw_shares(
+    options: Options, backends: list[Options], path: Path
+) -> list[float | None]:
     """Return the share of draws of each data set, where settings alone decide it."""
     if len(backends) == 1:
         return [1.0]
     if options.get("data_backend_sampling", "auto-weighting") != "uniform":
         return [None] * len(backends)
-    weights = [float(each.get("probability", 1)) for each in backends]
-    return [weight / sum(weights) for weight in weights]
+    weights = [get_number(each, "probability", 1.0, path) for each in backends]
+    return [weight / max(sum(weights), 1e-300) for weight in weights]
 
 
 def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
@@ -208,13 +211,13 @@ def backend_levels(
     if kind == "fast":
         return on_grid(np.array(FAST)), "flux_fast_schedule"
     if kind == "sigmoid":
-        scale = get_number(options, "flow_sigmoid_scale", 1.0, path)
+        scale = get_positive(options, "flow_sigmoid_scale", 1.0, path)
         offset = get_number(backend, OFFSET, 0.0, path)
         words = f"logit-normal({scale * offset:.3g}, {scale:g}){tail}"
         return logit_normal(scale * offset, scale).shifted(shift), words
     if kind == "beta":
-        a = get_number(options, "flow_beta_schedule_alpha", 2.0, path)
-        b = get_number(options, "flow_beta_schedule_beta", 2.0, path)
+        a = get_positive(options, "flow_beta_schedule_alpha", 2.0, path)
+        b = get_positive(options, "flow_beta_schedule_beta", 2.0, path)
         return beta(a, b).shifted(shift), f"Beta({a:g}, {b:g}){tail}"
     if kind == "mixflow":
         return beta(1.0, 2.0).shifted(shift), f"MixFlow, Beta(1, 2){tail}"
@@ -225,10 +228,16 @@ def backend_levels(
 
 
 def numbers(value: Any, path: Path) -> list[float]:
-    """Return a list of numbers, from a list or a text with commas."""
+    """Return a list of numbers, from a list or a text with commas.
+
+    Raises:
+        InputError: If it is empty, or holds something else.
+    """
     if isinstance(value, str):
         value = [number(part) for part in value.strip("[]").split(",")]
     found = value if isinstance(value, list) else [value]
+    if not found:
+        raise InputError(f"{path}: a list of levels or weights is empty; fill it in")
     return [get_number({"list": each}, "list", 0.0, path) for each in found]
 
 
