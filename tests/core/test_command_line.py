@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -255,18 +256,11 @@ def test_an_argument_that_is_no_text_is_refused():
         parse(Example, ["--out", odd], "tool")
 
 
-def test_an_ascii_terminal_shows_other_characters_by_their_number():
-    code = (
-        "from tqd_probe.core.command_line import main_guard\n"
-        "from tqd_probe.core.errors import InputError\n"
-        "with main_guard() as outcome:\n"
-        "    print('caf\\xe9')\n"
-        "    raise InputError('caf\\xe9: no such file')\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-    )
-    assert run.stdout == b"caf\\xe9\n"
-    assert run.stderr == b"error: caf\\xe9: no such file\n"
+def test_an_ascii_terminal_shows_other_characters_by_their_number(monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "ascii"))
+    with main_guard():
+        print("caf\xe9", flush=True)
+        raise InputError("caf\xe9: no such file")
+    assert sys.stdout.buffer.getvalue() == b"caf\\xe9\n"
+    assert sys.stderr.buffer.getvalue() == b"error: caf\\xe9: no such file\n"
