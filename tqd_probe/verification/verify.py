@@ -41,6 +41,7 @@ from tqd_probe.sampling.level_buckets import bucket_edges
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.clip_shape_in_use import take_clip_shape
 from tqd_probe.training.model import read_init_lora
+from tqd_probe.training.optimisation import check_optimiser
 from tqd_probe.training.run_configuration import LIBRARIES
 from tqd_probe.training.schedule_in_use import ScheduleInUse, load_schedule
 from tqd_probe.training.scored_clips import (
@@ -147,6 +148,7 @@ def check_inputs(
         for sampler in samplers:
             options = training_settings(settings, sampler, settings.seed, settings.out)
             first = sampler is samplers[0]
+            check_optimiser(options)
             read_init_lora(model, options)
             train, golden = read_clips(options, say if first else log.info)
             schedule = load_schedule(options, model)
