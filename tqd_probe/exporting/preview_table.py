@@ -53,7 +53,7 @@ def bucket_shares(trained: TrainedLevels) -> np.ndarray:
         Shares that sum to 1 ``[BUCKETS]``; a level on an edge belongs to the upper one.
     """
     at = trained.levels.cdf(bucket_edges()[1:-1], "left")
-    return np.diff(np.concatenate([[0.0], at, [1.0]]))
+    return np.maximum(np.diff(np.concatenate([[0.0], at, [1.0]])), 0.0)
 
 
 def bucket_row(trained: TrainedLevels) -> str:

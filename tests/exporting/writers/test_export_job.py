@@ -39,4 +39,5 @@ def test_steps_follow_the_draws():
 def test_small_words():
     assert is_whole([(0.0, 1.0)])
     assert not is_whole([(0.0, 0.9)])
-    assert left_out_text(["a"]) == ["a: no band here; its clips are left out"]
+    assert left_out_text(["a"]) == ["a: no band; its clips are left out"]
+    assert "in the levels of the high-noise network" in left_out_text(["a"], "high")[0]

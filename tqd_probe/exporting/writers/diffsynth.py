@@ -56,7 +56,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         if expert is None:  # the range of the launch is the base's
             base = launch_levels(options, job.config)[0][1]
         plans, left_out = job.plan(base, expert)
-        said += left_out_text(left_out)
+        said += left_out_text(left_out, expert)
         name = "all data sets" if len(launches) == 1 else f"launch {number}"
         rows, most = [], 0
         weights = [

@@ -72,7 +72,7 @@ def write(job: ExportJob, folder: Path) -> Written:
     (folder / "train.sh").write_text(text, encoding="utf-8")
     expert = expert_of(model)
     classes = [WrittenClass(plan, expert, parts[plan.name]) for plan in plans]
-    said = left_out_text(left_out)
+    said = left_out_text(left_out, expert)
     said.append("one run per band, each from the adapter of the last; golden last")
     steps = [f"bash {job.out / 'train.sh'}, in the folder of diffusion-pipe"]
     return Written(classes, steps, said)

@@ -135,9 +135,10 @@ def band_runs(plans: list[ClassPlan]) -> list[BandRun]:
     return runs
 
 
-def left_out_text(names: list[str]) -> list[str]:
-    """Say which classes have no band."""
-    return [f"{name}: no band here; its clips are left out" for name in names]
+def left_out_text(names: list[str], expert: str | None = None) -> list[str]:
+    """Say which classes have no band, or none in one network's levels."""
+    where = f" in the levels of the {expert}-noise network" if expert else ""
+    return [f"{name}: no band{where}; its clips are left out" for name in names]
 
 
 def is_whole(bands: Intervals) -> bool:

@@ -101,7 +101,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         "data_backend_sampling": "uniform",
     }
     write_json(folder / "config.json", kept)
-    said = left_out_text(left_out)
+    said = left_out_text(left_out, expert)
     said.append("data_backend_sampling is uniform: probabilities are shares of draws")
     steps = [f"SimpleTuner with {job.out / 'config.json'}"]
     return Written(classes, steps, said)
