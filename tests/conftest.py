@@ -122,7 +122,7 @@ def few_figures(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def short_prediction(monkeypatch):
-    """A probe predicts its cost and time from one trial of a kind instead of three.
+    """A probe predicts its cost and time from one trial of a kind instead of two.
 
     Not the shared runs, which are made before; `test_cost.py` looks at one of them.
     """

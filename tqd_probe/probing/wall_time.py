@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from tqd_probe.probing.workspace import Workspace
 from tqd_probe.statistics.similarity import LevelStatistics
 
 COST_FILE = "cost.json"
-TRIALS = 3  # of everything that is timed
+TRIALS = 2  # of everything that is timed: the first warms up
 PARTS = ("encoding", "checks", "capture", "reducing", "results", "figures")
 FIGURES = 4.0  # seconds: importing the plotting library and drawing five pictures
 OTHER_RESULTS = 0.3  # of the time of comparisons: golden curves, schedule, files
@@ -145,7 +144,7 @@ def _seconds_beside(
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        return _median(run_pass)
+        return _shortest(run_pass)
     finally:
         done.set()
         thread.join()
@@ -183,11 +182,6 @@ def _results_seconds(workspace: Workspace) -> float:
 def _shortest(action: Callable[[], object]) -> float:
     """Return the least seconds of an action: the first is warming up."""
     return min(_timed(action) for _ in range(TRIALS))
-
-
-def _median(action: Callable[[], object]) -> float:
-    """Return the median of the seconds of an action."""
-    return median(_timed(action) for _ in range(TRIALS))
 
 
 def _timed(action: Callable[[], object]) -> float:
