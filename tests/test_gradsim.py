@@ -21,6 +21,7 @@ def test_everything_a_run_writes(probe_run):
     }
     assert names == {
         "run.json",
+        "run.toml",
         "gradsim.json",
         "bands.json",
         "clips.csv",

@@ -1,11 +1,13 @@
 """One habit in all commands: the same option means, defaults and refuses the same."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from tqd_probe.core import shared_settings
-from tqd_probe.core.files import digest
 from tqd_probe.core.shared_settings import Settings
+from tqd_probe.probing.run_directory import run_directory
 from tqd_probe.probing.settings import ProbeRunSettings, ProbeSettings
 from tqd_probe.scoring.settings import ScoreSettings
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
@@ -89,9 +91,10 @@ def test_what_a_run_is_kept_by_does_not_depend_on_where_it_runs():
 
 def test_the_default_run_directory_keeps_its_name():
     """A run made before must be found again by the same command."""
-    shaping = set(ProbeSettings.model_fields)
-    config = ProbeRunSettings(ckpt="tiny").model_dump(mode="json", include=shaping)
-    assert digest(config)[:8] == "c524bfce"
+    settings = ProbeRunSettings(ckpt="tiny")
+    assert run_directory(settings) == Path("runs/tiny-c524bfce")
+    other = settings.model_copy(update={"pipeline": "x"})
+    assert run_directory(other) != run_directory(settings)
 
 
 def test_no_shared_option_is_declared_twice():

@@ -71,6 +71,7 @@ def test_what_a_run_writes(straight):
     names = {p.name for p in straight.iterdir() if not p.name.startswith(".")}
     assert names == {
         "run.json",
+        "run.toml",
         "log.txt",
         "quarantine.json",
         "density.json",

@@ -22,6 +22,9 @@ from tqd_probe.gradients.store import GradientStore
 from tqd_probe.probing.settings import ProbeRunSettings, ProbeSettings
 
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "scipy")
+# Left out of a run directory's name where they are not given, so that runs made before
+# there were such options are found again.
+ADDED_LATER = ("lora_alpha", "pipeline")
 
 
 def recorded_settings(settings: ProbeRunSettings) -> dict[str, Any]:
@@ -49,7 +52,11 @@ def run_directory(settings: ProbeRunSettings) -> Path:
     if settings.out is not None:
         return settings.out
     name = Path(settings.ckpt).name or "checkpoint"
-    return Path("runs") / f"{name}-{digest(recorded_settings(settings))[:8]}"
+    decided = recorded_settings(settings)
+    for later in ADDED_LATER:
+        if decided[later] is None:
+            del decided[later]
+    return Path("runs") / f"{name}-{digest(decided)[:8]}"
 
 
 def describe_probe(
