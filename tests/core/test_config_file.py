@@ -67,14 +67,14 @@ def test_a_written_file_replays_what_was_given(tmp_path, name):
     [
         ("a.toml", "numclips = 3", "numclips is no option of this command; did you"),
         ("a.toml", 'num_clips = 3\nnum-clips = 4\nplace = "x"', "given twice"),
-        ("a.yaml", "lr: 1\nlr: 2", "lr is given twice"),
+        ("a.yaml", "lr: 1\nlr: 2", "key 'lr' stands twice"),
         ("a.toml", 'place = "x"\nnum_clips = 1', "--num-clips 1: input should be gre"),
         ("a.toml", 'place = "x"\nquiet = "perhaps"', "--quiet perhaps: input should"),
         ("a.toml", "lr = ", "cannot be read"),
         ("a.toml", "[train]\nlr = 1", "train is no option of this command"),
         ("a.toml", "lr = {a = 1}", "lr must be a single value"),
-        ("a.yaml", "- lr", "must hold options as KEY and VALUE"),
-        ("a.json", "{}", "must be a .toml, .yaml or .yml file"),
+        ("a.yaml", "- lr", "holds no options; write each as num_clips: 24"),
+        ("a.json", "{}", "must be a .toml or .yaml or .yml file"),
     ],
 )
 def test_a_faulty_file_is_named_with_its_fault(tmp_path, name, text, fault):

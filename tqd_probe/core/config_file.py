@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import sys
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import tomli_w
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
+from tqd_probe.core.structured_text import parse_structured
+from tqd_probe.core.text_files import read_text
 from tqd_probe.core.version import __version__
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # the library that became tomllib
-    import tomli as tomllib
-
 CONFIG_FILE = "run.toml"
+KINDS = (".toml", ".yaml", ".yml")
 NOT_REPLAYED = {"overwrite", "plan", "resume"}  # about one call, not about the run
 
 
@@ -129,40 +125,30 @@ def write_config(settings: BaseModel, path: Path) -> None:
         temporary.write_text(head + tomli_w.dumps(given), encoding="utf-8")
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key given twice, of which the last would count."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping."""
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                place = node.start_mark
-                raise yaml.MarkedYAMLError(None, None, f"{key} is given twice", place)
-        return super().construct_mapping(node, deep)
-
-
 def _parsed(path: Path) -> dict[str, Any]:
     """Return the content of a TOML or YAML file that holds a table."""
     kind = path.suffix.lower()
-    if kind not in (".toml", ".yaml", ".yml"):
-        raise InputError(f"--config {path}: must be a .toml, .yaml or .yml file")
+    if kind not in KINDS:
+        raise InputError(f"--config {path}: must be a {' or '.join(KINDS)} file")
     if not path.is_file():
         raise InputError(f"--config {path}: no such file; check the path")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if kind == ".toml":
-            found: Any = tomllib.loads(text)
-        else:
-            found = yaml.load(text, Loader=_UniqueKeys)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        fault = " ".join(str(error).split())
-        raise InputError(f"--config {path}: cannot be read ({fault})") from None
+        found = parse_structured(read_text(path), kind)
+    except ValueError as error:
+        raise InputError(
+            f"--config {path}: cannot be read ({error}); correct it"
+        ) from None
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise InputError(f"--config {path}: must hold options as KEY and VALUE")
+        raise InputError(
+            f"--config {path}: holds no options; write each as {_example(kind)}"
+        )
     return found
+
+
+def _example(kind: str) -> str:
+    return "num_clips = 24" if kind == ".toml" else "num_clips: 24"
 
 
 def _as_typed(path: Path, name: str, value: Any, field: FieldInfo) -> Any:

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tqd_probe.core.errors import InputError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # the library that became tomllib
-    import tomli as tomllib
+from tqd_probe.core.structured_text import FORMATS, parse_structured
 
 SCRIPTS = (".sh", ".bash", ".bat", ".ps1", ".txt")
-TABLES = (".toml", ".yaml", ".yml", ".json")
 SEPARATORS = {";", "&&", "||", "|", "&"}
 
 Options = dict[str, Any]
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is refused, and ``1e-4`` is a number."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.YAMLError(f"key {name!r} stands twice; keep one")
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 takes 1e-4 for text; trainers mean a number.
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+0123456789."))
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -54,21 +28,15 @@ def read_configuration(path: Path) -> dict[str, Any]:
         InputError: If it is missing, damaged, of another kind or no table.
     """
     text = read_text(path)
+    if path.suffix not in FORMATS:
+        raise InputError(
+            f"{path}: a configuration is one of {', '.join(FORMATS)}, or a script that"
+            f" launches the trainer ({', '.join(SCRIPTS)})"
+        )
     try:
-        if path.suffix == ".toml":
-            found: Any = tomllib.loads(text)
-        elif path.suffix == ".json":
-            found = json.loads(text)
-        elif path.suffix in (".yaml", ".yml"):
-            found = yaml.load(text, _Loader)
-        else:
-            raise InputError(
-                f"{path}: a configuration is one of {', '.join(TABLES)}, or a script"
-                f" that launches the trainer ({', '.join(SCRIPTS)})"
-            )
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read ({reason}); correct it") from None
+        found = parse_structured(text, path.suffix)
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read ({error}); correct it") from None
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no table of settings; give the trainer's file")
     return found

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.exporting.configuration_files import Options, tomllib
+from tqd_probe.core.structured_text import parse_structured
+from tqd_probe.exporting.configuration_files import Options
 
 INDENT = "  "
 
@@ -79,7 +80,7 @@ def set_toml(text: str, section: str, changes: Options, path: Path) -> str:
     Raises:
         InputError: If the file's form does not allow it.
     """
-    wanted = tomllib.loads(text)
+    wanted = parse_structured(text, ".toml")
     table = wanted.setdefault(section, {}) if section else wanted
     lines: list[str] = []
     inside, header = section == "", None if section else 0
@@ -101,7 +102,7 @@ def set_toml(text: str, section: str, changes: Options, path: Path) -> str:
         header = len(lines)
     changed = "\n".join([*lines[:header], *new, *lines[header:]]) + "\n"
     try:
-        same = tomllib.loads(changed) == wanted
+        same = parse_structured(changed, ".toml") == wanted
     except ValueError:
         same = False
     if not same:

@@ -7,7 +7,6 @@ musubi-tuner: https://github.com/kohya-ss/musubi-tuner/blob/main/docs/dataset_co
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,8 @@ from tqd_probe.clips.layouts.datasets import (
 from tqd_probe.clips.tables import iterate_table
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.file_names import expand_home, find_file
+from tqd_probe.core.structured_text import parse_structured
 from tqd_probe.core.text_files import read_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 KNOWN = "[[directory]] (diffusion-pipe) or [[datasets]] (musubi-tuner)"
 
@@ -44,8 +39,8 @@ def read_toml(path: Path) -> Layout:
         InputError: If it is no TOML, or describes no videos.
     """
     try:
-        value = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+        value = parse_structured(read_text(path), ".toml")
+    except ValueError as error:
         raise InputError(f"{path}: is not TOML ({error}); correct it") from None
     if isinstance(value.get("directory"), list):
         layout = _diffusion_pipe(path, value)

@@ -1,0 +1,32 @@
+"""TOML, YAML and JSON that people write."""
+
+import pytest
+
+from tqd_probe.core.structured_text import parse_structured
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".toml", "a = 1e-4\nb = true"),
+        (".yaml", "a: 1e-4\nb: on"),
+        (".json", '{"a": 1e-4, "b": true}'),
+    ],
+)
+def test_numbers_and_truth_values_are_alike_in_all_three(suffix, text):
+    assert parse_structured(text, suffix) == {"a": 1e-4, "b": True}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "fault"),
+    [
+        (".toml", "a = 1\na = 2", "overwrite"),
+        (".yaml", "a: 1\na: 2", "key 'a' stands twice"),
+        (".yaml", "a: [1\nb: {", "expected"),
+        (".json", "{", "Expecting"),
+    ],
+)
+def test_damage_is_one_line(suffix, text, fault):
+    with pytest.raises(ValueError, match=fault) as error:
+        parse_structured(text, suffix)
+    assert "\n" not in str(error.value)

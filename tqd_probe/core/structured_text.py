@@ -1,0 +1,56 @@
+"""TOML, YAML and JSON that people write."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the library that became tomllib
+    import tomli as tomllib
+
+FORMATS = (".toml", ".yaml", ".yml", ".json")
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is refused, and ``1e-4`` is a number."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"key {name!r} stands twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes 1e-4 for text; people mean a number.
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+0123456789."))
+
+
+def parse_structured(text: str, suffix: str) -> Any:
+    """Parse TOML, YAML or JSON.
+
+    Args:
+        text: The text.
+        suffix: Suffix of its file, one of `FORMATS`.
+
+    Returns:
+        Its content; None for an empty YAML file.
+
+    Raises:
+        ValueError: If it is damaged, or a YAML key stands twice; one line.
+    """
+    try:
+        if suffix == ".toml":
+            return tomllib.loads(text)
+        if suffix == ".json":
+            return json.loads(text)
+        return yaml.load(text, _Loader)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
