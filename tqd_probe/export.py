@@ -6,15 +6,16 @@ import sys
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.exporting.shape_settings import VideoShapeSettings
 
 PROGRAM = "python -m tqd_probe.export"
 
 
-class ExportOptions(Options):
+class ExportOptions(VideoShapeSettings, Options):  # type: ignore[misc]
     """Write a trainer's own files that train each class in its bands.
 
     Takes the configuration you train with, changes it in a new folder, and says which
@@ -53,28 +54,6 @@ class ExportOptions(Options):
         description="sigma at which the two networks of Wan 2.2 meet: 0.875 for T2V,"
         " 0.9 for I2V",
     )
-    frames: int | None = Field(
-        default=None,
-        ge=1,
-        description="frames per clip, where a shift depends on it (default: unknown)",
-    )
-    height: int | None = Field(
-        default=None,
-        ge=8,
-        description="height in pixels, where a shift depends on it (default: unknown)",
-    )
-    width: int | None = Field(
-        default=None,
-        ge=8,
-        description="width in pixels, where a shift depends on it (default: unknown)",
-    )
-
-    @model_validator(mode="after")
-    def _whole_shape(self) -> ExportOptions:
-        given = [self.frames, self.height, self.width]
-        if None in given and any(given):
-            raise ValueError("--frames, --height and --width go together; give all")
-        return self
 
 
 def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
@@ -90,18 +69,14 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     with main_guard() as outcome:
         options = parse(ExportOptions, argv, program)
         from tqd_probe.exporting.export import export_schedule, export_text
-        from tqd_probe.exporting.trainer_format import VideoShape
 
-        shape = None
-        if options.frames and options.height and options.width:
-            shape = VideoShape(options.frames, options.height, options.width)
         done = export_schedule(
             schedule=options.bands,
             to=options.to,
             clips=options.clips,
             config=options.config,
             out=options.out,
-            shape=shape,
+            shape=options.video_shape(),
             boundary=options.boundary,
         )
         print(export_text(done))

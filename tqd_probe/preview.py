@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.exporting.shape_settings import VideoShapeSettings
 
 PROGRAM = "python -m tqd_probe.preview"
 TrainerName = Literal[
@@ -25,7 +26,7 @@ TrainerName = Literal[
 ]
 
 
-class PreviewOptions(Options):
+class PreviewOptions(VideoShapeSettings, Options):  # type: ignore[misc]
     """Draw the noise levels that a trainer's configuration really yields.
 
     Per data set and expert, beside a schedule's bands. Settings that are ignored or
@@ -51,28 +52,6 @@ class PreviewOptions(Options):
     out: Path | None = Field(
         default=None, description="PNG file of the figure (default: none is drawn)"
     )
-    frames: int | None = Field(
-        default=None,
-        ge=1,
-        description="frames per clip, where a shift depends on it (default: unknown)",
-    )
-    height: int | None = Field(
-        default=None,
-        ge=8,
-        description="height in pixels, where a shift depends on it (default: unknown)",
-    )
-    width: int | None = Field(
-        default=None,
-        ge=8,
-        description="width in pixels, where a shift depends on it (default: unknown)",
-    )
-
-    @model_validator(mode="after")
-    def _whole_shape(self) -> PreviewOptions:
-        given = [self.frames, self.height, self.width]
-        if None in given and any(given):
-            raise ValueError("--frames, --height and --width go together; give all")
-        return self
 
 
 def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
@@ -102,15 +81,11 @@ def show(options: PreviewOptions) -> None:
     """
     from tqd_probe.exporting.preview_table import preview_text  # loads scipy
     from tqd_probe.exporting.registry import find_format
-    from tqd_probe.exporting.trainer_format import VideoShape
     from tqd_probe.schedules.band_schedule import BandSchedule
 
-    shape = None
-    if options.frames and options.height and options.width:
-        shape = VideoShape(options.frames, options.height, options.width)
     schedule = BandSchedule.load(options.schedule) if options.schedule else None
     trainer = find_format(options.config, options.trainer)
-    preview = trainer.preview(options.config, shape)
+    preview = trainer.preview(options.config, options.video_shape())
     print(preview_text(preview, schedule))
     if options.out is not None:
         from tqd_probe.plots.preview_figure import preview_figure  # loads matplotlib
