@@ -15,7 +15,7 @@ from tqd_probe.exporting.shape_settings import VideoShapeSettings
 PROGRAM = "python -m tqd_probe.export"
 
 
-class ExportOptions(VideoShapeSettings, Options):  # type: ignore[misc]
+class ExportOptions(VideoShapeSettings, Options):
     """Write a trainer's own files that train each class in its bands.
 
     Takes the configuration you train with, changes it in a new folder, and says which

@@ -26,7 +26,7 @@ TrainerName = Literal[
 ]
 
 
-class PreviewOptions(VideoShapeSettings, Options):  # type: ignore[misc]
+class PreviewOptions(VideoShapeSettings, Options):
     """Draw the noise levels that a trainer's configuration really yields.
 
     Per data set and expert, beside a schedule's bands. Settings that are ignored or
