@@ -61,3 +61,16 @@ def test_faults_are_one_line(config, tmp_path, capsys):
     fails(capsys, [str(config), "--frames", "17"], "go together", main=preview.main)
     config.write_text("[model\n")
     fails(capsys, [str(config)], "train.toml: cannot be read", main=preview.main)
+
+
+def test_a_figure_replaces_nothing_that_is_read(config, tmp_path, capsys):
+    bands = tmp_path / "bands.json"
+    bands.write_text(json.dumps(VERSION_2))
+    argv = [str(config), "--schedule", str(bands), "--out"]
+    for out, fault in ((bands, "PNG file"), (config, "PNG file"), (tmp_path, "PNG")):
+        fails(capsys, [*argv, str(out)], f"--out {out}: ", fault, main=preview.main)
+    image = tmp_path / "train.png"
+    image.write_text(CONFIG)
+    argv = [str(image), "--out", str(image)]
+    fails(capsys, argv, "is read as well", main=preview.main)
+    assert config.read_text() == CONFIG

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.shape_settings import VideoShapeSettings
 
 PROGRAM = "python -m tqd_probe.preview"
@@ -83,6 +84,8 @@ def show(options: PreviewOptions) -> None:
     from tqd_probe.exporting.registry import find_format
     from tqd_probe.schedules.band_schedule import BandSchedule
 
+    if options.out is not None:
+        _check_figure(options.out, [options.config, options.schedule])
     schedule = BandSchedule.load(options.schedule) if options.schedule else None
     trainer = find_format(options.config, options.trainer)
     preview = trainer.preview(options.config, options.video_shape())
@@ -92,6 +95,16 @@ def show(options: PreviewOptions) -> None:
         from tqd_probe.plots.save import write_figure
 
         print(write_figure(preview_figure(preview, schedule), options.out))
+
+
+def _check_figure(out: Path, inputs: list[Path | None]) -> None:
+    """Refuse a figure that is no PNG file, or would replace what is read."""
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: the figure is a PNG file; end its name in .png")
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a folder; give a file")
+    if out.resolve() in [path.resolve() for path in inputs if path]:
+        raise InputError(f"--out {out}: is read as well; choose another file")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,20 @@ def test_numbers_and_truth_values_are_alike_in_all_three(suffix, text):
         (".yaml", "a: 1\na: 2", "key 'a' stands twice"),
         (".yaml", "a: [1\nb: {", "expected"),
         (".json", "{", "Expecting"),
+        (".json", '{"a": 1, "a": 2}', "key 'a' stands twice"),
+        (".yaml", "a: !!timestamp abc", "does not fit its value"),
+        (".yaml", "a: !!bool abc", "does not fit its value"),
+        (".yaml", "[" * 3000, "nested too deeply"),
+        (".toml", "a = " + "[" * 3000, "nested too deeply|cannot nest|Invalid"),
+        (".json", "[" * 100_000, "nested too deeply"),
     ],
 )
 def test_damage_is_one_line(suffix, text, fault):
     with pytest.raises(ValueError, match=fault) as error:
         parse_structured(text, suffix)
     assert "\n" not in str(error.value)
+
+
+def test_keys_that_yaml_merges_are_taken_over():
+    text = "base: &base {a: 1, b: 2}\nmine:\n  <<: *base\n  b: 3\n"
+    assert parse_structured(text, ".yaml")["mine"] == {"a": 1, "b": 3}

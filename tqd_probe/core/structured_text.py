@@ -22,11 +22,24 @@ class _Loader(yaml.SafeLoader):
     """YAML in which a key that stands twice is refused, and ``1e-4`` is a number."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        names = [
+            self.construct_object(key, deep=True)
+            for key, _ in node.value
+            if key.tag != "tag:yaml.org,2002:merge"  # <<, which takes other keys over
+        ]
         for name in names:
             if names.count(name) > 1:
                 raise yaml.YAMLError(f"key {name!r} stands twice; keep one")
         return super().construct_mapping(node, deep)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key of a JSON object that stands twice."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"key {name!r} stands twice; keep one")
+    return dict(pairs)
 
 
 # YAML 1.1 takes 1e-4 for text; people mean a number.
@@ -50,7 +63,11 @@ def parse_structured(text: str, suffix: str) -> Any:
         if suffix == ".toml":
             return tomllib.loads(text)
         if suffix == ".json":
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_unique)
         return yaml.load(text, _Loader)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+    except (AttributeError, KeyError, TypeError):  # PyYAML, of a tag that does not fit
+        raise ValueError("a tag (!!) does not fit its value; leave it out") from None
