@@ -28,6 +28,7 @@ def test_json_list_across_chunks_keeps_places_and_text(tmp_path, monkeypatch):
         ('[{"a": 1}]\nmore', "line 2"),
         ('[{"a": 1}', "line 1"),
         ('[\n\n{"a": tru}]', "line 3"),
+        ('[{"a": ' + "1" * 5000 + "}]", "line 1"),  # Python reads 4,300 digits
     ],
 )
 def test_broken_json_names_the_line(tmp_path, text, line):

@@ -194,6 +194,8 @@ def test_files_that_cannot_be_read_are_refused(weights, tmp_path):
     refused(file, ckpt, "truncated")
     write(file, {"blocks.0.x": torch.zeros(2, dtype=torch.uint8)})
     refused(file, ckpt, "blocks.0.x", "of type U8")
+    write(file, {})
+    refused(file, ckpt, "holds no tensors")
 
 
 def test_what_a_file_decides(weights, tmp_path):

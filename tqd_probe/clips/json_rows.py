@@ -84,7 +84,7 @@ def read_lines(path: Path, handle: TextIO) -> Iterator[tuple[str, dict[str, Any]
             continue
         try:
             item = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path}: line {number}: is not JSON ({_reason(error)}); write one"
                 " object per line"
@@ -117,7 +117,9 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     """Return what the JSON decoder found wrong."""
-    return getattr(error, "msg", "nested too deep")
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    return getattr(error, "msg", None) or "a number has too many digits"
 
 
 class _TextBuffer:
@@ -160,7 +162,7 @@ class _TextBuffer:
             try:
                 # An object ends with its brace: a part of one never parses.
                 item, end = self._decoder.raw_decode(self._text)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 # Double the text, so that a large object is not parsed once per chunk.
                 size = max(CHUNK, len(self._text))
                 if self._may_be_incomplete(error) and self._read_more(size):

@@ -88,6 +88,10 @@ def find_weights(ckpt: str, pipeline: str | None) -> tuple[Path, ...]:
         if not file.is_file():
             raise InputError(f"--ckpt {ckpt}: no such file")
         header, _ = read_header(file, kinds=None)
+        if not header:
+            raise InputError(
+                f"--ckpt {file}: holds no tensors; give the file of the network's weights"
+            )
         for name, entry in header.items():
             _check_type(file, name, entry["dtype"])
     return tuple(files)
