@@ -90,7 +90,7 @@ def find_weights(ckpt: str, pipeline: str | None) -> tuple[Path, ...]:
         header, _ = read_header(file, kinds=None)
         if not header:
             raise InputError(
-                f"--ckpt {file}: holds no tensors; give the file of the network's weights"
+                f"--ckpt {file}: holds no tensors; give the file of a network's weights"
             )
         for name, entry in header.items():
             _check_type(file, name, entry["dtype"])
