@@ -58,6 +58,14 @@ def test_commands_of_a_script(tmp_path):
         {"lr": 1e-4, "name": "two words", "fp8": True, "shift": 3},
         {"betas": "0.9 0.99"},
     ]
+    path.write_text(
+        "# a comment \\\n(cd x && python train.py --name a#1 --out x/train.py \\\n"
+        " --lr 1 2>&1 > log.txt --fp8) &> log < in # --shift 9\n"
+    )
+    assert split_commands(path)[0] == ["cd", "x"]
+    assert read_commands(path, "train.py") == [
+        {"name": "a#1", "out": "x/train.py", "lr": 1, "fp8": True}
+    ]
     path.write_text("python train.py --name 'open\n")
     with pytest.raises(InputError, match="No closing quotation"):
         read_commands(path, "train.py")

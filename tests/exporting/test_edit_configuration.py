@@ -1,7 +1,10 @@
+from datetime import date
+
 import pytest
 import tomllib
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.exporting.configuration_files import Literal
 from tqd_probe.exporting.edit_configuration import (
     command_text,
     quote,
@@ -42,6 +45,8 @@ def test_keys_of_one_section_are_changed(tmp_path):
 def test_forms_that_cannot_be_changed_are_refused(tmp_path, text):
     with pytest.raises(InputError, match=r"min_t: cannot be changed in \[model\]"):
         set_toml(text, "model", {"min_t": 0.5}, tmp_path / "x.toml")
+    with pytest.raises(InputError, match=r"x.toml: model: is no table"):
+        set_toml("model = 'x'\n", "model", {"min_t": 0.5}, tmp_path / "x.toml")
 
 
 def test_options_of_a_command():
@@ -60,12 +65,17 @@ def test_words_are_quoted_and_variables_stay():
         '"$HOME/x y"',
         "plain",
     ]
+    assert quote(Literal("$HOME/x")) == "'$HOME/x'"
 
 
-def test_tables_are_written_and_read_back():
+def test_tables_are_written_and_read_back(tmp_path):
     table = {
         "a": 1,
         "general": {"size": [960, 544], "on": True},
-        "datasets": [{"x": 0.5, "y": "é"}, {"x": {"deep": 1}}],
+        "datasets": [{"x": 0.5, "y": "é\x7f"}, {"x": {"deep": 1}}],
+        "two words": {"a b": {"c d": [float("inf"), date(2026, 1, 1)]}},
     }
-    assert tomllib.loads(toml_text(table)) == table
+    assert tomllib.loads(toml_text(table, tmp_path)) == table
+    assert "nan" in toml_text({"x": float("nan")}, tmp_path)
+    with pytest.raises(InputError, match="cannot be written as TOML"):
+        toml_text({"x": None}, tmp_path)

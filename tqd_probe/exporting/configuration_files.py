@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,26 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.structured_text import FORMATS, parse_structured
 
 SCRIPTS = (".sh", ".bash", ".bat", ".ps1", ".txt")
-SEPARATORS = {";", "&&", "||", "|", "&"}
+PIECE = re.compile(
+    r"""'[^']*' | "(?:\\.|[^"\\])*"  # quoted
+    | \$\((?:[^()]|\([^()]*\))*\) | \$\{[^}]*\}  # put in by the shell
+    | \\[^\n] | (?![\^`]\n)[^\s;&|<>()'"\\]""",
+    re.VERBOSE | re.DOTALL,
+)
+TOKEN = re.compile(
+    rf"""(?P<space>[ \t\r\f\v]+ | [\\^`](?:\n|\Z))
+    | (?P<comment>\#[^\n]*)
+    | (?P<redirection>&>>? | \d*(?:<<<|<<-?|<&|<>|<|>>|>&|>\||>))
+    | (?P<end>[\n;&|()]+?)
+    | (?P<word>(?:{PIECE.pattern})+)""",
+    re.VERBOSE | re.DOTALL,
+)
 
 Options = dict[str, Any]
+
+
+class Literal(str):
+    """A word in which the shell expands nothing."""
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -80,42 +97,57 @@ def read_commands(path: Path, script: str) -> list[Options]:
     for words in split_commands(path):
         at = [k for k, word in enumerate(words) if script in word]
         if at:
-            found.append(parse_options(words[at[-1] + 1 :]))
+            found.append(parse_options(words[at[0] + 1 :]))
     return found
 
 
 def split_commands(path: Path) -> list[list[str]]:
-    """Split a script into the words of its commands.
+    """Split a script into the words of its commands, without redirections.
 
     Args:
         path: A shell script; lines that end in a backslash (``^`` or a backtick on
             Windows) go on.
 
     Returns:
-        Words by command.
+        Words by command; `Literal` where the shell expands no ``$`` in one.
 
     Raises:
         InputError: If a quotation mark is not closed.
     """
-    text = read_text(path)
-    for mark in ("\\", "^", "`"):
-        text = text.replace(f"{mark}\r\n", " ").replace(f"{mark}\n", " ")
-    commands = []
-    for line in text.splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
-        lexer.whitespace_split = True
-        try:
-            words = list(lexer)
-        except ValueError as error:
-            raise InputError(f"{path}: {line[:60]!r}: {error}; correct it") from None
-        command: list[str] = []
-        for word in [*words, ";"]:
-            if word in SEPARATORS:
-                commands += [command] * bool(command)
-                command = []
-            else:
-                command.append(word)
-    return commands
+    text = read_text(path).replace("\r\n", "\n")
+    commands: list[list[str]] = [[]]
+    place, dropping = 0, False
+    while place < len(text):
+        token = TOKEN.match(text, place)
+        if token is None:
+            line = text[place:].split("\n", 1)[0]
+            raise InputError(f"{path}: {line[:60]!r}: No closing quotation; correct it")
+        place = token.end()
+        if token.lastgroup == "end":
+            commands.append([])
+        elif token.lastgroup == "word" and not dropping:
+            commands[-1].append(unquoted(token[0]))
+        if token.lastgroup != "space":
+            dropping = token.lastgroup == "redirection"
+    return [command for command in commands if command]
+
+
+def unquoted(text: str) -> str:
+    """Return a word of a script without its quotation marks."""
+    found, literal = "", False
+    for piece in PIECE.findall(text):
+        if piece[0] == "'":
+            part = piece[1:-1]
+            literal |= "$" in part
+        elif piece[0] == '"':
+            part = re.sub(r'\\(["\\])', r"\1", piece[1:-1].replace("\\\n", ""))
+        elif piece[0] == "\\":
+            part = piece[1:]
+            literal |= part == "$"
+        else:
+            part = piece
+        found += part
+    return Literal(found) if literal else found
 
 
 def parse_options(words: list[str]) -> Options:

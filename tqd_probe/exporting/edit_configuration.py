@@ -8,9 +8,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.structured_text import parse_structured
-from tqd_probe.exporting.configuration_files import Options
+from tqd_probe.exporting.configuration_files import Literal, Options, get_table
 
 INDENT = "  "
 
@@ -34,7 +36,8 @@ def set_options(words: list[str], start: int, changes: Options) -> list[str]:
             kept.append(word)
     for name, value in changes.items():
         if value is not None:
-            kept += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+            text = value if isinstance(value, str) else str(value)
+            kept += [f"--{name}"] if value is True else [f"--{name}", text]
     return kept
 
 
@@ -59,8 +62,13 @@ def command_text(words: list[str]) -> str:
 
 
 def quote(word: str) -> str:
-    """Quote a word of a command; shell variables in it stay variables."""
-    if "$" in word and '"' not in word and "`" not in word:
+    """Quote a word of a command; shell variables stay so but in a `Literal`."""
+    if (
+        "$" in word
+        and not isinstance(word, Literal)
+        and '"' not in word
+        and "`" not in word
+    ):
         return f'"{word}"'
     return shlex.quote(word)
 
@@ -81,7 +89,9 @@ def set_toml(text: str, section: str, changes: Options, path: Path) -> str:
         InputError: If the file's form does not allow it.
     """
     wanted = parse_structured(text, ".toml")
-    table = wanted.setdefault(section, {}) if section else wanted
+    table = get_table(wanted, section, path) if section else wanted
+    if section:
+        wanted[section] = table
     lines: list[str] = []
     inside, header = section == "", None if section else 0
     for line in text.splitlines():
@@ -102,7 +112,7 @@ def set_toml(text: str, section: str, changes: Options, path: Path) -> str:
         header = len(lines)
     changed = "\n".join([*lines[:header], *new, *lines[header:]]) + "\n"
     try:
-        same = parse_structured(changed, ".toml") == wanted
+        same = comparable(parse_structured(changed, ".toml")) == comparable(wanted)
     except ValueError:
         same = False
     if not same:
@@ -115,33 +125,38 @@ def set_toml(text: str, section: str, changes: Options, path: Path) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """Write a value as TOML."""
+    """Write a value as TOML, on one line."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(toml_value(each) for each in value)}]"
     if isinstance(value, dict):
-        parts = [f"{name} = {toml_value(each)}" for name, each in value.items()]
+        parts = [f"{toml_value(name)} = {toml_value(v)}" for name, v in value.items()]
         return "{" + ", ".join(parts) + "}"
-    return json.dumps(value, ensure_ascii=False)
+    return tomli_w.dumps({"x": value}).partition("=")[2].strip()
 
 
-def toml_text(table: Options) -> str:
-    """Write a table of values, tables, and lists of tables, as TOML.
+def toml_text(table: Options, path: Path) -> str:
+    """Write a table as TOML.
 
     Args:
         table: Its content.
+        path: The file that it is from, for the message.
 
     Returns:
         The text.
+
+    Raises:
+        InputError: If TOML cannot hold it.
     """
-    plain, nested = [], []
-    for name, value in table.items():
-        if isinstance(value, dict):
-            nested += ["", f"[{name}]"]
-            nested += [f"{key} = {toml_value(each)}" for key, each in value.items()]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for entry in value:
-                nested += ["", f"[[{name}]]"]
-                nested += [f"{key} = {toml_value(each)}" for key, each in entry.items()]
-        else:
-            plain.append(f"{name} = {toml_value(value)}")
-    return "\n".join([*plain, *nested]).lstrip("\n") + "\n"
+    try:
+        text = tomli_w.dumps(table)
+        same = comparable(parse_structured(text, ".toml")) == comparable(table)
+    except (AttributeError, TypeError, ValueError):  # null, say
+        same = False
+    if not same:
+        raise InputError(f"{path}: cannot be written as TOML; give it as a TOML file")
+    return text
+
+
+def comparable(table: Options) -> str:
+    """Write a table as text that is the same for the same content, NaN too."""
+    return json.dumps(table, sort_keys=True, default=repr)

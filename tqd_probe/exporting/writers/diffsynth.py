@@ -94,7 +94,7 @@ def write(job: ExportJob, folder: Path) -> Written:
 def script_place(words: list[str]) -> int:
     """Return where the options of a launch begin; 0 for other commands."""
     places = [k for k, word in enumerate(words) if SCRIPT in word]
-    return places[-1] + 1 if places else 0
+    return places[0] + 1 if places else 0
 
 
 def boundaries(

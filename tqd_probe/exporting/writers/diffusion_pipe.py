@@ -62,7 +62,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         text = run_text(job, table, run, first=number == 0)
         (folder / f"{run.name}.toml").write_text(text, encoding="utf-8")
         entry = data["directory"][0] | {"path": str(job.out / "data" / run.plan.name)}
-        text = toml_text(data | {"directory": [entry]})
+        text = toml_text(data | {"directory": [entry]}, job.config)
         (folder / f"data-{run.plan.name}.toml").write_text(text, encoding="utf-8")
         script += run_lines(job, run, chain[number - 1] if number else None)
         parts.setdefault(run.plan.name, []).append(
@@ -86,6 +86,7 @@ def data_settings(table: Options, job: ExportJob) -> Options:
     """
     source = find_beside(job.config, str(table.get("dataset", "")))
     data = read_configuration(source)
+    toml_text(data, source)  # refused here, before anything is written
     entries = data.get("directory")
     if not isinstance(entries, list) or len(entries) != 1:
         raise InputError(

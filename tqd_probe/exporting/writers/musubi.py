@@ -148,6 +148,7 @@ def data_settings(own: MusubiRun) -> Options:
     """
     source = find_beside(own.path, str(own.options.get("dataset_config", "")))
     table = read_configuration(source)
+    toml_text(table, source)  # refused here, before anything is written
     sets = table.get("datasets")
     entries = sets if isinstance(sets, list) else []
     videos = [e for e in entries if {"video_directory", "video_jsonl_file"} & e.keys()]
@@ -177,7 +178,7 @@ def write_data_set(data: Options, run: BandRun, job: ExportJob, folder: Path) ->
         "video_jsonl_file": str(job.out / clips),
         "cache_directory": str(job.out / "cache" / run.plan.name),
     }
-    text = toml_text(data | {"datasets": [entry]})
+    text = toml_text(data | {"datasets": [entry]}, job.config)
     (folder / f"data-{run.name}.toml").write_text(text, encoding="utf-8")
 
 
