@@ -62,6 +62,16 @@ def test_draws_of_beta_and_mixture_are_counted(tmp_path):
         preview(tmp_path, counts=None, sampler="beta")
 
 
+@pytest.mark.parametrize("counts", ["abc", 5, [None], [-1, 2], [float("nan")], []])
+def test_counts_that_are_none_are_refused(tmp_path, counts):
+    with pytest.raises(InputError, match=r"density.json: counts.golden: needs a list"):
+        preview(tmp_path, {"golden": counts}, sampler="beta")
+    with pytest.raises(InputError, match=r"counts.foo: no class; choose from"):
+        preview(tmp_path, {"foo": [1]}, sampler="beta")
+    with pytest.raises(InputError, match=r"settings.sampler: 'frob'; choose from"):
+        preview(tmp_path, sampler="frob")
+
+
 def test_other_runs_are_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"settings": {"seed": 0}}')
     with pytest.raises(InputError, match=r"settings.sampler: missing"):

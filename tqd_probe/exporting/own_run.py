@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tqd_probe.core.clip_classes import GOLDEN, golden_first
+from tqd_probe.core.clip_classes import CLASSES, GOLDEN, golden_first
 from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
     Options,
@@ -27,6 +28,7 @@ from tqd_probe.exporting.trainer_format import (
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.sampling.names import SAMPLERS
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 BOUNDARY = 0.875  # of Wan 2.2 T2V, where the model is not read
@@ -52,6 +54,11 @@ class OwnRun:
         sampler = settings.get("sampler")
         if sampler is None:
             raise InputError(f"{file}: settings.sampler: missing; give a training run")
+        if not isinstance(sampler, str) or sampler not in SAMPLERS:
+            raise InputError(
+                f"{file}: settings.sampler: {sampler!r}; choose from"
+                f" {', '.join(SAMPLERS)}"
+            )
         counts = read_counts(file.parent / "density.json")
         if sampler in ("beta", "mixture"):
             trained = counted_levels(counts, str(sampler), file)
@@ -61,13 +68,38 @@ class OwnRun:
 
 
 def read_counts(path: Path) -> dict[str, list[float]]:
-    """Read the counted draws by class and bucket; none where there is no file."""
+    """Read the counted draws of a run.
+
+    Args:
+        path: Its ``density.json``.
+
+    Returns:
+        Draws by class and bucket; none where there is no file.
+
+    Raises:
+        InputError: If a class is unknown, or its counts are no numbers from 0 on.
+    """
     if not path.is_file():
         return {}
-    return {
-        name: [float(x) for x in each]
-        for name, each in get_table(read_configuration(path), "counts", path).items()
-    }
+    counts = get_table(read_configuration(path), "counts", path)
+    for name, each in counts.items():
+        if name not in CLASSES:
+            raise InputError(
+                f"{path}: counts.{name}: no class; choose from {', '.join(CLASSES)}"
+            )
+        if not (isinstance(each, list) and each and all(is_count(x) for x in each)):
+            raise InputError(
+                f"{path}: counts.{name}: needs a list of numbers, 0 or above; take the"
+                " file as the run wrote it"
+            )
+    return {name: [float(x) for x in each] for name, each in counts.items()}
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value is a finite number, 0 or above."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value < 1e15
 
 
 def counted_levels(
