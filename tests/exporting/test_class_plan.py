@@ -65,6 +65,14 @@ def test_clips_that_cannot_be_trained_are_refused(tmp_path, row, fault):
         clips_by_class(case.clips, BandSchedule.load(case.bands))
 
 
+def test_repeats_weigh_the_clips(tmp_path):
+    case = export_case(tmp_path, counts={"golden": 1, "visual_degraded": 1})
+    head, golden, visual = case.clips.read_text().splitlines()
+    case.clips.write_text(f"{head},repeats\n{golden},1\n{visual},9\n")
+    _, plans, _ = planned(case, uniform())
+    assert [plan.share for plan in plans] == pytest.approx([0.1, 0.9])
+
+
 def test_a_schedule_without_bands_is_refused(tmp_path):
     case = export_case(tmp_path, {"visual_degraded": []}, {"visual_degraded": 2})
     with pytest.raises(InputError, match="no class of the clips has a band"):

@@ -81,8 +81,8 @@ def plan_classes(
 ) -> tuple[list[ClassPlan], list[str]]:
     """Plan the training of one network.
 
-    As in `tqd_probe train`, a clip is drawn in proportion to the share of its class's
-    levels that the network has.
+    As in `tqd_probe train`, a clip is drawn in proportion to its repeats, and to the
+    share of its class's levels that the network has.
 
     Args:
         clips: Clips by class.
@@ -106,7 +106,8 @@ def plan_classes(
         cut = [(max(a, ends[0]), min(b, ends[1])) for a, b in whole]
         bands = [(a, b) for a, b in cut if b > a and base.mass([(a, b)]) > 0]
         if bands:
-            weight = len(clips[name]) * base.mass(bands) / base.mass(whole)
+            often = sum(row.repeats for row in clips[name])
+            weight = often * base.mass(bands) / base.mass(whole)
             found.append((name, bands, weight))
         else:
             left_out.append(name)
