@@ -131,6 +131,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, dict):
         parts = [f"{toml_value(name)} = {toml_value(v)}" for name, v in value.items()]
         return "{" + ", ".join(parts) + "}"
+    value = str(value) if isinstance(value, Literal) else value
     return tomli_w.dumps({"x": value}).partition("=")[2].strip()
 
 

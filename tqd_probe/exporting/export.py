@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,25 @@ def export_schedule(
     job = ExportJob(config, clips_by_class(clips, bands), bands, place, shape, boundary)
     with staged_folder(place) as part:
         written = WRITERS[to](job, part)
-    classes = [realise(each, to, place, shape) for each in written.classes]
-    return Export(FORMATS[to].title, out, classes, written.steps, written.said)
+        FORMATS[to].preview(config, shape)  # refuses the user's file, by its name
+    try:  # files name each other by their final places
+        classes = [realise(each, to, place, shape) for each in written.classes]
+    except BaseException:
+        shutil.rmtree(place)
+        raise
+    said = written.said + repeats_text(job, to)
+    return Export(FORMATS[to].title, out, classes, written.steps, said)
+
+
+def repeats_text(job: ExportJob, to: str) -> list[str]:
+    """Say what becomes of repeats of the manifest that a trainer cannot carry."""
+    if to == "nemo" and any(r.repeats != 1 for c in job.clips.values() for r in c):
+        return ["repeats: runs have the same epochs, so that repeats are not carried"]
+    return [
+        f"{name}: repeats differ; the class is drawn by their sum, its clips alike"
+        for name, clips in job.clips.items()
+        if len({row.repeats for row in clips}) > 1
+    ]
 
 
 def realise(

@@ -102,3 +102,12 @@ def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
     with pytest.raises(InputError, match=fault):
         export_case(tmp_path).export("ai-toolkit", configuration(tmp_path, **more))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_that_is_no_table_is_refused(tmp_path):
+    config = configuration(tmp_path)
+    table = yaml.safe_load(config.read_text())
+    table["config"]["process"][0]["datasets"] = ["a"]
+    config.write_text(yaml.safe_dump(table))
+    with pytest.raises(InputError, match=r"user.yaml: datasets: needs one"):
+        export_case(tmp_path).export("ai-toolkit", config)

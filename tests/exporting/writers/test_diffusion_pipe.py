@@ -1,3 +1,5 @@
+import subprocess
+
 import numpy as np
 import pytest
 import tomllib
@@ -114,8 +116,21 @@ def test_the_chain_keeps_the_users_settings(tmp_path):
         "directory": [{"path": f"{out}/data/visual_degraded", "num_repeats": 2}],
     }
     lines = (out / "train.sh").read_text()
-    assert f'ls -d "{out}/output/1-motion_degraded-1"/*/epoch*' in lines
+    assert f"ls -d {out}/output/1-motion_degraded-1/*/epoch*" in lines
     assert lines.count("deepspeed --num_gpus=1 train.py") == 4
+
+
+def test_the_last_epoch_is_put_in_whatever_its_name(tmp_path):
+    name = 'it\'s a "$HOME" & | folder'
+    export_case(tmp_path).export("diffusion-pipe", configuration(tmp_path), out=name)
+    out = tmp_path / name
+    for path in ("1-motion_degraded-1", "2-motion_degraded-2", "3-visual_degraded"):
+        (out / "output" / path / "x" / "epoch2").mkdir(parents=True)
+    text = "deepspeed() { :; }\n" + (out / "train.sh").read_text()
+    subprocess.run(["bash", "-c", text], check=True)
+    table = tomllib.loads((out / "4-golden.toml").read_text())
+    last = out / "output" / "3-visual_degraded" / "x" / "epoch2"
+    assert table["adapter"]["init_from_existing"] == str(last)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +144,11 @@ def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
     with pytest.raises(InputError, match=fault):
         export_case(tmp_path).export("diffusion-pipe", configuration(tmp_path, **more))
     assert not (tmp_path / "out").exists()
+    config = configuration(tmp_path)
+    (tmp_path / "dataset.toml").write_text("directory = ['a']\n")
+    with pytest.raises(InputError, match=r"needs one \[\[directory\]\]"):
+        export_case(tmp_path).export("diffusion-pipe", config)
+    config.write_text("adapter = 'x'\n" + config.read_text().split("[adapter]")[0])
+    (tmp_path / "dataset.toml").write_text(DATA)
+    with pytest.raises(InputError, match="adapter: is no table"):
+        export_case(tmp_path).export("diffusion-pipe", config)

@@ -102,3 +102,15 @@ def test_the_chain_keeps_the_users_settings(tmp_path):
 def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
     with pytest.raises(InputError, match=fault):
         export_case(tmp_path).export("ltx2", configuration(tmp_path, **more))
+
+
+@pytest.mark.parametrize("name", ["model", "data", "optimization", "checkpoints"])
+def test_parts_that_are_no_tables_are_refused(tmp_path, name):
+    config = configuration(tmp_path)
+    table = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump(table | {name: "x"}))
+    with pytest.raises(InputError, match=f"user.yaml: {name}: is no table"):
+        export_case(tmp_path).export("ltx2", config)
+    if name != "optimization":
+        config.write_text(yaml.safe_dump(table | {name: None}))
+        export_case(tmp_path).export("ltx2", config)

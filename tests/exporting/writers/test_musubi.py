@@ -1,3 +1,4 @@
+import os
 import shlex
 
 import numpy as np
@@ -116,6 +117,20 @@ def test_the_chain_and_its_data(tmp_path):
     assert done.steps[1].startswith(f"bash {out}/train.sh")
 
 
+def test_a_folder_of_any_name(tmp_path):
+    name = 'it\'s a "$HOME" folder'
+    script_text = script(tmp_path, SHIFT.format(3))
+    script_text.write_text(
+        script_text.read_text().replace("--output_dir /models/lora", "")
+    )
+    export_case(tmp_path).export("musubi", script_text, out=name)
+    for path in (tmp_path / name).glob("*.sh"):
+        assert not os.system(f"bash -n {shlex.quote(str(path))}")
+    options = options_of(tmp_path / name / "4-golden.sh")
+    assert options["output_dir"] == str(tmp_path / name / "output")
+    assert options["dataset_config"].startswith(str(tmp_path / name))
+
+
 def test_the_mode_that_turns_ranges_round_is_replaced(tmp_path):
     done = export_case(tmp_path).export("musubi", script(tmp_path, ""))
     visual = by_class(done)["visual_degraded"]
@@ -154,6 +169,13 @@ def test_a_table_of_settings_is_changed_in_place(tmp_path):
     assert table["steps"] == {}
     assert by_class(done)["visual_degraded"].distance < 0.002
     assert "wan_train_network.py" in (tmp_path / "out" / "train.sh").read_text()
+
+
+def test_data_sets_that_are_no_tables_are_refused(tmp_path):
+    config = script(tmp_path, "")
+    (tmp_path / "data.toml").write_text("datasets = ['a']\n")
+    with pytest.raises(InputError, match=r"data.toml: datasets: needs tables"):
+        export_case(tmp_path).export("musubi", config)
 
 
 @pytest.mark.parametrize(

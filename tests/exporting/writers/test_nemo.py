@@ -95,3 +95,15 @@ def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
     with pytest.raises(InputError, match=fault):
         export_case(tmp_path).export("nemo", configuration(tmp_path, **more))
     assert not (tmp_path / "out").exists()
+
+
+def test_empty_parts_are_filled_in(tmp_path):
+    config = configuration(tmp_path)
+    table = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump(table | {"checkpoint": "x"}))
+    with pytest.raises(InputError, match=r"user.yaml: checkpoint: is no table"):
+        export_case(tmp_path).export("nemo", config)
+    empty = {"checkpoint": None, "flow_matching": {"mix_uniform_ratio": 0}}
+    config.write_text(yaml.safe_dump(table | empty))
+    export_case(tmp_path).export("nemo", config)
+    assert run_of(tmp_path / "out", "golden")["checkpoint"]["checkpoint_dir"]

@@ -108,3 +108,7 @@ def test_only_one_data_set_without_an_offset_is_split(tmp_path):
     one = [BACKENDS[0] | {"timestep_sampling_offset": 0.5}]
     with pytest.raises(InputError, match="take it off the data set first"):
         case.export("simpletuner", configuration(tmp_path, one))
+    config = configuration(tmp_path, flow_sigmoid_scale=0)
+    with pytest.raises(InputError, match=r"config.json: flow_sigmoid_scale: 0 must be"):
+        case.export("simpletuner", config)
+    assert not (tmp_path / "out").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import yaml
@@ -69,7 +70,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         ]
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
         (folder / f"{run.name}.yaml").write_text(text, encoding="utf-8")
-        script.append(f'python run.py "{job.out / run.name}.yaml"')
+        script.append(f"python run.py {quote(f'{job.out / run.name}.yaml')}")
         parts.setdefault(run.plan.name, []).append(
             WrittenPart(f"{run.name}.yaml", "all data sets", run.share)
         )
@@ -80,7 +81,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         "one run per band, of one name: each goes on from the last save, and steps"
         " count all runs so far; golden at the end"
     )
-    steps = [f"bash {job.out / 'train.sh'}, in the folder of ai-toolkit"]
+    steps = [f"bash {quote(str(job.out / 'train.sh'))}, in the folder of ai-toolkit"]
     return Written(classes, steps, said)
 
 
@@ -117,7 +118,7 @@ def the_process(job: ExportJob) -> Options:
             " it out"
         )
     sets = processes[0].get("datasets")
-    if not isinstance(sets, list) or len(sets) != 1:
+    if not (isinstance(sets, list) and len(sets) == 1 and isinstance(sets[0], dict)):
         raise InputError(
             f"{job.config}: datasets: needs one, whose settings the classes take"
         )

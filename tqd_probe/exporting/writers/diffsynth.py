@@ -6,11 +6,12 @@ A class with several bands has rows for each, in proportion to their draws.
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.exporting.configuration_files import get_number, split_commands
+from tqd_probe.exporting.configuration_files import Literal, get_number, split_commands
 from tqd_probe.exporting.diffsynth import (
     LIMITS,
     SCRIPT,
@@ -79,7 +80,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         repeat = get_number(options, "dataset_repeat", 1, job.config)
         extra = [str(options["extra_inputs"])] if "extra_inputs" in options else []
         changes = {
-            "dataset_metadata_path": str(job.out / metadata),
+            "dataset_metadata_path": Literal(job.out / metadata),
             "dataset_repeat": max(round(repeat / most), 1),
             "extra_inputs": ",".join([*extra, *LIMITS]),
             **dict.fromkeys(LIMITS),
@@ -87,7 +88,9 @@ def write(job: ExportJob, folder: Path) -> Written:
         texts.append(command_text(set_options(words, at, changes)))
     script = "#!/usr/bin/env bash\nset -e\n\n" + "\n\n".join(texts) + "\n"
     (folder / "train.sh").write_text(script, encoding="utf-8")
-    steps = [f"bash {job.out / 'train.sh'}, in the folder of DiffSynth-Studio"]
+    steps = [
+        f"bash {quote(str(job.out / 'train.sh'))}, in the folder of DiffSynth-Studio"
+    ]
     return Written(classes, steps, list(dict.fromkeys(said)))
 
 

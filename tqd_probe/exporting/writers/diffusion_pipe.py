@@ -6,8 +6,8 @@ configuration in place of `PREVIOUS`.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from shlex import quote
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
@@ -36,6 +36,7 @@ from tqd_probe.exporting.writers.export_job import (
 )
 
 PREVIOUS = "@PREVIOUS@"
+ESCAPED = r's/[\\"]/\\&/g; s/[\\&|]/\\&/g'  # for a text of TOML, then for sed
 
 
 def write(job: ExportJob, folder: Path) -> Written:
@@ -74,7 +75,9 @@ def write(job: ExportJob, folder: Path) -> Written:
     classes = [WrittenClass(plan, expert, parts[plan.name]) for plan in plans]
     said = left_out_text(left_out, expert)
     said.append("one run per band, each from the adapter of the last; golden last")
-    steps = [f"bash {job.out / 'train.sh'}, in the folder of diffusion-pipe"]
+    steps = [
+        f"bash {quote(str(job.out / 'train.sh'))}, in the folder of diffusion-pipe"
+    ]
     return Written(classes, steps, said)
 
 
@@ -88,7 +91,8 @@ def data_settings(table: Options, job: ExportJob) -> Options:
     data = read_configuration(source)
     toml_text(data, source)  # refused here, before anything is written
     entries = data.get("directory")
-    if not isinstance(entries, list) or len(entries) != 1:
+    whole = isinstance(entries, list) and all(isinstance(e, dict) for e in entries)
+    if not whole or len(entries or []) != 1:
         raise InputError(
             f"{source}: needs one [[directory]], whose settings the classes take"
         )
@@ -102,12 +106,12 @@ def run_text(job: ExportJob, table: Options, run: BandRun, first: bool) -> str:
     top = {
         "output_dir": str(job.out / "output" / run.name),
         "dataset": str(job.out / f"data-{run.plan.name}.toml"),
-        "epochs": max(round(epochs * run.share), 1),
+        "epochs": max(round(epochs * run.passes), 1),
     }
     text = set_toml(text, "", top, job.config)
     ends = {"min_t": run.band[0], "max_t": run.band[1]}
     text = set_toml(text, "model", ends, job.config)
-    if not first and "adapter" in table:
+    if not first and get_table(table, "adapter", job.config):
         text = set_toml(text, "adapter", {"init_from_existing": PREVIOUS}, job.config)
     elif not first:
         raise InputError(
@@ -118,11 +122,12 @@ def run_text(job: ExportJob, table: Options, run: BandRun, first: bool) -> str:
 
 def run_lines(job: ExportJob, run: BandRun, last: BandRun | None) -> list[str]:
     """Return the lines of the script that make a run."""
-    config = json.dumps(str(job.out / f"{run.name}.toml"))
+    config = quote(str(job.out / f"{run.name}.toml"))
     lines = [""]
     if last is not None:
-        output = job.out / "output" / last.name
-        lines.append(f'LAST=$(ls -d "{output}"/*/epoch* | sort -V | tail -n 1)')
+        output = quote(str(job.out / "output" / last.name))
+        lines.append(f"LAST=$(ls -d {output}/*/epoch* | sort -V | tail -n 1)")
+        lines.append(f"LAST=$(printf %s \"$LAST\" | sed '{ESCAPED}')")
         lines.append(f'sed -i "s|{PREVIOUS}|$LAST|" {config}')
     lines.append(f"deepspeed --num_gpus=1 train.py --deepspeed --config {config}")
     return lines

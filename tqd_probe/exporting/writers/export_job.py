@@ -112,6 +112,12 @@ class BandRun:
     name: str
 
     @property
+    def passes(self) -> float:
+        """Passes over the class's clips for each epoch of the user's configuration."""
+        clips = self.plan.clips
+        return self.share * sum(row.repeats for row in clips) / len(clips)
+
+    @property
     def whole_share(self) -> float:
         """Share of all draws."""
         return self.share * self.plan.share

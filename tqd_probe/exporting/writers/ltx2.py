@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from shlex import quote
 
 import yaml
 
@@ -60,7 +61,8 @@ def write(job: ExportJob, folder: Path) -> Written:
         changed = run_table(job, table, run, last, count)
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
         (folder / f"{run.name}.yaml").write_text(text, encoding="utf-8")
-        script.append(f'uv run python scripts/train.py "{job.out / run.name}.yaml"')
+        config = quote(f"{job.out / run.name}.yaml")
+        script.append(f"uv run python scripts/train.py {config}")
         parts.setdefault(run.plan.name, []).append(
             WrittenPart(f"{run.name}.yaml", "all data sets", run.share)
         )
@@ -77,7 +79,7 @@ def write(job: ExportJob, folder: Path) -> Written:
     todo = [
         "scripts/process_dataset.py for each"
         f" {job.out}/data-CLASS.json, --output-dir {job.out}/preprocessed/CLASS",
-        f"bash {job.out / 'train.sh'}, in packages/ltx-trainer",
+        f"bash {quote(str(job.out / 'train.sh'))}, in packages/ltx-trainer",
     ]
     return Written(classes, todo, said)
 
@@ -87,9 +89,12 @@ def run_table(
 ) -> Options:
     """Return the configuration of a run: the user's, with other values."""
     changed = copy.deepcopy(table)
-    changed.setdefault("optimization", {})["steps"] = steps
-    data = changed.setdefault("data", {})
-    data["preprocessed_data_root"] = str(job.out / "preprocessed" / run.plan.name)
+    for name in ("optimization", "data", "model", "checkpoints"):
+        if name in table or name != "checkpoints":
+            changed[name] = get_table(changed, name, job.config)
+    changed["optimization"]["steps"] = steps
+    root = job.out / "preprocessed" / run.plan.name
+    changed["data"]["preprocessed_data_root"] = str(root)
     changed["output_dir"] = str(job.out / "output" / run.name)
     if last is not None:
         changed["model"]["load_checkpoint"] = str(job.out / "output" / last.name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
     SCRIPTS,
+    Literal,
     Options,
     find_beside,
     get_number,
@@ -67,9 +69,10 @@ def write(job: ExportJob, folder: Path) -> Written:
             changes["network_weights"] = previous
         elif "network_weights" in own.options:
             changes["network_weights"] = own.options["network_weights"]
-        where = str(own.options.get("output_dir", job.out / "output"))
+        where = own.options.get("output_dir", Literal(job.out / "output"))
+        kind = Literal if isinstance(where, Literal) else str
         changes["output_dir"] = where
-        previous = f"{where}/{output}.safetensors"
+        previous = kind(f"{where}/{output}.safetensors")
         name, command = write_run(job, run, changes, folder)
         commands.append(command)
         parts.setdefault(run.plan.name, []).append(
@@ -80,7 +83,7 @@ def write(job: ExportJob, folder: Path) -> Written:
     classes = [WrittenClass(plan, None, parts[plan.name]) for plan in plans]
     steps = [
         f"cache latents and texts of each {job.out}/data-*.toml (--dataset_config)",
-        f"bash {job.out / 'train.sh'}, in the folder of musubi-tuner",
+        f"bash {quote(str(job.out / 'train.sh'))}, in the folder of musubi-tuner",
     ]
     said = left_out_text(left_out)
     said.append("one run per band, each from the weights of the last; golden last")
@@ -122,7 +125,7 @@ def run_options(own: MusubiRun, run: BandRun, job: ExportJob) -> Options:
         "min_timestep": low,
         "max_timestep": high,
         "preserve_distribution_shape": True,
-        "dataset_config": str(job.out / f"data-{run.name}.toml"),
+        "dataset_config": Literal(job.out / f"data-{run.name}.toml"),
     }
 
 
@@ -134,7 +137,7 @@ def run_lengths(own: MusubiRun, chain: list[BandRun]) -> list[Options]:
     """
     if own.options.get("max_train_epochs") is not None:
         epochs = own.number("max_train_epochs", 1)
-        return [{"max_train_epochs": max(round(epochs * r.share), 1)} for r in chain]
+        return [{"max_train_epochs": max(round(epochs * r.passes), 1)} for r in chain]
     total = int(own.number("max_train_steps", 1600))  # the trainer's default
     counts = split_count(total, chain, f"{own.path}: max_train_steps")
     return [{"max_train_steps": count} for count in counts]
@@ -151,6 +154,8 @@ def data_settings(own: MusubiRun) -> Options:
     toml_text(table, source)  # refused here, before anything is written
     sets = table.get("datasets")
     entries = sets if isinstance(sets, list) else []
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{source}: datasets: needs tables, [[datasets]]; correct it")
     videos = [e for e in entries if {"video_directory", "video_jsonl_file"} & e.keys()]
     if len(videos) != 1:
         raise InputError(
@@ -201,7 +206,7 @@ def write_run(
         at = next(k for k, word in enumerate(words) if SCRIPT in word) + 1
         command = command_text(set_options(words, at, changes))
         (folder / f"{run.name}.sh").write_text(command + "\n", encoding="utf-8")
-        return f"{run.name}.sh", f"bash {job.out / run.name}.sh"
+        return f"{run.name}.sh", f"bash {quote(f'{job.out / run.name}.sh')}"
     text = job.config.read_text(encoding="utf-8-sig")
     table = read_configuration(job.config)
     for section, inner in table.items():
@@ -211,8 +216,8 @@ def write_run(
     text = set_toml(text, "", changes, job.config)
     (folder / f"{run.name}.toml").write_text(text, encoding="utf-8")
     script = train_script(table)
-    command = f"accelerate launch {script} --config_file {job.out / run.name}.toml"
-    return f"{run.name}.toml", command
+    config = quote(f"{job.out / run.name}.toml")
+    return f"{run.name}.toml", f"accelerate launch {script} --config_file {config}"
 
 
 def train_script(table: Options) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import yaml
@@ -61,7 +62,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         changed = copy.deepcopy(table)
         if not is_whole(plan.bands):
             alpha, beta_ = closest_beta(plan.wanted)
-            changed["flow_matching"] |= {
+            changed["flow_matching"] = flow | {
                 "timestep_sampling": "beta",
                 "use_sigma_noise": True,
                 "beta_alpha": alpha,
@@ -74,7 +75,7 @@ def write(job: ExportJob, folder: Path) -> Written:
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         script.append(
             "torchrun --nproc-per-node=8 examples/diffusion/finetune/finetune.py -c"
-            f' "{job.out / name}.yaml"'
+            f" {quote(f'{job.out / name}.yaml')}"
         )
         part = WrittenPart(f"{name}.yaml", "all data sets")
         classes.append(WrittenClass(plan, None, [part]))
@@ -90,7 +91,7 @@ def write(job: ExportJob, folder: Path) -> Written:
     steps = [
         f"preprocess each {job.out}/data/CLASS into {job.out}/cache/CLASS"
         " (tools/diffusion)",
-        f"bash {job.out / 'train.sh'}, in the folder of Automodel",
+        f"bash {quote(str(job.out / 'train.sh'))}, in the folder of Automodel",
     ]
     return Written(list(reversed(classes)), steps, said)
 
@@ -107,7 +108,7 @@ def set_places(
     if not loader:
         raise InputError(f"{job.config}: data.dataloader: missing; give a recipe")
     loader["cache_dir"] = str(job.out / "cache" / clips)
-    checkpoint = table.setdefault("checkpoint", {})
+    checkpoint = table["checkpoint"] = get_table(table, "checkpoint", job.config)
     checkpoint["checkpoint_dir"] = str(job.out / "output" / name)
     if previous is not None:
         checkpoint["restore_from"] = previous

@@ -18,6 +18,7 @@ from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
     get_number,
+    get_positive,
     read_configuration,
     read_text,
 )
@@ -67,7 +68,7 @@ def write(job: ExportJob, folder: Path) -> Written:
     if get_number(backends[0], OFFSET, 0.0, job.config):
         raise InputError(f"{job.config}: {OFFSET}: take it off the data set first")
     shift, expert = timestep_shift(options, job.config)
-    scale = get_number(options, "flow_sigmoid_scale", 1.0, job.config)
+    scale = get_positive(options, "flow_sigmoid_scale", 1.0, job.config)
     base = logit_normal(0.0, scale).shifted(shift)
     plans, left_out = job.plan(base, expert)
     entries, classes = [], []
