@@ -6,6 +6,7 @@ from tqd_probe.exporting.configuration_files import (
     get_number,
     get_positive,
     get_table,
+    get_whole,
     parse_options,
     read_commands,
     read_configuration,
@@ -88,6 +89,10 @@ def test_settings_of_a_kind(tmp_path):
     assert get_positive(options, "a", 1.0, tmp_path) == 1e-4
     with pytest.raises(InputError, match="a: -1 must be above 0"):
         get_positive({"a": -1}, "a", 1.0, tmp_path)
+    assert get_whole({"a": 3.0}, "a", 1, tmp_path) == 3
+    for value in (0, -5, 2.7, 1e300):
+        with pytest.raises(InputError, match=r"a: .* must be a whole number from 1"):
+            get_whole({"a": value}, "a", 1, tmp_path)
     assert get_table(options, "e", tmp_path) == {"f": 1}
     assert get_table(options, "b", tmp_path) == {}
     with pytest.raises(InputError, match="d: is no table"):

@@ -43,6 +43,8 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, config):
     with pytest.raises(InputError, match=r"--out .*: exists and is not empty"):
         case.export("diffusion-pipe", config)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+    with pytest.raises(InputError, match=r"--out .*: holds a NUL character"):
+        case.export("diffusion-pipe", config, out="a\0b")
     (tmp_path / "dataset.toml").unlink()
     before = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=r"dataset.toml: no such file"):

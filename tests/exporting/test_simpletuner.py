@@ -123,3 +123,22 @@ def test_faults_are_named(tmp_path):
     path.write_text('{"model_family": "wan", "data_backend_config": "none.json"}')
     with pytest.raises(InputError, match=r"none.json: no such file"):
         SimpleTuner().preview(path, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"flow_cubic_schedule_weights": "0,0"}, "weights: .* nor all 0"),
+        ({"flow_cubic_schedule_weights": "-1,2"}, "weights: .* none may be below 0"),
+        ({"flow_cubic_schedule_weights": "1,nan"}, "weights: nan is not finite"),
+        ({"flow_custom_timesteps": "-5,2000"}, "timesteps are 0 to 1000"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(tmp_path, options, fault):
+    with pytest.raises(InputError, match=fault):
+        preview(tmp_path, **options)
+    drawn = {"data_backend_sampling": "uniform"}
+    for value, words in ((-1, "-1 must be 0 or above"), (0, "sums to 0")):
+        sets = [VIDEO | {"probability": value}] * 2
+        with pytest.raises(InputError, match=f"probability: {words}"):
+            preview(tmp_path, sets, **drawn)

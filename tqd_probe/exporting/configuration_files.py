@@ -25,6 +25,8 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+MOST = 10**9  # steps, epochs, repeats
+
 Options = dict[str, Any]
 
 
@@ -229,6 +231,30 @@ def get_positive(options: Options, name: str, default: float, path: Path) -> flo
     if value <= 0:
         raise InputError(f"{path}: {name}: {value:g} must be above 0; correct it")
     return value
+
+
+def get_whole(options: Options, name: str, default: int, path: Path) -> int:
+    """Return a setting that must be a count, such as steps.
+
+    Args:
+        options: Settings by name.
+        name: Its name.
+        default: Its value where it is missing or null.
+        path: The file, for the message.
+
+    Returns:
+        The count.
+
+    Raises:
+        InputError: If it is no whole number from 1 to `MOST`.
+    """
+    value = get_number(options, name, default, path)
+    if not 1 <= value <= MOST or value != round(value):
+        raise InputError(
+            f"{path}: {name}: {value:g} must be a whole number from 1 to {MOST};"
+            " correct it"
+        )
+    return int(value)
 
 
 def get_table(parent: Options, name: str, path: Path) -> Options:

@@ -108,6 +108,8 @@ def export_schedule(
     """
     if to not in WRITERS:
         raise InputError(f"--to {to}: choose from {', '.join(WRITERS)}")
+    if "\0" in str(out):
+        raise InputError(f"--out {str(out)!r}: holds a NUL character; leave it out")
     bands = BandSchedule.load(schedule)
     place = out.resolve()
     if place.exists() and (not place.is_dir() or any(place.iterdir())):

@@ -7,7 +7,6 @@ then `apply_flow_schedule_shift`. Every other schedule ignores the offset.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.structured_text import parse_structured
 from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
@@ -118,7 +118,7 @@ def read_backends(options: Options, path: Path) -> list[Options]:
     """
     source = find_beside(path, str(options.get("data_backend_config", "")))
     try:
-        found: Any = json.loads(read_text(source))
+        found: Any = parse_structured(read_text(source), ".json")
     except ValueError as error:
         raise InputError(f"{source}: is not JSON ({error}); correct it") from None
     if not isinstance(found, list) or not all(isinstance(e, dict) for e in found):
@@ -137,13 +137,35 @@ def read_backends(options: Options, path: Path) -> list[Options]:
 def draw_shares(
     options: Options, backends: list[Options], path: Path
 ) -> list[float | None]:
-    """Return the share of draws of each data set, where settings alone decide it."""
+    """Return the share of draws of each data set, where settings alone decide it.
+
+    Args:
+        options: Settings of the run.
+        backends: Settings of the data sets.
+        path: The file of the run's settings, for messages.
+
+    Returns:
+        A share for each; None where it is not known.
+
+    Raises:
+        InputError: If a probability is below 0, or all are 0.
+    """
+    weights = [get_number(each, "probability", 1.0, path) for each in backends]
+    if min(weights) < 0:
+        raise InputError(
+            f"{path}: data_backend_config: probability: {min(weights):g} must be 0 or"
+            " above; correct it"
+        )
     if len(backends) == 1:
         return [1.0]
     if options.get("data_backend_sampling", "auto-weighting") != "uniform":
         return [None] * len(backends)
-    weights = [get_number(each, "probability", 1.0, path) for each in backends]
-    return [weight / max(sum(weights), 1e-300) for weight in weights]
+    if not 0 < sum(weights) < 1e300:
+        raise InputError(
+            f"{path}: data_backend_config: probability: sums to {sum(weights):g}, so"
+            " that nothing can be drawn; give one data set more than 0"
+        )
+    return [weight / sum(weights) for weight in weights]
 
 
 def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
@@ -203,6 +225,9 @@ def backend_levels(
 
     Returns:
         The distribution of sigma, and the rule in words.
+
+    Raises:
+        InputError: If a value is out of range.
     """
     kind = schedule_of(options)
     tail = f", shift {shift:g}" if shift != 1 else ""
@@ -222,12 +247,17 @@ def backend_levels(
     if kind == "mixflow":
         return beta(1.0, 2.0).shifted(shift), f"MixFlow, Beta(1, 2){tail}"
     if kind == "cubic":
-        weights = numbers(options["flow_cubic_schedule_weights"], path)
+        name = "flow_cubic_schedule_weights"
+        weights = numbers(options[name], name, path)
+        if min(weights) < 0 or not 0 < sum(weights) < 1e300:
+            raise InputError(
+                f"{path}: {name}: {weights}: none may be below 0, nor all 0; correct it"
+            )
         return cubic_levels(weights).shifted(shift), f"cubic {weights}{tail}"
     return uniform().shifted(shift), f"uniform{tail}"
 
 
-def numbers(value: Any, path: Path) -> list[float]:
+def numbers(value: Any, name: str, path: Path) -> list[float]:
     """Return a list of numbers, from a list or a text with commas.
 
     Raises:
@@ -237,13 +267,29 @@ def numbers(value: Any, path: Path) -> list[float]:
         value = [number(part) for part in value.strip("[]").split(",")]
     found = value if isinstance(value, list) else [value]
     if not found:
-        raise InputError(f"{path}: a list of levels or weights is empty; fill it in")
-    return [get_number({"list": each}, "list", 0.0, path) for each in found]
+        raise InputError(f"{path}: {name}: is empty; fill it in")
+    return [get_number({name: each}, name, 0.0, path) for each in found]
 
 
 def custom_levels(value: Any, path: Path) -> tuple[LevelDistribution, str]:
-    """Return the levels of ``flow_custom_timesteps``: timesteps if any is above 1."""
-    levels = np.array(numbers(value, path))
+    """Return the levels of ``flow_custom_timesteps``: timesteps if any is above 1.
+
+    Args:
+        value: Its value.
+        path: The file, for messages.
+
+    Returns:
+        The distribution of sigma, and the rule in words.
+
+    Raises:
+        InputError: If a level is below 0 or above 1000.
+    """
+    levels = np.array(numbers(value, "flow_custom_timesteps", path))
+    if levels.min() < 0 or levels.max() > 1000:
+        raise InputError(
+            f"{path}: flow_custom_timesteps: {levels.min():g} to {levels.max():g};"
+            " timesteps are 0 to 1000, or levels 0 to 1; correct it"
+        )
     levels = levels / 1000 if levels.max() > 1 else levels
     return on_grid(np.clip(levels, 0, 1)), f"list of {len(levels)} levels, no shift"
 

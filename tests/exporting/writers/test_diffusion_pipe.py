@@ -145,6 +145,10 @@ def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
         export_case(tmp_path).export("diffusion-pipe", configuration(tmp_path, **more))
     assert not (tmp_path / "out").exists()
     config = configuration(tmp_path)
+    config.write_text(config.read_text().replace("epochs = 100", "epochs = 2.7"))
+    with pytest.raises(InputError, match=r"epochs: 2.7 must be a whole number"):
+        export_case(tmp_path).export("diffusion-pipe", config)
+    config = configuration(tmp_path)
     (tmp_path / "dataset.toml").write_text("directory = ['a']\n")
     with pytest.raises(InputError, match=r"needs one \[\[directory\]\]"):
         export_case(tmp_path).export("diffusion-pipe", config)

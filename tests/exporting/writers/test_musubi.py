@@ -183,6 +183,7 @@ def test_data_sets_that_are_no_tables_are_refused(tmp_path):
     [
         ("--weighting_scheme logit_normal", "turns ranges round and squeezes"),
         ("--min_timestep 100", "bands take their place"),
+        ("--max_train_epochs 0", "max_train_epochs: 0 must be a whole number"),
         ("--max_train_steps 2", "2 steps are too few for 4 runs"),
     ],
 )

@@ -27,8 +27,8 @@ from tqd_probe.exporting.ai_toolkit import (
 )
 from tqd_probe.exporting.configuration_files import (
     Options,
-    get_number,
     get_table,
+    get_whole,
     read_configuration,
 )
 from tqd_probe.exporting.level_distribution import LevelDistribution
@@ -55,7 +55,7 @@ def write(job: ExportJob, folder: Path) -> Written:
     base = base_levels(train, model, job)
     plans, left_out = job.plan(base, None)
     chain = band_runs(plans)
-    total = int(get_number(train, "steps", 1000, job.config))
+    total = get_whole(train, "steps", 1000, job.config)
     counts = split_count(total, chain, f"{job.config}: train.steps")
     for plan in plans:
         link_clips(plan.clips, folder / "data" / plan.name)

@@ -11,7 +11,7 @@ from shlex import quote
 import numpy as np
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.exporting.configuration_files import Literal, get_number, split_commands
+from tqd_probe.exporting.configuration_files import Literal, get_whole, split_commands
 from tqd_probe.exporting.diffsynth import (
     LIMITS,
     SCRIPT,
@@ -77,7 +77,7 @@ def write(job: ExportJob, folder: Path) -> Written:
             classes.append(WrittenClass(plan, expert, [part]))
         metadata = f"metadata-{number}.jsonl"
         write_rows(folder / metadata, rows)
-        repeat = get_number(options, "dataset_repeat", 1, job.config)
+        repeat = get_whole(options, "dataset_repeat", 1, job.config)
         extra = [str(options["extra_inputs"])] if "extra_inputs" in options else []
         changes = {
             "dataset_metadata_path": Literal(job.out / metadata),

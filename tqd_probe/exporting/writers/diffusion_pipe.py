@@ -13,8 +13,8 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
-    get_number,
     get_table,
+    get_whole,
     read_configuration,
 )
 from tqd_probe.exporting.diffusion_pipe import (
@@ -102,7 +102,7 @@ def data_settings(table: Options, job: ExportJob) -> Options:
 def run_text(job: ExportJob, table: Options, run: BandRun, first: bool) -> str:
     """Return the configuration of a run: the user's, with other keys."""
     text = job.config.read_text(encoding="utf-8-sig")
-    epochs = get_number(table, "epochs", 1, job.config)
+    epochs = get_whole(table, "epochs", 1, job.config)
     top = {
         "output_dir": str(job.out / "output" / run.name),
         "dataset": str(job.out / f"data-{run.plan.name}.toml"),

@@ -16,8 +16,8 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
 from tqd_probe.exporting.configuration_files import (
     Options,
-    get_number,
     get_table,
+    get_whole,
     read_configuration,
 )
 from tqd_probe.exporting.ltx2 import Ltx2, sampling, video_is_given
@@ -45,9 +45,8 @@ def write(job: ExportJob, folder: Path) -> Written:
     base = Ltx2().preview(job.config, job.shape).trained[0].levels
     plans, left_out = job.plan(base, None)
     chain = band_runs(plans)
-    steps = int(
-        get_number(get_table(table, "optimization", job.config), "steps", 0, job.config)
-    )
+    optimization = get_table(table, "optimization", job.config)
+    steps = get_whole(optimization, "steps", 0, job.config)
     counts = split_count(steps, chain, f"{job.config}: optimization.steps")
     for plan in plans:
         clips = [

@@ -13,6 +13,7 @@ from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
     get_number,
+    get_whole,
     read_configuration,
     split_commands,
 )
@@ -136,9 +137,9 @@ def run_lengths(own: MusubiRun, chain: list[BandRun]) -> list[Options]:
     equal epochs give equal shares; a band of several gets its part of them.
     """
     if own.options.get("max_train_epochs") is not None:
-        epochs = own.number("max_train_epochs", 1)
+        epochs = get_whole(own.options, "max_train_epochs", 1, own.path)
         return [{"max_train_epochs": max(round(epochs * r.passes), 1)} for r in chain]
-    total = int(own.number("max_train_steps", 1600))  # the trainer's default
+    total = get_whole(own.options, "max_train_steps", 1600, own.path)  # its default
     counts = split_count(total, chain, f"{own.path}: max_train_steps")
     return [{"max_train_steps": count} for count in counts]
 
