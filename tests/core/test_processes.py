@@ -8,6 +8,7 @@ import traceback
 import numpy as np
 import pytest
 from accelerate.commands.launch import launch_command, launch_command_parser
+from accelerate.state import AcceleratorState
 from child_processes import in_child, in_two_processes
 from probe_runs import arguments, numbers, result
 from torch.distributed import run as distributed_run
@@ -62,7 +63,8 @@ def test_the_main_process_decides_for_all(tmp_path):
 
 
 def end_with_code(*argv):
-    """Run the command as `python -m` does."""
+    """Run the command as `python -m` does, in a process that has joined nothing yet."""
+    AcceleratorState._reset_state(True)
     sys.exit(gradsim.main(list(argv)))
 
 
