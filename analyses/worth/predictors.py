@@ -116,8 +116,8 @@ def judge(pairs: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
 
     Returns:
         By predictor: correlation over all pairs and its mean inside a level, both with
-        95 % intervals over clusters; how much better than Adam's metric it ranks inside
-        a level; pairs admitted, good and harmful ones.
+        95 % intervals over clusters, and how much better than Adam's metric it ranks
+        inside a level.
     """
     share = np.array([pair["share"] for pair in pairs])
     level = np.array([pair["sigma"] for pair in pairs])

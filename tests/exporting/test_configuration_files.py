@@ -43,7 +43,7 @@ def test_damaged_files_are_one_line(tmp_path, name, text, fault):
     with pytest.raises(InputError, match="no such file"):
         read_configuration(tmp_path / "missing.toml")
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="it is no text"):
+    with pytest.raises(InputError, match="is not UTF-16"):
         read_configuration(tmp_path / "b.toml")
 
 
@@ -107,3 +107,12 @@ def test_files_are_found_beside_the_configuration(tmp_path):
     assert find_beside(deep, "data.json") == tmp_path / "data.json"
     with pytest.raises(InputError, match=r"config.json: none.json: no such file"):
         find_beside(config, "none.json")
+
+
+def test_text_is_read_as_everywhere_else(tmp_path):
+    """UTF-16 with a mark, as some editors save; a folder is no file."""
+    path = tmp_path / "a.toml"
+    path.write_text("[model]\nshift = 3.0\n", encoding="utf-16")
+    assert read_configuration(path) == {"model": {"shift": 3.0}}
+    with pytest.raises(InputError, match="no such file"):
+        read_configuration(tmp_path)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tqd_probe.core import text_files
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.structured_text import FORMATS, parse_structured
 
@@ -62,7 +63,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file.
+    """Read a trainer's text file.
 
     Args:
         path: The file.
@@ -73,13 +74,9 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: If it is missing or is no text.
     """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a configuration") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"{path}: cannot be read ({reason}); expected text") from None
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a configuration")
+    return text_files.read_text(path)
 
 
 def read_commands(path: Path, script: str) -> list[Options]:

@@ -16,6 +16,7 @@ from tqd_probe.exporting.configuration_files import (
     get_table,
     get_whole,
     read_configuration,
+    read_text,
 )
 from tqd_probe.exporting.diffusion_pipe import (
     expert_of,
@@ -101,7 +102,7 @@ def data_settings(table: Options, job: ExportJob) -> Options:
 
 def run_text(job: ExportJob, table: Options, run: BandRun, first: bool) -> str:
     """Return the configuration of a run: the user's, with other keys."""
-    text = job.config.read_text(encoding="utf-8-sig")
+    text = read_text(job.config)
     epochs = get_whole(table, "epochs", 1, job.config)
     top = {
         "output_dir": str(job.out / "output" / run.name),

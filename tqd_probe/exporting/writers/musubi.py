@@ -15,6 +15,7 @@ from tqd_probe.exporting.configuration_files import (
     get_number,
     get_whole,
     read_configuration,
+    read_text,
     split_commands,
 )
 from tqd_probe.exporting.edit_configuration import (
@@ -208,7 +209,7 @@ def write_run(
         command = command_text(set_options(words, at, changes))
         (folder / f"{run.name}.sh").write_text(command + "\n", encoding="utf-8")
         return f"{run.name}.sh", f"bash {quote(f'{job.out / run.name}.sh')}"
-    text = job.config.read_text(encoding="utf-8-sig")
+    text = read_text(job.config)
     table = read_configuration(job.config)
     for section, inner in table.items():
         if isinstance(inner, dict):
