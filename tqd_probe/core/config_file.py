@@ -128,6 +128,8 @@ def write_config(settings: BaseModel, path: Path) -> None:
 def _parsed(path: Path) -> dict[str, Any]:
     """Return the content of a TOML or YAML file that holds a table."""
     kind = path.suffix.lower()
+    if path.is_dir():
+        raise InputError(f"--config {path}: is a folder; give a file of options")
     if kind not in KINDS:
         raise InputError(f"--config {path}: must be a {' or '.join(KINDS)} file")
     if not path.is_file():
@@ -166,9 +168,13 @@ def _as_typed(path: Path, name: str, value: Any, field: FieldInfo) -> Any:
         for each in value
     ):
         return ",".join(str(each) for each in value)
+    if value is None:
+        raise InputError(
+            f"--config {path}: {name} has no value; give one, or leave the key out"
+        )
     raise InputError(
-        f"--config {path}: {name} must be a single value, as on the command line, not"
-        f" {type(value).__name__}"
+        f"--config {path}: {name} must be a single value, as on the command line: a"
+        " number, a text in quotes, or true or false"
     )
 
 
