@@ -45,6 +45,9 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, config):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
     with pytest.raises(InputError, match=r"--out .*: holds a NUL character"):
         case.export("diffusion-pipe", config, out="a\0b")
+    with pytest.raises(InputError, match=r"--out .*: is a file; choose a folder"):
+        case.export("diffusion-pipe", config, out="out/mine.txt")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
     (tmp_path / "dataset.toml").unlink()
     before = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=r"dataset.toml: no such file"):

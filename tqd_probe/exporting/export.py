@@ -112,7 +112,9 @@ def export_schedule(
         raise InputError(f"--out {str(out)!r}: holds a NUL character; leave it out")
     bands = BandSchedule.load(schedule)
     place = out.resolve()
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+    if place.exists() and not place.is_dir():
+        raise InputError(f"--out {out}: is a file; choose a folder")
+    if place.is_dir() and any(place.iterdir()):
         raise InputError(f"--out {out}: exists and is not empty; choose another folder")
     job = ExportJob(config, clips_by_class(clips, bands), bands, place, shape, boundary)
     with staged_folder(place) as part:
