@@ -41,7 +41,11 @@ def test_an_entry_of_every_kind_is_measured_and_shown(run, monkeypatch):
     for entry in entries:
         row = found["rows"][str(entry)]
         assert "failed" not in row, row
-        ways = {"plain", "sketched"} if entry.compiled else set(gpu.WAYS)
+        ways = set(gpu.WAYS[:4])
+        if entry.compiled:
+            ways = {"plain", "sketched", "plain_compiled"}
+        elif not entry.checkpointing:
+            ways |= set(gpu.WAYS[4:6])
         assert set(row["seconds"]) == ways
         assert min(row["seconds"].values()) > 0
         assert row["clips_per_second"] == pytest.approx(1 / row["seconds"]["sketched"])
@@ -67,17 +71,17 @@ def test_a_pass_without_memory_is_left_out_and_the_others_are_measured(
 ):
     actions = gpu.actions_of
 
-    def short(task, compiled):
+    def short(task, entry):
         def fails():
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        return {**actions(task, compiled), "plain": fails}
+        return {**actions(task, entry), "plain": fails}
 
     monkeypatch.setattr(gpu, "actions_of", short)
     found, printed = run(entries=gpu.ENTRIES[:1])
     (row,) = found["rows"].values()
     assert row["out_of_memory"] == ["plain"]
-    assert set(row["seconds"]) == set(gpu.WAYS) - {"plain"}
+    assert set(row["seconds"]) == set(gpu.WAYS[1:6])
     assert "failed" not in row
     assert "(" not in printed.splitlines()[-1].partition("|")[2].split("|")[2]
 
