@@ -47,11 +47,12 @@ WAYS = (
     "floor",
     "sketched",
     "exact_norms",
-    "plain_fastest",  # kernels that need not be deterministic; of short passes
-    "sketched_fastest",
-    "plain_compiled",
+    "plain_deterministic",  # --exact-resume on; of short passes
+    "floor_deterministic",
+    "sketched_deterministic",
 )
-LONG_PASS = 3.0  # seconds; such a pass is not repeated
+LONG_PASS = 3.0  # seconds; such a pass is timed once
+VERY_LONG_PASS = 10.0  # seconds; such a pass is its own warming up
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,18 @@ class Entry:
 
 
 SMALL_WAN = "Wan 2.1 T2V 1.3B"
-# What matters most comes first; compilers come last, since they are hard to interrupt.
+# What matters most comes first.
 ENTRIES = (
     Entry(SMALL_WAN, 17, clips=2),
     Entry(SMALL_WAN, 33),
     Entry(SMALL_WAN, 81, checkpointing=True),
-    Entry("LTX-Video 2B"),
-    Entry("CogVideoX 2B", checkpointing=True),
     Entry("Wan 2.1 T2V 14B", checkpointing=True),
     Entry(SMALL_WAN, 17, clips=2, compiled=True),
+    Entry("LTX-Video 2B"),
+    Entry("CogVideoX 2B", checkpointing=True),
 )
+# Times of autoencoders, by family and clip: networks of a family share one.
+_ENCODED: dict[tuple[str, int, int, int], dict[str, Any]] = {}
 AUTOENCODERS = {  # of a family: class, what --vae-dtype auto is, small configuration
     "Wan": ("AutoencoderKLWan", "float32", {"base_dim": 8, "num_res_blocks": 1}),
     "CogVideoX": (
@@ -165,7 +168,7 @@ def timed(device: str, action: Callable[[], Any], repeat: int = 3) -> float:
     Args:
         device: The torch device.
         action: The action.
-        repeat: Repetitions; one that takes `LONG_PASS` is not repeated.
+        repeat: Repetitions; one that takes `LONG_PASS` is the last.
 
     Returns:
         Seconds.
@@ -177,7 +180,7 @@ def timed(device: str, action: Callable[[], Any], repeat: int = 3) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
         spent.append(time.perf_counter() - began)
-        if spent[-1] > LONG_PASS:
+        if spent[-1] > (LONG_PASS if len(spent) > 1 else VERY_LONG_PASS):
             return spent[-1]
     return statistics.median(spent[1:])
 
@@ -186,17 +189,7 @@ def actions_of(task: models.Task, entry: Entry) -> dict[str, Callable[[], Any]]:
     """Return what is timed, by name."""
     if entry.compiled:
         engine = task.engine(DEFAULT_SIZE, pilot=False, compiled=True)
-
-        def plain_compiled() -> None:
-            if task.network.blocks[0]._compiled_call_impl is None:
-                task.compile()
-            task.plain()
-
-        return {
-            "plain": task.plain,
-            "sketched": task.capturing(engine),
-            "plain_compiled": plain_compiled,
-        }
+        return {"plain": task.plain, "sketched": task.capturing(engine)}
     engine = task.engine(DEFAULT_SIZE, pilot=False)
     exact = task.engine(DEFAULT_SIZE, exact_norms=True, pilot=False)
     actions = {
@@ -206,8 +199,8 @@ def actions_of(task: models.Task, entry: Entry) -> dict[str, Callable[[], Any]]:
         "exact_norms": task.capturing(exact),
     }
     if not entry.checkpointing:
-        actions["plain_fastest"] = task.plain
-        actions["sketched_fastest"] = task.capturing(engine)
+        for name in ("plain", "floor", "sketched"):
+            actions[f"{name}_deterministic"] = actions[name]
     return actions
 
 
@@ -226,15 +219,14 @@ def measure_passes(
     peaks = found.setdefault("peak_gb", {})
     actions = actions_of(task, entry)
     for way in sorted(actions, key=lambda name: name not in ("plain", "sketched")):
-        kernels = deterministic(torch.device(device), found["parameters"], exact=True)
-        if way.endswith("_fastest"):
-            kernels = deterministic(torch.device(device), found["parameters"], False)
+        exact = way.endswith("_deterministic")
+        kernels = deterministic(torch.device(device), found["parameters"], exact)
         network.zero_grad()
         held = torch.cuda.memory_allocated() if device == "cuda" else 0
         try:
-            if entry.compiled:
-                actions[way]()  # the first pass compiles, and is long
             with kernels, PeakMemory(device) as memory:
+                if entry.compiled:
+                    actions[way]()  # the first pass compiles, and is long
                 spent = timed(device, actions[way])
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -250,11 +242,15 @@ def measure_encoding(
 ) -> None:
     """Time what one version of a clip takes before it is latents, into `found`."""
     name, found["vae_dtype"], changes = AUTOENCODERS[model.kind]
-    vae = getattr(diffusers, name)(**(changes if small else {})).to(device).eval()
     frames = entry.frames or model.clip[0]
     height, width = model.clip[1:]
     if small:
         frames, height, width = 9, 64, 64
+    key = model.kind, frames, height, width
+    if key in _ENCODED:
+        found |= _ENCODED[key]
+        return
+    vae = getattr(diffusers, name)(**(changes if small else {})).to(device).eval()
     shape = ClipShape(frames, height, width, 16)
     began = time.perf_counter()
     video = Degradation("blur", 3).apply(synthetic_clip(0), shape, 0)
@@ -272,6 +268,8 @@ def measure_encoding(
             vae.encode(given)
 
         seconds[str(dtype).removeprefix("torch.")] = timed(device, encode, repeat=1)
+    names = "drawing_and_degrading", "encoding"
+    _ENCODED[key] = {name: found[name] for name in names}
 
 
 def predict(found: dict[str, Any]) -> dict[str, float]:
@@ -389,7 +387,7 @@ def measure_all(
     chosen = [entry for entry in ENTRIES if args.only in str(entry)]
     for number, entry in enumerate(chosen):
         left = ends - time.monotonic()
-        share = left / 2 if number + 1 < len(chosen) else left
+        share = 0.7 * left if number + 1 < len(chosen) else left
         rows[str(entry)] = run_entry(entry, args.small, device, share)
         print(entry, json.dumps(rows[str(entry)]), flush=True)
         write_results(parser, args, {**driver, "rows": rows})

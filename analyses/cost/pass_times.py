@@ -63,8 +63,8 @@ def tiny(repetitions: int) -> dict[str, Any]:
         size = choose_batch_size(probe)["batch_size"]
         draws = next(micro_batches(8, (), 1, len(names), size))
         count = len(draws) * len(names)
-        one = batch_losses(probe, draws[:1], 0.5, names)
-        many = batch_losses(probe, draws, 0.5, names)
+        one = batch_losses(probe, [(draws[0], names)], 0.5)
+        many = batch_losses(probe, [(draw, names) for draw in draws], 0.5)
         whole = probe.engine()
         sketched = GradientCapture(network, layout, Sketched(allocate_sketch(probe)))
         unfitted = GradientCapture(network, layout, Sketched(probe.sketch))

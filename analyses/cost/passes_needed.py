@@ -61,7 +61,9 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
                     (len(names), CLIPS, DRAWS, probe.sketch.size), np.float32
                 )
                 for draws in micro_batches(CLIPS, (), DRAWS, len(names), size):
-                    losses = batch_losses(probe, draws, float(sigma), names)
+                    losses = batch_losses(
+                        probe, [(draw, names) for draw in draws], float(sigma)
+                    )
                     found, _ = engine.per_clip(losses, len(draws) * len(names))
                     for (clip, draw), own in zip(draws, found.split(len(names))):
                         values[:, clip, draw] = own.numpy()

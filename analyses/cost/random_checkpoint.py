@@ -1,8 +1,8 @@
 """Write Wan 2.1 1.3B with random weights as a pipeline, to run whole probes on.
 
-Network and autoencoder have the published configuration. The text encoder has one layer
-of the published width, since a probe reads each caption once. Takes 4 GB of disk; nothing
-comes from a network.
+Network and autoencoder have the published configuration. The text encoder has one
+layer of the published width, since a probe reads each caption once. Takes 4 GB of disk;
+nothing comes from a network.
 
     python -m analyses.cost.random_checkpoint wan-1.3b
     python -m tqd_probe.gradsim --ckpt wan-1.3b --frames 17 --height 480 --width 832

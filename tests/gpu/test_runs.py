@@ -21,6 +21,7 @@ pytestmark = pytest.mark.gpu
 
 TINY = "--num-clips 6 --draws 1 --levels 0.3,0.7 --degradations blur:3,freeze:5"
 TINY += " --least-clips 4"
+EXACT = "--sketch 16384 --exact-resume on"
 
 
 def probe(device, out, extra=""):
@@ -68,9 +69,9 @@ def test_a_resumed_probe_ends_with_the_same_bytes(device, tmp_path, monkeypatch)
         patch.setattr("tqd_probe.gradients.draws.WRITE_RATE", float("inf"))
         stopping(patch, GradientStore, "put_draw", 9)  # in the second level
         with pytest.raises(Stopped):
-            probe(device, tmp_path / "stopped", "--sketch 16384")
-    probe(device, tmp_path / "stopped", "--sketch 16384")
-    probe(device, tmp_path / "straight", "--sketch 16384")
+            probe(device, tmp_path / "stopped", EXACT)
+    probe(device, tmp_path / "stopped", EXACT)
+    probe(device, tmp_path / "straight", EXACT)
     assert results(tmp_path / "stopped") == results(tmp_path / "straight")
 
 
@@ -81,7 +82,8 @@ def test_a_resumed_training_ends_with_the_same_bytes(
 ):
     def trained(name):
         values = options(pipeline, manifest, tmp_path / name)
-        train(**{**values, "device": device, "dtype": dtype}, quiet=True)
+        values |= {"device": device, "dtype": dtype, "exact_resume": "on"}
+        train(**values, quiet=True)
 
     with monkeypatch.context() as patch:
         stopping(patch, LossModule, "forward", 22)  # step 6, after a checkpoint

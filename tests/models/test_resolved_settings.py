@@ -28,6 +28,7 @@ def gpu(monkeypatch):
 def test_a_cpu_means_float32_whatever_the_checkpoint(kind, more):
     found = resolve_settings(kind(ckpt="no-such-folder", device="cpu", **more))
     assert (found.device, found.dtype, found.vae_dtype) == ("cpu", "fp32", "fp32")
+    assert found.exact_resume == "on"
     with pytest.raises(InputError, match=r"^--tf32 on: a CPU has no TF32"):
         resolve_settings(kind(ckpt="tiny", device="cpu", tf32="on", **more))
 
@@ -38,9 +39,13 @@ def test_a_gpu_means_what_the_checkpoint_says(kind, more, gpu, monkeypatch):
     assert (small.device, small.dtype) == ("cuda", "fp32")
     monkeypatch.setattr("tqd_probe.models.number_types.SMALL", 0)
     found = resolve_settings(kind(ckpt="tiny", **more))
-    assert describe_types(found) == ("device cuda, number type bf16, autoencoder fp32")
+    assert describe_types(found) == (
+        "device cuda, number type bf16, autoencoder fp32; a resumed run is the same up"
+        " to rounding (--exact-resume off)"
+    )
     asked = resolve_settings(kind(ckpt="tiny", dtype="fp32", **more))
     assert asked.dtype == "fp32"
+    more = {"exact_resume": "on", **more}
     fast = resolve_settings(kind(ckpt="tiny", tf32="on", **more))
     assert describe_types(fast).endswith("autoencoder fp32, TF32")
     with pytest.raises(InputError, match="--ckpt no-such-folder"):

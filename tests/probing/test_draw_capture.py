@@ -36,13 +36,13 @@ def test_finishing_behind_the_next_pass_changes_no_byte(
     pipeline, tmp_path, deferred, monkeypatch, extra
 ):
     finished(pipeline, tmp_path / "deferred", extra=extra)
-    assert len(deferred) == 2 * 5  # levels x draws
+    assert [len(batch.draws) for batch, _ in deferred] == [3, 2] * 2  # a level's five
     behind = [later is not None and later is not batch for batch, later in deferred]
-    assert behind == [True, True, True, True, False] * 2  # the last of a level alone
+    assert behind == [True, False] * 2  # the last of a level alone
     monkeypatch.undo()
     finished(pipeline, tmp_path / "plain", extra=extra)
     assert results(tmp_path / "deferred") == results(tmp_path / "plain")
-    assert result(tmp_path / "plain")["cost"]["passes"] == 2 * 5 * 2
+    assert result(tmp_path / "plain")["cost"]["passes"] == 2 * (4 + 3)
 
 
 def test_a_gradient_that_is_not_finite_is_named_behind_the_next_pass(
@@ -51,10 +51,10 @@ def test_a_gradient_that_is_not_finite_is_named_behind_the_next_pass(
     """Only the captured draws are spoilt: the checks before the run pass."""
     launch = DrawCapture._launch
 
-    def spoilt(self, level, part, ahead, alone):
-        found = launch(self, level, part, ahead, alone)
-        if (level, part[0][0].clip, len(part[1])) == (1, 2, 1):
-            found.gradients[0, 5] = float("nan")
+    def spoilt(self, level, rows, ahead, alone):
+        found = launch(self, level, rows, ahead, alone)
+        if level == 1 and [draw.clip for draw, _ in rows] == [2]:  # its last three
+            found.gradients[2, 5] = float("nan")
         return found
 
     monkeypatch.setattr(DrawCapture, "_launch", spoilt)
@@ -70,17 +70,19 @@ def test_the_inputs_of_every_pass_are_prepared_once_and_ahead(
 ):
     made, prepare = [], draw_capture.batch_losses
 
-    def noted(workspace, draws, sigma, versions):
+    def noted(workspace, rows, sigma):
         ahead = threading.current_thread() is not threading.main_thread()
-        made.append((round(sigma, 2), draws[0].clip, len(versions), ahead))
-        return prepare(workspace, draws, sigma, versions)
+        counts = [(draw.clip, len(versions)) for draw, versions in rows]
+        made.append((round(sigma, 2), counts, ahead))
+        return prepare(workspace, rows, sigma)
 
     monkeypatch.setattr(draw_capture, "batch_losses", noted)
     finished(pipeline, tmp_path / "x", extra=SMALL_PASSES)
     sigmas = [made[0][0], made[-1][0]]
+    passes = [[(0, 3)], [(0, 1), (1, 2)], [(1, 2), (2, 1)], [(2, 3)]]
+    passes += [[(3, 3)], [(3, 1), (4, 2)], [(4, 2)]]
     assert made == [
-        (sigma, clip, size, (clip, size) != (0, 3))  # the first of a level is not
+        (sigma, counts, counts != [(0, 3)])  # the first of a level is not
         for sigma in sigmas
-        for clip in range(5)
-        for size in (3, 1)
+        for counts in passes
     ]

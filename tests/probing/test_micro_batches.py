@@ -19,10 +19,21 @@ def test_draws_share_a_pass_up_to_its_size():
     assert found[2] == [(3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (5, 1)]
 
 
-@pytest.mark.parametrize("size", [1, 4, 5, 9])
-def test_a_draw_whose_versions_do_not_fit_is_alone(size):
+@pytest.mark.parametrize("size", [1, 5, 9])
+def test_a_draw_fills_its_passes_alone(size):
     found = list(micro_batches(3, (), 2, 5, size))
     assert found == [[(clip, draw)] for clip in range(3) for draw in range(2)]
+
+
+@pytest.mark.parametrize(("size", "draws"), [(2, 2), (3, 3), (4, 4)])
+def test_where_versions_do_not_fit_passes_are_filled_by_several_draws(size, draws):
+    found = list(micro_batches(6, (), 2, 5, size))
+    assert [len(batch) for batch in found] == [draws] * (12 // draws)
+    versions = ["golden", "a", "b", "c", "d"]
+    for batch in found:
+        passes = divide(batch, versions, size)
+        counts = [sum(len(names) for _, names in rows) for rows in passes]
+        assert counts == [size] * (5 * draws // size)
 
 
 def test_stages_add_up_to_all_draws_once():
@@ -37,19 +48,19 @@ def test_stages_add_up_to_all_draws_once():
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        (16, [(4, 4)]),
-        (15, [(3, 4), (1, 4)]),
-        (8, [(2, 4), (2, 4)]),
-        (7, [(1, 4)] * 4),
-        (3, [(1, 3), (1, 1)] * 4),
-        (1, [(1, 1)] * 16),
+        (16, [[4, 4, 4, 4]]),
+        (15, [[4, 4, 4], [4]]),
+        (8, [[4, 4], [4, 4]]),
+        (7, [[4]] * 4),
+        (3, [[3], [1, 2], [2, 1], [3], [3], [1]]),
+        (1, [[1]] * 16),
     ],
 )
 def test_a_micro_batch_is_divided_into_passes_in_order(size, expected):
     draws, versions = [Draw(c, s) for c in (0, 1) for s in (0, 1)], ["a", "b", "c", "d"]
     parts = divide(draws, versions, size)
-    assert [(len(few), len(names)) for few, names in parts] == expected
+    assert [[len(names) for _, names in rows] for rows in parts] == expected
     flat_parts = [
-        (draw, name) for few, names in parts for draw in few for name in names
+        (draw, name) for rows in parts for draw, names in rows for name in names
     ]
     assert flat_parts == [(draw, name) for draw in draws for name in versions]

@@ -195,11 +195,12 @@ class PrecisionSettings(Settings):
         " TF32; off: numbers agree between devices. On makes what is float32 faster: a"
         " float32 network, and the autoencoder (--vae-dtype fp32) about three times",
     )
-    exact_resume: Literal["on", "off"] = Field(
-        default="on",
-        description="on a GPU, take deterministic kernels alone, so that a resumed run"
-        " ends with the same bytes; off: the fastest ones (cuDNN's attention), equal up"
-        " to rounding; on a CPU runs are exact either way",
+    exact_resume: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="on: deterministic kernels alone, so that a resumed run ends with"
+        " the same bytes; off: the fastest ones (cuDNN's attention), equal up to"
+        " rounding; auto: off on a GPU, where deterministic attention costs half as"
+        " much again, on on a CPU, where it costs nothing",
     )
     quantise: Literal["none", "int8", "fp8", "nf4"] = Field(
         default="none",

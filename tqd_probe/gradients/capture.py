@@ -35,7 +35,7 @@ from tqd_probe.gradients.plain_gradients import plain_gradients
 from tqd_probe.gradients.products import wide
 from tqd_probe.gradients.shared_parameters import SharedParameter
 from tqd_probe.gradients.zero_leaves import SpreadLeaf
-from tqd_probe.models.placement import computing_device
+from tqd_probe.models.placement import device_of
 
 Losses = Callable[[], Tensor]
 COPIES = ("none", "norms", "all")  # layers whose outputs are copied, as networks need
@@ -76,6 +76,10 @@ class GradientCapture:
         self._direct: set[str] = set()  # shared parameters that are their own leaves
         self._broadcast: dict[str, bool] = {}  # shared parameters, by how they are used
         self._plans = {name: self.kept.plan(name) for name in layout.parameters}
+        # Walking through the modules of a large network takes milliseconds.
+        self._parameters = list(network.parameters())
+        self._dtype = computing_dtype(network)
+        self._reused: tuple[Any, dict[str, Tensor]] = None, {}
         self._clips = 0
         self._uses: dict[str, int] = {}
         self._leaves: dict[str, Tensor] = {}
@@ -108,12 +112,11 @@ class GradientCapture:
     def _prepare(self) -> None:
         """Bring projections to where their layers are, those of one type at once."""
         places: dict[tuple[torch.device, torch.dtype], list[LayerLeaves]] = {}
-        computing = computing_dtype(self.network)
         for own, _ in self._layers:
             weight = own.layer._parameters.get("weight")
             if own.projected and weight is not None:
                 floating = weight.is_floating_point()
-                dtype = weight.dtype if floating else computing  # quantised
+                dtype = weight.dtype if floating else self._dtype  # quantised
                 places.setdefault((weight.device, dtype), []).append(own)
         for (device, dtype), some in places.items():
             names = [own.names["weight"] for own in some]
@@ -164,7 +167,7 @@ class GradientCapture:
             }
         )
         found = self._pass(losses, clips, self._compiled)
-        check_alike(found.gradients, written, computing_dtype(self.network))
+        check_alike(found.gradients, written, self._dtype)
         self._compared = True
         return found
 
@@ -186,8 +189,7 @@ class GradientCapture:
     ) -> Captured:
         """Run one batch, with outputs of layers copied where `_copies` says so."""
         self._clips, self._uses = clips, {}
-        first = next(self.network.parameters())
-        self.kept.start(clips, wide(computing_dtype(self.network)), first.device)
+        self.kept.start(clips, wide(self._dtype), self._parameters[0].device)
         # What others compiled runs as it was written: its graphs have no leaves.
         form = (
             torch.compiler.set_stance("force_eager")
@@ -264,17 +266,12 @@ class GradientCapture:
     @contextmanager
     def _attached(self, compiled: CompiledBlocks | None) -> Iterator[None]:
         """Attach leaves to layers and shared parameters for one pass."""
-        kind, device = computing_dtype(self.network), computing_device(self.network)
-        zero = torch.zeros((), dtype=wide(kind), device=device)  # no memory is taken
-        self._leaves = {
-            name: zero.expand(self._clips, plan.size).requires_grad_()
-            for name, plan in self._plans.items()
-        }
+        self._leaves = self._zero_leaves()
         self._direct.clear()
-        needed = [(p, p.requires_grad) for p in self.network.parameters()]
+        needed = [p for p in self._parameters if p.requires_grad]
         handles: list[Any] = []
         try:
-            for parameter, _ in needed:
+            for parameter in needed:
                 parameter.requires_grad_(False)
             for own, rule in self._layers:
                 own.leaves = {key: self._leaves[n] for key, n in own.names.items()}
@@ -293,11 +290,23 @@ class GradientCapture:
             for module, names in self._shared:
                 for key in names:
                     module.__dict__.pop(key, None)
-            for parameter, flag in needed:
-                parameter.requires_grad_(flag)
+            for parameter in needed:
+                parameter.requires_grad_(True)
             for own, _ in self._layers:
                 own.leaves = {}
             self._leaves = {}
+
+    def _zero_leaves(self) -> dict[str, Tensor]:
+        """Return a leaf for every parameter; they take no memory."""
+        device = device_of(self._parameters)
+        if self._reused[0] != (self._clips, device):
+            zero = torch.zeros((), dtype=wide(self._dtype), device=device)
+            leaves = {
+                name: zero.expand(self._clips, plan.size).requires_grad_()
+                for name, plan in self._plans.items()
+            }
+            self._reused = (self._clips, device), leaves
+        return dict(self._reused[1])
 
     def _attach(
         self,
@@ -312,9 +321,9 @@ class GradientCapture:
         if not torch.is_grad_enabled():  # the first pass of a re-entrant checkpoint
             return output
         x = inputs[0] if inputs else next(iter(named.values()))
-        if len(x) % self._clips:
+        if x.shape[0] % self._clips:
             raise GradientError(
-                f"{next(iter(own.names.values()))}: sees {len(x)} rows for"
+                f"{next(iter(own.names.values()))}: sees {x.shape[0]} rows for"
                 f" {self._clips} clips; expand what is shared over the batch, or leave"
                 " the layer out with --params"
             )
@@ -354,6 +363,6 @@ class GradientCapture:
             device = next((x.device for x in inputs if isinstance(x, Tensor)), None)
             here = value.detach().to(device or value.device)  # it may be offloaded
             leaf, form = self._leaves[name], self._plans[name].form
-            each = SpreadLeaf.apply(here, leaf, self._clips, form)
+            each = SpreadLeaf.attach(here, leaf, self._clips, form)
             shared = SharedParameter.wrap(here, each, (), name, self._broadcast)
             module.__dict__[key] = shared

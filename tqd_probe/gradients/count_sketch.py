@@ -117,17 +117,18 @@ class CountSketch:
             entries: Entries ``[B, n]`` by parameter; zero for those that are missing.
             into: Sketches ``[B, size]``, added to.
         """
+        clips = into.shape[0]
         for lane in self._lanes:
             rows = [
-                entries[piece.name].reshape(len(into), -1)
+                entries[piece.name].flatten(1)
                 if piece.name in entries
-                else into.new_zeros(len(into), piece.entries)
+                else into.new_zeros(clips, piece.entries)
                 for piece in lane.pieces
             ]
             signs, numbers = lane.on(into)
             signed = torch.cat(rows, 1).mul_(signs)
             if lane.length > 1:
-                signed = signed.reshape(len(into), -1, lane.length).sum(2)
+                signed = signed.reshape(clips, -1, lane.length).sum(2)
             into.view(-1).index_add_(0, numbers, signed.reshape(-1))
 
 

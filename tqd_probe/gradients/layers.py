@@ -45,6 +45,8 @@ class LayerLeaves:
         padded: Projection of the weight and its offset, where they are known before
             the pass. Compiled blocks that differ only in tensors share one graph;
             looking the projection up by the layer's name would make a graph for each.
+        forms: What is kept of the gradients of weight and bias.
+        projected: Whether the weight's projection is wanted, not its gradient.
     """
 
     layer: nn.Module
@@ -54,25 +56,21 @@ class LayerLeaves:
     leaves: dict[str, Tensor]
     scaled: bool = False
     padded: tuple[Tensor, Tensor] | None = None
+    forms: Forms = (None, None)
+    projected: bool = False
 
-    def leaf(self, key: str) -> Tensor | None:
-        """Return the leaf of an attribute, if it is wanted."""
-        return self.leaves.get(key)
-
-    @property
-    def forms(self) -> Forms:
-        """What is kept of the gradients of weight and bias."""
-        weight, bias = (self.plans.get(key) for key in ("weight", "bias"))
-        return (
+    def __post_init__(self) -> None:
+        """Say once what every pass asks: what is kept, and whether projected."""
+        weight, bias = self.plans.get("weight"), self.plans.get("bias")
+        self.projected = weight is not None and weight.projected
+        self.forms = (
             None if weight is None else weight.form,
             None if bias is None else bias.form,
         )
 
-    @property
-    def projected(self) -> bool:
-        """Whether the weight's projection is wanted, not its gradient."""
-        plan = self.plans.get("weight")
-        return plan is not None and plan.projected
+    def leaf(self, key: str) -> Tensor | None:
+        """Return the leaf of an attribute, if it is wanted."""
+        return self.leaves.get(key)
 
     def projection(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weight's projection and its offset, in the type of the input."""
@@ -109,12 +107,11 @@ def _linear(
     """Attach leaves to a layer that is linear in the last dimension of x."""
     weight, bias = own.leaf("weight"), own.leaf("bias")
     if weight is None or not own.projected:
-        whole: Tensor = LinearLeaves.apply(
+        return LinearLeaves.attach(
             y, x.detach(), weight, bias, clips, own.forms, channels_first
         )
-        return whole
     projection, offset = own.projection(x)
-    found: Tensor = ProjectedLinearLeaves.apply(
+    return ProjectedLinearLeaves.attach(
         y,
         x.detach(),
         projection,
@@ -125,7 +122,6 @@ def _linear(
         own.plans["weight"].size // y.shape[1 if channels_first else -1],
         channels_first,
     )
-    return found
 
 
 def attach_convolution(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
@@ -158,7 +154,7 @@ def attach_convolution(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Te
         (0,) * spatial,
         layer.groups,
     )
-    found: Tensor = ConvolutionLeaves.apply(
+    return ConvolutionLeaves.attach(
         y,
         x.detach(),
         layer.weight.detach(),
@@ -168,7 +164,6 @@ def attach_convolution(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Te
         own.forms,
         options,
     )
-    return found
 
 
 def _patches(layer: Any, x: Tensor, y: Tensor) -> Tensor:
@@ -198,15 +193,12 @@ def attach_norm(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
     layer: Any = own.layer
     weight, bias = own.leaf("weight"), own.leaf("bias")
     if own.scaled and weight is not None and bias is None:
-        scaled: Tensor = ScaleLeaf.apply(
-            y, layer.weight.detach(), weight, clips, own.plans["weight"].form
-        )
-        return scaled
+        return ScaleLeaf.attach(y, layer.weight.detach(), weight, clips, own.forms[0])
     shape = tuple((layer.weight if layer.weight is not None else layer.bias).shape)
     eps = layer.eps
     if eps is None:
         eps = torch.finfo(x.dtype).eps
-    found: Tensor = NormLeaves.apply(
+    return NormLeaves.attach(
         y,
         x.detach(),
         weight,
@@ -217,7 +209,6 @@ def attach_norm(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
         float(eps),
         isinstance(layer, nn.LayerNorm),
     )
-    return found
 
 
 def attach_embedding(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tensor:
@@ -233,7 +224,7 @@ def attach_embedding(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tens
         The output.
     """
     layer: Any = own.layer
-    found: Tensor = EmbeddingLeaf.apply(
+    return EmbeddingLeaf.attach(
         y,
         x,
         own.leaves["weight"],
@@ -241,7 +232,6 @@ def attach_embedding(own: LayerLeaves, x: Tensor, y: Tensor, clips: int) -> Tens
         layer.num_embeddings,
         own.plans["weight"].form,
     )
-    return found
 
 
 RULES: dict[type[nn.Module], Attach] = {

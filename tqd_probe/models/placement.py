@@ -13,6 +13,7 @@ block by block.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -48,8 +49,21 @@ def computing_device(network: nn.Module) -> torch.device:
     Returns:
         The device of most layers outside of blocks.
     """
-    devices = [parameter.device for parameter in network.parameters()]
-    return next((one for one in devices if one.type != "cpu"), devices[0])
+    return device_of(network.parameters())
+
+
+def device_of(parameters: Iterable[torch.Tensor]) -> torch.device:
+    """Return the device on which the network of some parameters runs.
+
+    Args:
+        parameters: Its parameters; some may be kept on the host.
+
+    Returns:
+        The first device that is no CPU, if there is one.
+    """
+    host = torch.device("cpu")
+    devices = (parameter.device for parameter in parameters)
+    return next((one for one in devices if one != host), host)
 
 
 def place_network(

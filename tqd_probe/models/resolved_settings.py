@@ -21,6 +21,7 @@ class NetworkSettings(Protocol):
     dtype: Any
     vae_dtype: Any
     tf32: Any
+    exact_resume: Any
     quantise: Any
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Any:
@@ -29,6 +30,7 @@ class NetworkSettings(Protocol):
 
 
 S = TypeVar("S", bound=NetworkSettings)
+UP_TO_ROUNDING = "; a resumed run is the same up to rounding (--exact-resume off)"
 
 
 def resolve_settings(settings: S) -> S:
@@ -40,8 +42,8 @@ def resolve_settings(settings: S) -> S:
         settings: Settings of a run.
 
     Returns:
-        A copy with ``device``, ``dtype`` and ``vae_dtype`` as they are used and
-        recorded.
+        A copy with ``device``, ``dtype``, ``vae_dtype`` and ``exact_resume`` as they
+        are used and recorded.
 
     Raises:
         InputError: If a GPU is missing, a checkpoint cannot be opened, or ``--tf32 on``
@@ -58,7 +60,11 @@ def resolve_settings(settings: S) -> S:
         path, _, class_name = open_index(settings.ckpt, settings.pipeline)
         found = choose_types(path, class_name, device, **types, weights=files)
         types = dict(zip(types, found))
-    copy: S = settings.model_copy(update={"device": device, **types})
+    exact = settings.exact_resume
+    if exact == "auto":
+        exact = "on" if device == "cpu" else "off"
+    update = {"device": device, "exact_resume": exact, **types}
+    copy: S = settings.model_copy(update=update)
     return copy
 
 
@@ -71,10 +77,12 @@ def describe_types(settings: NetworkSettings) -> str:
     Returns:
         The line, for the log and the user.
     """
+    cuda = settings.device != "cpu"
     quantised = ""
     if settings.quantise != "none":
         quantised = f" on {settings.quantise} weights"
     return (
         f"device {settings.device}, number type {settings.dtype}{quantised},"
         f" autoencoder {settings.vae_dtype}{', TF32' if settings.tf32 == 'on' else ''}"
+        + (UP_TO_ROUNDING if cuda and settings.exact_resume == "off" else "")
     )

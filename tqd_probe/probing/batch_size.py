@@ -47,7 +47,7 @@ def _trial(workspace: Workspace) -> dict[str, int]:
     versions = len(workspace.encoded.versions)
     asked = workspace.settings.batch_size
     sigma = float(workspace.sigmas[0])
-    losses = batch_losses(workspace, [Draw(0, 0)], sigma, [GOLDEN])
+    losses = batch_losses(workspace, [(Draw(0, 0), [GOLDEN])], sigma)
     with PlainOperations(display=False) as counter:
         plain_pass(workspace.model.network, losses, keep=False)
     size = asked or versions

@@ -163,9 +163,9 @@ class CostMeter:
         versions = workspace.encoded.versions
         clips, samples = len(workspace.encoded.ids), workspace.settings.draws
         draws = next(micro_batches(clips, (), samples, len(versions), size))
-        names = versions[:size]
-        count = len(draws) * len(names)
-        losses = batch_losses(workspace, draws, float(workspace.sigmas[0]), names)
+        rows = divide(draws, versions, size)[0]
+        count = sum(len(names) for _, names in rows)
+        losses = batch_losses(workspace, rows, float(workspace.sigmas[0]))
         plain, capture = [], []
         for _ in range(wall_time.TRIALS):
             plain.append(self._timed(lambda: self._plain_pass(losses)))

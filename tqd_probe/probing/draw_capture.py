@@ -19,18 +19,17 @@ from tqd_probe.models.clip_encoder import GOLDEN
 from tqd_probe.probing.background_writer import BackgroundWriter
 from tqd_probe.probing.cost import CostMeter
 from tqd_probe.probing.losses import batch_losses, check_finite
-from tqd_probe.probing.micro_batches import Draw, divide
+from tqd_probe.probing.micro_batches import Draw, Rows, divide
 from tqd_probe.probing.pass_sizes import PassSizes, Place
 from tqd_probe.probing.workspace import Workspace
 
 Losses = Callable[[], torch.Tensor]
-Part = tuple[Sequence[Draw], list[str]]  # draws and versions of a pass
 
 
 class _Pass(NamedTuple):
     """A pass that was launched, and where its results are copied to."""
 
-    part: Part
+    rows: Rows
     gradients: torch.Tensor
     losses: torch.Tensor
     norms: torch.Tensor | None
@@ -83,7 +82,7 @@ class DrawCapture:
         self.deferred = torch.device(workspace.device).type == "cuda"
         self._launched: _MicroBatch | None = None
         self._pool = ThreadPoolExecutor(1)
-        self._prepared: tuple[int, Part, Future[Losses]] | None = None
+        self._prepared: tuple[int, Rows, Future[Losses]] | None = None
 
     def __enter__(self) -> DrawCapture:
         """Return itself."""
@@ -112,10 +111,10 @@ class DrawCapture:
 
         def passes(size: int) -> list[_Pass]:
             parts = divide(draws, versions, size)
-            after = [part for few in following[:1] for part in self._parts(few, size)]
+            after = [rows for few in following[:1] for rows in self._parts(few, size)]
             return [
-                self._launch(level, part, ahead, alone=len(parts) == 1)
-                for part, ahead in zip(parts, [*parts[1:], *after[:1], None])
+                self._launch(level, rows, ahead, alone=len(parts) == 1)
+                for rows, ahead in zip(parts, [*parts[1:], *after[:1], None])
             ]
 
         with self.meter.timed_pass(count):
@@ -158,9 +157,8 @@ class DrawCapture:
             self.capture(place, draws)
         self.writer.wait()  # what it stores is still the engine's memory
         for _ in range(idle):
-            losses = batch_losses(
-                self.workspace, [Draw(0, 0)], self._sigma(level), [GOLDEN]
-            )
+            rows = [(Draw(0, 0), [GOLDEN])]
+            losses = batch_losses(self.workspace, rows, self._sigma(level))
             self.engine.capture(losses, 1)
 
     def _passes_left(self, place: Place, draws: list[Draw]) -> int:
@@ -177,20 +175,19 @@ class DrawCapture:
             with self.meter.timed_pass(0):  # its clips are counted already
                 self._finish(last)
 
-    def _parts(self, draws: list[Draw], size: int) -> list[Part]:
+    def _parts(self, draws: list[Draw], size: int) -> list[Rows]:
         """Divide a micro-batch that comes later."""
         return divide(draws, self.workspace.versions(draws[0].clip), size)
 
-    def _launch(self, level: int, part: Part, ahead: Part | None, alone: bool) -> _Pass:
+    def _launch(self, level: int, rows: Rows, ahead: Rows | None, alone: bool) -> _Pass:
         """Run a pass and queue the copies of its results; a GPU is not waited for."""
-        draws, names = part
-        losses = self._inputs(level, part)
+        losses = self._inputs(level, rows)
         if ahead is not None:
             task = self._pool.submit(
-                batch_losses, self.workspace, ahead[0], self._sigma(level), ahead[1]
+                batch_losses, self.workspace, ahead, self._sigma(level)
             )
             self._prepared = level, ahead, task
-        found = self.engine.capture(losses, len(draws) * len(names))
+        found = self.engine.capture(losses, sum(len(names) for _, names in rows))
         norms = found.norms
         # On a CPU the engine may use its memory again in the pass after the next one.
         again = self.deferred or not alone
@@ -201,14 +198,14 @@ class DrawCapture:
         if found.gradients.is_cuda:
             copied = torch.cuda.Event()
             copied.record(torch.cuda.current_stream(found.gradients.device))
-        return _Pass(part, gradients, values, squares, copied)
+        return _Pass(rows, gradients, values, squares, copied)
 
-    def _inputs(self, level: int, part: Part) -> Losses:
+    def _inputs(self, level: int, rows: Rows) -> Losses:
         """Return the inputs of a pass, prepared before or now."""
         prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared[:2] == (level, part):
+        if prepared is not None and prepared[:2] == (level, rows):
             return prepared[2].result()
-        return batch_losses(self.workspace, part[0], self._sigma(level), part[1])
+        return batch_losses(self.workspace, rows, self._sigma(level))
 
     def _sigma(self, level: int) -> float:
         return float(self.workspace.sigmas[level])
@@ -220,10 +217,11 @@ class DrawCapture:
         for each in launched:
             if each.copied is not None:
                 each.copied.synchronize()
-            few, names = each.part
-            for index, draw in enumerate(few):
-                own = each.gradients[index * len(names) : (index + 1) * len(names)]
+            start = 0
+            for draw, names in each.rows:
+                own = each.gradients[start : start + len(names)]
                 check_finite(self.workspace, own, level, draw.clip, names, sketched)
+                start += len(names)
         norms = [each.norms.numpy() for each in launched if each.norms is not None]
         found = _Found(
             _joined([each.gradients.numpy() for each in launched]),

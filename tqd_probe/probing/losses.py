@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
 from tqd_probe.core.errors import GradientError
 from tqd_probe.core.rng import normal
 from tqd_probe.models.base import Conditioned, per_clip_loss
-from tqd_probe.probing.micro_batches import Draw
+from tqd_probe.probing.micro_batches import Draw, Rows
 from tqd_probe.probing.workspace import Workspace
 
 
 def batch_losses(
-    workspace: Workspace, draws: Sequence[Draw], sigma: float, versions: list[str]
+    workspace: Workspace, rows: Rows, sigma: float
 ) -> Callable[[], torch.Tensor]:
     """Prepare one forward pass over versions of clips under noise samples.
 
@@ -23,15 +23,14 @@ def batch_losses(
 
     Args:
         workspace: The probe.
-        draws: Clips and noise samples of the batch.
+        rows: Clips and noise samples of the batch, and which versions of each.
         sigma: Noise level.
-        versions: Which versions of each clip.
 
     Returns:
-        A function that runs the network and returns the losses
-        ``[draws * versions]``, the versions of a draw side by side.
+        A function that runs the network and returns the losses ``[B]`` of all versions,
+        those of a draw side by side.
     """
-    parts = [_draw_on_host(workspace, draw, versions) for draw in draws]
+    parts = [_draw_on_host(workspace, draw, versions) for draw, versions in rows]
     batches, noise = zip(*parts)
     batch = Conditioned(
         torch.cat([each.latents for each in batches]),

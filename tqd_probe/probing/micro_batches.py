@@ -8,8 +8,9 @@ to the last digit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import groupby, product
 from typing import NamedTuple
 
 Stage = tuple[int, int]  # paired clips, noise samples of each
@@ -27,6 +28,9 @@ class Draw(NamedTuple):
     sample: int
 
 
+Rows = list[tuple[Draw, list[str]]]  # of a pass: draws, and which versions of each
+
+
 def micro_batches(
     clips: int,
     others: Iterable[int],
@@ -42,7 +46,8 @@ def micro_batches(
         others: Indices of unpaired clips, which have one version.
         samples: Noise samples of each.
         versions: Versions of a paired clip.
-        size: Versions that a pass holds; a draw whose versions do not fit is alone.
+        size: Versions that a pass holds. Where those of a draw do not fit, a
+            micro-batch has as many draws as fill its passes.
         done: Paired clips and noise samples of an earlier stage: left out. Unpaired
             clips were all in it.
 
@@ -56,7 +61,7 @@ def micro_batches(
     ]
     single = [Draw(c, sample) for c, sample in product(others, range(done[1], samples))]
     for draws, each in ((paired, versions), (single, 1)):
-        count = max(1, size // each)
+        count = size // each or size // math.gcd(size, each)
         for start in range(0, len(draws), count):
             yield draws[start : start + count]
 
@@ -81,9 +86,7 @@ def micro_batches_by_stage(
         done = clips, samples
 
 
-def divide(
-    draws: Sequence[Draw], versions: list[str], size: int
-) -> list[tuple[Sequence[Draw], list[str]]]:
+def divide(draws: Sequence[Draw], versions: list[str], size: int) -> list[Rows]:
     """Divide a micro-batch into passes.
 
     Args:
@@ -93,12 +96,14 @@ def divide(
 
     Returns:
         Draws and versions of each pass, in order: whole draws where all versions of
-        one fit, else some versions of one draw.
+        one fit.
     """
-    together = max(1, size // len(versions))
-    step = min(size, len(versions))
+    step = size // len(versions) * len(versions) or size
+    rows = list(product(draws, versions))
     return [
-        (draws[first : first + together], versions[start : start + step])
-        for first in range(0, len(draws), together)
-        for start in range(0, len(versions), step)
+        [
+            (draw, [version for _, version in some])
+            for draw, some in groupby(rows[start : start + step], lambda row: row[0])
+        ]
+        for start in range(0, len(rows), step)
     ]

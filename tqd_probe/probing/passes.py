@@ -110,7 +110,7 @@ def _check_coverage(workspace: Workspace) -> None:
 
     def covered_share(count: int) -> float:
         versions, sigma = names[:count], float(workspace.sigmas[0])
-        losses = batch_losses(workspace, [Draw(0, 0)], sigma, versions)
+        losses = batch_losses(workspace, [(Draw(0, 0), versions)], sigma)
         gradients = engine.per_clip(losses, count)[0]
         check_finite(workspace, gradients, 0, 0, versions, workspace.sketched)
         return engine.covered_share(losses, count)
@@ -168,9 +168,9 @@ def _estimated_moments(workspace: Workspace) -> torch.Tensor:
         for level, clips in pairs:
             for start in range(0, len(clips), most):
                 some = clips[start : start + most]
-                draws = [Draw(clip, 0) for clip in some]
+                rows = [(Draw(clip, 0), [GOLDEN]) for clip in some]
                 sigma = float(workspace.sigmas[level])
-                losses = batch_losses(workspace, draws, sigma, [GOLDEN])
+                losses = batch_losses(workspace, rows, sigma)
                 found = engine.per_clip(losses, len(some))[0]
                 for row, clip in zip(found, some):
                     _check_golden(workspace, row[None], level, clip)
@@ -214,7 +214,7 @@ def allocate_sketch(workspace: Workspace) -> Sketch:
 
     def passes() -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
         for clip, sigma in product(range(ENERGY_CLIPS), levels):
-            yield batch_losses(workspace, [Draw(clip, 0)], sigma, [GOLDEN]), 1
+            yield batch_losses(workspace, [(Draw(clip, 0), [GOLDEN])], sigma), 1
 
     def measure() -> dict[str, float]:
         return workspace.guard.run(

@@ -128,11 +128,12 @@ def prepare(
         LEVEL_FORMAT,
         settings.metric,
     ]
-    # Only what is not the default: gradients that older versions stored stay valid.
+    # Only what is not usual: gradients that older versions stored stay valid.
+    usual = {"tf32": "off", "exact_resume": "on"}
     shaping += [
         f"{name} {getattr(settings, name)}"
-        for name in ("tf32", "exact_resume")
-        if getattr(settings, name) != type(settings).model_fields[name].default
+        for name, value in usual.items()
+        if getattr(settings, name) != value
     ]
     adam_state = None
     if settings.metric != "raw":

@@ -141,7 +141,7 @@ def self_check(workspace: Workspace) -> SelfCheck:
     error, jvp_error, slope_error = (float(x) for x in errors.max(0))
     repeat_error, batch_error = workspace.guard.run(
         lambda size: repeatability(
-            lambda names: batch_losses(workspace, draws[:1], sigma, names),
+            lambda names: batch_losses(workspace, [(draws[0], names)], sigma),
             engine,
             versions[:size],
         ),
@@ -174,7 +174,7 @@ def _oracle_errors(
 ) -> tuple[float, float, float]:
     """Return the errors of gradients, forward mode and slopes on one draw."""
     model, layout = workspace.model, workspace.layout
-    losses = batch_losses(workspace, [draw], sigma, versions)
+    losses = batch_losses(workspace, [(draw, versions)], sigma)
     found, _ = engine.per_clip(losses, len(versions))
 
     def loss(network: torch.nn.Module, value: Any) -> torch.Tensor:
