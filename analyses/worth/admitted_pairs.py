@@ -19,10 +19,10 @@ import torch
 from tqdm import tqdm
 
 from analyses.results_file import run_script, study_parser, write_results
+from analyses.worth.clip_collections import PROBE
 from analyses.worth.correlations import pair_statistics
 from analyses.worth.metric_forms import SHARES
 from analyses.worth.short_training import RepeatedTraining
-from analyses.worth.similarity_worth import PROBE
 from tqd_probe.core.files import read_json
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.gradients.layout import make_layout

@@ -62,8 +62,20 @@ def pair_statistics(own: torch.Tensor, other: torch.Tensor) -> LevelStatistics:
         The statistics; golden is version 0, the copies are version 1.
     """
     rows = torch.cat([own, other])
-    count = len(own)
-    gram = (rows @ rows.T).double().numpy().reshape(1, 2, count, 2, count)
+    return statistics_of_products((rows @ rows.T).double().numpy())
+
+
+def statistics_of_products(products: np.ndarray) -> LevelStatistics:
+    """Return the statistics of golden clips and their degraded copies.
+
+    Args:
+        products: Inner products of gradients ``[2N, 2N]``, golden clips first.
+
+    Returns:
+        The statistics; golden is version 0, the copies are version 1.
+    """
+    count = len(products) // 2
+    gram = products.reshape(1, 2, count, 2, count)
     draws = np.einsum("gcncn->gcn", gram)[..., None, None]
     level = LevelGram(("all",), gram, draws, np.zeros((count, 1, 2)))
     return LevelStatistics(level, 0, confidence=CONFIDENCE)
@@ -109,7 +121,7 @@ class Pairs:
         self.name, self.level = [], []
         golden = [trials[f"golden {sigma:g}"] for sigma in levels]
         self.golden = np.array([[t["end"] for t in g] for g in golden])
-        self.golden_look = np.array([[t["look"] for t in g] for g in golden])
+        self.golden_look = np.array([[t["look"] for t in g] for g in golden], float)
         self.early = _early_shares(predicted, before, trials, levels)
         gains = before - self.golden
         self.golden_gain = [
@@ -126,7 +138,7 @@ class Pairs:
             self.name.append(names.index(row["degradation"]))
             self.level.append(levels.index(sigma))
         self.name, self.level = np.array(self.name), np.array(self.level)
-        self.end, self.look = np.array(self.end), np.array(self.look)
+        self.end, self.look = np.array(self.end), np.array(self.look, float)
         self.later = np.array(self.later, dtype=float)
         finite = [
             None not in (r["raw"]["cosine"], r["adam"]["cosine"]) for r in self.similar
@@ -136,7 +148,9 @@ class Pairs:
                 ok and r["raw"]["resolved"] and self.golden_gain[j].low > 0
                 for ok, r, j in zip(finite, self.similar, self.level)
             ]
-        ) & np.isfinite(self.later).any(1)
+        )
+        if np.isfinite(self.later).any():  # measured at all
+            self.usable &= np.isfinite(self.later).any(1)
 
     def achieved(self, seeds: np.ndarray, clips: np.ndarray) -> dict[str, np.ndarray]:
         """Return what was achieved, from some seeds and held-out clips."""
@@ -288,7 +302,9 @@ def _early_shares(
             found.append(None)
             continue
         own, best = (
-            (before - [run["early"] for run in some])[..., level].mean()
+            (before - np.array([run["early"] for run in some], float))[
+                ..., level
+            ].mean()
             for some in (runs, golden)
         )
         found.append(_number(own / best))

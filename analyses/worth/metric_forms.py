@@ -18,9 +18,9 @@ import torch
 from tqdm import tqdm
 
 from analyses.results_file import run_script, study_parser, write_results
+from analyses.worth.clip_collections import PROBE
 from analyses.worth.correlations import cosine_of, spearman
 from analyses.worth.short_training import RepeatedTraining
-from analyses.worth.similarity_worth import PROBE
 from tqd_probe.core.files import read_json
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.core.rng import stream

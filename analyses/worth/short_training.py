@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from analyses.worth.clip_collections import SECOND, ClipCollections
 from tqd_probe.clips.degradations import Degradation
-from tqd_probe.clips.synthetic import synthetic_clip
+from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.rng import normal, stream
 from tqd_probe.models.base import Conditioned, collate, per_clip_loss
 from tqd_probe.models.clip_encoder import ClipEncoder
@@ -35,35 +36,44 @@ class RepeatedTraining:
     Attributes:
         settings: How it is trained; sampler and clips in it are not used.
         cache: Folder of encoded clips.
+        clips: Where clips come from: ``synthetic`` or a folder.
+        shape: Shape of the clips; None: the checkpoint's own.
     """
 
     settings: TrainRunSettings
     cache: Path
+    clips: str = "synthetic"
+    shape: ClipShape | None = None
 
     def __post_init__(self) -> None:
         """Load the model, all of its weights trainable, and note the start."""
         self.model = load_model(self.settings.ckpt, "cpu")
-        self.encoder = ClipEncoder(self.model, self.model.native, 0, self.cache)
+        self.collections = ClipCollections(self.clips)
+        shape = self.shape or self.model.native
+        self.model.check_shape(shape)
+        self.encoder = ClipEncoder(self.model, shape, 0, self.cache)
         make_trainable(self.model, self.settings)
         self.parameters = trained_parameters(self.model.network)
         self._start = {n: p.detach().clone() for n, p in self.parameters.items()}
 
     def encode(self, seed: int, count: int, degradation: str | None) -> Conditioned:
-        """Encode synthetic clips, or degraded copies of them.
+        """Encode clips of a collection, or degraded copies of them.
 
         Args:
-            seed: Seed of the collection.
+            seed: Number of the collection.
             count: How many clips.
-            degradation: ``name:severity``; None for the golden clips.
+            degradation: ``name:severity``; None for the golden clips, `SECOND` for
+                those of the collection beside it.
 
         Returns:
             A batch of all of them.
         """
         effect = None
-        if degradation is not None:
+        second = degradation == SECOND
+        if degradation is not None and not second:
             name, _, severity = degradation.partition(":")
             effect = Degradation(name, int(severity))
-        clips = [synthetic_clip(index, seed) for index in range(count)]
+        clips = self.collections.take(seed, count, second)
         return collate(
             [
                 Conditioned(self.encoder.latents(c, effect), self.encoder.caption(c))
@@ -108,19 +118,28 @@ class RepeatedTraining:
             self._optimiser.zero_grad()
 
     @torch.no_grad()
-    def losses(self, clips: Conditioned, levels: list[float], seed: int) -> np.ndarray:
+    def losses(
+        self,
+        clips: Conditioned,
+        levels: list[float],
+        seed: int,
+        only: int | None = None,
+    ) -> np.ndarray:
         """Return the loss of every clip at every level ``[N, L]``, fixed noise.
 
         Args:
             clips: Encoded clips.
             levels: Noise levels.
-            seed: Decides the noise.
+            seed: Decides the noise, with the place of a level.
+            only: Place of the one level wanted; None: all.
 
         Returns:
-            The losses.
+            The losses; ``[N, 1]`` for one level.
         """
         found = []
         for level, sigma in enumerate(levels):
+            if only not in (None, level):
+                continue
             eps = normal(tuple(clips.latents.shape), seed, "short-held-out", level)
             levels_ = torch.full((len(eps),), sigma)
             found.append(per_clip_loss(self.model, clips, eps, levels_).numpy())

@@ -1,4 +1,4 @@
-"""Predictors and their judge, on pairs known beforehand."""
+"""What predictors say of pairs, on gradients known beforehand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 
 def test_mean_over_tensors_gives_small_tensors_the_same_weight():
-    from analyses.worth.predictors import mean_over_tensors
+    from analyses.worth.predictors import mean_over_tensors, products
     from tqd_probe.gradients.layout import make_layout
 
     network = torch.nn.Module()
@@ -22,53 +22,29 @@ def test_mean_over_tensors_gives_small_tensors_the_same_weight():
     places = {name: slice(*ends) for name, ends in layout.parameters.items()}
     assert places["small"] == slice(900, 1000)
     own[:, 1000:] = 1e-3 * torch.tensor([1.0, -1.0]).repeat(20)[:, None]  # U_gg < 0
-    mean, left_out = mean_over_tensors(layout, own, other)
+    weights = torch.linspace(0.5, 2.0, 1050)
+    whole, single = products(layout, own, other, {"weighted": weights})
+    mean, left_out = mean_over_tensors(single)
     assert mean == pytest.approx(0.0, abs=0.02)
     assert left_out == pytest.approx(1 / 3)
+    rows = (torch.cat([own, other]) * weights).double()
+    np.testing.assert_allclose(whole["weighted"], rows @ rows.T, rtol=1e-4, atol=1e-2)
 
 
-def pairs_of(good, bad):
-    """Pairs of eight clusters at two levels; one number orders them, one does not."""
-    rng = np.random.default_rng(1)
-    found = []
-    for cluster in range(8):
-        for sigma in (0.3, 0.7):
-            share = (cluster - 1) / 6  # the first is harmful
-            found.append(
-                {
-                    "sigma": sigma,
-                    "cluster": f"c{cluster}",
-                    "share": share,
-                    "gain": 0.1,
-                    "excess": 5.0 if cluster < 2 else 0.1,
-                    "share_at_3": share,
-                    "share_at_6": None if cluster == 7 else share,
-                    "predicted": {good: share, bad: float(rng.random())},
-                    "admitted": {good: cluster >= 4, bad: True, "raw": True},
-                }
-            )
-    return found
+def test_the_linear_denoiser_is_scored_in_the_network_s_own_target():
+    from types import SimpleNamespace as Some
 
+    from analyses.worth.linear_denoiser import excess
+    from analyses.worth.predictors import excess_of
 
-def test_a_number_that_orders_pairs_is_told_from_one_that_does_not():
-    from analyses.worth.predictors import BASE, judge
-
-    found = judge(pairs_of("raw", BASE), ["raw", BASE])
-    assert found["raw"]["inside_a_level"] == pytest.approx(1)
-    assert found["raw"]["inside_a_level_ci"] == pytest.approx([1, 1])
-    assert found["raw"]["better_than_base_ci"][0] > 0
-    assert found[BASE]["better_than_base"] == 0
-    low, high = found[BASE]["inside_a_level_ci"]
-    assert low < 0.5 < high - low
-
-
-def test_harmful_pairs_are_counted_with_and_without_a_veto():
-    from analyses.worth.predictors import BASE, admissions
-
-    found = admissions(pairs_of("raw", BASE))
-    assert found[BASE] == {"admitted": 16, "good": 8, "harmful": 2}
-    assert found["raw"] == {"admitted": 16, "good": 8, "harmful": 2}
-    # Excess over gain is 50 for the first two clusters.
-    assert found["raw, veto"] == {"admitted": 12, "good": 8, "harmful": 0}
-    # Half of the gain after three and six steps; one cluster was not tried so long.
-    assert found[f"{BASE}, certificate"] == {"admitted": 6, "good": 6, "harmful": 0}
+    golden = torch.randn(6, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    own, other = Some(latents=golden), Some(latents=0.5 * golden)
+    plain = excess(golden, 0.5 * golden, 0.4)
+    wan = Some(model=Some(family="wan"))
+    assert excess_of(wan, own, other, 0.4) == pytest.approx(plain)
+    # Frames before channels; the error of v is that of x0 over 1 - abar.
+    cog = Some(model=Some(family="cogvideox"))
+    turned = [Some(latents=each.latents.transpose(1, 2)) for each in (own, other)]
+    squared = plain * 0.4**2  # error of x0
+    one_less_abar = 0.4**2 / (0.4**2 + 0.6**2)
+    assert excess_of(cog, *turned, 0.4) == pytest.approx(squared / one_less_abar)
