@@ -56,6 +56,18 @@ def test_it_starts_without_torch(config):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_an_ascii_terminal_is_drawn_in_ascii(config, monkeypatch):
+    import io
+
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert preview.main([str(config)]) == 0
+    stream.flush()
+    text = stream.buffer.getvalue().decode("ascii")
+    assert "  =====+++++***%%%##\n" in text  # rises from 0.6 to 0.9
+    assert "\\u" not in text
+
+
 def test_faults_are_one_line(config, tmp_path, capsys):
     fails(capsys, [str(tmp_path / "x.toml")], "x.toml: no such file", main=preview.main)
     fails(capsys, [str(config), "--frames", "17"], "go together", main=preview.main)

@@ -30,8 +30,9 @@ TrainerName = Literal[
 class PreviewOptions(VideoShapeSettings, Options):
     """Draw the noise levels that a trainer's configuration really yields.
 
-    Per data set and expert, beside a schedule's bands. Settings that are ignored or
-    mean something else than they say are named. Needs no GPU and no measurement.
+    In the terminal, and with --out as a figure: per data set and expert, weighed by
+    repeats, beside a schedule's bands. Settings that are ignored or mean something else
+    than they say are named. Needs no GPU and no measurement.
     """
 
     heading: ClassVar[str] = "arguments"
@@ -51,7 +52,8 @@ class PreviewOptions(VideoShapeSettings, Options):
         description="band schedule of gradsim, bands.json (default: none)",
     )
     out: Path | None = Field(
-        default=None, description="PNG file of the figure (default: none is drawn)"
+        default=None,
+        description="PNG file of the figure (default: drawn in the terminal alone)",
     )
 
 
@@ -80,7 +82,11 @@ def show(options: PreviewOptions) -> None:
     Raises:
         InputError: If a file is missing or at fault.
     """
-    from tqd_probe.exporting.preview_table import preview_text  # loads scipy
+    from tqd_probe.exporting.preview_table import (  # loads scipy
+        BLOCKS,
+        PLAIN_BLOCKS,
+        preview_text,
+    )
     from tqd_probe.exporting.registry import find_format
     from tqd_probe.schedules.band_schedule import BandSchedule
 
@@ -89,12 +95,22 @@ def show(options: PreviewOptions) -> None:
     schedule = BandSchedule.load(options.schedule) if options.schedule else None
     trainer = find_format(options.config, options.trainer)
     preview = trainer.preview(options.config, options.video_shape())
-    print(preview_text(preview, schedule))
+    blocks = BLOCKS if can_print(BLOCKS) else PLAIN_BLOCKS
+    print(preview_text(preview, schedule, blocks))
     if options.out is not None:
         from tqd_probe.plots.preview_figure import preview_figure  # loads matplotlib
         from tqd_probe.plots.save import write_figure
 
         print(write_figure(preview_figure(preview, schedule), options.out))
+
+
+def can_print(text: str) -> bool:
+    """Return whether the terminal shows all characters of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _check_figure(out: Path, inputs: list[Path | None]) -> None:

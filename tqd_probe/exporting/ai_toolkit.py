@@ -29,11 +29,14 @@ from tqd_probe.exporting.level_distribution import (
     on_grid,
     weighted,
 )
+from tqd_probe.exporting.run_length import RunLength, by_data_set, weigh_runs
 from tqd_probe.exporting.trainer_format import (
+    EVERY,
     TimestepPreview,
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import ai_toolkit_length
 
 STEPS = 1000
 BOUNDARY = 0.875  # of Wan 2.2 14B in training, also of I2V (0.9 in sampling)
@@ -72,21 +75,34 @@ class AiToolkit:
 
     def preview(self, path: Path, shape: VideoShape | None) -> TimestepPreview:
         """Read a configuration; see `TrainerFormat`."""
-        trained: list[TrainedLevels] = []
+        trained: list[list[TrainedLevels]] = []
+        lengths: list[RunLength] = []
         traps: list[str] = []
         notes: list[str] = []
         processes = read_processes(path)
         for number, process in enumerate(processes, 1):
-            name = "all data sets" if len(processes) == 1 else f"process {number}"
+            name = EVERY if len(processes) == 1 else f"process {number}"
+            length = ai_toolkit_length(process, "" if name == EVERY else name, path)
+            rows = []
             train = get_table(process, "train", path)
             model = get_table(process, "model", path)
             refuse_other_schedulers(train, path)
             for expert, ends, share in networks(train, model, path):
                 levels, rule = index_levels(train, model, ends, path)
-                trained.append(TrainedLevels(name, levels, rule, expert, share))
+                whole = TrainedLevels(name, levels, rule, expert, share)
+                rows += by_data_set(whole, length)
+            trained.append(rows)
+            lengths.append(length)
             traps += find_traps(train, model, path)
             notes += find_notes(train, model)
-        return TimestepPreview(self.title, path, trained, traps, notes)
+        return TimestepPreview(
+            self.title,
+            path,
+            weigh_runs(trained, lengths),
+            traps,
+            notes,
+            [each.text() for each in lengths],
+        )
 
 
 def read_processes(path: Path) -> list[Options]:

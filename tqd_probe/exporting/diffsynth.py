@@ -31,12 +31,14 @@ from tqd_probe.exporting.level_distribution import (
     on_grid,
 )
 from tqd_probe.exporting.resolution_shift import linear_mu
+from tqd_probe.exporting.run_length import RunLength, weigh_runs
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import diffsynth_length
 
 SCRIPT = "train.py"
 LIMITS = ("min_timestep_boundary", "max_timestep_boundary")
@@ -59,22 +61,33 @@ class DiffSynth:
 
     def preview(self, path: Path, shape: VideoShape | None) -> TimestepPreview:
         """Read a configuration; see `TrainerFormat`."""
-        trained: list[TrainedLevels] = []
+        trained: list[list[TrainedLevels]] = []
+        lengths: list[RunLength] = []
         traps: list[str] = []
         commands = read_launches(path)
         for number, options in enumerate(commands, 1):
             name = EVERY if len(commands) == 1 else f"launch {number}"
             expert = expert_of(options)
+            found = []
             for rows, levels, rule, share in launch_levels(options, path):
                 place = name if rows is None else f"{name}: {rows}"
-                trained.append(TrainedLevels(place, levels, rule, expert, share))
+                found.append(TrainedLevels(place, levels, rule, expert, share))
+            trained.append(found)
+            lengths.append(
+                diffsynth_length(options, "" if name == EVERY else name, path)
+            )
             traps += find_traps(options, path)
         notes = [
             "the loss is weighted by a bell around sigma 0.5: both ends of the levels"
             " weigh little"
         ]
         return TimestepPreview(
-            self.title, path, trained, list(dict.fromkeys(traps)), notes
+            self.title,
+            path,
+            weigh_runs(trained, lengths),
+            list(dict.fromkeys(traps)),
+            notes,
+            [each.text() for each in lengths],
         )
 
 

@@ -29,12 +29,14 @@ from tqd_probe.exporting.level_distribution import (
     uniform,
 )
 from tqd_probe.exporting.resolution_shift import image_tokens, linear_mu, shift_of
+from tqd_probe.exporting.run_length import by_data_set
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import diffusion_pipe_length
 
 QUANTILES = 10_000
 # Families of video, and which of shift and flux_shift they read.
@@ -77,9 +79,16 @@ class DiffusionPipe:
         model = get_table(table, "model", path)
         levels, rule = model_levels(model, path, shape)
         expert = expert_of(model)
-        trained = [TrainedLevels(EVERY, levels, rule, expert, 1.0)]
-        traps = misplaced(table) + find_traps(model)
-        return TimestepPreview(self.title, path, trained, traps, find_notes(model))
+        length = diffusion_pipe_length(table, path)
+        whole = TrainedLevels(EVERY, levels, rule, expert, 1.0)
+        return TimestepPreview(
+            self.title,
+            path,
+            by_data_set(whole, length),
+            misplaced(table) + find_traps(model),
+            find_notes(model),
+            [length.text()],
+        )
 
 
 def family_of(model: Options, path: Path) -> str:

@@ -34,6 +34,7 @@ from tqd_probe.exporting.trainer_format import (
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import fastvideo_length
 
 SHIFTS = {
     "wan": 3.0,
@@ -92,7 +93,8 @@ class FastVideo:
                 " those of FineTuneMethod"
             )
         trained = [TrainedLevels(EVERY, levels, rule, None, 1.0)]
-        return TimestepPreview(self.title, path, trained, traps)
+        length = fastvideo_length(get_table(table, "training", path), path)
+        return TimestepPreview(self.title, path, trained, traps, [], [length.text()])
 
 
 def family_shift(target: str, path: Path) -> float:

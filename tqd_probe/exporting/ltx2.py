@@ -35,6 +35,7 @@ from tqd_probe.exporting.trainer_format import (
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import ltx2_length
 
 TOKEN_MEANS = ((1024, 0.95), (4096, 2.05))
 MANY = 1.5  # times the tokens up to which the mean was meant to grow
@@ -103,7 +104,8 @@ class Ltx2:
                 )
         if video_is_given(table):
             traps.append("training_strategy.video.is_generated: false: sigma is 0")
-        return TimestepPreview(self.title, path, trained, traps, notes)
+        length = ltx2_length(table, path)
+        return TimestepPreview(self.title, path, trained, traps, notes, [length.text()])
 
 
 def sampling(table: Options, path: Path) -> tuple[str, dict[str, float]]:

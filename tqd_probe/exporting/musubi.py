@@ -30,6 +30,7 @@ from tqd_probe.exporting.level_distribution import (
     uniform,
 )
 from tqd_probe.exporting.resolution_shift import image_tokens, linear_mu, shift_of
+from tqd_probe.exporting.run_length import RunLength, by_data_set, weigh_runs
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
@@ -37,6 +38,7 @@ from tqd_probe.exporting.trainer_format import (
     VideoShape,
     split_experts,
 )
+from tqd_probe.exporting.trainer_lengths import musubi_length
 
 SCRIPT = "train_network.py"
 STEPS = 1000
@@ -143,7 +145,8 @@ class Musubi:
 
     def preview(self, path: Path, shape: VideoShape | None) -> TimestepPreview:
         """Read a configuration; see `TrainerFormat`."""
-        trained: list[TrainedLevels] = []
+        trained: list[list[TrainedLevels]] = []
+        lengths: list[RunLength] = []
         traps: list[str] = []
         notes: list[str] = []
         runs = read_runs(path)
@@ -151,12 +154,21 @@ class Musubi:
             name = EVERY if len(runs) == 1 else f"launch {number}"
             levels, rule = run_levels(run, shape)
             whole = TrainedLevels(name, levels, rule, share=1.0)
-            boundary = run.boundary
-            trained += [whole] if boundary is None else split_experts(whole, boundary)
+            length = musubi_length(run.options, "" if len(runs) == 1 else name, path)
+            rows = by_data_set(whole, length)
+            if (boundary := run.boundary) is not None:
+                rows = [part for row in rows for part in split_experts(row, boundary)]
+            trained.append(rows)
+            lengths.append(length)
             traps += find_traps(run)
             notes += find_notes(run)
         return TimestepPreview(
-            self.title, path, trained, list(dict.fromkeys(traps)), notes
+            self.title,
+            path,
+            weigh_runs(trained, lengths),
+            list(dict.fromkeys(traps)),
+            notes,
+            [each.text() for each in lengths],
         )
 
 

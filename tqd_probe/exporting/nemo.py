@@ -32,6 +32,7 @@ from tqd_probe.exporting.trainer_format import (
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import nemo_length
 
 MODE_SCALE = 1.29
 STAGES = {"high_noise": "high", "low_noise": "low"}
@@ -72,7 +73,10 @@ class Nemo:
             said = " and ".join(f"{100 * m:.0f} % exactly at {e:g}" for e, m in ends)
             traps.insert(0, f"{source}: clamps instead of drawing again: {said}")
         trained = [TrainedLevels(EVERY, levels, rule, expert, 1.0)]
-        return TimestepPreview(self.title, path, trained, traps, find_notes(flow, path))
+        length = nemo_length(table, path)
+        return TimestepPreview(
+            self.title, path, trained, traps, find_notes(flow, path), [length.text()]
+        )
 
 
 def method_of(flow: Options, path: Path) -> str:

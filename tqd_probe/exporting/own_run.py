@@ -22,6 +22,7 @@ from tqd_probe.exporting.level_distribution import (
     mixture,
     uniform,
 )
+from tqd_probe.exporting.run_length import RunLength, whole_or_none
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
@@ -64,7 +65,12 @@ class OwnRun:
             trained = counted_levels(counts, str(sampler), file)
         else:
             trained = sampler_levels(settings, counts, file)
-        return TimestepPreview(self.title, path, trained, [], own_notes(settings))
+        length = RunLength(
+            steps=whole_or_none(settings, "steps", file),
+            batch=whole_or_none(settings, "batch_size", file) or 1,
+        )
+        notes = own_notes(settings)
+        return TimestepPreview(self.title, path, trained, [], notes, [length.text()])
 
 
 def read_counts(path: Path) -> dict[str, list[float]]:

@@ -32,11 +32,13 @@ from tqd_probe.exporting.level_distribution import (
     on_grid,
     uniform,
 )
+from tqd_probe.exporting.run_length import RunLength
 from tqd_probe.exporting.trainer_format import (
     TimestepPreview,
     TrainedLevels,
     VideoShape,
 )
+from tqd_probe.exporting.trainer_lengths import simpletuner_length
 
 # Flavours of Wan that are one network of two; they set the shift themselves
 # (`helpers/models/wan/model.py`, WAN_STAGE_OVERRIDES).
@@ -52,6 +54,7 @@ STAGE_SHIFTS = {
 OWN_LEVELS = ("ace_step", "ideogram", "minimaxmusic", "omnigen", "sana", "sanavideo")
 FAST = [1.0] * 7 + [0.75, 0.5, 0.25]  # flux_fast_schedule
 OFFSET = "timestep_sampling_offset"
+CLOSE = 0.02  # difference of a probability and a share that is accepted
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class SimpleTuner:
         options = undashed(read_configuration(path))
         shift, expert = timestep_shift(options, path)
         backends = read_backends(options, path)
-        shares = draw_shares(options, backends, path)
+        length = simpletuner_length(options, backends, path)
+        shares = draw_shares(options, backends, length, path)
         trained = []
         for backend, share in zip(backends, shares):
             levels, rule = backend_levels(options, backend, shift, path)
@@ -85,8 +89,8 @@ class SimpleTuner:
         notes = []
         if None in shares:
             notes.append(
-                "shares of the data sets follow their sizes (data_backend_sampling"
-                " auto-weighting) and are not known here"
+                "shares of the data sets follow their sizes, which are not known here:"
+                " an epoch draws each clip 1 + repeats times"
             )
         if expert is not None:
             notes.append(
@@ -94,8 +98,14 @@ class SimpleTuner:
                 " at all levels; the transformer it loads should be checked: diffusers"
                 " keeps the high-noise one in transformer, the low one in transformer_2"
             )
+        elif length.epoch_draws is None and len(backends) > 1:
+            notes.append(
+                "shares are the probabilities, until a data set is used up: an epoch"
+                " draws each clip 1 + repeats times, and clips are not found here"
+            )
         traps = find_traps(options, backends, expert)
-        return TimestepPreview(self.title, path, trained, traps, notes)
+        traps += misleading_probability(options, backends, shares, path)
+        return TimestepPreview(self.title, path, trained, traps, notes, [length.text()])
 
 
 def undashed(table: Options) -> Options:
@@ -135,17 +145,19 @@ def read_backends(options: Options, path: Path) -> list[Options]:
 
 
 def draw_shares(
-    options: Options, backends: list[Options], path: Path
+    options: Options, backends: list[Options], length: RunLength, path: Path
 ) -> list[float | None]:
-    """Return the share of draws of each data set, where settings alone decide it.
+    """Return the share of draws of each data set in an epoch.
 
     Args:
         options: Settings of the run.
         backends: Settings of the data sets.
+        length: Their clips and repeats.
         path: The file of the run's settings, for messages.
 
     Returns:
-        A share for each; None where it is not known.
+        A share for each: by clips and repeats, or where clips are not here and draws
+        are uniform, by probability; None where it is not known.
 
     Raises:
         InputError: If a probability is below 0, or all are 0.
@@ -158,6 +170,8 @@ def draw_shares(
         )
     if len(backends) == 1:
         return [1.0]
+    if length.epoch_draws:
+        return length.shares
     if options.get("data_backend_sampling", "auto-weighting") != "uniform":
         return [None] * len(backends)
     if not 0 < sum(weights) < 1e300:
@@ -306,6 +320,37 @@ def cubic_levels(weights: list[float]) -> LevelDistribution:
     reached = PchipInterpolator(knots, weights).antiderivative()
     total = float(reached(1.0))
     return LevelDistribution(lambda x: np.asarray(reached(x)) / total)
+
+
+def misleading_probability(
+    options: Options, backends: list[Options], shares: list[float | None], path: Path
+) -> list[str]:
+    """Name probabilities that are not the shares of an epoch.
+
+    Args:
+        options: Settings of the run.
+        backends: Settings of the data sets.
+        shares: Their shares of an epoch.
+        path: The file of the run's settings, for messages.
+
+    Returns:
+        One sentence, or none.
+    """
+    chances = [get_number(each, "probability", 1.0, path) for each in backends]
+    wanted = [chance / (sum(chances) or 1) for chance in chances]
+    if options.get("data_backend_sampling", "auto-weighting") != "uniform":
+        alike = len(set(chances) - {0.0}) < 2
+    else:
+        alike = all(
+            share is None or abs(share - each) < CLOSE
+            for share, each in zip(shares, wanted)
+        )
+    if alike:
+        return []
+    return [
+        "probability: decides the order inside an epoch alone, which draws each clip 1"
+        " + repeats times whatever it is; weigh data sets by repeats"
+    ]
 
 
 def find_traps(

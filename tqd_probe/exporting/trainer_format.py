@@ -37,7 +37,8 @@ class TrainedLevels:
         levels: The distribution of sigma.
         rule: How the trainer draws it, in words.
         expert: ``high`` or ``low``, for a model with two networks.
-        share: Share of the run's draws; None where it is not known.
+        share: Share of the draws, which repeats of the data sets weigh; None where it
+            is not known.
     """
 
     data_set: str
@@ -58,6 +59,7 @@ class TimestepPreview:
         traps: Settings that are ignored or do something else than they say; one
             sentence each, with the cure.
         notes: What else weighs on the levels, such as a loss weight.
+        lengths: Length of each run with its data sets, in words.
     """
 
     trainer: str
@@ -65,6 +67,7 @@ class TimestepPreview:
     trained: list[TrainedLevels]
     traps: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lengths: list[str] = field(default_factory=list)
 
 
 class TrainerFormat(Protocol):

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tqd_probe.core.clip_classes import LABELS
-from tqd_probe.exporting.preview_table import intervals_of, measured
+from tqd_probe.exporting.preview_table import class_of, intervals_of, measured
+from tqd_probe.exporting.run_length import together
 from tqd_probe.exporting.trainer_format import TimestepPreview, TrainedLevels
 from tqd_probe.plots.palette import CLASS_COLOURS
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -53,15 +54,24 @@ def draw_densities(axes: Axes, preview: TimestepPreview) -> None:
     """Draw the density of each data set, and the levels drawn again and again."""
     edges = np.linspace(0, 1, CELLS + 1)
     top = 0.0
-    for number, each in enumerate(preview.trained):
-        colour = CLASS_COLOURS.get(class_of(each), PLAIN[number % len(PLAIN)])
+    curves: dict[int, list[TrainedLevels]] = {}
+    for each in preview.trained:  # the data sets of a run may share their levels
+        curves.setdefault(id(each.levels), []).append(each)
+    for number, rows in enumerate(curves.values()):
+        each, colour = rows[0], colour_of(rows, number)
         density = each.levels.density(edges)
-        axes.stairs(density, edges, color=colour, lw=1.8, label=label_of(each))
+        label = "\n".join(map(label_of, rows))
+        axes.stairs(density, edges, color=colour, lw=1.8, label=label)
         axes.stairs(density, edges, color=colour, alpha=0.14, fill=True)
         top = max(top, float(density.max()))
+    for each in together(preview.trained):
+        density = each.levels.density(edges)
+        label = label_of(each)
+        axes.stairs(density, edges, color="0.1", lw=1.4, ls="--", label=label)
+        top = max(top, float(density.max()))
     highest = min(1.12 * max(top, 1.0), HIGHEST)
-    for number, each in enumerate(preview.trained):
-        colour = CLASS_COLOURS.get(class_of(each), PLAIN[number % len(PLAIN)])
+    for number, rows in enumerate(curves.values()):
+        each, colour = rows[0], colour_of(rows, number)
         for level, mass in each.levels.atoms():
             axes.plot([level, level], [0, 0.86 * highest], color=colour, lw=2.2)
             axes.annotate(
@@ -107,10 +117,12 @@ def draw_bands(axes: Axes, schedule: BandSchedule, names: list[str]) -> None:
     sns.despine(ax=axes, left=True)
 
 
-def class_of(trained: TrainedLevels) -> str:
-    """Return the class that a data set is named after; its whole name without one."""
-    last = trained.data_set.rpartition(": ")[2]
-    return last if last in CLASS_COLOURS else trained.data_set
+def colour_of(rows: list[TrainedLevels], number: int) -> str:
+    """Return the colour of a curve: that of the class its data set is named after."""
+    name, *others = {class_of(each.data_set) for each in rows}
+    if name is None or others:
+        return PLAIN[number % len(PLAIN)]
+    return CLASS_COLOURS[name]
 
 
 def label_of(trained: TrainedLevels) -> str:

@@ -58,6 +58,7 @@ def test_data_sets_have_offsets_of_their_own(tmp_path, shift):
     for entry, (name, each) in zip(written, classes.items()):
         assert entry["id"] == f"clips-{name}"
         assert entry["resolution"] == 480
+        assert entry["repeats"] == 0  # every clip of the manifest once
         assert entry["probability"] == pytest.approx(each.plan.share, abs=1e-6)
         offsets[name] = entry["timestep_sampling_offset"]
         rng = np.random.default_rng(7)

@@ -1,7 +1,8 @@
 """SimpleTuner: a data set for each class, with the offset whose levels come closest.
 
 A data set has one offset and no range, so that its levels are a logit-normal around the
-bands and reach beyond them. The Kolmogorov-Smirnov distance says how far.
+bands and reach beyond them. The Kolmogorov-Smirnov distance says how far. Repeats give
+a class its share of an epoch, probabilities spread the classes evenly over it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from scipy.optimize import minimize_scalar
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
+from tqd_probe.exporting.class_plan import ClassPlan
 from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
@@ -72,7 +74,8 @@ def write(job: ExportJob, folder: Path) -> Written:
     base = logit_normal(0.0, scale).shifted(shift)
     plans, left_out = job.plan(base, expert)
     entries, classes = [], []
-    for plan in plans:
+    own = 1 + int(get_number(backends[0], "repeats", 0.0, job.config))
+    for plan, times in zip(plans, whole_passes(plans, own)):
         offset = 0.0
         if not is_whole(plan.bands):
             offset = best_offset(plan.wanted, scale, shift)
@@ -85,6 +88,7 @@ def write(job: ExportJob, folder: Path) -> Written:
                 "caption_strategy": "textfile",
                 "cache_dir_vae": str(job.out / "cache" / plan.name),
                 OFFSET: offset,
+                "repeats": times - 1,
                 "probability": round(plan.share, 6),
             }
         )
@@ -103,9 +107,37 @@ def write(job: ExportJob, folder: Path) -> Written:
     }
     write_json(folder / "config.json", kept)
     said = left_out_text(left_out, expert)
-    said.append("data_backend_sampling is uniform: probabilities are shares of draws")
+    said += rounding_text(plans, own)
+    said.append(
+        "repeats give each class its share of an epoch; data_backend_sampling is"
+        " uniform, so that probabilities spread the classes evenly over it"
+    )
     steps = [f"SimpleTuner with {job.out / 'config.json'}"]
     return Written(classes, steps, said)
+
+
+def whole_passes(plans: list[ClassPlan], own: int) -> list[int]:
+    """Return how often an epoch draws each clip of a class, 1 + ``repeats``.
+
+    Args:
+        plans: The classes.
+        own: The same in the user's data set; the class drawn least often keeps it.
+    """
+    rates = [plan.share / len(plan.clips) for plan in plans]
+    return [round(own * rate / min(rates)) for rate in rates]
+
+
+def rounding_text(plans: list[ClassPlan], own: int) -> list[str]:
+    """Say which shares whole numbers of repeats miss by more than a hundredth."""
+    draws = [
+        times * len(plan.clips) for plan, times in zip(plans, whole_passes(plans, own))
+    ]
+    return [
+        f"{plan.name}: {100 * each / sum(draws):.1f} % of an epoch, as repeats are"
+        f" whole numbers; wanted are {100 * plan.share:.1f} %"
+        for plan, each in zip(plans, draws)
+        if abs(each / sum(draws) - plan.share) > 0.01
+    ]
 
 
 def best_offset(wanted: LevelDistribution, scale: float, shift: float) -> float:
