@@ -1,4 +1,4 @@
-"""Errors that the public functions raise: one line each, with the place and the cure."""
+"""Errors of the public functions. Each message is a line: place, fault, cure."""
 
 from tqd_probe.core.errors import (
     BadClip,

@@ -120,7 +120,7 @@ class CountSketch:
         clips = into.shape[0]
         for lane in self._lanes:
             rows = [
-                entries[piece.name].flatten(1)
+                entries[piece.name]
                 if piece.name in entries
                 else into.new_zeros(clips, piece.entries)
                 for piece in lane.pieces

@@ -23,7 +23,10 @@ def per_clip_rows(value: Tensor, clips: int) -> Tensor:
     Returns:
         ``[B, tokens, n]``, a view where possible.
     """
-    return value.reshape(clips, -1, value.shape[-1])
+    shape = value.shape
+    if len(shape) == 3 and shape[0] == clips:  # the usual form, hundreds of times
+        return value
+    return value.reshape(clips, -1, shape[-1])
 
 
 def output_rows(grad: Tensor, clips: int, channels_first: bool) -> Tensor:
