@@ -15,10 +15,11 @@ from tqd_probe.training.callbacks.gradient_agreement import (
 )
 from tqd_probe.training.callbacks.metrics import Metrics
 from tqd_probe.training.callbacks.reprobe import Reprobe
-from tqd_probe.training.callbacks.sample_videos import SampleVideos, choose_prompts
+from tqd_probe.training.callbacks.sample_videos import SampleVideos
 from tqd_probe.training.callbacks.validation import Validation
 from tqd_probe.training.encoded_clips import ClipSplits
 from tqd_probe.training.model import LossModule
+from tqd_probe.training.samples import choose_prompts
 from tqd_probe.training.schedule_in_use import ScheduleInUse
 from tqd_probe.training.scored_clips import ScoredClip
 from tqd_probe.training.settings import TrainRunSettings
