@@ -1,9 +1,9 @@
 from datetime import date
 
 import pytest
-import tomllib
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.structured_text import parse_structured
 from tqd_probe.exporting.configuration_files import Literal
 from tqd_probe.exporting.edit_configuration import (
     command_text,
@@ -28,15 +28,15 @@ min_t = 0.2
 
 def test_keys_of_one_section_are_changed(tmp_path):
     changed = set_toml(TEXT, "model", {"min_t": 0.5, "max_t": 1.0}, tmp_path)
-    table = tomllib.loads(changed)
+    table = parse_structured(changed, ".toml")
     assert table["model"] == {"type": "wan", "min_t": 0.5, "max_t": 1.0}
     assert table["adapter"] == {"min_t": 0.2}
     assert changed.startswith("# mine\ndataset = 'a.toml'  # kept\n")
     changed = set_toml(TEXT, "", {"epochs": 3, "dataset": None}, tmp_path)
-    assert tomllib.loads(changed)["epochs"] == 3
-    assert "dataset" not in tomllib.loads(changed)
+    assert parse_structured(changed, ".toml")["epochs"] == 3
+    assert "dataset" not in parse_structured(changed, ".toml")
     changed = set_toml(TEXT, "new", {"names": ["a", 'b"c']}, tmp_path)
-    assert tomllib.loads(changed)["new"] == {"names": ["a", 'b"c']}
+    assert parse_structured(changed, ".toml")["new"] == {"names": ["a", 'b"c']}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_tables_are_written_and_read_back(tmp_path):
         "datasets": [{"x": 0.5, "y": "é\x7f"}, {"x": {"deep": 1}}],
         "two words": {"a b": {"c d": [float("inf"), date(2026, 1, 1)]}},
     }
-    assert tomllib.loads(toml_text(table, tmp_path)) == table
+    assert parse_structured(toml_text(table, tmp_path), ".toml") == table
     assert "nan" in toml_text({"x": float("nan")}, tmp_path)
     with pytest.raises(InputError, match="cannot be written as TOML"):
         toml_text({"x": None}, tmp_path)

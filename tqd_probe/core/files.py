@@ -23,6 +23,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.core.text_files import read_text
 
 CURE = "free the disk or choose another folder"
+DIGESTED = 1 << 20  # bytes read at once
 
 
 @contextmanager
@@ -223,7 +224,10 @@ def file_digest(path: Path) -> str:
         64 hexadecimal digits.
     """
     with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        found = hashlib.sha256()
+        while part := handle.read(DIGESTED):  # hashlib.file_digest is of Python 3.11
+            found.update(part)
+    return found.hexdigest()
 
 
 def digest(value: Any) -> str:

@@ -2,13 +2,13 @@ import subprocess
 
 import numpy as np
 import pytest
-import tomllib
 import trainer_rules
 from export_cases import by_class, export_case
 from scipy.special import ndtr
 from trainer_rules import CLOSE, distance
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.structured_text import parse_structured
 
 CONFIG = """# my settings
 output_dir = '/data/runs'
@@ -44,7 +44,7 @@ def configuration(folder, model="", adapter="", kind="wan"):
 
 def tables(out, name):
     found = sorted(out.glob(f"[1-9]*-{name}*.toml"))
-    return [tomllib.loads(path.read_text()) for path in found]
+    return [parse_structured(path.read_text(), ".toml") for path in found]
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_the_chain_keeps_the_users_settings(tmp_path):
     text = (out / "3-visual_degraded.toml").read_text()
     assert "# my settings" in text
     assert "# here" in text
-    table = tomllib.loads(text)
+    table = parse_structured(text, ".toml")
     assert table["model"]["min_t"] == 0.5
     assert table["adapter"]["init_from_existing"] == "@PREVIOUS@"
     assert table["dataset"] == f"{out}/data-visual_degraded.toml"
     first = tables(out, "motion_degraded")[0]
     assert "init_from_existing" not in first["adapter"]
-    data = tomllib.loads((out / "data-visual_degraded.toml").read_text())
+    data = parse_structured((out / "data-visual_degraded.toml").read_text(), ".toml")
     assert data == {
         "resolutions": [512],
         "frame_buckets": [1, 33],
@@ -128,7 +128,7 @@ def test_the_last_epoch_is_put_in_whatever_its_name(tmp_path):
         (out / "output" / path / "x" / "epoch2").mkdir(parents=True)
     text = "deepspeed() { :; }\n" + (out / "train.sh").read_text()
     subprocess.run(["bash", "-c", text], check=True)
-    table = tomllib.loads((out / "4-golden.toml").read_text())
+    table = parse_structured((out / "4-golden.toml").read_text(), ".toml")
     last = out / "output" / "3-visual_degraded" / "x" / "epoch2"
     assert table["adapter"]["init_from_existing"] == str(last)
 

@@ -3,12 +3,12 @@ import shlex
 
 import numpy as np
 import pytest
-import tomllib
 import trainer_rules
 from export_cases import by_class, export_case
 from trainer_rules import CLOSE, distance
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.structured_text import parse_structured
 
 SCRIPT = """accelerate launch --mixed_precision bf16 \\
     src/musubi_tuner/wan_train_network.py --task t2v-1.3B --dit path/to/dit \\
@@ -103,7 +103,7 @@ def test_the_chain_and_its_data(tmp_path):
         ("0", "1000"),
     ]
     assert "--optimizer_args a=1 b=2" in (out / f"{names[0]}.sh").read_text()
-    data = tomllib.loads((out / "data-3-visual_degraded.toml").read_text())
+    data = parse_structured((out / "data-3-visual_degraded.toml").read_text(), ".toml")
     assert data["general"] == {"resolution": [960, 544], "batch_size": 1}
     assert data["datasets"] == [
         {
@@ -161,7 +161,7 @@ def test_a_table_of_settings_is_changed_in_place(tmp_path):
     )
     done = export_case(tmp_path).export("musubi", config)
     text = (tmp_path / "out" / "3-visual_degraded.toml").read_text()
-    table = tomllib.loads(text)
+    table = parse_structured(text, ".toml")
     assert "# mine" in text
     assert "# kept" in text
     assert table["min_timestep"] == 500
