@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -31,9 +31,10 @@ from tqd_probe.core.config_file import (
     takes_config,
 )
 from tqd_probe.core.errors import GradientError, InputError, MainProcessFailed, TqdError
-from tqd_probe.core.file_names import expand_paths, is_text, shown
+from tqd_probe.core.file_names import is_text, shown
 from tqd_probe.core.option_help import describe_options
 from tqd_probe.core.option_parser import OptionParser
+from tqd_probe.core.shared_settings import HomePaths
 
 T = TypeVar("T", bound="Options")
 STDOUT = 1  # its file descriptor
@@ -49,7 +50,7 @@ CURES = {
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr
 
 
-class Options(BaseSettings):
+class Options(HomePaths, BaseSettings):
     """Base of all command lines: flags come from fields, help from descriptions.
 
     The class docstring is the command's description.
@@ -72,12 +73,6 @@ class Options(BaseSettings):
     writes: ClassVar[dict[str, str]] = {}
     example: ClassVar[str] = ""
     appendix: ClassVar[str] = ""
-
-    @field_validator("*")
-    @classmethod
-    def _with_home(cls, value: Any) -> Any:
-        """Expand the home directory: a shell leaves ``--out=~/x`` as it is."""
-        return expand_paths(value)
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from tqd_probe.core.file_names import expand_paths
 
 
-class Settings(BaseModel):
+class HomePaths(BaseModel):
+    """Base of options and settings: paths may begin with ``~``."""
+
+    @field_validator("*")
+    @classmethod
+    def _with_home(cls, value: Any) -> Any:
+        """Expand the home directory: a shell leaves ``--out=~/x`` as it is."""
+        return expand_paths(value)
+
+
+class Settings(HomePaths):
     """Base of all settings: unknown fields and NaN are refused.
 
     Attributes:
@@ -24,12 +34,6 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     heading: ClassVar[str] = "options"
-
-    @field_validator("*")
-    @classmethod
-    def _with_home(cls, value: Any) -> Any:
-        """Expand the home directory: a shell leaves ``--out=~/x`` as it is."""
-        return expand_paths(value)
 
 
 class CheckpointSettings(Settings):
