@@ -10,6 +10,9 @@ from video_files import SOURCE, WANTED, clip, encode, numbered, numbers, one_lin
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import write_video
 from tqd_probe.core.errors import BadClip
+from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
+from tqd_probe.scoring.run import interlaced_text
+from tqd_probe.scoring.tasks import Task
 
 
 def test_missing_file(tmp_path):
@@ -107,6 +110,28 @@ def test_cut_matroska_is_too_short(frames, tmp_path):
 
 
 SMALL = ClipShape(4, 32, 64, 16)
+
+
+def test_interlacing_that_is_not_marked_is_warned_of_once(tmp_path, capfd):
+    y, x = np.mgrid[:64, :64]
+    fields = [128 + 60 * np.sin((x - k) / 3) + 20 * np.sin(y / 5) for k in range(40)]
+    fields = np.rint(fields).astype(np.uint8)
+    frames = fields[::2].copy()
+    frames[:, 1::2] = fields[1::2, 1::2]
+    for name, shown in (("a.mp4", frames), ("b.mp4", fields[::2])):
+        encode(tmp_path / name, shown[..., None].repeat(3, axis=3))
+    whole = ClipShape(20, 64, 64, 16)
+    for _ in range(2):
+        clip(tmp_path / "a.mp4").read(whole)
+        clip(tmp_path / "b.mp4").read(whole)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"warning: {tmp_path / 'a.mp4'}: looks interlaced")
+    found = score_clip(Task(str(tmp_path / "a.mp4")), ReadOptions())
+    assert found["interlaced"] is True
+    assert "interlaced" not in score_clip(Task(str(tmp_path / "b.mp4")), ReadOptions())
+    names = [f"{k}.mp4" for k in range(5)]
+    assert interlaced_text(names).startswith("0.mp4, 1.mp4, 2.mp4 and 2 more: looks")
 
 
 @pytest.mark.parametrize("order", ["tff", "bff"])

@@ -45,6 +45,11 @@ class FrameStream:
         expected = round(self._reader.seconds * rate) or limit or 1
         self.expected = min(expected, limit) if limit else expected
 
+    @property
+    def looks_interlaced(self) -> bool:
+        """Whether the frames decoded so far look interlaced, unmarked."""
+        return self._reader.looks_interlaced
+
     def __enter__(self) -> FrameStream:
         """Return the stream."""
         return self

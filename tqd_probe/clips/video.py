@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from tqd_probe.clips import h264
 from tqd_probe.clips.frame_selection import crop_and_resize, nearest_frames
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.video_reader import VideoReader, cannot_decode
+from tqd_probe.clips.video_reader import LOOKS_INTERLACED, VideoReader, cannot_decode
 from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
 from tqd_probe.core.files import digest, file_digest, staged
 
@@ -95,6 +97,8 @@ class VideoClip:
         with closing(VideoReader(self.path)) as video:
             for frame, count in nearest_frames(video.frames(), times.tolist()):
                 images += [self._fit(frame.rgb(), shape)] * count
+            if video.looks_interlaced:
+                _warn_once(f"{self.path}: {LOOKS_INTERLACED}")
         if len(images) < shape.frames:
             raise BadClip(
                 f"{self.path}: length: ends at {video.end:.3f} s; {shape.frames} frames"
@@ -117,6 +121,12 @@ class VideoClip:
                 " blur the clip; give a larger video or lower --height/--width"
             )
         return crop_and_resize(image, shape.height, shape.width)
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Warn of a file, once in a process: it is read for each of its degradations."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def list_videos(folder: Path) -> list[Path]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import av
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
+from tqd_probe.clips.combing import CombDetector
 from tqd_probe.clips.frame_times import FrameTimes
 from tqd_probe.clips.shown_pixels import ShownPixels
 from tqd_probe.clips.whole_file import missing_bytes
@@ -21,6 +23,10 @@ from tqd_probe.core.errors import BadClip
 
 STILLS = (
     Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+)
+LOOKS_INTERLACED = (
+    "looks interlaced, two instants in odd and even rows, and is not marked as such; if"
+    " it is, deinterlace it, as with ffmpeg -i IN -vf bwdif=mode=send_frame OUT"
 )
 FIELD_ORDERS = (2, 3, 4, 5)  # FFmpeg's numbers of what a container says of fields
 # What FFmpeg, PyAV and NumPy raise on damaged files.
@@ -86,6 +92,7 @@ class VideoReader:
         """
         self.path = path
         self.end = 0.0
+        self._combs, self._grey = CombDetector(), VideoReformatter()
         try:
             # "file:" so that no name is ever taken for a network address.
             self._container = av.open(f"file:{path}", metadata_errors="replace")
@@ -102,6 +109,14 @@ class VideoReader:
         except BaseException:
             self._container.close()
             raise
+
+    @property
+    def looks_interlaced(self) -> bool:
+        """Whether the frames decoded so far look interlaced; the file does not say so.
+
+        See `tqd_probe.clips.combing`.
+        """
+        return self._combs.interlaced
 
     def close(self) -> None:
         """Close the file."""
@@ -155,7 +170,19 @@ class VideoReader:
                     f" {frame.height} x {frame.width} pixels at frame {number};"
                     " re-encode the file at one size"
                 )
+            self._look_for_combs(frame)
             yield frame
+
+    def _look_for_combs(self, frame: av.VideoFrame) -> None:
+        """Give a frame's rows to the detector of unmarked interlacing."""
+        if not self._combs.wants:
+            self._combs.skip()
+            return
+        try:
+            grey = self._grey.reformat(frame, format="gray", threads=1)
+            self._combs.add(grey.to_ndarray())
+        except FAULTS:  # its pixels are judged, and the fault named, when it is shown
+            self._combs.skip()
 
 
 def _pictures(path: Path, container: av.container.InputContainer) -> av.VideoStream:

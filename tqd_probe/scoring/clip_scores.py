@@ -54,9 +54,9 @@ def score_clip(task: Task, reading: ReadOptions) -> dict[str, Any]:
         reading: How it is read.
 
     Returns:
-        ``mq`` and ``vq``, the proxies in [0, 1], and ``components``; or ``bad``, the
-        reason why the clip has none; or ``scenes``, for a clip that was split: such
-        results, each with its ``video``.
+        ``mq`` and ``vq``, the proxies in [0, 1], ``components``, and ``interlaced``
+        where it looks so; or ``bad``, the reason why the clip has none; or ``scenes``,
+        for a clip that was split: such results, each with its ``video``.
     """
     try:
         if reading.cuts == "split" and not task.video.startswith("synthetic:"):
@@ -65,7 +65,8 @@ def score_clip(task: Task, reading: ReadOptions) -> dict[str, Any]:
             )
             if files != [Path(task.video)]:
                 return {"scenes": _scenes(task, files, reading)}
-        return _scores(_measure(task, reading))
+        parts, interlaced = _measure(task, reading)
+        return _scores(parts) | ({"interlaced": True} if interlaced else {})
     except BadClip as error:
         return {"bad": str(error)}
 
@@ -99,8 +100,8 @@ def _scenes(
     return found
 
 
-def _measure(task: Task, reading: ReadOptions) -> dict[str, float]:
-    """Return the components of a clip.
+def _measure(task: Task, reading: ReadOptions) -> tuple[dict[str, float], bool]:
+    """Return the components of a clip, and whether it looks interlaced.
 
     Raises:
         BadClip: If it cannot be read, is too short or has a scene cut.
@@ -110,11 +111,11 @@ def _measure(task: Task, reading: ReadOptions) -> dict[str, float]:
         from tqd_probe.clips.synthetic import synthetic_clip  # loads torch
 
         video = synthetic_clip(int(index), reading.seed).read(SYNTHETIC_SHAPE)
-        return proxies.measure(video, len(video), SYNTHETIC_SHAPE.fps)
+        return proxies.measure(video, len(video), SYNTHETIC_SHAPE.fps), False
     try:
-        meter, times = _metered(task, reading, None)
+        meter, times, interlaced = _metered(task, reading, None)
         if not meter.estimate_holds:  # the file does not say how long it is
-            meter, times = _metered(task, reading, meter.count)
+            meter, times, interlaced = _metered(task, reading, meter.count)
         parts = meter.components()
     except BadClip as error:
         text = str(error)
@@ -127,19 +128,20 @@ def _measure(task: Task, reading: ReadOptions) -> dict[str, float]:
             f"{task.video}: scenes: cut at {seconds} s; --cuts split cuts it there,"
             " --cuts keep scores it as it is"
         )
-    return parts
+    return parts, interlaced
 
 
 def _metered(
     task: Task, reading: ReadOptions, count: int | None
-) -> tuple[proxies.QualityMeter, list[float]]:
+) -> tuple[proxies.QualityMeter, list[float], bool]:
     """Measure the frames of a file; the count is what the file states where None.
 
     Returns:
-        The meter, and the times of the frames in seconds.
+        The meter, the times of the frames in seconds, and whether the file looks
+        interlaced.
     """
     with FrameStream(Path(task.video), reading.fps, reading.frames) as stream:
         meter = proxies.QualityMeter(stream.expected if count is None else count)
         for image in stream:
             meter.add(image, stream.times[-1])
-        return meter, stream.times
+        return meter, stream.times, stream.looks_interlaced

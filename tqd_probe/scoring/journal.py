@@ -137,6 +137,20 @@ class Journal:
                 if "bad" in found:
                     yield found.get("video", task.video), found["bad"]
 
+    def interlaced(self, tasks: Iterable[Task]) -> Iterator[str]:
+        """Read the clips that look interlaced and are not marked as such.
+
+        Args:
+            tasks: The clips.
+
+        Yields:
+            Video.
+        """
+        for task in tasks:
+            for found in self._parts(task):
+                if found.get("interlaced"):
+                    yield found.get("video", task.video)
+
     def result(self, task: Task) -> dict[str, Any]:
         """Read the result of one clip.
 

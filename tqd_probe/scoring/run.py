@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tqd_probe.clips.video_reader import LOOKS_INTERLACED
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.scoring import videoalign
 from tqd_probe.scoring.journal import Journal
@@ -66,8 +67,18 @@ def score(settings: ScoreSettings, quiet: bool = False) -> dict[str, Any]:
             _run(settings, tasks, journal, quiet)
             count = write_quarantine(settings.out, journal.bad(tasks))
             summary = _write(settings, tasks, journal)
+            combed = list(journal.interlaced(tasks))
+            if combed and not quiet:
+                print(f"warning: {interlaced_text(combed)}", file=sys.stderr)
     summary["quarantined"] = count
     return summary
+
+
+def interlaced_text(videos: Sequence[str]) -> str:
+    """Name the clips that look interlaced, three at most."""
+    named = ", ".join(Path(video).name for video in videos[:3])
+    more = f" and {len(videos) - 3} more" if len(videos) > 3 else ""
+    return f"{named}{more}: {LOOKS_INTERLACED}"
 
 
 def _score_inputs(settings: ScoreSettings) -> dict[str, Any]:
