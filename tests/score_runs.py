@@ -18,5 +18,5 @@ def two_scenes(path, first=24, second=20):
 
 
 def run(videos, out, **options):
-    options = {"workers": 1, **options}
+    options = {"workers": 0, **options}
     return score(ScoreSettings(clips=str(videos), out=out, **options), quiet=True)

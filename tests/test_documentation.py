@@ -32,7 +32,7 @@ NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 SMALL = {
-    "score": ["--workers", "1"],
+    "score": ["--workers", "0"],
     "gradsim": [
         "--levels",
         "0.3,0.7",

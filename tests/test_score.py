@@ -16,7 +16,7 @@ def fault(capsys, *argv):
 
 def test_clips_end_to_end(folder_of_clips, tmp_path, capsys):
     out = tmp_path / "scores.csv"
-    argv = ["--clips", str(folder_of_clips), "--out", str(out), "--workers", "1"]
+    argv = ["--clips", str(folder_of_clips), "--out", str(out), "--workers", "0"]
     assert main(argv) == 0
     text = capsys.readouterr().out
     assert "proxies" in text

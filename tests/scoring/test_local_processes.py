@@ -22,11 +22,19 @@ class Killer(Task):
         return os._exit, (9,)
 
 
+def test_synthetic_clips_are_scored_here():
+    tasks = [Task("synthetic:0")]
+    ((task, result),) = score_locally(tasks, ReadOptions(), 1)
+    assert task == tasks[0]
+    ((_, here),) = score_locally(tasks, ReadOptions(), 0)
+    assert result == here
+
+
 def test_a_clip_that_kills_its_process_is_found(videos):
     tasks = list_tasks(str(videos))[:2]
     tasks.insert(1, Killer("killer.mp4"))
     found = {
-        task.video: result for task, result in score_locally(tasks, ReadOptions(), 2)
+        task.video: result for task, result in score_locally(tasks, ReadOptions(), 1)
     }
     assert "killed the process" in found["killer.mp4"]["bad"]
     assert sorted(found) == sorted(task.video for task in tasks)

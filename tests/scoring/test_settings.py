@@ -75,6 +75,9 @@ def test_options_that_are_not_read_are_refused(values, shown):
 def test_workers_are_the_cores_by_default():
     assert ScoreSettings(**CLIPS).worker_count() == len(os.sched_getaffinity(0))
     assert ScoreSettings(**CLIPS, workers=3).worker_count() == 3
+    assert ScoreSettings(**CLIPS, workers=0).worker_count() == 0
+    with pytest.raises(ValidationError, match="Ray needs at least 1"):
+        ScoreSettings(**CLIPS, workers=0, engine="ray")
 
 
 def test_scenes_go_beside_the_table():

@@ -35,12 +35,15 @@ def score_locally(
     Args:
         tasks: The clips.
         reading: How they are read.
-        workers: Processes; 1 scores in this one.
+        workers: Processes besides this one, which decodes nothing; 0 scores here, where
+            a crash of a decoder ends the run. Synthetic clips need no decoder: 1 worker
+            scores them here.
 
     Yields:
         Clips and results, in the order in which they are done.
     """
-    if workers == 1 or len(tasks) == 1:
+    drawn = all(task.video.startswith("synthetic:") for task in tasks)
+    if workers == 0 or (workers == 1 and drawn):
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:

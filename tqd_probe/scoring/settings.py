@@ -201,9 +201,10 @@ class EngineSettings(Settings):
 
     workers: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=4096,
-        description="processes that score clips (default: one per core)",
+        description="processes that decode and score clips, so that a crash of a"
+        " decoder is no more than a bad clip; 0: this process (default: one per core)",
     )
     engine: Literal["local", "ray"] = Field(
         default="local", description="where clips are scored: this machine, or Ray Data"
@@ -215,7 +216,9 @@ class EngineSettings(Settings):
         Returns:
             `workers`, or the cores that this process may use.
         """
-        return self.workers or len(os.sched_getaffinity(0))
+        if self.workers is not None:
+            return self.workers
+        return len(os.sched_getaffinity(0))
 
 
 class OutputSettings(Settings):
@@ -256,6 +259,8 @@ class ScoreSettings(
             raise ValueError("give either --clips (to score) or --from (to convert)")
         if self.scorer == "videoalign" and self.clips and self.weights is None:
             raise ValueError("--scorer videoalign needs --weights")
+        if self.engine == "ray" and self.workers == 0:
+            raise ValueError("--workers 0: Ray needs at least 1; or leave out --engine")
         ray = set(RaySettings.model_fields)
         model = set(VideoAlignSettings.model_fields)
         proxies = ray.union(
