@@ -10,7 +10,7 @@ read; a finished run replaces them by their products where these are smaller: sk
 grow with the number of clips, products with its square.
 
 Every file is written atomically and has a checksum. A killed run resumes where its
-files end and ends with the same bytes.
+files end and ends with the same bytes, where kernels are deterministic.
 """
 
 from __future__ import annotations

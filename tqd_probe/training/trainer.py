@@ -3,8 +3,9 @@
 One step: this process's samples, in micro-batches; the mean loss over all samples of
 all processes; its gradient, clipped; the optimiser; the moving average. Every number of
 a step depends on the step's number and the weights alone, so that a run that was killed
-and resumed equals one that was not, bit for bit (on one device and library version),
-and processes and micro-batches change only the rounding of sums.
+and resumed equals one that was not, bit for bit (on one device and library version,
+where kernels are deterministic), and processes and micro-batches change only the
+rounding of sums.
 """
 
 from __future__ import annotations
