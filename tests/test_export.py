@@ -46,6 +46,21 @@ def test_every_writer_has_its_name():
     assert list(names) == list(WRITERS)
 
 
+def test_a_wrong_file_is_called_what_it_is(argv, tmp_path, capsys):
+    def refused(at, path, *said):
+        fails(capsys, [*argv[:at], str(path), *argv[at + 1 :]], *said, main=export.main)
+
+    musubi = tmp_path / "musubi.toml"
+    musubi.write_text("network_module = 'networks.lora_wan'\n")
+    said = "give one of diffusion-pipe, or --to musubi"
+    refused(6, musubi, "is a configuration of musubi-tuner", said)
+    data = tmp_path / "dataset.toml"
+    refused(6, data, "a list of data sets", "the configuration of diffusion-pipe")
+    refused(0, musubi, f"no band schedule: give {tmp_path / 'bands.json'}")
+    refused(4, tmp_path, "is a folder, and classes are needed", "tqd-probe score")
+    refused(4, tmp_path / "bands.json", "is a band schedule; give a folder of videos")
+
+
 def test_faults_are_one_line(argv, tmp_path, capsys):
     fails(capsys, [*argv, "--frames", "17"], "go together", main=export.main)
     (tmp_path / "user.toml").write_text("[model]\ntype = 'hunyuan-video'\n")

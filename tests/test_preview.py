@@ -68,6 +68,16 @@ def test_an_ascii_terminal_is_drawn_in_ascii(config, monkeypatch):
     assert "\\u" not in text
 
 
+def test_a_file_of_another_trainer_is_refused(config, tmp_path, capsys):
+    argv = [str(config), "--trainer", "musubi"]
+    said = "is a configuration of diffusion-pipe; give one of musubi-tuner"
+    fails(capsys, argv, said, main=preview.main)
+    bands = tmp_path / "bands.json"
+    bands.write_text(json.dumps(VERSION_2))
+    said = "is a band schedule; give the configuration or launch script of a trainer"
+    fails(capsys, [str(bands)], said, main=preview.main)
+
+
 def test_faults_are_one_line(config, tmp_path, capsys):
     fails(capsys, [str(tmp_path / "x.toml")], "x.toml: no such file", main=preview.main)
     fails(capsys, [str(config), "--frames", "17"], "go together", main=preview.main)

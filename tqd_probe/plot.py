@@ -11,6 +11,7 @@ from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.known_files import beside, refuse_other_kinds
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 PROGRAM = "python -m tqd_probe.plot"
@@ -63,6 +64,13 @@ def redraw(run_dir: Path) -> list[Path]:
     from tqd_probe.plots.probe_figures import draw_all  # loads torch and matplotlib
     from tqd_probe.probing.result import ProbeResult
 
+    def cure(kind: str) -> str:
+        if kind in ("train folder", "verify folder"):
+            return "its figures are in it; give a run directory of gradsim"
+        place = beside(run_dir, "gradsim.json")
+        return f"give {place.parent}" if place else "give a run directory of gradsim"
+
+    refuse_other_kinds(run_dir, {"gradsim folder", "folder"}, cure)
     result = ProbeResult.load(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")
     entries = {name for name, each in schedule.classes.items() if each.cosine}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tqd_probe.clips.tables import SUFFIXES, Row, iterate_table, read_columns
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.file_names import expand_home, find_file
 from tqd_probe.core.files import read_json
+from tqd_probe.core.known_files import DATA_SETS, TRAINERS, beside, explained
 
 HEAD = 64  # rows by which columns and folder are chosen
 SHOWN = 8  # names of unused columns that are listed
@@ -85,6 +87,25 @@ def resolve_video(folder: Path, name: Path | str) -> Path:
         other = resolve_video(folder, str(name).replace("\\", "/"))
         return other if os.path.exists(other) else found
     return found
+
+
+def explained_clips(path: Path) -> AbstractContextManager[None]:
+    """Return a context in which an error says what was given instead of clips.
+
+    Args:
+        path: The file or folder given.
+    """
+
+    def cure(kind: str) -> str:
+        if kind in ("summary", "journal"):
+            stem = path.name.partition(f".{kind}")[0]
+            table = beside(path, f"{stem}.csv") or beside(path, f"{stem}.jsonl")
+            return f"give {table}" if table else "give the table that score wrote"
+        if kind in TRAINERS:
+            return "give the data sets that it names, or a folder of videos"
+        return f"give a folder of videos, or {KNOWN}"
+
+    return explained(path, {"table", "folder", "diffusion-pipe", *DATA_SETS}, cure)
 
 
 def open_clip_table(path: Path) -> ClipTable:

@@ -18,7 +18,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tqd_probe.clips.captions import caption_path
-from tqd_probe.clips.clip_table import ClipTable, caption_text, open_clip_table
+from tqd_probe.clips.clip_table import (
+    ClipTable,
+    caption_text,
+    explained_clips,
+    open_clip_table,
+)
 from tqd_probe.clips.tables import Rows
 from tqd_probe.core.clip_classes import CLASSES
 from tqd_probe.core.errors import InputError
@@ -154,6 +159,12 @@ def read_manifest(path: Path, notes: list[str] | None = None) -> list[ManifestRo
         InputError: If the file or a row has a fault; names file, place, column and
             cure.
     """
+    with explained_clips(path):
+        return _read_rows(path, notes)
+
+
+def _read_rows(path: Path, notes: list[str] | None) -> list[ManifestRow]:
+    """Read the rows of a manifest; see `read_manifest`."""
     table = open_clip_table(path)
     names, rows = dict(table.names), list(table.rows())
     if not rows:

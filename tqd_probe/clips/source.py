@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqd_probe.clips.captions import read_caption
 from tqd_probe.clips.clip import Clip
-from tqd_probe.clips.clip_table import KNOWN
+from tqd_probe.clips.clip_table import KNOWN, explained_clips
 from tqd_probe.clips.folder import (
     notes_of_folder,
     refuse_without_videos,
@@ -74,7 +74,8 @@ def open_clips(
         notes: list[str] = []
         table = table_of_folder(path, notes=notes)
         if table is None:
-            clips = _folder(path, limit)
+            with explained_clips(path):
+                clips = _folder(path, limit)
         else:
             clips = _manifest(table, limit, min_quality)
             clips.notes += notes_of_folder(path, clips.rows)

@@ -14,6 +14,7 @@ import numpy as np
 from tqd_probe.clips.manifest import ManifestRow, read_manifest
 from tqd_probe.core.clip_classes import CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.known_files import beside, kind_of
 from tqd_probe.exporting.level_distribution import Intervals, LevelDistribution
 from tqd_probe.schedules.band_schedule import BandSchedule
 
@@ -53,6 +54,13 @@ def clips_by_class(path: Path, schedule: BandSchedule) -> dict[str, list[Manifes
         InputError: If a clip has no class, has one that was not measured, or is not
             there.
     """
+    if kind_of(path) == "folder":
+        table = beside(path, "scores.csv")
+        score = f"tqd-probe score --clips {path} --out {path / 'scores.csv'}"
+        raise InputError(
+            f"{path}: is a folder, and classes are needed: give"
+            f" {table or f'the table that it gets from {score}'}"
+        )
     found: dict[str, list[ManifestRow]] = {}
     known = [GOLDEN, *schedule.measured_classes()]
     for row in read_manifest(path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged_folder
+from tqd_probe.core.known_files import refuse_other_kinds
 from tqd_probe.exporting.class_plan import ClassPlan, clips_by_class
 from tqd_probe.exporting.level_distribution import (
     LevelDistribution,
@@ -18,7 +19,7 @@ from tqd_probe.exporting.level_distribution import (
     mixture,
 )
 from tqd_probe.exporting.preview_table import WIDTH, bucket_shares
-from tqd_probe.exporting.registry import FORMATS
+from tqd_probe.exporting.registry import FORMATS, instead_of
 from tqd_probe.exporting.trainer_format import TrainedLevels, VideoShape
 from tqd_probe.exporting.writers import (
     ai_toolkit,
@@ -110,6 +111,7 @@ def export_schedule(
         raise InputError(f"--to {to}: choose from {', '.join(WRITERS)}")
     if "\0" in str(out):
         raise InputError(f"--out {str(out)!r}: holds a NUL character; leave it out")
+    refuse_other_kinds(config, {to}, lambda kind: instead_of(kind, to, "--to"))
     bands = BandSchedule.load(schedule)
     place = out.resolve()
     if place.exists() and not place.is_dir():

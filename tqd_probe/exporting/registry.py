@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.known_files import DATA_SETS, TRAINERS, refuse_other_kinds
 from tqd_probe.exporting.ai_toolkit import AiToolkit
 from tqd_probe.exporting.diffsynth import DiffSynth
 from tqd_probe.exporting.diffusion_pipe import DiffusionPipe
@@ -32,6 +33,26 @@ FORMATS: dict[str, TrainerFormat] = {
 }
 
 
+def instead_of(kind: str, name: str | None, option: str = "--trainer") -> str:
+    """Say what to give instead of a file of another kind.
+
+    Args:
+        kind: Its kind, a key of `PHRASES`.
+        name: The trainer whose configuration is wanted; None for any.
+        option: The option that names the trainer.
+
+    Returns:
+        The cure.
+    """
+    title = "a trainer" if name is None else FORMATS[name].title
+    if kind in DATA_SETS:
+        return f"give the configuration of {title} that names it"
+    if kind in TRAINERS:
+        return f"give one of {title}, or {option} {kind}"
+    runs = ", or a run directory of train" if name is None else ""
+    return f"give the configuration or launch script of {title}{runs}"
+
+
 def find_format(path: Path, name: str | None = None) -> TrainerFormat:
     """Return the trainer that a configuration is of.
 
@@ -45,6 +66,10 @@ def find_format(path: Path, name: str | None = None) -> TrainerFormat:
     Raises:
         InputError: If no trainer, or more than one, is recognised.
     """
+    read = {"train folder", "run"} if name in (None, "tqd-probe") else set()
+    read |= TRAINERS.keys() if name is None else {name}
+    read |= {"folder"} if (path / "run.json").is_file() else set()
+    refuse_other_kinds(path, read, lambda kind: instead_of(kind, name))
     if name is not None:
         return FORMATS[name]
     found = [each for each in FORMATS.values() if each.recognises(path)]

@@ -19,6 +19,7 @@ from tqd_probe.core.clip_classes import DEGRADED_CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import write_json
 from tqd_probe.core.json_models import StrictModel, read_model
+from tqd_probe.core.known_files import beside, explained
 from tqd_probe.schedules.curves_schema import Curves, Interval, Level, Number
 from tqd_probe.schedules.mixture_schema import Mixture
 
@@ -265,7 +266,11 @@ class BandSchedule(StrictModel):
             InputError: With the JSON path of the first fault.
         """
         cure = "correct the file or measure it again with tqd_probe.gradsim"
-        return read_model(Path(path), cls, "a band schedule", cure)
+        path = Path(path)
+        found = beside(path, "bands.json")
+        instead = f"give {found}" if found else "give bands.json, written by gradsim"
+        with explained(path, {"bands"}, lambda kind: f"no band schedule: {instead}"):
+            return read_model(path, cls, "a band schedule", cure)
 
     def check_model(self, fingerprint: str, allow_mismatch: bool = False) -> None:
         """Refuse a schedule that was measured on other weights.

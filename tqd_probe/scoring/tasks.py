@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.clips.captions import read_caption
-from tqd_probe.clips.clip_table import KNOWN, caption_text, open_clip_table
+from tqd_probe.clips.clip_table import (
+    KNOWN,
+    caption_text,
+    explained_clips,
+    open_clip_table,
+)
 from tqd_probe.clips.folder import (
     notes_of_folder,
     refuse_without_videos,
@@ -96,9 +101,11 @@ def list_tasks(
             )
         tasks = [Task(f"synthetic:{index}") for index in range(int(count))]
     elif path.is_dir():
-        tasks = _folder(path, notes)
+        with explained_clips(path):
+            tasks = _folder(path, notes)
     elif path.is_file():
-        tasks = _table(path, notes)
+        with explained_clips(path):
+            tasks = _table(path, notes)
     else:
         raise InputError(
             f"--clips {source}: no such folder or file; give a folder of videos,"
