@@ -69,6 +69,7 @@ def test_an_ascii_terminal_is_drawn_in_ascii(config, monkeypatch):
 
 
 def test_a_file_of_another_trainer_is_refused(config, tmp_path, capsys):
+    config.write_text(f"dataset = 'data.toml'\n{CONFIG}")
     argv = [str(config), "--trainer", "musubi"]
     said = "is a configuration of diffusion-pipe; give one of musubi-tuner"
     fails(capsys, argv, said, main=preview.main)
