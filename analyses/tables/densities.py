@@ -15,10 +15,42 @@ from typing import Any
 
 import numpy as np
 
-from analyses.tables.cell_schedules import CENTRES
+from analyses.tables.cell_schedules import CELLS, CENTRES, in_bands
 from tqd_probe.probing.result import ProbeResult, as_array
+from tqd_probe.schedules.band_schedule import BandSchedule
 
 DENSITIES = ("density by signal", "density by loss", "density by gain")
+WITH_BANDS = tuple(f"{name}, bands" for name in DENSITIES)
+
+
+def bands_on(
+    bands: BandSchedule, counts: dict[str, int], density: np.ndarray
+) -> np.ndarray:
+    """Return each class in its bands, levels there as a density without class has them.
+
+    As the sampler of bands draws: a clip first, then a level in the bands of its class.
+
+    Args:
+        bands: The schedule.
+        counts: Clips of each class in the set; golden ones have all levels.
+        density: Share of each cell ``[CELLS]``.
+
+    Returns:
+        Share of training ``[CELLS, classes]``, summing to 1; classes without a band
+        have none.
+    """
+    inside = in_bands(bands)
+    columns = [
+        counts[name] * _normed(density * inside.get(name, np.ones(CELLS)))
+        for name in counts
+    ]
+    return _normed(np.stack(columns, 1))
+
+
+def _normed(shares: np.ndarray) -> np.ndarray:
+    """Return shares that sum to 1; none where there are none."""
+    total = shares.sum()
+    return shares / total if total > 0 else shares
 
 
 def densities(result: ProbeResult, worth: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analyses.tables.densities import DENSITIES
+from analyses.tables.densities import DENSITIES, WITH_BANDS
 from analyses.tiny.train import TRAIN_SHIFT
 
 BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}  # .90 is the default
@@ -129,11 +129,12 @@ def density_samplers(letter: str, schedules: dict[str, Path]) -> list[ComparedSa
         schedules: Files by name.
 
     Returns:
-        The samplers: the family's own density (Wan's shift of 5), and measured ones.
+        The samplers: the family's own density (Wan's shift of 5), measured ones, and
+        bands on these.
     """
     own = {"sampler": "uniform", "shift": TRAIN_SHIFT}
     found = [ComparedSampler("family's own", "hand-set", own)]
-    for name in DENSITIES:
+    for name in (*DENSITIES, *(WITH_BANDS if letter != "C" else ())):
         options = {"sampler": "mixture", "schedule": schedules[f"{name} {letter}"]}
         found.append(ComparedSampler(name, "measured", options))
     return found

@@ -25,8 +25,8 @@ from analyses.tables.cell_schedules import (
     worth_curve,
 )
 from analyses.tables.clip_sets import CLASSES, SETS
-from analyses.tables.controls import class_alone, permuted, same_density
-from analyses.tables.densities import densities
+from analyses.tables.controls import class_alone, permuted, same_density, trainable
+from analyses.tables.densities import bands_on, densities
 from analyses.tables.samplers import BARS
 from tqd_probe.core.files import read_json
 from tqd_probe.models.load import load_model
@@ -90,9 +90,16 @@ def measure_schedules(
                 made[f"class alone, {name} {letter}"] = class_alone(made[name], pool)
             for name, density in densities(result, known_worth).items():
                 mass = gate_mass({}, pool, 1.0, density)
-                made[f"{name} {letter}"] = cells_schedule(
-                    result.model.model_dump(mode="json"), pool, mass, name
-                )
+                model = result.model.model_dump(mode="json")
+                made[f"{name} {letter}"] = cells_schedule(model, pool, mass, name)
+                if letter != "C":  # bands leave golden clips alone as they are
+                    bands = made["bands .90"]
+                    both = bands_on(bands, pool, density)
+                    made[f"{name}, bands {letter}"] = (
+                        cells_schedule(model, pool, both, f"{name}, bands")
+                        if trainable(bands, pool)
+                        else bands  # which a training refuses
+                    )
             even, worths = np.ones(CELLS), by_worth(result, curve)
             for name, accept, floor, level in (
                 ("floor", in_bands(made["bands .95"]), FLOOR, even),

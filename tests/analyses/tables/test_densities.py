@@ -25,3 +25,18 @@ def test_densities_follow_what_was_measured():
     gain = found["density by gain"]
     assert gain[last] == 0  # golden clips lose there
     assert gain[middle] == pytest.approx(gain[first] / 2, rel=0.06)
+
+
+def test_bands_on_a_density_keep_the_shares_of_classes(schedule):
+    from analyses.tables.cell_schedules import CENTRES
+    from analyses.tables.densities import bands_on
+
+    counts = {"golden": 10, "visual_degraded": 30, "motion_degraded": 0}
+    density = np.where(CENTRES < 0.8, 1.0, 3.0)
+    found = bands_on(schedule, counts, density / density.sum())
+    assert found.sum(0) == pytest.approx([0.25, 0.75, 0])
+    golden, visual, _ = found.T
+    assert golden[45] == pytest.approx(3 * golden[5])
+    assert (visual[CENTRES < 0.6] == 0).all()  # visual bands: (.6, 1)
+    assert visual[45] == pytest.approx(3 * visual[35])
+    assert visual[45] == pytest.approx(0.75 * 3 / (10 * 1 + 10 * 3))
