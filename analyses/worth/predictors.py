@@ -144,11 +144,11 @@ def measure(
             use = admitted_levels(np.array(levels), statistics, DELTA)
             for pair, one, admitted in zip(mine, statistics, use):
                 compared = one.compare([1])
-                pair["predicted"][metric] = float(compared.cosine)
+                ends = (compared.cosine, *compared.cosine_ci)
+                known = [float(x) if np.isfinite(x) else None for x in ends]
+                pair["predicted"][metric] = known[0]
                 pair["admitted"][metric] = bool(admitted)
-                pair.setdefault("ci", {})[metric] = np.round(
-                    compared.cosine_ci, 4
-                ).tolist()
+                pair.setdefault("ci", {})[metric] = known[1:]
     return spent / (clips * len(levels) * (1 + len(names)))
 
 
