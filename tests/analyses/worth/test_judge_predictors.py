@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    from analyses.worth import judge_predictors
+
+    monkeypatch.setattr(judge_predictors, "RESAMPLES", 200)
+
+
 def pairs_of(good, bad):
     """Pairs of eight clusters at two levels; one number orders them, one does not."""
     rng = np.random.default_rng(1)
