@@ -16,11 +16,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from analyses.results_file import run_script, study_parser, write_results
+from analyses.results_file import run_script, write_results
 from analyses.worth.admitted_pairs import GOOD
 from analyses.worth.clip_collections import SECOND
 from analyses.worth.judge_predictors import BASE
-from analyses.worth.predictors import measure, open_training
+from analyses.worth.predictors import checkpoint_parser, measure, open_training
 from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.files import read_json
@@ -99,13 +99,8 @@ def compare(
 
 def main() -> None:
     """Measure the pairs four ways."""
-    command = study_parser(__file__, __doc__)
-    command.add_argument("--start", default="half", help="as for similarity_worth.py")
-    command.add_argument("--trained", type=Path, help="--work of train.py")
-    command.add_argument("--clips", default="synthetic", help="as similarity_worth.py")
-    command.add_argument("--work", type=Path, required=True, help="folder")
+    command = checkpoint_parser(__file__, __doc__)
     command.add_argument("--pairs", type=Path, required=True, help="of predictors.py")
-    command.add_argument("--probe-clips", type=int, default=24)
     args = command.parse_args()
     silence_libraries()
     known: Any = read_json(args.pairs, "results of predictors.py")

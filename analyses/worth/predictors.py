@@ -13,6 +13,7 @@ checkpoint and clips. `judge_predictors.py` judges, a set of pairs or several.
 from __future__ import annotations
 
 import time
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -217,15 +218,29 @@ def open_training(args: Any, ckpt: str, shape: Any = None) -> RepeatedTraining:
     return RepeatedTraining(settings, default_cache(), args.clips, shape)
 
 
-def main() -> None:
-    """Measure the predictors on one checkpoint and source of clips."""
-    command = study_parser(__file__, __doc__)
+def checkpoint_parser(script: str, description: str | None) -> ArgumentParser:
+    """Return the command line of a study of one checkpoint and source of clips.
+
+    Args:
+        script: ``__file__`` of the script.
+        description: ``__doc__`` of the script.
+
+    Returns:
+        The parser.
+    """
+    command = study_parser(script, description)
     command.add_argument("--start", default="half", help="as for similarity_worth.py")
     command.add_argument("--trained", type=Path, help="--work of train.py")
     command.add_argument("--clips", default="synthetic", help="as similarity_worth.py")
     command.add_argument("--work", type=Path, required=True, help="folder")
-    command.add_argument("--shares", type=Path, required=True, help="achieved shares")
     command.add_argument("--probe-clips", type=int, default=24)
+    return command
+
+
+def main() -> None:
+    """Measure the predictors on one checkpoint and source of clips."""
+    command = checkpoint_parser(__file__, __doc__)
+    command.add_argument("--shares", type=Path, required=True, help="achieved shares")
     args = command.parse_args()
     silence_libraries()
     pairs, others, shares = known_pairs(args.shares)

@@ -9,7 +9,7 @@ layer: it returns the layer's output, on whose way back the leaves get their gra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -56,8 +56,8 @@ class LayerLeaves:
     leaves: dict[str, Tensor]
     scaled: bool = False
     padded: tuple[Tensor, Tensor] | None = None
-    forms: Forms = (None, None)
-    projected: bool = False
+    forms: Forms = field(init=False)
+    projected: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Say once what every pass asks: what is kept, and whether projected."""

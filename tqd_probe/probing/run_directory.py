@@ -56,7 +56,7 @@ def run_directory(settings: ProbeRunSettings) -> Path:
     for later in ADDED_LATER:
         if decided[later] is None:
             del decided[later]
-    if decided["exact_resume"] == "auto":  # so it was called then
+    if decided["exact_resume"] == "auto":  # "on" was the default before
         decided["exact_resume"] = "on"
     return Path("runs") / f"{name}-{digest(decided)[:8]}"
 
