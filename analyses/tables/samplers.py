@@ -11,6 +11,7 @@ from analyses.tiny.train import TRAIN_SHIFT
 
 BARS = {"bands .90": 0.9, "bands .95": 0.95, "bands .98": 0.98}  # .90 is the default
 
+LOW_SHIFT = 0.5  # gives a third of the draws to the lowest fifth of sigma
 CONTROLLED = "bands .95"  # the bands that controls are of, unless others are named
 
 
@@ -129,11 +130,13 @@ def density_samplers(letter: str, schedules: dict[str, Path]) -> list[ComparedSa
         schedules: Files by name.
 
     Returns:
-        The samplers: the family's own density (Wan's shift of 5), measured ones, and
-        bands on these.
+        The samplers: the family's own density (Wan's shift of 5), one that trains low
+        levels more, measured ones, and bands on these.
     """
     own = {"sampler": "uniform", "shift": TRAIN_SHIFT}
+    low = {"sampler": "uniform", "shift": LOW_SHIFT}
     found = [ComparedSampler("family's own", "hand-set", own)]
+    found.append(ComparedSampler(f"shift {LOW_SHIFT:g}", "hand-set", low))
     for name in (*DENSITIES, *(WITH_BANDS if letter != "C" else ())):
         options = {"sampler": "mixture", "schedule": schedules[f"{name} {letter}"]}
         found.append(ComparedSampler(name, "measured", options))

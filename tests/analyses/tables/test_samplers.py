@@ -35,3 +35,18 @@ def test_schedules_of_another_checkpoint_are_named_for_it():
         "mixture, joint, of half",
     ]
     assert {sampler.kind for sampler in samplers} == {"measured"}
+
+
+def test_the_hand_set_tilt_gives_a_third_of_the_draws_to_the_lowest_fifth():
+    import numpy as np
+
+    from analyses.tables.samplers import density_samplers
+    from tqd_probe.sampling.registry import make_sampler
+
+    files = defaultdict(lambda: Path("x.json"))
+    for letter in ("A", "C"):
+        found = {each.name: each for each in density_samplers(letter, files)}
+        tilt = found["shift 0.5"]
+        assert tilt.kind == "hand-set"
+        sampler = make_sampler("uniform", shift=tilt.options["shift"])
+        assert np.isclose(sampler.base.cdf(np.array(0.2)), 1 / 3)
