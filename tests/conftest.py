@@ -233,6 +233,22 @@ def schedule():
     )
 
 
+@pytest.fixture
+def schedule_with_density(schedule):
+    """The same in version 2, with a density of levels measured on golden clips."""
+    from tqd_probe.schedules.band_schedule import BandSchedule
+
+    value = schedule.to_json() | {
+        "version": 2,
+        "density": {"of": "golden_signal", "values": [4 / 2.3, 2 / 2.3, 1 / 2.3]},
+    }
+    value["criterion"] |= {"delta": 0.03, "metric": "adam"}
+    for entries in (value["classes"], value["degradations_detail"]):
+        for entry in entries.values():
+            entry["status"] = "measured"
+    return BandSchedule.model_validate(value)
+
+
 @pytest.fixture(scope="session")
 def manifest(built_once):
     """Nine real videos of three classes with scores."""

@@ -1,10 +1,15 @@
+import csv
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from training_runs import argv, fails, options, stream_of
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.models.load import load_model
+from tqd_probe.sampling.registry import make_sampler
 from tqd_probe.train import main
 from tqd_probe.training.train import train
 from tqd_probe.training.weight_metadata import read_metadata
@@ -47,6 +52,36 @@ def test_a_schedule_must_be_of_this_model(
         "'epsilon'",
         "'flow_velocity'",
     )
+
+
+def test_levels_follow_the_density_that_the_schedule_measured(
+    pipeline, manifest, schedule_with_density, tmp_path
+):
+    """Of 8 draws each lies where the run's uniform number meets the density."""
+    schedule_with_density.model.fingerprint = load_model(str(pipeline)).fingerprint
+    schedule_with_density.save(tmp_path / "bands.json")
+    given = {"schedule": tmp_path / "bands.json", "steps": 2, "warmup": 0}
+    given |= {"validate_every": 0, "hold_out": 0, "kappa_max": None}
+    drawn = {}
+    for name, more in {
+        "uniform": {"sampler": "uniform"},
+        "measured": {"sampler": "measured"},
+        "bands": {"sampler": "bands", "base": "measured"},
+    }.items():
+        values = options(pipeline, manifest, tmp_path / name, **given | more)
+        assert main(argv(values)) == 0
+        drawn[name] = [(row["clip"], row["sigma"]) for row in stream_of(values["out"])]
+    base = make_sampler("measured", schedule=schedule_with_density).base
+    for (clip, sigma), (other, level) in zip(drawn["measured"], drawn["uniform"]):
+        assert clip == other
+        assert sigma == pytest.approx(float(base.quantile(np.array(level))))
+    bands = {"visual_degraded": [(0.6, 1)], "motion_degraded": [(0, 0.3), (0.5, 0.7)]}
+    with open(manifest, encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        classes = {Path(row["video"]).stem: row["class"] for row in rows}
+    for clip, sigma in drawn["bands"]:
+        allowed = bands.get(classes[clip], [(0, 1)])
+        assert any(low <= sigma <= high for low, high in allowed)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ class TrainOptions(TrainRunSettings, Options):  # type: ignore[misc]
 
     Imbalanced clips are trained at the noise levels where they help: by the paper's
     formula of motion and visual quality (--sampler beta), or by a measured schedule
-    (--sampler bands, mixture). The density of levels is drawn before the first step.
+    (--sampler bands, mixture; --base measured: on measured levels, too). The density
+    of levels is drawn before the first step.
 
     Several GPUs share the batch: accelerate launch -m tqd_probe.train ...
     """

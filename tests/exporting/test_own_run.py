@@ -21,8 +21,9 @@ SETTINGS = {
 COUNTS = {"golden": [30] * 10, "visual_degraded": [0] * 7 + [20, 40, 40]}
 
 
-def preview(tmp_path, counts=COUNTS, **changed):
-    (tmp_path / "bands.json").write_text(json.dumps(VERSION_2))
+def preview(tmp_path, counts=COUNTS, density=None, **changed):
+    schedule = VERSION_2 | {"density": density}
+    (tmp_path / "bands.json").write_text(json.dumps(schedule))
     (tmp_path / "run.json").write_text(json.dumps({"settings": SETTINGS | changed}))
     if counts:
         (tmp_path / "density.json").write_text(json.dumps({"counts": counts}))
@@ -51,6 +52,25 @@ def test_samplers_without_classes(tmp_path):
     (all_clips,) = preview(tmp_path, sampler="logit_normal", schedule=None)
     assert all_clips.rule == "logit-normal(0, 1), shift 3"
     assert all_clips.levels.cdf(0.75) == pytest.approx(0.5)
+
+
+def test_a_measured_density_is_read_from_the_schedule(tmp_path):
+    """Of levels .05 and .15 at densities 3 and .6..: constant from .15 on."""
+    values = [3.0, (1 - 3 * 0.1) / 0.9]  # 3 x .05 + the ramp of .1 + .85 x the second
+    density = {"of": "golden_signal", "values": values}
+    for sampler, base in (("measured", "uniform"), ("bands", "measured")):
+        rows = preview(
+            tmp_path, sampler=sampler, base=base, shift=None, density=density
+        )
+        assert rows[0].rule.startswith("measured density")
+        assert rows[0].levels.cdf(0.05) == pytest.approx(0.15)
+        assert rows[0].levels.cdf(1.0) == pytest.approx(1)
+    (found,) = (rows[1].levels.cdf(np.array([0.2])),)
+    assert 0.2 < found[0] < 0.5  # of the bands .1-.2 and .72-1
+    with pytest.raises(InputError, match="density: null or missing"):
+        preview(tmp_path, sampler="measured")
+    with pytest.raises(InputError, match=r"settings\.schedule: missing"):
+        preview(tmp_path, sampler="measured", schedule=None)
 
 
 def test_draws_of_beta_and_mixture_are_counted(tmp_path):

@@ -206,3 +206,16 @@ def test_measured_again_a_used_level_stays_until_it_is_to_be_avoided():
     left = third.classes["visual_degraded"]
     assert left.bands[0][0] == pytest.approx(0.5 + 0.2 * 0.05 / 0.15)
     assert left.avoid[-1][1] == pytest.approx(left.bands[0][0])
+
+
+def test_the_density_is_that_of_the_golden_signal(eight_clips_run):
+    """Also where the schedule is written and read; without two levels there is none."""
+    result = probe_result(LEVELS, {"blur:3": 0.9})
+    result.golden.signal = [16.0, 4.0, 4.0, 1.0, 1.0]
+    values = np.array(derive_schedule(result).golden_density.values)
+    assert values / values[-1] == pytest.approx([4, 2, 2, 1, 1])
+    result.golden.resolved = [False] * 4 + [True]
+    assert derive_schedule(result).to_json()["density"] is None
+    written = BandSchedule.load(eight_clips_run / "bands.json")
+    probed = ProbeResult.load(eight_clips_run / "gradsim.json")
+    assert written.golden_density == derive_schedule(probed).golden_density

@@ -77,3 +77,17 @@ def test_clips_left_out_are_counted(probed):
     assert "left out" not in summary_table(result, schedule)
     result.clips.quarantine["c2"] = "c2.mp4: damaged"
     assert "left out: 1 clips, see gradsim.json" in summary_table(result, schedule)
+
+
+def test_the_draws_of_a_measured_density_are_shown_by_thirds():
+    """Constant on all levels: a third each; four times the norm at the lowest: more."""
+    even = probe_result(LEVELS, {"blur:3": 0.9})
+    even.golden.signal = [4.0] * 5
+    text = summary_table(even, derive_schedule(even))
+    assert "levels in proportion to golden gradients: 33%, 33% and 33% of draws" in text
+    even.golden.signal = [64.0, 4.0, 4.0, 4.0, 4.0]
+    text = summary_table(even, derive_schedule(even))
+    # 8 x .1, the ramp of .2 from 8 to 2, then 2: 3.2 in all, 1.87 in the first third
+    assert "gradients: 58%, 21% and 21% of draws" in text
+    even.golden.resolved = [False] * 5
+    assert "in proportion" not in summary_table(even, derive_schedule(even))

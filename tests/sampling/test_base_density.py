@@ -4,7 +4,11 @@ from diffusers import CogVideoXDDIMScheduler
 from scipy.special import betaincinv, logit, ndtr
 
 from tqd_probe.core.noise import unshift_sigma
-from tqd_probe.sampling.base_density import BaseDensity, CellDensity
+from tqd_probe.sampling.base_density import (
+    BaseDensity,
+    CellDensity,
+    MeasuredDensity,
+)
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.registry import make_sampler
 
@@ -82,3 +86,32 @@ def test_cells_get_their_shares_and_the_base_density_inside():
     ratio = cells.pdf(levels) / base.pdf(levels)
     first, last = 0.5 / base.cdf(0.25), 0.5 / (1 - base.cdf(0.5))
     assert ratio == pytest.approx([first, first, last, last])
+
+
+@pytest.mark.parametrize(
+    ("levels", "values"),
+    [
+        ([0.1, 0.5, 0.9], [4.0, 2.0, 1.0]),
+        ([0.0, 0.3, 1.0], [0.0, 2.0, 0.0]),
+        ([0.2, 0.4, 0.6], [1.0, 0.0, 1.0]),
+        ([0.5], [7.0]),
+    ],
+)
+def test_a_measured_density_integrates_to_one_and_inverts(levels, values):
+    density = MeasuredDensity(np.array(levels), np.array(values))
+    grid = (np.arange(200_000) + 0.5) / 200_000
+    pdf = density.pdf(grid)
+    assert pdf.mean() == pytest.approx(1, abs=1e-6)
+    assert density.cdf(grid) == pytest.approx(pdf.cumsum() / 200_000, abs=1e-4)
+    p = np.linspace(0, 1, 1001)
+    assert density.cdf(density.quantile(p)) == pytest.approx(p, abs=1e-9)
+    ends = density.quantile(np.array([-0.1, 1.1]))
+    assert 0 <= ends[0] <= ends[1] <= 1
+
+
+def test_a_measured_density_has_the_shares_that_its_values_say():
+    """Densities 4, 2, 1 over 2.3 at .1, .5, .9: .4, 1.2, .6 and .1 of 2.3."""
+    density = MeasuredDensity(np.array([0.1, 0.5, 0.9]), np.array([4.0, 2.0, 1.0]))
+    found = density.cdf(np.array([0.1, 0.5, 0.9, 1.0]))
+    assert found == pytest.approx(np.array([0.4, 1.6, 2.2, 2.3]) / 2.3)
+    assert density.quantile(np.array([0.2 / 2.3])) == pytest.approx([0.05])

@@ -31,8 +31,11 @@ def test_u_and_sigma_spaces_differ_by_the_shift(name):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("sigma_range", [(0.0, 1.0), (0.875, 1.0), (0.0, 0.875)])
-def test_density_distribution_and_quantile_agree(schedule, name, sigma_range):
+def test_density_distribution_and_quantile_agree(
+    schedule_with_density, name, sigma_range
+):
     """Each sampler's draws follow the density it states, on an expert's range too."""
+    schedule = schedule_with_density
     sampler = make_sampler(
         name, schedule=schedule, kappa_max=8, sigma_range=sigma_range, shift=1.5
     )
@@ -61,3 +64,34 @@ def test_unknown_names_and_missing_schedules_are_refused():
     for name in ("bands", "mixture"):
         with pytest.raises(InputError, match="needs --schedule"):
             make_sampler(name)
+
+
+def test_a_measured_base_is_the_schedules_density(schedule_with_density):
+    """Of sigma: neither shift nor timesteps apply."""
+    options = {"schedule": schedule_with_density, "shift": 5.0}
+    clip = ClipPool.of(["visual_degraded"], [0.7], [0.3])
+    levels = np.array([0.05, 0.3, 0.7, 0.95])
+    alone = make_sampler("measured", **options)
+    assert alone.name == "measured"
+    assert alone.density(levels, clip)[0] == pytest.approx(
+        np.array([4, 3, 1.5, 1]) / 2.3
+    )
+    inside = make_sampler("bands", base="measured", **options)
+    mass = 0.3 * (1.75 + 1) / 2 + 0.1  # of 2.3, in the band .6 to 1
+    assert inside.density(np.array([0.7, 0.5]), clip)[0] == pytest.approx(
+        [1.5 / mass, 0]
+    )
+    mixed = make_sampler("mixture", base="measured", **options)
+    assert mixed.base.pdf(levels) == pytest.approx(alone.base.pdf(levels))
+
+
+def test_what_a_measured_base_needs_is_named(schedule):
+    """The schedule here has no density."""
+    assert make_sampler("uniform", base="measured").base.kind == "uniform"
+    with pytest.raises(InputError, match="--sampler measured: needs --schedule"):
+        make_sampler("measured")
+    with pytest.raises(InputError, match="--base measured: --sampler beta draws u"):
+        make_sampler("beta", base="measured", schedule=schedule)
+    for name, base in (("measured", "uniform"), ("bands", "measured")):
+        with pytest.raises(InputError, match="--schedule: density: null or missing"):
+            make_sampler(name, base=base, schedule=schedule)

@@ -59,6 +59,7 @@ FAULTS = [
     (("version",), 2, "criterion.delta: missing; version 2 states it"),
     (("clip",), {"frames": 17, "height": 64, "width": 64, "fps": 16.0}, "clip: not in"),
     (("criterion", "delta"), 0.03, "criterion.delta: not in version 1"),
+    (("density",), {"of": "golden_signal", "values": [1, 1]}, "density: not in"),
     ((*CURVE, "avoid"), [[0.3, 0.5]], "visual_degraded.avoid: not in version 1"),
     ((*CURVE, "reason"), "few", "visual_degraded.reason: not in version 1"),
     (("version",), "1", "version:"),

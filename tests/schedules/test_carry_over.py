@@ -2,9 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from band_schedules import VERSION_2
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import logsnr
+from tqd_probe.sampling.base_density import MeasuredDensity
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.carry_over import (
     at_scale,
@@ -14,6 +16,7 @@ from tqd_probe.schedules.carry_over import (
     to_native,
 )
 from tqd_probe.schedules.fits import fit_beta
+from tqd_probe.schedules.golden_density import normalised
 
 LEVELS = [0.05, 0.3, 0.7, 0.95]
 BANDS = [[0.0, 0.123456789], [0.61, 0.987654321]]
@@ -124,6 +127,24 @@ def test_scaled_latents_move_every_level_by_two_logarithms(schedule):
     np.testing.assert_allclose(back.classes["visual_degraded"].bands, BANDS, atol=1e-12)
     with pytest.raises(InputError, match="scale 0: must be above 0"):
         carry_over(schedule, VP, scale=0.0)
+
+
+def test_a_level_keeps_its_share_of_the_golden_density():
+    levels = np.array(VERSION_2["noise"]["levels"])
+    values = normalised(levels, np.array([3.0, 1.0])).model_dump()
+    schedule = BandSchedule.model_validate(VERSION_2 | {"density": values})
+    there = carry_over(schedule, VP, scale=1.8)
+    old, new = (
+        MeasuredDensity(np.array(s.noise.levels), np.array(s.golden_density.values))
+        for s in (schedule, there)
+    )
+    moved = at_scale(levels, 1.8)
+    slope = (at_scale(levels + 1e-6, 1.8) - at_scale(levels - 1e-6, 1.8)) / 2e-6
+    shares = new.pdf(moved) * slope / old.pdf(levels)
+    assert shares[1] == pytest.approx(shares[0])
+    assert new.cdf(np.array(1.0)) == pytest.approx(1)
+    same = carry_over(schedule, VP).golden_density.values
+    assert same == pytest.approx(schedule.golden_density.values)
 
 
 def test_the_native_axis_of_vp_has_equal_logsnr_and_other_numbers(schedule):

@@ -21,6 +21,11 @@ def test_round_trip(tmp_path):
     schedule = BandSchedule.load(written(tmp_path, VERSION_2))
     schedule.save(tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text()) == VERSION_2
+    assert schedule.golden_density is None  # of a file before there was one
+    density = {"of": "golden_signal", "values": [1.0, 1.0]}
+    value = VERSION_2 | {"density": density}
+    BandSchedule.load(written(tmp_path, value)).save(tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["density"] == density
     assert schedule.clip.frames == 17
     assert schedule.criterion.metric == "adam"
 
@@ -61,6 +66,12 @@ FAULTS = [
     (("clip", "frames"), 16.5, "clip.frames:"),
     (("clip", "depth"), 1, "clip.depth: extra"),
     (("criterion", "delta"), -0.1, "criterion.delta:"),
+    (("density",), {"of": "golden_signal", "values": [1.0]}, "density.values: 1 value"),
+    (("density",), {"of": "golden_signal", "values": [2, 2]}, "integrate to 2, not 1"),
+    (("density",), {"of": "golden_signal", "values": [0, 0]}, "density.values: all"),
+    (("density",), {"of": "golden_signal", "values": [-1, 3]}, "density.values.0:"),
+    (("density",), {"of": "golden_loss", "values": [1, 1]}, "density.of:"),
+    (("golden_density",), {"of": "golden_signal", "values": [1, 1]}, "golden_density:"),
 ]
 
 

@@ -22,11 +22,28 @@ def settings(**values):
             {"sampler": "mixture", "schedule": "b.json", "order": "clip"},
             "--sampler mixture draws the level first; leave out --order",
         ),
+        ({"sampler": "measured"}, "--sampler measured needs --schedule bands.json"),
+        ({"base": "measured"}, "--base measured needs --schedule bands.json"),
+        (
+            {"base": "measured", "sampler": "uniform", "schedule": "b.json"},
+            "--base measured: --sampler uniform has a density of its own",
+        ),
+        (
+            {"base": "measured", "sampler": "beta", "schedule": "b.json"},
+            "--base measured: --sampler beta has a density of its own",
+        ),
+        (
+            {"base": "measured", "schedule": "b.json", "shift": 3.0},
+            "--shift: the measured density is of sigma and takes no shift",
+        ),
         ({"reprobe_every": 9}, "--reprobe-every needs a --schedule"),
         ({"validate_every": 9}, "--validate-every needs clips"),
         ({"agreement_every": 9}, "--agreement-every needs clips"),
         ({"warmup": 100}, "--warmup 100: not below --steps 100; lower it"),
-        ({"sampler": "gamma"}, "'uniform', 'logit_normal', 'beta', 'bands'"),
+        (
+            {"sampler": "gamma"},
+            "'logit_normal', 'measured', 'beta', 'bands'",
+        ),
         ({"expert": "both"}, "'high' or 'low'"),
         ({"drop_class": "golden"}, "'golden': not a class that can be left out"),
         ({"drop_class": "both_degraded,"}, "'': not a class that can be left out"),
@@ -55,6 +72,7 @@ def test_defaults_are_a_training_of_a_lora_by_uniform_levels():
 def test_a_schedule_alone_is_trained_by_its_bands():
     assert settings(schedule="b.json").sampler == "bands"
     assert settings(schedule="b.json", sampler="uniform").sampler == "uniform"
+    assert settings(schedule="b.json", base="measured").sampler == "bands"
     again = settings(**settings(schedule="b.json", sampler="beta").model_dump())
     assert again.sampler == "beta"
     argv = [

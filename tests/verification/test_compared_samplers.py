@@ -21,6 +21,7 @@ def test_samplers_get_their_schedules_and_unique_labels():
         ("uniform", "two or more"),
         ("uniform,cosine", "'cosine' is no sampler"),
         ("uniform,bands", "bands needs a schedule"),
+        ("uniform,measured", "measured needs a schedule"),
         ("uniform,beta=", "no file after"),
     ],
 )

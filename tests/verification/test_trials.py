@@ -67,6 +67,22 @@ def test_trials_differ_by_the_sampler_alone(tmp_path):
     assert (a.seed, a.clips_seed, a.lr, a.validate_every) == (5, 3, 3e-4, 70)
 
 
+def test_a_measured_base_is_that_of_bands_and_takes_no_shift(tmp_path):
+    """The baseline keeps its own density and the shift; `measured` is one itself."""
+    text = "uniform,measured=b.json,bands=b.json,mixture=b.json"
+    settings = settings_of(tmp_path, base="measured", shift=3.0)
+    found = [
+        training_settings(settings, each, 0, tmp_path)
+        for each in parse_compared_samplers(text)
+    ]
+    assert [(each.sampler, each.base, each.shift) for each in found] == [
+        ("uniform", "uniform", 3.0),
+        ("measured", "uniform", None),
+        ("bands", "measured", None),
+        ("mixture", "measured", None),
+    ]
+
+
 def test_the_losses_of_golden_clips_are_returned_and_kept(tmp_path, trainings):
     settings = settings_of(tmp_path, steps=4)
     found = run_trial(settings, UNIFORM, 0, 1, INPUTS)

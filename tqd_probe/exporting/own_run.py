@@ -30,6 +30,7 @@ from tqd_probe.exporting.trainer_format import (
     VideoShape,
 )
 from tqd_probe.sampling.names import SAMPLERS
+from tqd_probe.sampling.registry import measured_density
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 BOUNDARY = 0.875  # of Wan 2.2 T2V, where the model is not read
@@ -140,7 +141,7 @@ def counted_levels(
 def sampler_levels(
     settings: Options, counts: dict[str, list[float]], path: Path
 ) -> list[TrainedLevels]:
-    """Return the levels of the samplers uniform, logit_normal and bands."""
+    """Return the levels of the samplers that see no more of a clip than its class."""
     sampler = str(settings["sampler"])
     schedule = None
     if settings.get("schedule"):
@@ -172,14 +173,24 @@ def sampler_levels(
 def base_levels(
     settings: Options, schedule: BandSchedule | None, path: Path
 ) -> tuple[LevelDistribution, str]:
-    """Return the base density of a run, and the rule in words."""
+    """Return the base density of a run, and the rule in words.
+
+    Raises:
+        InputError: If a measured one is not in the schedule.
+    """
+    kinds = {str(settings.get("base")), str(settings["sampler"])}
+    if "measured" in kinds:
+        if schedule is None:
+            raise InputError(
+                f"{path}: settings.schedule: missing, which holds the measured density"
+            )
+        return LevelDistribution(measured_density(schedule).cdf), "measured density"
     shift = get_number(settings, "shift", 0.0, path)
     if not shift:
         shift = schedule.noise.shift if schedule is not None else 1.0
     shift = get_positive({"shift": shift}, "shift", 1.0, path)
     if settings.get("space") == "sigma":
         shift = 1.0
-    kinds = {str(settings.get("base")), str(settings["sampler"])}
     if "logit_normal" in kinds:
         mean = get_number(settings, "logit_mean", 0.0, path)
         std = get_positive(settings, "logit_std", 1.0, path)

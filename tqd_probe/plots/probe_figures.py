@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tqd_probe.clips.degradations import CONTROL, parse_degradations
+from tqd_probe.plots.golden_density_figure import golden_density_figure
 from tqd_probe.plots.heatmap import (
     AXIS,
     COSINE,
@@ -56,6 +57,10 @@ def draw_all(result: ProbeResult, schedule: BandSchedule, folder: Path) -> list[
         "module_heatmap": module_heatmap(result),
         **mixture_figures(schedule, result.noise.range),
     }
+    if schedule.golden_density is not None:
+        figures["golden_density"] = golden_density_figure(
+            result, schedule.golden_density
+        )
     return [
         write_figure(each, folder / f"{name}.png") for name, each in figures.items()
     ]

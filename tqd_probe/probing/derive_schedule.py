@@ -24,6 +24,7 @@ from tqd_probe.schedules.edges import (
     sure_intervals,
 )
 from tqd_probe.schedules.fits import fit_beta, fit_logit_offset
+from tqd_probe.schedules.golden_density import golden_density
 from tqd_probe.schedules.interval_sets import (
     Band,
     difference,
@@ -93,6 +94,8 @@ def derive_schedule(
         if name not in classes:
             classes[name] = _unmeasured(result.clips.too_few.get(name))
     golden, size = result.golden, result.clips.size
+    signal, resolved = as_array(golden.signal), np.array(golden.resolved)
+    density = golden_density(result.levels, signal, resolved)
     return BandSchedule.model_validate(
         {
             "format": "tqd-band-schedule",
@@ -113,6 +116,7 @@ def derive_schedule(
             "classes": classes,
             "degradations_detail": details,
             "mixture": result.mixture,
+            "density": None if density is None else density.model_dump(),
             "cross_level": result.cross_level,
             "severities": result.severities,
         }

@@ -6,8 +6,11 @@ import shlex
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+
 from tqd_probe.probing.decision import RUN
 from tqd_probe.probing.result import ProbeResult
+from tqd_probe.sampling.base_density import MeasuredDensity
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import uncovered_levels
 from tqd_probe.schedules.curves_schema import Curves
@@ -60,6 +63,7 @@ def summary_table(
             f" {max(known_snr):.3g}; it falls as training goes on,"
         )
         lines.append("and bands move: they are this checkpoint's")
+    lines += _density(schedule)
     if schedule.severities:
         names = ", ".join(schedule.degradations_detail)
         lines.append(f"severities matched by latent distance: {names}")
@@ -71,6 +75,22 @@ def summary_table(
     if result.decision is not None:
         lines += _decision(result.decision, run, seconds)
     return "\n".join(lines) + "\n"
+
+
+def _density(schedule: BandSchedule) -> list[str]:
+    """Write how a density in proportion to golden gradients spreads its draws."""
+    if schedule.golden_density is None:
+        return []
+    levels, values = schedule.noise.levels, schedule.golden_density.values
+    thirds = np.array([0, 1 / 3, 2 / 3, 1])
+    density = MeasuredDensity(np.array(levels), np.array(values))
+    low, middle, high = np.diff(density.cdf(thirds))
+    return [
+        f"levels in proportion to golden gradients: {low:.0%}, {middle:.0%} and"
+        f" {high:.0%} of draws",
+        "  in the thirds of sigma (train --sampler measured; --base measured with"
+        " bands)",
+    ]
 
 
 def _decision(decision: Decision, run: str, seconds: float | None) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tqd_probe.core.clip_classes import GOLDEN
 from tqd_probe.core.errors import InputError
-from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.base_density import Density
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -19,9 +19,7 @@ class BandSampler(TimestepSampler):
 
     name = "bands"
 
-    def __init__(
-        self, base: BaseDensity, schedule: BandSchedule, **options: Any
-    ) -> None:
+    def __init__(self, base: Density, schedule: BandSchedule, **options: Any) -> None:
         """Read the bands; golden clips have all levels."""
         super().__init__(base, **options)
         self.bands: dict[str, list[tuple[float, float]]] = {GOLDEN: [(0.0, 1.0)]}

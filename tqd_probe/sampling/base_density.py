@@ -1,15 +1,42 @@
-"""The density of sigma before the clip is known: uniform or logit-normal, shifted."""
+"""The density of sigma before the clip is known: uniform, logit-normal or measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import norm
 
 from tqd_probe.core.noise import shift_sigma, timestep_edges, unshift_sigma
+from tqd_probe.schedules.golden_density import density_knots
+
+
+class Density(Protocol):
+    """A density of sigma on [0, 1]."""
+
+    @property
+    def kind(self) -> str:
+        """``uniform``, ``logit_normal`` or ``measured``."""
+        ...
+
+    @property
+    def shift(self) -> float:
+        """Timestep shift to sigma."""
+        ...
+
+    def cdf(self, sigma: np.ndarray) -> np.ndarray:
+        """Return the probability of a level up to sigma, same shape."""
+        ...
+
+    def quantile(self, p: np.ndarray) -> np.ndarray:
+        """Return the level below which a share `p` of the levels lies, same shape."""
+        ...
+
+    def pdf(self, sigma: np.ndarray) -> np.ndarray:
+        """Return the density at sigma in (0, 1), same shape."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,15 +111,63 @@ class BaseDensity:
         return np.where((u > 0) & (u < 1), density, 0.0)
 
 
+class MeasuredDensity:
+    """A density of sigma stated at levels, linear between them.
+
+    It is of sigma itself: no timestep shift and no grid of timesteps applies.
+    """
+
+    kind = "measured"
+    shift = 1.0
+
+    def __init__(self, levels: np.ndarray, values: np.ndarray) -> None:
+        """Set the density.
+
+        Args:
+            levels: Levels in [0, 1], rising ``[L]``; beyond them it is constant.
+            values: The density at them ``[L]``; scaled to integrate to 1.
+        """
+        self._places, self._at = density_knots(levels, values)
+        parts = (self._at[1:] + self._at[:-1]) / 2 * np.diff(self._places)
+        total = parts.sum()
+        self._at = self._at / total
+        self._start = np.concatenate([[0.0], np.cumsum(parts / total)])
+        self._slopes = np.diff(self._at) / np.diff(self._places)
+
+    def _part(self, where: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Return the part between knots that each value lies in, same shape."""
+        part = np.searchsorted(edges, where, side="right") - 1
+        return np.clip(part, 0, len(self._slopes) - 1)
+
+    def cdf(self, sigma: np.ndarray) -> np.ndarray:
+        """Return the probability of a level up to sigma, same shape."""
+        s = np.clip(np.asarray(sigma, dtype=np.float64), 0, 1)
+        k = self._part(s, self._places)
+        x = s - self._places[k]
+        return self._start[k] + x * (self._at[k] + self._slopes[k] * x / 2)
+
+    def quantile(self, p: np.ndarray) -> np.ndarray:
+        """Return the level below which a share `p` of the levels lies, same shape."""
+        p = np.clip(np.asarray(p, dtype=np.float64), 0, 1)
+        k = self._part(p, self._start)
+        rest, at = p - self._start[k], self._at[k]
+        # slope x^2 / 2 + at x = rest; this form of the root holds for slope 0, too.
+        root = np.sqrt(np.maximum(at**2 + 2 * self._slopes[k] * rest, 0))
+        x = 2 * rest / np.maximum(at + root, 1e-300)
+        return np.minimum(self._places[k] + x, self._places[k + 1])
+
+    def pdf(self, sigma: np.ndarray) -> np.ndarray:
+        """Return the density at sigma in (0, 1), same shape."""
+        return np.interp(sigma, self._places, self._at)
+
+
 class CellDensity:
     """A base density with given shares of cells of sigma.
 
     Inside a cell levels are spread as the base density spreads them.
     """
 
-    def __init__(
-        self, base: BaseDensity, edges: np.ndarray, shares: np.ndarray
-    ) -> None:
+    def __init__(self, base: Density, edges: np.ndarray, shares: np.ndarray) -> None:
         """Set the shares.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma, unshift_sigma
-from tqd_probe.sampling.base_density import BaseDensity, CellDensity
+from tqd_probe.sampling.base_density import CellDensity, Density
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.timestep_sampler import LEVEL_MARGIN, TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule, Mixture
@@ -27,7 +27,7 @@ class MixtureSampler(TimestepSampler):
 
     name = "mixture"
 
-    def __init__(self, base: BaseDensity, schedule: BandSchedule, **options: Any):
+    def __init__(self, base: Density, schedule: BandSchedule, **options: Any):
         """Read the mixture; raises `InputError` where the schedule has none."""
         if schedule.mixture is None:
             raise InputError(
@@ -36,7 +36,7 @@ class MixtureSampler(TimestepSampler):
             )
         self.mixture: Mixture = schedule.mixture
         self.levels = np.array(schedule.noise.levels)
-        density: BaseDensity | CellDensity = base
+        density: Density = base
         if self.mixture.form == "joint" and self.mixture.level_density:
             span = options.get("sigma_range", (0.0, 1.0))
             edges, shares = _cells(

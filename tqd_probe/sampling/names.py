@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-SamplerName = Literal["uniform", "logit_normal", "beta", "bands", "mixture"]
+SamplerName = Literal["uniform", "logit_normal", "measured", "beta", "bands", "mixture"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+BY_SCHEDULE = ("measured", "bands", "mixture")  # samplers that need one
+BaseName = Literal["uniform", "logit_normal", "measured"]

@@ -4,21 +4,22 @@
 variable that densities are stated in: ``u``, which the family draws in training, and
 its timesteps' levels and the timestep shift follow
 (`tqd_probe.sampling.base_density.BaseDensity`), or ``sigma``, and neither is applied.
+A measured base is the schedule's `density`, always of sigma.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.quality_beta import KAPPA_BASE, KAPPA_MAX
 from tqd_probe.sampling.bands import BandSampler
-from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.base_density import BaseDensity, Density, MeasuredDensity
 from tqd_probe.sampling.beta import BetaSampler
 from tqd_probe.sampling.mixture import MixtureSampler
-from tqd_probe.sampling.names import SAMPLERS
+from tqd_probe.sampling.names import BY_SCHEDULE, SAMPLERS, BaseName
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
 from tqd_probe.sampling.unconditional import UnconditionalSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -30,7 +31,7 @@ def make_sampler(
     name: str,
     *,
     schedule: BandSchedule | None = None,
-    base: Literal["uniform", "logit_normal"] = "uniform",
+    base: BaseName = "uniform",
     logit_mean: float = 0.0,
     logit_std: float = 1.0,
     shift: float | None = None,
@@ -45,8 +46,9 @@ def make_sampler(
 
     Args:
         name: One of `SAMPLERS`.
-        schedule: Band schedule, for ``bands`` and ``mixture``.
-        base: Base density; ``logit_normal`` as a name sets it.
+        schedule: Band schedule, for ``bands``, ``mixture`` and a measured base.
+        base: Base density; ``uniform``, ``logit_normal`` and ``measured`` as a name
+            set it.
         logit_mean: Mean of logit(u) of a logit-normal base.
         logit_std: Its deviation.
         shift: Timestep shift; the schedule's, else 1.
@@ -68,9 +70,16 @@ def make_sampler(
     """
     if name not in SAMPLERS:
         raise InputError(f"--sampler {name}: choose from {', '.join(SAMPLERS)}")
-    if name in ("bands", "mixture") and schedule is None:
+    kind = name if name in get_args(BaseName) else base
+    if schedule is None and (name in BY_SCHEDULE or kind == "measured"):
+        option = f"--sampler {name}" if name in BY_SCHEDULE else f"--base {base}"
         raise InputError(
-            f"--sampler {name}: needs --schedule bands.json (made by tqd_probe.gradsim)"
+            f"{option}: needs --schedule bands.json (made by tqd_probe.gradsim)"
+        )
+    if name == "beta" and base == "measured":
+        raise InputError(
+            "--base measured: --sampler beta draws u by the clip's scores alone; leave"
+            " out --base, or use --sampler measured, bands or mixture"
         )
     if name == "mixture" and order == "clip":
         raise InputError(
@@ -78,14 +87,17 @@ def make_sampler(
         )
     if shift is None:
         shift = schedule.noise.shift if schedule is not None else 1.0
-    kind = name if name in ("uniform", "logit_normal") else base
-    density = BaseDensity(
-        kind,  # type: ignore[arg-type]
-        logit_mean,
-        logit_std,
-        shift if space == "u" else 1.0,
-        timesteps if space == "u" else None,
-    )
+    density: Density
+    if kind == "measured":
+        density = measured_density(schedule)  # type: ignore[arg-type]
+    else:
+        density = BaseDensity(
+            kind,  # type: ignore[arg-type]
+            logit_mean,
+            logit_std,
+            shift if space == "u" else 1.0,
+            timesteps if space == "u" else None,
+        )
     options: dict[str, Any] = {"sigma_range": sigma_range}
     if name == "mixture":
         return MixtureSampler(density, schedule, **options)  # type: ignore[arg-type]
@@ -94,9 +106,30 @@ def make_sampler(
         return BandSampler(density, schedule, **options)  # type: ignore[arg-type]
     if name == "beta":
         return BetaSampler(
-            density,
+            density,  # type: ignore[arg-type]
             kappa_base=KAPPA_BASE[base] if kappa_base is None else kappa_base,
             kappa_max=KAPPA_MAX if kappa_max is None else kappa_max,
             **options,
         )
     return UnconditionalSampler(density, **options)
+
+
+def measured_density(schedule: BandSchedule) -> MeasuredDensity:
+    """Return the density of levels that a schedule measured on golden clips.
+
+    Args:
+        schedule: The schedule.
+
+    Returns:
+        The density.
+
+    Raises:
+        InputError: If the schedule has none.
+    """
+    if schedule.golden_density is None:
+        raise InputError(
+            "--schedule: density: null or missing, which a measured base needs; measure"
+            " again with tqd_probe.gradsim, with enough clips to resolve two levels"
+        )
+    levels, values = schedule.noise.levels, schedule.golden_density.values
+    return MeasuredDensity(np.array(levels), np.array(values))

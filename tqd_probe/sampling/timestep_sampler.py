@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.sampling.base_density import BaseDensity, CellDensity
+from tqd_probe.sampling.base_density import Density
 from tqd_probe.sampling.clip_pool import ClipPool
 
 LEVEL_MARGIN = 1e-6  # levels stay this far from 0 and 1, where logsnr is infinite
@@ -38,7 +38,7 @@ class TimestepSampler(ABC):
 
     def __init__(
         self,
-        base: BaseDensity | CellDensity,
+        base: Density,
         order: Literal["clip", "level"] = "clip",
         sigma_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:

@@ -1,4 +1,4 @@
-"""``uniform`` and ``logit_normal``: one density of sigma for every clip."""
+"""``uniform``, ``logit_normal``, ``measured``: one density of sigma for every clip."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tqd_probe.sampling.base_density import BaseDensity
+from tqd_probe.sampling.base_density import Density
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
 
 
 class UnconditionalSampler(TimestepSampler):
-    """``uniform`` and ``logit_normal``: the base density whatever the clip."""
+    """The base density whatever the clip, under its name."""
 
-    def __init__(self, base: BaseDensity, **options: Any) -> None:
+    def __init__(self, base: Density, **options: Any) -> None:
         """Take the name from the base density."""
         super().__init__(base, **options)
         self.name = base.kind

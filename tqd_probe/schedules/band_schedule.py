@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from tqd_probe.core.clip_classes import DEGRADED_CLASSES, GOLDEN
 from tqd_probe.core.errors import InputError
@@ -21,6 +21,7 @@ from tqd_probe.core.files import write_json
 from tqd_probe.core.json_models import StrictModel, read_model
 from tqd_probe.core.known_files import beside, explained
 from tqd_probe.schedules.curves_schema import Curves, Interval, Level, Number
+from tqd_probe.schedules.golden_density import TOLERANCE, GoldenDensity, integral
 from tqd_probe.schedules.mixture_schema import Mixture
 
 VERSION = 2
@@ -141,6 +142,8 @@ class Golden(StrictModel):
 class BandSchedule(StrictModel):
     """A band schedule; docs/files.md has the meaning of every field."""
 
+    model_config = ConfigDict(populate_by_name=False, serialize_by_alias=True)
+
     format: Literal["tqd-band-schedule"] = Field(description="Name of the format.")
     version: int = Field(ge=1, le=VERSION, description="Version of the format.")
     provenance: Provenance
@@ -161,6 +164,12 @@ class BandSchedule(StrictModel):
         default_factory=dict, description="The same by degradation, as 'blur:3'."
     )
     mixture: Mixture | None = Field(default=None, description="Mixture weights.")
+    golden_density: GoldenDensity | None = Field(
+        default=None,
+        alias="density",  # in the file; `density` here is that of a class
+        description="Density of sigma for every clip, measured on golden ones; null"
+        " where their gradients are resolved at fewer than two levels.",
+    )
     cross_level: dict[str, list[list[Number | None]]] | None = Field(
         default=None,
         description="Cosine of golden at one level (rows) with a class at another.",
@@ -194,8 +203,9 @@ class BandSchedule(StrictModel):
                 if getattr(each, key) is not None
             ]
             newer += [p for p, each in entries.items() if each.status != "measured"]
-            if self.clip is not None or self.criterion.delta:
-                newer.append("clip" if self.clip is not None else "criterion.delta")
+            newer += ["clip"] if self.clip is not None else []
+            newer += ["density"] if self.golden_density is not None else []
+            newer += ["criterion.delta"] if self.criterion.delta else []
             if newer:
                 raise ValueError(f"{newer[0]}: not in version 1 of the format")
             return self
@@ -234,6 +244,8 @@ class BandSchedule(StrictModel):
                 lists[f"golden.{key}"] = getattr(self.golden, key)
         if self.mixture is not None:
             lists["mixture.weights"] = self.mixture.weights
+        if self.golden_density is not None:
+            lists["density.values"] = self.golden_density.values
         for name, table in (self.cross_level or {}).items():
             lists[f"cross_level.{name}"] = table
             for row, values in enumerate(table):
@@ -241,7 +253,20 @@ class BandSchedule(StrictModel):
         for path, each in lists.items():
             if len(each) != count:
                 raise ValueError(f"{path}: {len(each)} values for {count} noise.levels")
+        if self.golden_density is not None:
+            levels = np.array(self.noise.levels)
+            total = integral(levels, np.array(self.golden_density.values))
+            if abs(total - 1) > TOLERANCE:
+                raise ValueError(f"density.values: integrate to {total:.4g}, not 1")
         return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds.
+
+        Returns:
+            Values of JSON; what was not stated stays unstated: it reads as its default.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)
 
     def save(self, path: str | Path) -> None:
         """Write the schedule.
@@ -249,8 +274,7 @@ class BandSchedule(StrictModel):
         Args:
             path: The JSON file.
         """
-        # What a schedule did not state stays unstated: it reads as its default.
-        write_json(Path(path), self.model_dump(mode="json", exclude_unset=True))
+        write_json(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> BandSchedule:

@@ -19,6 +19,7 @@ from tqd_probe.core.noise import logsnr, shift_sigma, sigma_of_logsnr
 from tqd_probe.models.base import VideoModel
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.fits import fit_beta, fit_logit_offset
+from tqd_probe.schedules.golden_density import normalised
 
 VP = "v_prediction"
 INTERVALS = ("bands", "test", "avoid", "edges_ci", "possible")  # of sigma
@@ -116,7 +117,7 @@ def carry_over(
     def carried(sigma: Any) -> Any:
         return at_scale(np.array(sigma, dtype=np.float64), scale).tolist()
 
-    value = schedule.model_dump(mode="json", exclude_unset=True)
+    value = schedule.to_json()
     for where in ("classes", "degradations_detail"):
         for entry in value.get(where, {}).values():
             for key in INTERVALS:
@@ -127,7 +128,13 @@ def carry_over(
             entry["logit_offset"] = fit_logit_offset(bands)
     if value.get("mixture"):
         value["mixture"]["fits"] = None  # of the shift that was
-    levels = at_scale(np.array(schedule.noise.levels), scale)
+    before_levels = np.array(schedule.noise.levels)
+    levels = at_scale(before_levels, scale)
+    if schedule.golden_density is not None:
+        # A level keeps its share: dsigma / dsigma' times the density.
+        slope = (1 + (scale - 1) * before_levels) ** 2 / scale
+        density = normalised(levels, np.array(schedule.golden_density.values) * slope)
+        value["density"] = density.model_dump()
     value["noise"] |= {
         "shift": 1.0,
         "levels": levels.tolist(),

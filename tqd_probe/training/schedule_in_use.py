@@ -146,7 +146,7 @@ class ScheduleInUse:
         resolved: dict[str, Any] = {}
         notes: list[str] = []
         if settings.sampler == "beta" and settings.kappa_max is None:
-            base = settings.kappa_base or KAPPA_BASE[settings.base]
+            base = settings.kappa_base or KAPPA_BASE[str(settings.base)]
             if schedule is None:
                 kappa_max = KAPPA_MAX
                 note = (
@@ -159,7 +159,8 @@ class ScheduleInUse:
                 kappa_max, note = kappa_max_from_fits(schedule, clips, base, density)
             resolved = {"kappa_max": kappa_max, "kappa_base": base}
             notes = [note]
-        if self._timesteps is not None and settings.space == "u":
+        measured = "measured" in (settings.sampler, settings.base)
+        if self._timesteps is not None and settings.space == "u" and not measured:
             notes.append(
                 f"--space u: densities are of the {len(self._timesteps)} timesteps that"
                 " the family trains; --space sigma states them of sigma"

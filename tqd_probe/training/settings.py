@@ -19,7 +19,7 @@ from tqd_probe.core.shared_settings import (
     SeedSettings,
     Settings,
 )
-from tqd_probe.sampling.names import SamplerName
+from tqd_probe.sampling.names import BY_SCHEDULE, BaseName, SamplerName
 
 
 class TrainedCheckpointSettings(CheckpointSettings):
@@ -130,8 +130,10 @@ class LevelDensitySettings(Settings):
 
     heading: ClassVar[str] = "noise levels"
 
-    base: Literal["uniform", "logit_normal"] = Field(
-        default="uniform", description="density of levels before the clip is known"
+    base: BaseName = Field(
+        default="uniform",
+        description="density of levels before the clip is known; measured: the"
+        " schedule's, in proportion to golden gradients, for bands and mixture",
     )
     logit_mean: float = Field(
         default=0.0,
@@ -189,8 +191,9 @@ class SamplerSettings(Settings):
 
     sampler: SamplerName = Field(
         default="uniform",
-        description="distribution of sigma per clip: uniform and logit_normal by the"
-        " base alone, beta by the clip's scores, bands and mixture by a schedule"
+        description="distribution of sigma per clip: uniform, logit_normal and"
+        " measured (the schedule's density) whatever the clip, beta by the clip's"
+        " scores, bands and mixture by a schedule"
         " (default: bands with --schedule, else uniform)",
     )
     schedule: Path | None = Field(
@@ -234,10 +237,22 @@ class TrainSettings(
     def _consistent(self) -> TrainSettings:
         if self.schedule is not None and "sampler" not in self.model_fields_set:
             self.sampler = "bands"
-        if self.sampler in ("bands", "mixture") and self.schedule is None:
+        measured = "measured" in (self.sampler, self.base)
+        if self.schedule is None and (self.sampler in BY_SCHEDULE or measured):
+            what = "--sampler" if self.sampler in BY_SCHEDULE else "--base"
+            name = self.sampler if self.sampler in BY_SCHEDULE else self.base
             raise ValueError(
-                f"--sampler {self.sampler} needs --schedule bands.json, made by"
-                " tqd_probe.gradsim"
+                f"{what} {name} needs --schedule bands.json, made by tqd_probe.gradsim"
+            )
+        if self.base == "measured" and self.sampler not in BY_SCHEDULE:
+            raise ValueError(
+                f"--base measured: --sampler {self.sampler} has a density of its own;"
+                " choose --sampler measured, bands or mixture"
+            )
+        if measured and self.shift is not None:
+            raise ValueError(
+                "--shift: the measured density is of sigma and takes no shift; leave it"
+                " out"
             )
         if self.sampler == "mixture" and self.order == "clip":
             raise ValueError(

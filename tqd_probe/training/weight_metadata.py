@@ -65,7 +65,7 @@ def training_metadata(
         "ema_decay": repr(settings.ema_decay),
     }
     if schedule is not None:
-        content = schedule.model_dump(mode="json", exclude_unset=True)
+        content = schedule.to_json()
         values["schedule"] = json.dumps(content, sort_keys=True, allow_nan=False)
         values["schedule_sha256"] = digest(content)
     return {PREFIX + key: value for key, value in values.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.sampling.names import SAMPLERS
+from tqd_probe.sampling.names import BY_SCHEDULE, SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def parse_compared_samplers(text: str) -> list[ComparedSampler]:
                 f"{name!r} is no sampler; choose from {', '.join(SAMPLERS)}, as in"
                 " uniform,bands=bands.json"
             )
-        if name in ("bands", "mixture") and not path:
+        if name in BY_SCHEDULE and not path:
             raise InputError(f"{name} needs a schedule: write {name}=bands.json")
         if equals and not path:
             raise InputError(f"{part.strip()!r}: no file after the equals sign")

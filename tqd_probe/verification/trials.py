@@ -97,6 +97,10 @@ def training_settings(
     }
     if sampler.name == "mixture":
         values["order"] = None
+    if settings.base == "measured" and sampler.name not in ("bands", "mixture"):
+        values["base"] = "uniform"  # the others have a density of their own
+    if "measured" in (values["base"], sampler.name):
+        values["shift"] = None  # of the other samplers: a measured one takes none
     return TrainRunSettings.model_validate(values)
 
 

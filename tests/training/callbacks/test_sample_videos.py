@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from training_runs import options
 
@@ -28,7 +29,10 @@ def test_samples_come_from_the_averaged_weights(
         ["a ball rolls to the left"], seed=0, steps=2, guidance=1.0, shape=model.native
     )[0]
     assert set(written) == {"step-00000000", "step-00000002"}
-    assert (written["step-00000002"] == expected).all()
+    # A LoRA merged into the weights rounds otherwise than one beside them.
+    gap = np.abs(written["step-00000002"].astype(int) - expected)
+    assert gap.max() <= 1
+    assert gap.mean() < 1e-3
     assert (written["step-00000000"] != expected).mean() > 0.1
     for step in written:
         assert (out / "samples" / step / "sheet.png").read_bytes()[:4] == b"\x89PNG"

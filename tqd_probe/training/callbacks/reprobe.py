@@ -222,7 +222,7 @@ class Reprobe(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the schedule in use."""
-        return {"schedule": self.schedule.model_dump(mode="json", exclude_unset=True)}
+        return {"schedule": self.schedule.to_json()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue with the saved schedule."""
