@@ -10,7 +10,7 @@ from typing import Any
 # alike, and this way the runs fit a night.
 HALF = "A:logit-normal;A:fitted;A:bands .90;A:floor;per level;joint, floor"
 HALF += ";C:logit-normal;bands .98;permuted;same density;class alone"
-HALF += ";own;shift 0.5;density by signal;density by loss;density by gain"
+HALF += ";own;shift 0.5;0.5, bands;density by signal;density by loss;density by gain"
 HALF += ";signal, bands;loss, bands;gain, bands"
 FEW = "alone;level first;re-measured;logit-normal;fitted;kappa_max 16"  # fewer seeds
 SCRATCH = "A:kappa_max 8;B:kappa_max 8;SANA-Video rule;gate by worth;A:mixture, joint"
@@ -27,6 +27,7 @@ LARGER += ";B:bands .95, of start;B:gate by worth, of start"
 CONTROLS = "SANA-Video rule;bands .90;permuted;same density;class alone"
 BLIND = "logit-normal;family's own;density by signal;density by loss;density by gain"
 ON_BLIND = "shift 0.5;density by signal;signal, bands;bands .90"
+TILTED = "0.5, bands;signal, bands;bands .90"
 LONG = "SANA-Video rule;bands .90;same density"
 DEFAULT = "blur:3,noise:3,slow:4,freeze:5"  # what a probe takes unless told
 PROTOCOL: tuple[Any, ...] = ("--metric", "adam", "--degradations", DEFAULT)
@@ -96,5 +97,8 @@ def table_runs(
     # A measured density against a hand-set tilt, and bands on it against it alone.
     size = ("--sets", "A,C", "--only", ON_BLIND, "--first-seed", 60, "--seeds", 15)
     yield run("density_bands", "--start", half, *PROTOCOL, *size)
+    # Afterwards, not decided beforehand: bands on the tilt, with the same seeds.
+    size = ("--sets", "A", "--only", TILTED, "--first-seed", 60, "--seeds", 15)
+    yield run("tilted_bands", "--start", half, *PROTOCOL, *size)
     size = ("--sets", "A", "--only", LONG, "--steps", 1200, "--seeds", 5)
     yield run("controls_long", "--start", half, *PROTOCOL, *size)

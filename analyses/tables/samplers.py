@@ -131,12 +131,16 @@ def density_samplers(letter: str, schedules: dict[str, Path]) -> list[ComparedSa
 
     Returns:
         The samplers: the family's own density (Wan's shift of 5), one that trains low
-        levels more, measured ones, and bands on these.
+        levels more, measured ones, and bands on these but for the family's own.
     """
     own = {"sampler": "uniform", "shift": TRAIN_SHIFT}
     low = {"sampler": "uniform", "shift": LOW_SHIFT}
     found = [ComparedSampler("family's own", "hand-set", own)]
     found.append(ComparedSampler(f"shift {LOW_SHIFT:g}", "hand-set", low))
+    if letter != "C":
+        both = {"sampler": "bands", "schedule": schedules["bands .90"]}
+        name = f"shift {LOW_SHIFT:g}, bands"
+        found.append(ComparedSampler(name, "measured", both | {"shift": LOW_SHIFT}))
     for name in (*DENSITIES, *(WITH_BANDS if letter != "C" else ())):
         options = {"sampler": "mixture", "schedule": schedules[f"{name} {letter}"]}
         found.append(ComparedSampler(name, "measured", options))

@@ -52,7 +52,7 @@ def decide(result: ProbeResult, schedule: BandSchedule) -> Decision:
         calibration=f"{BASIS}; {CONFIDENCE:.0%} for one class and level"
         if calibrated
         else None,
-        next=_next_steps(result, classes),
+        next=_next_steps(result, schedule, classes),
         warnings=_warnings(classes),
     )
 
@@ -78,7 +78,7 @@ def _inside(bands: list[Band], level: float) -> bool:
 
 
 def _next_steps(
-    result: ProbeResult, classes: dict[str, ClassDecision]
+    result: ProbeResult, schedule: BandSchedule, classes: dict[str, ClassDecision]
 ) -> list[NextStep]:
     """Return commands ready to paste, with their work."""
     settings: dict[str, Any] = result.provenance.settings or {}
@@ -89,18 +89,20 @@ def _next_steps(
         model += f" --expert {result.model.expert}"
     if not any(each.use for each in classes.values()):
         return []
-    schedule = f"{RUN}/bands.json"
+    file = f"{RUN}/bands.json"
+    # Bands on the measured density beat those on uniform levels (`analyses/tables`).
+    base = "" if schedule.golden_density is None else " --base measured"
     trials = 2 * TRIAL_SEEDS * TRIAL_STEPS * BATCH
     return [
         NextStep(
             purpose="does the schedule help on your clips? short paired trials",
             command=f"tqd-probe verify {model} --clips CLIPS --golden HELD_OUT"
-            f" --samplers uniform,bands={schedule} --out {RUN}-verify",
+            f" --samplers uniform,bands={file}{base} --out {RUN}-verify",
             clip_gradients=trials,
         ),
         NextStep(
             purpose="train with it",
-            command=f"tqd-probe train {model} --clips CLIPS --schedule {schedule}"
+            command=f"tqd-probe train {model} --clips CLIPS --schedule {file}{base}"
             f" --steps {TRAINING_STEPS} --out {RUN}-train",
             clip_gradients=TRAINING_STEPS * BATCH,
         ),

@@ -50,3 +50,4 @@ def test_the_hand_set_tilt_gives_a_third_of_the_draws_to_the_lowest_fifth():
         assert tilt.kind == "hand-set"
         sampler = make_sampler("uniform", shift=tilt.options["shift"])
         assert np.isclose(sampler.base.cdf(np.array(0.2)), 1 / 3)
+        assert ("shift 0.5, bands" in found) == (letter == "A")
