@@ -73,6 +73,7 @@ def test_samplers_that_draw_the_same_do_not_differ_and_a_killed_run_resumes(
         ({"clips": "synthetic:4", "samplers": "uniform,beta"}, "--samplers beta: 4 of"),
         ({"seeds": 1}, "--seeds 1"),
         ({"samplers": "uniform,bands=none.json"}, "none.json: no such file"),
+        ({"base": "measured"}, "--base measured: changes none of --samplers"),
     ],
 )
 def test_faults_are_reported_in_one_line(spoilt, tmp_path, capsys, changed, shown):

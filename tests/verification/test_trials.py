@@ -70,7 +70,9 @@ def test_trials_differ_by_the_sampler_alone(tmp_path):
 def test_a_measured_base_is_that_of_bands_and_takes_no_shift(tmp_path):
     """The baseline keeps its own density and the shift; `measured` is one itself."""
     text = "uniform,measured=b.json,bands=b.json,mixture=b.json"
-    settings = settings_of(tmp_path, base="measured", shift=3.0)
+    settings = settings_of(tmp_path).model_copy(
+        update={"samplers": text, "base": "measured", "shift": 3.0}
+    )
     found = [
         training_settings(settings, each, 0, tmp_path)
         for each in parse_compared_samplers(text)

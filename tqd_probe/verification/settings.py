@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.shared_settings import (
@@ -16,6 +16,7 @@ from tqd_probe.core.shared_settings import (
     SeedSettings,
     Settings,
 )
+from tqd_probe.sampling.names import ON_BASE
 from tqd_probe.training.settings import (
     LevelDensitySettings,
     TrainedCheckpointSettings,
@@ -83,6 +84,16 @@ class VerificationSettings(
     """What decides the outcome of a verification."""
 
     steps: int = Field(default=200, ge=1, description="optimiser steps of each trial")
+
+    @model_validator(mode="after")
+    def _base_of_some(self) -> VerificationSettings:
+        names = {each.name for each in parse_compared_samplers(self.samplers)}
+        if self.base == "measured" and not names & ON_BASE:
+            raise ValueError(
+                "--base measured: changes none of --samplers; add bands=bands.json, or"
+                " leave it out"
+            )
+        return self
 
 
 class VerificationRunSettings(

@@ -22,6 +22,7 @@ from tqd_probe.core.errors import TqdError
 from tqd_probe.core.files import digest, read_json, write_json
 from tqd_probe.core.jsonl import read_jsonl
 from tqd_probe.core.version import __version__
+from tqd_probe.sampling.names import ON_BASE
 from tqd_probe.training.settings import TrainRunSettings, TrainSettings
 from tqd_probe.training.train import train
 from tqd_probe.verification.compared_samplers import ComparedSampler
@@ -97,7 +98,7 @@ def training_settings(
     }
     if sampler.name == "mixture":
         values["order"] = None
-    if settings.base == "measured" and sampler.name not in ("bands", "mixture"):
+    if settings.base == "measured" and sampler.name not in ON_BASE:
         values["base"] = "uniform"  # the others have a density of their own
     if "measured" in (values["base"], sampler.name):
         values["shift"] = None  # of the other samplers: a measured one takes none
