@@ -5,6 +5,8 @@ golden signal against a hand-set tilt to low levels, bands on it against it alon
 against bands on uniform levels; in pairs of seeds and clips.
 
     python -m analyses.tables.density_bands --trials DIR/tables/trials-...
+
+Bands on the tilt, of the run `tilted_bands`, were added when these were known.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ QUESTIONS = {
     "does class selection add": (ON_SIGNAL, SIGNAL, ("A",)),
     "is it the base for bands": (ON_SIGNAL, BANDS, ("A",)),
 }
+ON_TILT = "shift 0.5, bands"  # compared afterwards, by no decision
 COMPARED = {"A": (SIGNAL, TILT, ON_SIGNAL, BANDS), "C": (SIGNAL, TILT)}
 
 Losses = dict[str, dict[str, dict[int, np.ndarray]]]
@@ -59,7 +62,8 @@ def verdict(found: Losses) -> dict[str, Any]:
 
     Returns:
         By question: what was compared, differences by set, and whether it is shown.
-        By set and sampler: the difference from uniform.
+        By set and sampler: the difference from uniform. Of bands on the tilt, if they
+        were run: the difference from others on Set-A.
     """
     answers = {}
     for question, (name, other, sets) in QUESTIONS.items():
@@ -74,7 +78,13 @@ def verdict(found: Losses) -> dict[str, Any]:
         }
         for letter in found
     }
-    return {"answers": answers, "minus_uniform": against_uniform}
+    judged = {"answers": answers, "minus_uniform": against_uniform}
+    if ON_TILT in found["A"]:
+        judged["afterwards"] = {
+            other: difference(found, "A", ON_TILT, other)
+            for other in ("uniform", TILT, BANDS, ON_SIGNAL)
+        }
+    return judged
 
 
 def main() -> None:
@@ -91,6 +101,9 @@ def main() -> None:
         }
         for letter, names in COMPARED.items()
     }
+    name = f"A-{ON_TILT}".replace(" ", "_").replace(",", "")
+    if any(args.trials.glob(f"{name}-*.json")):
+        found["A"][ON_TILT] = losses(args.trials, name)
     judged = verdict(found)
     for question, one in judged["answers"].items():
         for letter, gap in one["differences"].items():
@@ -100,6 +113,8 @@ def main() -> None:
     for letter, rows in judged["minus_uniform"].items():
         for name, gap in rows.items():
             print(f"| {name} - uniform | Set-{letter} | {shown(gap)} |")
+    for other, gap in judged.get("afterwards", {}).items():
+        print(f"| {ON_TILT} - {other} | Set-A | {shown(gap)} | afterwards |")
     write_results(command, args, judged)
 
 

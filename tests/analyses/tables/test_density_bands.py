@@ -16,7 +16,14 @@ def trials(**levels):
 
 
 def test_a_question_is_answered_by_intervals_on_all_its_sets():
-    from analyses.tables.density_bands import BANDS, ON_SIGNAL, SIGNAL, TILT, verdict
+    from analyses.tables.density_bands import (
+        BANDS,
+        ON_SIGNAL,
+        ON_TILT,
+        SIGNAL,
+        TILT,
+        verdict,
+    )
 
     a = {SIGNAL: 0.9, TILT: 1.0, ON_SIGNAL: 0.8, BANDS: 0.8, "uniform": 1.0}
     c = {SIGNAL: 1.0, TILT: 1.0, "uniform": 1.1}
@@ -32,3 +39,8 @@ def test_a_question_is_answered_by_intervals_on_all_its_sets():
         pytest.approx(-0.2, abs=2e-3)
     )
     assert found["minus_uniform"]["C"][TILT]["seeds"] == 4
+    assert "afterwards" not in found
+    a[ON_TILT] = 0.9
+    found = verdict({"A": trials(**a), "C": trials(**c)})["afterwards"]
+    assert found[ON_SIGNAL]["mean"] == pytest.approx(0.1, abs=2e-3)
+    assert found[TILT]["mean"] == pytest.approx(-0.1, abs=2e-3)
