@@ -17,7 +17,7 @@ from torch import Tensor
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.metric import FullMetric, Metric
 from tqd_probe.gradients.reused_memory import ReusedMemory
-from tqd_probe.gradients.sketch import Sketch
+from tqd_probe.gradients.sketch import Padded, Sketch
 from tqd_probe.gradients.zero_leaves import Form, PlacedForm
 
 
@@ -79,7 +79,7 @@ class KeptGradients(Protocol):
 
     def projection(
         self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Padded:
         """Return the projection of a parameter whose plan says so."""
         ...
 
@@ -102,7 +102,7 @@ class Unprojected:
 
     def projection(
         self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Padded:
         """Never called.
 
         Raises:
@@ -262,7 +262,7 @@ class Sketched(Unplaced):
 
     def projection(
         self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Padded:
         """Return the projection of a parameter.
 
         Args:
@@ -272,7 +272,7 @@ class Sketched(Unplaced):
 
         Returns:
             ``[in, n]`` and an offset ``[n]``: the projected input ends in ones, which
-            give the bias.
+            give the bias. On a CPU the offset is None, and a one must be appended.
         """
         return self.sketch.padded_projection(name, device, dtype)
 

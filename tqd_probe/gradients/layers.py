@@ -17,6 +17,7 @@ from diffusers.models.normalization import RMSNorm as DiffusersRMSNorm
 from torch import Tensor, nn
 
 from tqd_probe.gradients.kept_gradients import KeptGradients, LeafPlan
+from tqd_probe.gradients.sketch import Padded
 from tqd_probe.gradients.zero_leaves import (
     ConvolutionLeaves,
     EmbeddingLeaf,
@@ -55,7 +56,7 @@ class LayerLeaves:
     kept: KeptGradients
     leaves: dict[str, Tensor]
     scaled: bool = False
-    padded: tuple[Tensor, Tensor] | None = None
+    padded: Padded | None = None
     forms: Forms = field(init=False)
     projected: bool = field(init=False)
 
@@ -72,7 +73,7 @@ class LayerLeaves:
         """Return the leaf of an attribute, if it is wanted."""
         return self.leaves.get(key)
 
-    def projection(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def projection(self, x: Tensor) -> Padded:
         """Return the weight's projection and its offset, in the type of the input."""
         known = self.padded
         if known is not None and (known[0].dtype, known[0].device) == (

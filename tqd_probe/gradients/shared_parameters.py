@@ -10,7 +10,7 @@ is ordinary autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ _ELEMENTWISE = _SUMS | _FACTORS | _OTHERS
 # Of these, another tensor gives only a type or a place.
 _CASTS = {"to", "type_as", "type", "float", "double", "half", "bfloat16", "contiguous"}
 _SPREAD = {"expand", "repeat", "expand_as", "broadcast_to"}
+NESTED = (list, tuple, dict)  # arguments that may hold tensors
 
 
 class SharedParameter(torch.nn.Parameter):
@@ -91,7 +92,7 @@ class SharedParameter(torch.nn.Parameter):
         if name in ("__get__", "__set__") or name.startswith("is_"):
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
-        tensors = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)]
+        tensors = _tensors((*args, *kwargs.values()))
         shared = [a for a in tensors if isinstance(a, SharedParameter)]
         self, others = shared[0], [a for a in tensors if a is not shared[0]]
         call = partial(_call, func, args, kwargs)
@@ -220,13 +221,29 @@ class SharedParameter(torch.nn.Parameter):
         return base.expand(result.shape)
 
 
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """List the tensors among arguments, and in lists of them."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, NESTED):  # slow; most arguments are tensors and numbers
+            found += [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+    return found
+
+
 def _call(func: Any, args: Any, kwargs: Any, values: dict[int, Tensor]) -> Any:
     """Call a function with shared parameters replaced."""
 
     def replace(value: Any) -> Any:
+        if isinstance(value, NESTED):
+            return tree_map(one, value)
+        return one(value)
+
+    def one(value: Any) -> Any:
         return values.get(id(value), value) if isinstance(value, Tensor) else value
 
-    return func(*tree_map(replace, args), **tree_map(replace, kwargs))
+    return func(*map(replace, args), **{k: replace(v) for k, v in kwargs.items()})
 
 
 def _pick(step: Step, index: int, value: Tensor) -> Tensor:

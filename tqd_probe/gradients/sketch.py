@@ -54,6 +54,8 @@ OUTSIDE_FACTOR = 8  # times as many for a layer outside the blocks
 EQUAL_SHARE = 0.25  # of the numbers are divided equally, whatever the groups' energies
 DEFAULT_SIZE = 49_152  # 1 MB for five versions of a clip
 
+Padded = tuple[Tensor, Tensor | None]  # a projection and an offset
+
 
 class Sketch:
     """The random map of one layout: which numbers each parameter adds to.
@@ -117,9 +119,7 @@ class Sketch:
         self.size = ends[-1]
         self._columns = {name: self._choose_columns(name) for name in layout.parameters}
         self._projections: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
-        self._padded: dict[
-            tuple[str, torch.device, torch.dtype], tuple[Tensor, Tensor]
-        ] = {}
+        self._padded: dict[tuple[str, torch.device, torch.dtype], Padded] = {}
         self._count_sketch = CountSketch(self._pieces(ends), SPLITS, self._stream)
 
     def _pieces(self, starts: list[int]) -> list[Piece]:
@@ -243,8 +243,9 @@ class Sketch:
             dtype: Their type.
         """
         device = torch.device(device)
-        # Half-precision products want rows of a multiple of 16 bytes.
-        more = 8 if dtype.itemsize == 2 else 1
+        # Half-precision products want rows of a multiple of 16 bytes. A CPU's kernels
+        # take up to twice as long for 17 columns as for 16, and get no ones.
+        more = 0 if device.type == "cpu" else 8 if dtype.itemsize == 2 else 1
         padded = [
             np.pad(self._signs(name), [(0, 0), (0, more)]).ravel() for name in names
         ]
@@ -252,10 +253,12 @@ class Sketch:
             return
         bank = torch.from_numpy(np.concatenate(padded)).to(device, dtype)
         sizes = [part.size for part in padded]
-        offsets: dict[int, Tensor] = {}
+        offsets: dict[int, Tensor | None] = {}
         for name, part in zip(names, bank.split(sizes)):
             columns = self.columns(name)
-            if columns not in offsets:
+            if columns not in offsets and not more:
+                offsets[columns] = None
+            elif columns not in offsets:
                 offset = np.repeat([0.0, 1.0], [columns, more])
                 offsets[columns] = torch.from_numpy(offset).to(device, dtype)
             matrix = part.view(-1, columns + more)
@@ -263,7 +266,7 @@ class Sketch:
 
     def padded_projection(
         self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Padded:
         """Return a projection and an offset: ``Q^T x + offset`` ends in ones.
 
         Args:
@@ -272,7 +275,8 @@ class Sketch:
             dtype: Its type.
 
         Returns:
-            ``[in, n]`` and ``[n]``, with n larger than the columns.
+            ``[in, n]`` and ``[n]``, with n larger than the columns; on a CPU
+            ``[in, columns]`` and None: a one must be appended.
         """
         if (name, device, dtype) not in self._padded:
             self.load_projections([name], device, dtype)

@@ -120,7 +120,7 @@ class ProjectedLinearLeaves(LeafFunction):
         output: Tensor,
         x: Tensor,
         projection: Tensor,
-        offset: Tensor,
+        offset: Tensor | None,
         weight_leaf: Tensor,
         bias_leaf: Tensor | None,
         clips: int,
@@ -130,7 +130,7 @@ class ProjectedLinearLeaves(LeafFunction):
         """Keep the projected input, and pass the output on."""
         ctx.clips, ctx.columns, ctx.channels_first = clips, columns, channels_first
         ctx.has_bias = bias_leaf is not None
-        ctx.save_for_backward(_project(x.flatten(0, -2), projection, offset, columns))
+        ctx.save_for_backward(_project(x.flatten(0, -2), projection, offset))
         return output.view_as(output)
 
     @staticmethod
@@ -145,15 +145,11 @@ class ProjectedLinearLeaves(LeafFunction):
         return grad, None, None, None, weight, bias, None, None, None
 
 
-def _project(x: Tensor, projection: Tensor, offset: Tensor, columns: int) -> Tensor:
-    """Return ``x @ projection + offset`` of rows x; what follows the columns is one."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return torch.addmm(offset, x, projection)
-    # A CPU's kernels take a quarter longer for 17 columns than for 16.
-    found = x.new_empty(x.shape[0], projection.shape[1])
-    torch.mm(x, projection[:, :columns], out=found[:, :columns])
-    found[:, columns:] = 1
-    return found
+def _project(x: Tensor, projection: Tensor, offset: Tensor | None) -> Tensor:
+    """Return ``x @ projection`` of rows x, followed by ones."""
+    if offset is None:
+        return F.pad(torch.mm(x, projection), (0, 1), value=1.0)
+    return torch.addmm(offset, x, projection)
 
 
 class ConvolutionLeaves(LeafFunction):
