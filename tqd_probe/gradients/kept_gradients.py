@@ -77,9 +77,7 @@ class KeptGradients(Protocol):
         """Bring projections to where they are needed."""
         ...
 
-    def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> Padded:
+    def projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Padded:
         """Return the projection of a parameter whose plan says so."""
         ...
 
@@ -100,9 +98,7 @@ class Unplaced:
 class Unprojected:
     """What keeps gradients that are formed: no plan asks for a projection."""
 
-    def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> Padded:
+    def projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Padded:
         """Never called.
 
         Raises:
@@ -248,9 +244,7 @@ class Sketched(Unplaced):
 
         def form(gradients: Tensor) -> Tensor:
             gradients = gradients.reshape(-1, *shape)
-            weighed = self._scaled(name, gradients).flatten(1)
-            # one pass over memory, where squares would be written and read again
-            square = torch.linalg.vector_norm(weighed, dim=1, keepdim=True).square()
+            square = self._square(name, gradients)[:, None]
             return torch.cat([self.sketch.entries(name, gradients), square], 1)
 
         return LeafPlan(size + 1, form)
@@ -260,9 +254,7 @@ class Sketched(Unplaced):
         metric = self.sketch.metric
         return gradients if metric is None else metric.scaled(name, gradients)
 
-    def projection(
-        self, name: str, device: torch.device, dtype: torch.dtype
-    ) -> Padded:
+    def projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Padded:
         """Return the projection of a parameter.
 
         Args:
@@ -307,21 +299,24 @@ class Sketched(Unplaced):
         if self.exact_norms:
             squares = {name: value[:, -1] for name, value in found.items()}
             found = {name: value[:, :-1] for name, value in found.items()}
-        norms = out.new_full((len(out), len(self.sketch.groups)), torch.nan)
+        zero = out.new_zeros(len(out))
+        unknown = zero + torch.nan
+        norms = [unknown] * len(self.sketch.groups)
         for group, names in self._formed.items():
             used = [name for name in names if name in found]
             if self.exact_norms:
-                parts = [
-                    squares[n] if uses.get(n, 1) < 2 else squares[n] * torch.nan
-                    for n in used
-                ]
-                norms[:, group] = sum(parts, out.new_zeros(len(out)))
+                parts = [squares[n] if uses.get(n, 1) < 2 else unknown for n in used]
             else:
-                parts = [self._scaled(name, found[name]).flatten(1) for name in used]
-                joined = torch.cat(parts, 1) if parts else out[:, :0]
-                norms[:, group] = joined.square().sum(1)
+                parts = [self._square(name, found[name]) for name in used]
+            norms[group] = torch.stack(parts).sum(0) if parts else zero
         self.sketch.add(found, out)
-        return Captured(out, norms.double(), losses)
+        return Captured(out, torch.stack(norms, 1).double(), losses)
+
+    def _square(self, name: str, gradients: Tensor) -> Tensor:
+        """Return the squared norms ``[B]`` of the gradients of a parameter."""
+        weighed = self._scaled(name, gradients).flatten(1)
+        # one pass over memory, where squares would be written and read again
+        return torch.linalg.vector_norm(weighed, dim=1).square()
 
 
 class SquaredNorms(Unplaced, Unprojected):
