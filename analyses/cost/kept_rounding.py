@@ -54,7 +54,7 @@ def study() -> dict[str, Any]:
     product = zero_leaves.outer_products
 
     def wide_forward(ctx: Any, y: Any, x: Any, q: Any, one: Any, *more: Any) -> Any:
-        return forward(ctx, y, x.float(), q.float(), one.float(), *more)
+        return forward(ctx, y, x.float(), q.float(), one, *more)
 
     zero_leaves.ProjectedLinearLeaves.forward = staticmethod(wide_forward)  # type: ignore[method-assign]
     zero_leaves.outer_products = lambda a, b, out=None: product(  # type: ignore[assignment]

@@ -86,3 +86,21 @@ def test_missing_parameters_count_as_zero_and_the_map_follows_the_name():
     alone = torch.zeros(2, 48)
     CountSketch(pieces[1:], PARTS, stream).add({"b": x}, alone)
     assert torch.equal(into, alone)
+
+
+def test_entries_of_the_next_parameter_of_a_group_may_stand_behind():
+    pieces = [
+        piece("a.weight", 40, projections=8),
+        piece("a.bias", 5),
+        piece("b.weight", 30, start=24),
+        piece("b.bias", 30 * 64, start=24),  # in longer segments
+    ]
+    sketch = CountSketch(pieces, PARTS, stream)
+    assert sketch.follows == {"a.weight": "a.bias"}
+    entries = {p.name: torch.randn(3, p.entries) for p in pieces}
+    apart, joined = torch.zeros(2, 3, 48).unbind()
+    sketch.add(entries, apart)
+    both = torch.cat([entries["a.weight"], entries.pop("a.bias")], 1)
+    sketch.add({**entries, "a.weight": both}, joined)
+    assert apart.abs().min() > 0
+    assert torch.equal(apart, joined)

@@ -1,11 +1,13 @@
 import pytest
 import torch
+from torch import nn
 from wan_gradients import relative, wan_loss
 
 from tqd_probe.gradients import reference
 from tqd_probe.gradients import sketch as sketching
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.kept_gradients import Sketched, Whole
+from tqd_probe.gradients.layout import make_layout
 from tqd_probe.gradients.metric import factored_metric, full_metric
 from tqd_probe.gradients.second_moments import factored_squares
 from tqd_probe.gradients.sketch import Sketch
@@ -141,3 +143,38 @@ def test_whole_gradients_in_the_metric_equal_scaled_ones(wan, wan_batch, wan_lay
             wan.double(), wan_layout, Whole(wan_layout, metric)
         ).capture(lambda: wan_loss(wan, wan_batch), 8)
     assert relative(found.gradients, truth * metric.scale) < 1e-10
+
+
+class TiedLayers(nn.Module):
+    """Two layers share a weight, and have biases of their own; a third shares none."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.alone = (nn.Linear(12, 12) for _ in range(3))
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.alone(self.second(self.first(x).sin()).sin()).square().sum((1, 2))
+
+
+def test_a_leaf_holds_weight_and_bias_where_one_layer_alone_has_them(rowed):
+    torch.manual_seed(0)
+    network, x = TiedLayers().double(), torch.randn(3, 5, 12).double()
+    names = [name for name, _ in network.named_parameters()]
+    layout = make_layout(network, {"all": names})
+    sketch = Sketch(layout, 512)
+    engine = GradientCapture(network, layout, Sketched(sketch))
+    columns = sketch.columns("alone.weight")
+    assert columns == sketch.columns("first.weight") > 0
+    assert sketch.follower("first.weight") == "first.bias"
+    assert engine._sizes == {
+        "first.weight": 12 * columns,
+        "first.bias": 12,
+        "second.bias": 12,
+        "alone.weight": 12 * (columns + 1),
+    }
+    found = engine.capture(lambda: network(x), 3).gradients
+    parameters = list(network.parameters())
+    rows = [torch.autograd.grad(network(part).sum(), parameters) for part in x[:, None]]
+    truth = torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+    assert relative(found, sketch.of_flat(truth)) < 1e-10

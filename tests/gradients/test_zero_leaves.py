@@ -1,5 +1,6 @@
 """Functions that give a zero leaf the gradient of a layer's parameter."""
 
+import pytest
 import torch
 
 from tqd_probe.gradients.zero_leaves import (
@@ -44,21 +45,24 @@ def test_the_output_is_passed_on_and_its_gradient_too():
     torch.testing.assert_close(found[2], g.sum(1))
 
 
-def test_of_a_projected_input_a_few_numbers_per_token_are_kept():
+@pytest.mark.parametrize("ones", [0, 1, 8])  # added by the offset; 0: appended
+@pytest.mark.parametrize("joined", [False, True])
+def test_of_a_projected_input_a_few_numbers_per_token_are_kept(ones, joined):
     torch.manual_seed(0)
     x, y = torch.randn(2, 50, 30), torch.randn(2, 50, 20)
-    projection = torch.nn.functional.pad(torch.randn(30, 4).sign(), (0, 1))
-    offset = torch.tensor([0.0, 0, 0, 0, 1])
-    w, b = leaf(2, 80), leaf(2, 20)
+    signs = torch.randn(30, 4).sign()
+    projection = torch.nn.functional.pad(signs, (0, ones))
+    offset = torch.tensor([0.0] * 4 + [1.0] * ones) if ones else None
+    w, b = (leaf(2, 100), None) if joined else (leaf(2, 80), leaf(2, 20))
     out, sizes = kept_sizes(
-        lambda: ProjectedLinearLeaves.apply(y, x, projection, offset, w, b, 2, 4, False)
+        lambda: ProjectedLinearLeaves.apply(y, x, projection, offset, w, b, 2, False)
     )
-    assert sizes == [2 * 50 * 5]
+    assert sizes == [2 * 50 * (4 + max(ones, 1))]
     g = torch.randn(2, 50, 20)
-    found = torch.autograd.grad(out, [w, b], g)
-    dense = torch.einsum("bti,ik,bto->bko", x, projection[:, :4], g).flatten(1)
-    torch.testing.assert_close(found[0], dense, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found[1], g.sum(1), rtol=1e-4, atol=1e-4)
+    found = torch.autograd.grad(out, [w] if joined else [w, b], g)
+    dense = torch.einsum("bti,ik,bto->bko", x, signs, g).flatten(1)
+    truth = torch.cat([dense, g.sum(1)], 1)
+    torch.testing.assert_close(torch.cat(found, 1), truth, rtol=1e-4, atol=1e-4)
 
 
 def test_the_scale_of_a_norm_comes_from_its_output():

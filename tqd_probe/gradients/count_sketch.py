@@ -14,6 +14,7 @@ kernels per length, however many layers there are.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -89,7 +90,12 @@ class _Lane:
 
 
 class CountSketch:
-    """Adds the entries of parameters to the numbers of their module groups."""
+    """Adds the entries of parameters to the numbers of their module groups.
+
+    Attributes:
+        follows: By parameter, the one of its group that stands next to it among those
+            with segments of one length.
+    """
 
     def __init__(self, pieces: Sequence[Piece], parts: int, stream: Stream) -> None:
         """Draw the map.
@@ -109,22 +115,34 @@ class CountSketch:
             numbers = [dealer.deal(piece, length) for piece in some]
             lane = _Lane(length, some, np.concatenate(signs), np.concatenate(numbers))
             self._lanes.append(lane)
+        self.follows = {
+            piece.name: after.name
+            for lane in self._lanes
+            for piece, after in itertools.pairwise(lane.pieces)
+            if piece.group == after.group
+        }
 
     def add(self, entries: dict[str, Tensor], into: Tensor) -> None:
         """Add entries to sketches.
 
         Args:
             entries: Entries ``[B, n]`` by parameter; zero for those that are missing.
+                Those of the parameter that `follows` may stand behind, in one tensor.
             into: Sketches ``[B, size]``, added to.
         """
         clips = into.shape[0]
         for lane in self._lanes:
-            rows = [
-                entries[piece.name]
-                if piece.name in entries
-                else into.new_zeros(clips, piece.entries)
-                for piece in lane.pieces
-            ]
+            rows: list[Tensor] = []
+            ahead = 0  # entries that came with those of an earlier parameter
+            for piece in lane.pieces:
+                if ahead:
+                    ahead -= piece.entries
+                    continue
+                row = entries.get(piece.name)
+                if row is None:
+                    row = into.new_zeros(clips, piece.entries)
+                ahead = row.shape[1] - piece.entries
+                rows.append(row)
             signs, numbers = lane.on(into)
             signed = torch.cat(rows, 1).mul_(signs)
             if lane.length > 1:

@@ -45,11 +45,13 @@ class LeafPlan:
         size: Numbers per clip.
         form: What becomes of its gradients ``[B, *shape]``: ``[B, size]``.
         projected: Whether a linear layer may give ``(dW Q)^T`` without forming dW.
+        follower: Parameter whose entries may stand behind in the same leaf; "": none.
     """
 
     size: int
     form: Form
     projected: bool = False
+    follower: str = ""
 
 
 class KeptGradients(Protocol):
@@ -240,7 +242,8 @@ class Sketched(Unplaced):
         if not self.exact_norms:
             # One function for all layers: compiled blocks then share their graph.
             entries = partial(self.sketch.entries, name) if columns else all_entries
-            return LeafPlan(size, entries, columns > 0)
+            follower = self.sketch.follower(name)
+            return LeafPlan(size, entries, columns > 0, follower)
 
         def form(gradients: Tensor) -> Tensor:
             gradients = gradients.reshape(-1, *shape)

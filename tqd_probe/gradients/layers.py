@@ -41,7 +41,8 @@ class LayerLeaves:
         names: Parameter name by attribute: ``weight``, ``bias``.
         plans: Plan of each leaf, by attribute.
         kept: What is kept of gradients.
-        leaves: The leaves of the current pass, by attribute.
+        leaves: The leaves of the current pass, by attribute. That of a projected
+            weight mostly holds the bias too, behind its own entries.
         scaled: Whether a norm's scale gradient can be told from its output.
         padded: Projection of the weight and its offset, where they are known before
             the pass. Compiled blocks that differ only in tensors share one graph;
@@ -113,15 +114,7 @@ def _linear(
         )
     projection, offset = own.projection(x)
     return ProjectedLinearLeaves.attach(
-        y,
-        x.detach(),
-        projection,
-        offset,
-        weight,
-        bias,
-        clips,
-        own.plans["weight"].size // y.shape[1 if channels_first else -1],
-        channels_first,
+        y, x.detach(), projection, offset, weight, bias, clips, channels_first
     )
 
 

@@ -187,6 +187,17 @@ class Sketch:
             return 0
         return min(MOST_COLUMNS, out * into // (2 * (out + into)) // COLUMNS * COLUMNS)
 
+    def follower(self, name: str) -> str:
+        """Return the parameter whose entries `add` takes behind those of another.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            Name of the following parameter; of most weights their bias, "" for none.
+        """
+        return self._count_sketch.follows.get(name, "")
+
     def group_of(self, name: str) -> int:
         """Return the index of a parameter's module group.
 

@@ -124,12 +124,11 @@ class ProjectedLinearLeaves(LeafFunction):
         weight_leaf: Tensor,
         bias_leaf: Tensor | None,
         clips: int,
-        columns: int,
         channels_first: bool,
     ) -> Tensor:
         """Keep the projected input, and pass the output on."""
-        ctx.clips, ctx.columns, ctx.channels_first = clips, columns, channels_first
-        ctx.has_bias = bias_leaf is not None
+        ctx.clips, ctx.channels_first = clips, channels_first
+        ctx.size, ctx.has_bias = weight_leaf.shape[1], bias_leaf is not None
         ctx.save_for_backward(_project(x.flatten(0, -2), projection, offset))
         return output.view_as(output)
 
@@ -139,10 +138,11 @@ class ProjectedLinearLeaves(LeafFunction):
         (kept,) = ctx.saved_tensors
         rows = output_rows(grad, ctx.clips, ctx.channels_first)
         products = outer_products(per_clip_rows(kept, ctx.clips), rows).flatten(1)
-        size = ctx.columns * rows.shape[-1]
-        weight = products.narrow(1, 0, size)  # a view: no copy for every layer
-        bias = products.narrow(1, size, rows.shape[-1]) if ctx.has_bias else None
-        return grad, None, None, None, weight, bias, None, None, None
+        # Views: no copy for every layer. Mostly the weight's leaf holds the bias too.
+        whole = products.shape[1] == ctx.size
+        weight = products if whole else products.narrow(1, 0, ctx.size)
+        bias = products.narrow(1, ctx.size, rows.shape[-1]) if ctx.has_bias else None
+        return grad, None, None, None, weight, bias, None, None
 
 
 def _project(x: Tensor, projection: Tensor, offset: Tensor | None) -> Tensor:
