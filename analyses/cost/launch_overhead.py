@@ -5,6 +5,7 @@ all of the time is spent in Python and in torch's dispatch, as it is before ever
 on a GPU. One core, float32, two clips; the least of `--repeat` turns.
 
     chrt -f 50 taskset -c 0 python -m analyses.cost.launch_overhead
+    chrt -f 50 taskset -c 0 python -m analyses.cost.launch_overhead --compiled
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def main() -> None:
     """Time plain, floor and sketched passes in turn and print their least times."""
     parser = script_parser(__file__, __doc__)
     parser.add_argument("--repeat", type=int, default=20, help="turns")
+    parser.add_argument(
+        "--compiled", action="store_true", help="compiled blocks too; half a minute"
+    )
     args = parser.parse_args()
     silence_libraries()
     torch.set_num_threads(1)
@@ -40,6 +44,10 @@ def main() -> None:
         "floor": task.floor,
         "sketched": task.capturing(task.engine(DEFAULT_SIZE, pilot=False)),
     }
+    if args.compiled:
+        engine = task.engine(DEFAULT_SIZE, pilot=False, compiled=True)
+        actions["sketched, compiled"] = task.capturing(engine)
+        actions["sketched, compiled"]()  # the first pass compiles
     least = dict.fromkeys(actions, float("inf"))
     for _ in range(args.repeat):
         for name, action in actions.items():

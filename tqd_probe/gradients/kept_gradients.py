@@ -235,7 +235,7 @@ class Sketched(Unplaced):
             name: Parameter name.
 
         Returns:
-            The plan. Where norms are wanted too, a squared norm follows the entries.
+            The plan. Where norms are wanted too, a norm follows the entries.
         """
         shape, columns = self.layout.shapes[name], self.sketch.columns(name)
         size = columns * shape[0] if columns else math.prod(shape)
@@ -247,8 +247,8 @@ class Sketched(Unplaced):
 
         def form(gradients: Tensor) -> Tensor:
             gradients = gradients.reshape(-1, *shape)
-            square = self._square(name, gradients)[:, None]
-            return torch.cat([self.sketch.entries(name, gradients), square], 1)
+            norm = self._norm(name, gradients)[:, None]
+            return torch.cat([self.sketch.entries(name, gradients), norm], 1)
 
         return LeafPlan(size + 1, form)
 
@@ -298,9 +298,9 @@ class Sketched(Unplaced):
             The sketches, with norms.
         """
         out = self.sketch.blank(len(losses), _kind_of(found, losses), losses.device)
-        squares = {}
+        formed: dict[str, Tensor] = {}  # norms, by parameter
         if self.exact_norms:
-            squares = {name: value[:, -1] for name, value in found.items()}
+            formed = {name: value[:, -1] for name, value in found.items()}
             found = {name: value[:, :-1] for name, value in found.items()}
         zero = out.new_zeros(len(out))
         unknown = zero + torch.nan
@@ -308,18 +308,20 @@ class Sketched(Unplaced):
         for group, names in self._formed.items():
             used = [name for name in names if name in found]
             if self.exact_norms:
-                parts = [squares[n] if uses.get(n, 1) < 2 else unknown for n in used]
+                parts = [formed[n] if uses.get(n, 1) < 2 else unknown for n in used]
             else:
-                parts = [self._square(name, found[name]) for name in used]
-            norms[group] = torch.stack(parts).sum(0) if parts else zero
+                parts = [self._norm(name, found[name]) for name in used]
+            if len(parts) > 1:
+                parts = [torch.linalg.vector_norm(torch.stack(parts), dim=0)]
+            norms[group] = parts[0] if parts else zero
         self.sketch.add(found, out)
-        return Captured(out, torch.stack(norms, 1).double(), losses)
+        return Captured(out, torch.stack(norms, 1).double().square(), losses)
 
-    def _square(self, name: str, gradients: Tensor) -> Tensor:
-        """Return the squared norms ``[B]`` of the gradients of a parameter."""
-        weighed = self._scaled(name, gradients).flatten(1)
+    def _norm(self, name: str, gradients: Tensor) -> Tensor:
+        """Return the norms ``[B]`` of the gradients of a parameter, in the metric."""
         # one pass over memory, where squares would be written and read again
-        return torch.linalg.vector_norm(weighed, dim=1).square()
+        weighed = self._scaled(name, gradients).flatten(1)
+        return torch.linalg.vector_norm(weighed, dim=1)
 
 
 class SquaredNorms(Unplaced, Unprojected):
