@@ -36,6 +36,7 @@ def layout_of(network):
         lambda table, x: x * table.chunk(3)[1][None] + table.expand(5, -1, -1),
         lambda table, x: nn.functional.linear(x, table, table.sum(1)),
         lambda table, x: x @ table[:, :2].repeat(2, 1)[:4],
+        lambda table, x: x + torch.cat([table, table])[1:4][None],
     ],
     ids=[
         "add",
@@ -46,6 +47,7 @@ def layout_of(network):
         "part and spread",
         "linear",
         "matrix product",
+        "list",
     ],
 )
 def test_gradients_per_clip_equal_a_loop(use):
