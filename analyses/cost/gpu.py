@@ -15,7 +15,6 @@ import argparse
 import gc
 import json
 import signal
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,27 +161,35 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def timed(device: str, action: Callable[[], Any], repeat: int = 3) -> float:
-    """Return the median time of an action, after one that warms up.
+def timed(device: str, action: Callable[[], Any], in_a_row: int = 3) -> float:
+    """Return the time of an action, after one that warms up.
+
+    Several are launched one after the other and waited for once, as a probe or a
+    training launches its passes: what the host does before one is hidden by the last.
 
     Args:
         device: The torch device.
         action: The action.
-        repeat: Repetitions; one that takes `LONG_PASS` is the last.
+        in_a_row: How many; one that takes `LONG_PASS` is the last.
 
     Returns:
-        Seconds.
+        Seconds of one.
     """
-    spent: list[float] = []
-    while len(spent) < repeat + 1:
+
+    def seconds(count: int) -> float:
         began = time.perf_counter()
-        action()
+        for _ in range(count):
+            action()
         if device == "cuda":
             torch.cuda.synchronize()
-        spent.append(time.perf_counter() - began)
-        if spent[-1] > (LONG_PASS if len(spent) > 1 else VERY_LONG_PASS):
-            return spent[-1]
-    return statistics.median(spent[1:])
+        return (time.perf_counter() - began) / count
+
+    first = seconds(1)
+    if first > VERY_LONG_PASS:
+        return first
+    # A second one tells how long a pass takes that has been warmed up.
+    again = seconds(1) if first > LONG_PASS else 0.0
+    return again if again > LONG_PASS else seconds(in_a_row)
 
 
 def actions_of(task: models.Task, entry: Entry) -> dict[str, Callable[[], Any]]:

@@ -106,6 +106,28 @@ def test_an_entry_that_takes_too_long_is_ended_and_the_next_one_begins(
     assert time.monotonic() - began < 20
 
 
+def test_short_passes_are_launched_in_a_row_and_long_ones_once(monkeypatch):
+    """By a clock of our own, which every pass advances."""
+    from types import SimpleNamespace
+
+    clock, passes = [0.0], []
+
+    def run(*takes):
+        clock[0], passes[:] = 0.0, []
+        monkeypatch.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+        def action():
+            clock[0] += takes[min(len(passes), len(takes) - 1)]
+            passes.append(1)
+
+        return gpu.timed("cpu", action), len(passes)
+
+    assert run(2.0, 1.0, 1.5, 0.5) == (1.0, 4)  # warmed up, then the mean of three
+    assert run(5.0, 4.0) == (4.0, 2)
+    assert run(5.0, 1.0) == (1.0, 5)  # the first one compiled
+    assert run(11.0) == (11.0, 1)
+
+
 def test_without_a_gpu_real_sizes_are_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu"])
     with pytest.raises(SystemExit) as ended:
