@@ -274,7 +274,7 @@ def measure_encoding(
         def encode(given: torch.Tensor = given) -> None:
             vae.encode(given)
 
-        seconds[str(dtype).removeprefix("torch.")] = timed(device, encode, repeat=1)
+        seconds[str(dtype).removeprefix("torch.")] = timed(device, encode, in_a_row=1)
     names = "drawing_and_degrading", "encoding"
     _ENCODED[key] = {name: found[name] for name in names}
 
