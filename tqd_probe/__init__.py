@@ -8,7 +8,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tqd_probe.core.signals import end_loading_on_interrupt, is_command
 from tqd_probe.core.version import __version__
+
+if is_command(sys.argv[0] if sys.argv else ""):
+    end_loading_on_interrupt()
 
 # Threads that spin while they wait slow torch down tenfold on a busy machine. Read by
 # OpenMP when torch is loaded, so it must be set first; a value of the user's stays.

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.core.signals import loading
 from tqd_probe.exporting.shape_settings import VideoShapeSettings
 
 PROGRAM = "python -m tqd_probe.export"
@@ -68,7 +69,8 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """
     with main_guard() as outcome:
         options = parse(ExportOptions, argv, program)
-        from tqd_probe.exporting.export import export_schedule, export_text
+        with loading():  # scipy
+            from tqd_probe.exporting.export import export_schedule, export_text
 
         done = export_schedule(
             schedule=options.bands,

@@ -11,6 +11,7 @@ from typing import ClassVar
 from tqd_probe.clips.degradations import describe_degradations
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.processes import disconnect, is_main_process
+from tqd_probe.core.signals import loading
 from tqd_probe.probing.settings import ProbeRunSettings
 
 PROGRAM = "python -m tqd_probe.gradsim"
@@ -57,9 +58,10 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         settings = parse(GradsimOptions, argv, program)
         outcome.resumes = False if settings.plan else lambda: _has_begun(settings)
         # Loading torch and diffusers takes seconds: only for valid options.
-        from tqd_probe.core.library_logging import silence_libraries
+        with loading():
+            from tqd_probe.core.library_logging import silence_libraries
 
-        silence_libraries()  # first: libraries print while they are imported
+            silence_libraries()  # first: libraries print while they are imported
         run(settings)
         disconnect()
     return outcome.code
@@ -83,11 +85,12 @@ def run(settings: ProbeRunSettings) -> None:
     Args:
         settings: The settings.
     """
-    from tqd_probe import api
-    from tqd_probe.probing.experts import settings_per_expert
-    from tqd_probe.probing.run_directory import run_directory
-    from tqd_probe.probing.summary import summary_table
-    from tqd_probe.probing.wall_time import plain_seconds
+    with loading():
+        from tqd_probe import api
+        from tqd_probe.probing.experts import settings_per_expert
+        from tqd_probe.probing.run_directory import run_directory
+        from tqd_probe.probing.summary import summary_table
+        from tqd_probe.probing.wall_time import plain_seconds
 
     def tell(text: object) -> None:
         if is_main_process():

@@ -12,6 +12,7 @@ from pydantic_settings import CliPositionalArg
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.known_files import beside, refuse_other_kinds
+from tqd_probe.core.signals import loading
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 PROGRAM = "python -m tqd_probe.plot"
@@ -41,9 +42,10 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
     """
     with main_guard() as outcome:
         options = parse(PlotOptions, argv, program)
-        from tqd_probe.core.library_logging import silence_libraries
+        with loading():
+            from tqd_probe.core.library_logging import silence_libraries
 
-        silence_libraries()  # first: libraries speak while they are imported
+            silence_libraries()  # first: libraries speak while they are imported
         for path in redraw(options.run_dir):
             print(path)
     return outcome.code
@@ -61,8 +63,9 @@ def redraw(run_dir: Path) -> list[Path]:
     Raises:
         InputError: If a file is missing, damaged, or the two do not fit.
     """
-    from tqd_probe.plots.probe_figures import draw_all  # loads torch and matplotlib
-    from tqd_probe.probing.result import ProbeResult
+    with loading():  # torch and matplotlib
+        from tqd_probe.plots.probe_figures import draw_all
+        from tqd_probe.probing.result import ProbeResult
 
     def cure(kind: str) -> str:
         if kind in ("train folder", "verify folder"):

@@ -11,6 +11,7 @@ from pydantic_settings import CliPositionalArg
 
 from tqd_probe.core.command_line import Options, main_guard, parse
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.signals import loading
 from tqd_probe.exporting.shape_settings import VideoShapeSettings
 
 PROGRAM = "python -m tqd_probe.preview"
@@ -82,13 +83,14 @@ def show(options: PreviewOptions) -> None:
     Raises:
         InputError: If a file is missing or at fault.
     """
-    from tqd_probe.exporting.preview_table import (  # loads scipy
-        BLOCKS,
-        PLAIN_BLOCKS,
-        preview_text,
-    )
-    from tqd_probe.exporting.registry import find_format
-    from tqd_probe.schedules.band_schedule import BandSchedule
+    with loading():  # scipy
+        from tqd_probe.exporting.preview_table import (
+            BLOCKS,
+            PLAIN_BLOCKS,
+            preview_text,
+        )
+        from tqd_probe.exporting.registry import find_format
+        from tqd_probe.schedules.band_schedule import BandSchedule
 
     if options.out is not None:
         _check_figure(options.out, [options.config, options.schedule])
@@ -98,8 +100,9 @@ def show(options: PreviewOptions) -> None:
     blocks = BLOCKS if can_print(BLOCKS) else PLAIN_BLOCKS
     print(preview_text(preview, schedule, blocks))
     if options.out is not None:
-        from tqd_probe.plots.preview_figure import preview_figure  # loads matplotlib
-        from tqd_probe.plots.save import write_figure
+        with loading():  # matplotlib
+            from tqd_probe.plots.preview_figure import preview_figure
+            from tqd_probe.plots.save import write_figure
 
         print(write_figure(preview_figure(preview, schedule), options.out))
 

@@ -10,6 +10,7 @@ import sys
 from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.core.signals import loading
 from tqd_probe.training.settings import TrainRunSettings
 
 PROGRAM = "python -m tqd_probe.train"
@@ -56,10 +57,11 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         checkpoints = settings.out / "checkpoints"
         outcome.resumes = lambda: any(checkpoints.glob("step-*/manifest.json"))
         # Loading torch and diffusers takes seconds: only for valid options.
-        from tqd_probe.core.library_logging import silence_libraries
+        with loading():
+            from tqd_probe.core.library_logging import silence_libraries
 
-        silence_libraries()  # first: libraries print while they are imported
-        from tqd_probe.training.train import train
+            silence_libraries()  # first: libraries print while they are imported
+            from tqd_probe.training.train import train
 
         result = train(settings)
         if result.stopped_by:

@@ -10,6 +10,7 @@ import sys
 from typing import ClassVar
 
 from tqd_probe.core.command_line import Options, main_guard, parse
+from tqd_probe.core.signals import loading
 from tqd_probe.verification.settings import VerificationRunSettings
 
 PROGRAM = "python -m tqd_probe.verify"
@@ -53,12 +54,13 @@ def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
         settings = parse(VerifyOptions, argv, program)
         outcome.resumes = lambda: any((settings.out / "trials").glob("*"))
         # Loading torch and diffusers takes seconds: only for valid options.
-        from tqd_probe.core.library_logging import silence_libraries
+        with loading():
+            from tqd_probe.core.library_logging import silence_libraries
 
-        silence_libraries()  # first: libraries speak while they are imported
-        from tqd_probe.verification.report import format_report
-        from tqd_probe.verification.trials import StoppedBySignal
-        from tqd_probe.verification.verify import verify
+            silence_libraries()  # first: libraries speak while they are imported
+            from tqd_probe.verification.report import format_report
+            from tqd_probe.verification.trials import StoppedBySignal
+            from tqd_probe.verification.verify import verify
 
         try:
             result = verify(settings)

@@ -35,6 +35,7 @@ from tqd_probe.core.file_names import is_text, shown
 from tqd_probe.core.option_help import describe_options
 from tqd_probe.core.option_parser import OptionParser
 from tqd_probe.core.shared_settings import HomePaths
+from tqd_probe.core.signals import interrupts_raised
 
 T = TypeVar("T", bound="Options")
 STDOUT = 1  # its file descriptor
@@ -218,7 +219,8 @@ def main_guard() -> Iterator[CommandOutcome]:
     except ValueError:  # not the main thread
         previous = None
     try:
-        yield outcome
+        with interrupts_raised(lambda: outcome.code):
+            yield outcome
     except TqdError as error:
         outcome.code = 2
         # Every process of a launched run meets the same bad input; one reports it.

@@ -6,7 +6,6 @@ Results are given as soon as they are there, in any order.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import cv2
 
+from tqd_probe.core.signals import interrupts_blocked
 from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
 from tqd_probe.scoring.tasks import Task
 
@@ -90,7 +90,9 @@ def _pool(
                 task = next(waiting, None)
                 if task is None:
                     break
-                in_flight[pool.submit(score_clip, task, reading)] = task
+                with interrupts_blocked():  # it starts the processes, one by one
+                    submitted = pool.submit(score_clip, task, reading)
+                in_flight[submitted] = task
             if not in_flight:
                 return
             for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -104,7 +106,9 @@ def _alone(task: Task, reading: ReadOptions) -> dict[str, Any]:
     """Score one clip in a process of its own."""
     with _executor(1) as pool:
         try:
-            return pool.submit(score_clip, task, reading).result()
+            with interrupts_blocked():
+                submitted = pool.submit(score_clip, task, reading)
+            return submitted.result()
         except BrokenProcessPool:
             return {
                 "bad": f"{task.video}: video: decoding it killed the process; replace"
@@ -120,9 +124,8 @@ def _executor(workers: int) -> ProcessPoolExecutor:
 
 
 def _start(parent: int) -> None:
-    """Set up a worker: one thread, interrupts ignored, exit when the parent does."""
+    """Set up a worker: one thread, exit when the parent does."""
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def leave_with_parent() -> None:
         while os.getppid() == parent:
