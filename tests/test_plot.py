@@ -21,7 +21,11 @@ def test_plot_draws_the_same_figures_again(probe_run, tmp_path, capsys):
 
 
 def test_plot_refuses_what_is_not_a_run(probe_run, tmp_path, capsys):
-    fails(capsys, [str(tmp_path)], "gradsim.json", "no such file", main=plot.main)
+    fails(capsys, [str(tmp_path)], "holds no gradsim.json", main=plot.main)
+    absent, table = tmp_path / "absent", tmp_path / "notes.txt"
+    table.write_text("some text")
+    fails(capsys, [str(absent)], "absent: no such folder; give", main=plot.main)
+    fails(capsys, [str(table)], "notes.txt: is no folder; give", main=plot.main)
     out = copy_of(probe_run, tmp_path)
     (out / "gradsim.json").write_text('{"format": "other"}')
     fails(

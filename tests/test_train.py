@@ -99,6 +99,7 @@ def test_levels_follow_the_density_that_the_schedule_measured(
         ({"device": "tpu"}, ["--device", "tpu", "'cuda'"]),
         ({"clips": "nowhere"}, ["nowhere: no such folder"]),
         ({"prompts": "none.txt", "sample_every": 2}, ["--prompts none.txt"]),
+        ({"prompts": "none.txt"}, ["none.txt: no sample videos", "--sample-every"]),
         ({"full": None, "lora_targets": "attn9"}, ["attn9"]),
         (
             {"validation": "synthetic:2", "schedule": "no.json"},

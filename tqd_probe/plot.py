@@ -74,6 +74,14 @@ def redraw(run_dir: Path) -> list[Path]:
         return f"give {place.parent}" if place else "give a run directory of gradsim"
 
     refuse_other_kinds(run_dir, {"gradsim folder", "folder"}, cure)
+    if not run_dir.is_dir():
+        fault = "is no folder" if run_dir.exists() else "no such folder"
+        raise InputError(f"{run_dir}: {fault}; give a run directory of gradsim")
+    if not (run_dir / "gradsim.json").exists():
+        raise InputError(
+            f"{run_dir}: holds no gradsim.json; give a run directory of gradsim that"
+            " has ended"
+        )
     result = ProbeResult.load(run_dir / "gradsim.json")
     schedule = BandSchedule.load(run_dir / "bands.json")
     entries = {name for name, each in schedule.classes.items() if each.cosine}

@@ -131,3 +131,32 @@ def test_the_file_of_a_training_replays_it(straight, pipeline, manifest):
     made = TrainOptions(**options(pipeline, manifest, straight))
     found = parse(TrainOptions, ["--config", str(straight / CONFIG_FILE)], "train")
     assert found.model_copy(update={"out": made.out}) == made
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("bands.json", '{"format": "tqd-band-schedule"}', "is a band schedule; give"),
+        ("a.toml", "dataset = 'd'\n[model]\ntype = 'wan'", "preview and export read"),
+        ("a.toml", "\0\0\0\x18ftypmp42", "is a video; give the run.toml of a run"),
+        ("scores.csv", "video,mq\na.mp4,1\n", "is a table of clips; give"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, name, text, said):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        parsed("--config", path)
+    assert str(error.value).startswith(f"{path}: is ")
+    assert said in str(error.value)
+
+
+def test_a_run_directory_has_the_file_that_is_wanted(tmp_path):
+    (tmp_path / "run.json").touch()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / CONFIG_FILE).write_text("")
+    with pytest.raises(InputError) as error:
+        parsed("x", "--config", tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: is a run directory of train; give {tmp_path / CONFIG_FILE}"
+    )

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -31,8 +32,9 @@ FILES = {
     "nemo.yaml": ("flow_matching: {adapter_type: simple}", "nemo"),
     "ltx.yaml": ("data: {preprocessed_data_root: a}", "ltx2"),
     "fast.yaml": ("models: {student: {}}", "fastvideo"),
-    "a.safetensors": ("x", "weights"),
-    "a.png": ("x", "picture"),
+    "rows.json": ('[{"video": "a.mp4"}]', "table"),
+    "run.toml": ("# tqd_probe 1.0; replay\nsteps = 3\n", "options"),
+    "none.yaml": ("\n", "empty"),
     "list.json": ("[1]", None),
     "torn.json": ("{", None),
     "words.txt": ("a caption", None),
@@ -45,6 +47,25 @@ def test_files_are_known_by_their_content(tmp_path):
         assert kind_of(tmp_path / name) == kind, name
     assert {kind for _, kind in FILES.values()} - {None} <= PHRASES.keys()
     assert kind_of(tmp_path / "absent.json") is None
+
+
+def test_what_is_no_text_is_known_too(tmp_path):
+    """A video, weights, a pickle under a name that promises something else."""
+    path = tmp_path / "train.toml"
+    for start, kind in (
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "video"),
+        (b"PAR1" + bytes(99), "table"),
+        (b"\x80\x02}q\0.", "pickle"),
+        (bytes(range(256)), "binary"),
+    ):
+        path.write_bytes(start)
+        assert kind_of(path) == kind
+        assert kind in PHRASES
+    path.write_text("dataset = 'd.toml'\n[model]\ntype = 'wan'\n", encoding="utf-16")
+    assert kind_of(path) == "diffusion-pipe"
+    path.unlink()
+    os.mkfifo(path)  # read, it would wait for ever
+    assert kind_of(path) is None
 
 
 def test_folders_are_known_by_their_files(tmp_path):

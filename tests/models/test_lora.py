@@ -215,3 +215,21 @@ def test_bad_requests_are_refused(model, tmp_path):
 def test_a_family_with_one_network_has_no_experts(pipeline):
     with pytest.raises(InputError, match="--expert high"):
         load_model(str(pipeline), expert="high")
+
+
+def test_what_is_no_lora_is_called_what_it_is(pipeline, tmp_path):
+    video = tmp_path / "a.safetensors"
+    video.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+    refused(pipeline, video, f"{video}: is a video; give a LoRA")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "a.pt")
+    refused(pipeline, tmp_path / "a.pt", "pickled weights", "only .safetensors is read")
+    refused(pipeline, pipeline, "is a diffusers pipeline; a pipeline is given as --ck")
+    save_file({}, video)
+    refused(pipeline, video, "holds no tensors; give a LoRA")
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "run.json").touch()
+    (run / "result").mkdir()
+    result = run / "result" / FILE
+    result.touch()
+    refused(pipeline, run, f"is a run directory of train; give {result}")

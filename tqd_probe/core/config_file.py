@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
+from tqd_probe.core.known_files import OPTIONS_HEAD, TRAINERS, beside, explained
 from tqd_probe.core.structured_text import parse_structured
 from tqd_probe.core.text_files import read_text
 from tqd_probe.core.version import __version__
@@ -88,6 +89,24 @@ def read_config(path: Path, options: type[BaseModel]) -> dict[str, Any]:
         InputError: If the file cannot be read, is no table of options, or names an
             option that the command does not have.
     """
+    with explained(
+        path, {"options", "empty", "folder"}, lambda kind: _cure(path, kind)
+    ):
+        return _read_config(path, options)
+
+
+def _cure(path: Path, kind: str) -> str:
+    """Say what to give instead of a file of another kind."""
+    found = beside(path, CONFIG_FILE) if path.is_dir() else None
+    if found:
+        return f"give {found}"
+    if kind in TRAINERS:
+        return "which tqd-probe preview and export read; give options of this command"
+    return "give the run.toml of a run, or options of this command in such a file"
+
+
+def _read_config(path: Path, options: type[BaseModel]) -> dict[str, Any]:
+    """Read options from a file; faults are not explained."""
     known = {field.alias or name: field for name, field in options.model_fields.items()}
     found: dict[str, Any] = {}
     for key, value in _parsed(path).items():
@@ -120,7 +139,7 @@ def write_config(settings: BaseModel, path: Path) -> None:
         by_alias=True,
         exclude=NOT_REPLAYED,
     )
-    head = f"# tqd_probe {__version__}; replay with --config {path.name}\n"
+    head = f"{OPTIONS_HEAD}{__version__}; replay with --config {path.name}\n"
     with staged(path) as temporary:
         temporary.write_text(head + tomli_w.dumps(given), encoding="utf-8")
 

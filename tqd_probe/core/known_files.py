@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.file_content import kind_of_content
 from tqd_probe.core.structured_text import FORMATS, parse_structured
+from tqd_probe.core.text_files import read_text
 
 OWN_KINDS = {
     "bands": "a band schedule",
@@ -19,6 +21,7 @@ OWN_KINDS = {
     "summary": "the summary of a table of scores",
     "journal": "the journal of score, with which it resumes",
     "run": "the settings of a run",
+    "options": "the options of a run of tqd-probe",
     "draws": "a count of the draws of a training run",
     "cost": "what a run of gradsim cost",
     "log": "a log of a training run",
@@ -45,17 +48,17 @@ DATA_SETS = {
 OTHERS = {
     "pipeline": "a diffusers pipeline",
     "weights": "a file of weights",
+    "LoRA": "a LoRA",
+    "pickle": "a file of pickled weights",
+    "GGUF": "a GGUF file of quantised weights",
     "picture": "a picture",
+    "video": "a video",
     "table": "a table of clips",
     "folder": "a folder",
+    "empty": "an empty file",
+    "binary": "a file of binary data, no text",
 }
 PHRASES = OWN_KINDS | TRAINERS | DATA_SETS | OTHERS
-SUFFIXES = {
-    ".safetensors": "weights",
-    ".png": "picture",
-    ".jpg": "picture",
-    ".jpeg": "picture",
-}
 OWN_FORMATS = {
     "tqd-band-schedule": "bands",
     "tqd-gradsim": "gradsim",
@@ -64,6 +67,7 @@ OWN_FORMATS = {
     "tqd-score-journal": "journal",
 }
 LARGEST = 1 << 26  # bytes of a file that is parsed
+OPTIONS_HEAD = "# tqd_probe "  # of run.toml
 
 
 def kind_of(path: Path) -> str | None:
@@ -75,24 +79,37 @@ def kind_of(path: Path) -> str | None:
     Returns:
         A key of `PHRASES`; None for what is not known or cannot be read.
     """
-    with suppress(OSError, ValueError, csv.Error):
+    with suppress(OSError, ValueError, csv.Error, InputError):
         if path.is_dir():
             return _kind_of_folder(path)
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            return SUFFIXES[path.suffix.lower()]
+        if not path.is_file():
+            return None
+        kind = kind_of_content(path)
+        if kind is not None:
+            return "table" if kind == "Parquet" else kind
         if path.stat().st_size > LARGEST:
             return None
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix in FORMATS:
-            return _kind_of_content(parse_structured(text, path.suffix))
-        if path.suffix == ".jsonl":
-            return _kind_of_row(json.loads(text.split("\n", 1)[0]))
-        if path.suffix in (".csv", ".tsv"):
-            comma = "," if path.suffix == ".csv" else "\t"
-            names = next(csv.reader(text.splitlines(), delimiter=comma), [])
-            return _kind_of_row(dict.fromkeys(names))
-        return _kind_of_script(text)
+        return _kind_of_text(read_text(path), path.suffix)
     return None
+
+
+def _kind_of_text(text: str, suffix: str) -> str | None:
+    """Return what a text is, read as its suffix says.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    if text.startswith(OPTIONS_HEAD):
+        return "options"
+    if suffix in FORMATS:
+        return _kind_of_content(parse_structured(text, suffix))
+    if suffix == ".jsonl":
+        return _kind_of_row(json.loads(text.split("\n", 1)[0]))
+    if suffix in (".csv", ".tsv"):
+        comma = "," if suffix == ".csv" else "\t"
+        names = next(csv.reader(text.splitlines(), delimiter=comma), [])
+        return _kind_of_row(dict.fromkeys(names))
+    return _kind_of_script(text)
 
 
 def _kind_of_folder(path: Path) -> str:
@@ -113,10 +130,9 @@ def _kind_of_content(value: Any) -> str | None:
     """Return what a TOML, YAML or JSON file is."""
     if isinstance(value, list):
         first = value[0] if value else None
-        rows = isinstance(first, dict)
-        return (
-            "simpletuner data" if rows and "instance_data_dir" in str(value) else None
-        )
+        if isinstance(first, dict) and "instance_data_dir" in str(value):
+            return "simpletuner data"
+        return _kind_of_row(first)
     if not isinstance(value, dict):
         return None
     if value.get("format") in OWN_FORMATS:

@@ -68,6 +68,7 @@ def parse_structured(text: str, suffix: str) -> Any:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        reason = str(error).replace(' in "<unicode string>",', " at")
+        raise ValueError(" ".join(reason.split())) from None
     except (AttributeError, KeyError, TypeError):  # PyYAML, of a tag that does not fit
         raise ValueError("a tag (!!) does not fit its value; leave it out") from None

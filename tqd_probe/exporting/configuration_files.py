@@ -276,12 +276,13 @@ def get_table(parent: Options, name: str, path: Path) -> Options:
     return value
 
 
-def find_beside(path: Path, name: str) -> Path:
+def find_beside(path: Path, name: str, key: str = "a file") -> Path:
     """Find a file that a configuration names: here, beside it, or from above it.
 
     Args:
         path: The configuration.
-        name: The name in it.
+        name: The name in it; empty where it gives none.
+        key: The setting that gives it, for the message.
 
     Returns:
         The file.
@@ -293,7 +294,8 @@ def find_beside(path: Path, name: str) -> Path:
     for found in (Path(name), path.parent / name, *(each / name for each in above)):
         if name and found.is_file():
             return found
+    if not name:
+        raise InputError(f"{path}: {key}: not set, and a run needs it; name the file")
     raise InputError(
-        f"{path}: {name or 'a file that it needs'}: no such file; run from the folder"
-        " that the script runs in"
+        f"{path}: {name}: no such file; run from the folder that the script runs in"
     )

@@ -243,7 +243,9 @@ def row_boundaries(
     read = [name for name in LIMITS if name in extra]
     if not read:
         return {None: [own]}
-    metadata = find_beside(path, str(options.get("dataset_metadata_path", "")))
+    metadata = find_beside(
+        path, str(options.get("dataset_metadata_path") or ""), "dataset_metadata_path"
+    )
     _, rows = read_table(metadata)
     found: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
     for place, cells in rows:

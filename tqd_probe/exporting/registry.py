@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.known_files import DATA_SETS, TRAINERS, refuse_other_kinds
+from tqd_probe.core.structured_text import FORMATS as FILE_FORMATS
 from tqd_probe.exporting.ai_toolkit import AiToolkit
+from tqd_probe.exporting.configuration_files import read_configuration
 from tqd_probe.exporting.diffsynth import DiffSynth
 from tqd_probe.exporting.diffusion_pipe import DiffusionPipe
 from tqd_probe.exporting.fastvideo import FastVideo
@@ -66,7 +68,8 @@ def find_format(path: Path, name: str | None = None) -> TrainerFormat:
     Raises:
         InputError: If no trainer, or more than one, is recognised.
     """
-    read = {"train folder", "run"} if name in (None, "tqd-probe") else set()
+    read = {"train folder"} if name in (None, "tqd-probe") else set()
+    read |= {"run"} if read and path.name == "run.json" else set()
     read |= TRAINERS.keys() if name is None else {name}
     read |= {"folder"} if (path / "run.json").is_file() else set()
     refuse_other_kinds(path, read, lambda kind: instead_of(kind, name))
@@ -75,6 +78,8 @@ def find_format(path: Path, name: str | None = None) -> TrainerFormat:
     found = [each for each in FORMATS.values() if each.recognises(path)]
     if len(found) == 1:
         return found[0]
+    if not found and path.suffix in FILE_FORMATS:
+        read_configuration(path)  # says what is wrong with a damaged one
     known = ", ".join(each.name for each in found) or ", ".join(FORMATS)
     fault = "could be of several trainers" if found else "of no known trainer"
     raise InputError(f"{path}: {fault}; say which with --trainer: {known}")

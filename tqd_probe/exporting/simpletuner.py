@@ -126,7 +126,9 @@ def read_backends(options: Options, path: Path) -> list[Options]:
     Raises:
         InputError: If there is no such file, or it is no list.
     """
-    source = find_beside(path, str(options.get("data_backend_config", "")))
+    source = find_beside(
+        path, str(options.get("data_backend_config") or ""), "data_backend_config"
+    )
     try:
         found: Any = parse_structured(read_text(source), ".json")
     except ValueError as error:

@@ -24,11 +24,13 @@ from safetensors.torch import load_file
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
+from tqd_probe.core.known_files import beside, refuse_other_kinds
 from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.weights import WEIGHT_TYPES, read_header
 
 FILE = "pytorch_lora_weights.safetensors"
 METADATA = "lora_adapter_metadata"  # diffusers'
+A_LORA = "a LoRA, a .safetensors file or a folder with one"
 PEFT_CONFIG = "adapter_config.json"  # peft's, beside the weights
 MATRIX = re.compile(
     r"(?P<layer>.+)\.(?:lora_(?P<one>A|B|down|up)(?:\.[A-Za-z_]\w*)?|lora\.(?P<two>down"
@@ -100,23 +102,37 @@ def find_lora_file(path: str | Path, option: str = "--lora") -> Path:
         InputError: If there is none or several, or it is damaged or pickled.
     """
     place = Path(path)
+
+    def cure(kind: str) -> str:
+        if kind == "pickle":
+            return "only .safetensors is read: save it so"
+        if kind == "pipeline":
+            return f"a pipeline is given as --ckpt; {option} takes {A_LORA}"
+        result = beside(place / "result", FILE) if place.is_dir() else None
+        return f"give {result or A_LORA}"
+
     if place.is_dir():
         found = sorted(place.glob("*.safetensors"))
         if (place / FILE) in found:
             found = [place / FILE]
         if len(found) != 1:
+            refuse_other_kinds(place, {"folder"}, cure)
             raise InputError(
                 f"{option} {path}: {len(found)} safetensors files in the folder, none"
                 f" called {FILE}; name the file"
             )
         place = found[0]
     if not place.is_file():
-        raise InputError(f"{option} {path}: no such file or folder")
+        raise InputError(f"{option} {path}: no such file or folder; correct the path")
+    refuse_other_kinds(place, {"LoRA", "weights"}, cure)
     if place.suffix != ".safetensors":
         raise InputError(
-            f"{option} {path}: only .safetensors is read, pickled weights are refused"
+            f"{option} {path}: only .safetensors is read, pickled weights are refused;"
+            f" give {A_LORA}"
         )
     header, _ = read_header(place, kinds=None)
+    if not header:
+        raise InputError(f"{option} {path}: holds no tensors; give {A_LORA}")
     for name, entry in header.items():
         if entry["dtype"] not in WEIGHT_TYPES and not ALPHA.fullmatch(name):
             raise InputError(

@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.known_files import refuse_other_kinds
+from tqd_probe.core.structured_text import FORMATS
 from tqd_probe.core.text_files import read_text
 from tqd_probe.models.base import VideoModel
 from tqd_probe.training.encoded_clips import CachedClips
 
 DEFAULT_PROMPTS = 4  # captions taken where no prompts are given
+NOT_LINES = (*FORMATS, ".jsonl", ".csv", ".tsv")  # whose lines are no prompts
+ONE_A_LINE = "give a text file with one prompt a line"
 
 
 def choose_prompts(
@@ -31,15 +35,10 @@ def choose_prompts(
         describe, uint8 RGB ``[N, H, W, 3]``.
 
     Raises:
-        InputError: If prompts are given to an image-to-video model.
+        InputError: If the prompts cannot be used (`check_prompts`).
     """
     if prompts is not None:
-        if model.takes_images:
-            raise InputError(
-                f"--prompts {prompts}: image-to-video starts from a frame; leave it"
-                " out, samples then start from held-out clips"
-            )
-        return read_prompts(prompts), None
+        return check_prompts(prompts, model), None
     by_caption = {each.clip.caption: each.clip for each in reversed(clips.clips)}
     captions = list(dict.fromkeys(each.clip.caption for each in clips.clips))
     stride = max(1, math.floor(len(captions) / DEFAULT_PROMPTS))
@@ -48,6 +47,27 @@ def choose_prompts(
         return chosen, None
     videos = [by_caption[caption].read(clips.encoder.shape) for caption in chosen]
     return chosen, np.stack([video[0] for video in videos])
+
+
+def check_prompts(path: Path, model: VideoModel) -> list[str]:
+    """Read the prompts that a model is to be given.
+
+    Args:
+        path: A text file.
+        model: The model.
+
+    Returns:
+        The prompts.
+
+    Raises:
+        InputError: If the file is at fault, or the model is image-to-video.
+    """
+    if model.takes_images:
+        raise InputError(
+            f"--prompts {path}: image-to-video starts from a frame; leave it out,"
+            " samples then start from held-out clips"
+        )
+    return read_prompts(path)
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -60,8 +80,14 @@ def read_prompts(path: Path) -> list[str]:
         The prompts.
 
     Raises:
-        InputError: If the file is missing, unreadable or empty.
+        InputError: If the file is missing, unreadable, empty, or one whose lines are
+            no prompts.
     """
+    refuse_other_kinds(path, {"empty"}, lambda kind: ONE_A_LINE)
+    if path.suffix.lower() in NOT_LINES:
+        raise InputError(
+            f"--prompts {path}: each line of it would be a prompt; {ONE_A_LINE} (.txt)"
+        )
     try:
         lines = read_text(path).splitlines()
     except OSError as error:

@@ -116,7 +116,7 @@ def train(
         settings, note = take_clip_shape(settings, [schedule], model)
         show(note)
         train_clips, validation_clips = read_clips(settings, show)
-        check_callbacks(settings, validation_clips)
+        check_callbacks(settings, model, validation_clips)
         check_optimiser(settings)
         pool = make_clip_pool(train_clips)
         steps = model.timestep_levels

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,3 +113,34 @@ def test_a_table_without_any_score(tmp_path):
     summary, rows, _ = run(path, tmp_path / "o.csv")
     assert (summary["unclassified"], rows[0]["class"]) == (1, "")
     assert json.loads(rows[0]["components"])["desirable_filtering"] == "desirable"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("bands.json", '{"format": "tqd-band-schedule"}', "is a band schedule"),
+        ("s.journal.jsonl", '{"format": "tqd-score-journal"}', "give s.csv"),
+        ("a.safetensors", "\0\0\0\x18ftypmp42", "is a video"),
+        ("empty.csv", "", "is an empty file"),
+    ],
+)
+def test_what_holds_no_scores_is_called_what_it_is(
+    tmp_path, monkeypatch, name, text, said
+):
+    monkeypatch.chdir(tmp_path)
+    Path("s.csv").write_text("video,mq,vq\na.mp4,1,1\n")
+    Path(name).write_text(text)
+    with pytest.raises(InputError) as error:
+        run(Path(name), Path("out.csv"))
+    assert str(error.value).startswith(f"{name}: is ")
+    assert said in str(error.value)
+    assert not Path("out.csv").exists()
+
+
+def test_the_folder_of_the_videos_must_be_there(tmp_path):
+    """Else OUT would be a manifest of files that are nowhere."""
+    table = tmp_path / "s.csv"
+    table.write_text("video,mq,vq\na.mp4,1,1\n")
+    for videos in (tmp_path / "none", table):
+        with pytest.raises(InputError, match=f"--videos {videos}: no such folder"):
+            run(table, tmp_path / "o.csv", videos=videos)

@@ -88,7 +88,7 @@ def data_settings(table: Options, job: ExportJob) -> Options:
     Raises:
         InputError: If it has not one directory.
     """
-    source = find_beside(job.config, str(table.get("dataset", "")))
+    source = find_beside(job.config, str(table.get("dataset") or ""), "dataset")
     data = read_configuration(source)
     toml_text(data, source)  # refused here, before anything is written
     entries = data.get("directory")

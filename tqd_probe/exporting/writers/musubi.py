@@ -151,7 +151,9 @@ def data_settings(own: MusubiRun) -> Options:
     Raises:
         InputError: If there is not one data set of videos.
     """
-    source = find_beside(own.path, str(own.options.get("dataset_config", "")))
+    source = find_beside(
+        own.path, str(own.options.get("dataset_config") or ""), "dataset_config"
+    )
     table = read_configuration(source)
     toml_text(table, source)  # refused here, before anything is written
     sets = table.get("datasets")

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.known_files import beside, refuse_other_kinds
 from tqd_probe.scoring.published.score_file import ScoreFile, open_scores
 from tqd_probe.scoring.score_columns import collect_scores
 from tqd_probe.scoring.score_row import ScoreRow
@@ -53,6 +54,12 @@ def convert(
     check_out(out)
     if path.resolve() == out.resolve():
         raise InputError(f"--out {out}: is the file that is read; choose another")
+    refuse_other_kinds(path, {"table", "folder"}, lambda kind: _instead_of(path, kind))
+    if videos is not None and not videos.is_dir():
+        raise InputError(
+            f"--videos {videos}: no such folder; give the folder of the videos that"
+            f" {path} names"
+        )
     file = open_scores(path, columns.get("video"), columns.get("mq"), columns.get("vq"))
     bad: list[str] = []
 
@@ -75,6 +82,15 @@ def convert(
     none = file.mq is None and file.vq is None  # Panda-70M
     summary = write_scores(rows, out, how, str(path), about, unscored=none)
     return summary, bad
+
+
+def _instead_of(path: Path, kind: str) -> str:
+    """Say what to give instead of a file that holds no published scores."""
+    if kind in ("summary", "journal"):
+        stem = path.name.partition(f".{kind}")[0]
+        table = beside(path, f"{stem}.csv") or beside(path, f"{stem}.jsonl")
+        return f"give {table}" if table else "give the table that score wrote"
+    return "give scores that --help of --from lists, or a table with columns mq and vq"
 
 
 def _scale(file: ScoreFile, stated: str | None, max_bad: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from tqd_probe.core.errors import InputError
 from tqd_probe.core.jsonl import JsonlWriter
 from tqd_probe.models.base import VideoModel
 from tqd_probe.training.callbacks.base import Callback
@@ -19,7 +20,7 @@ from tqd_probe.training.callbacks.sample_videos import SampleVideos
 from tqd_probe.training.callbacks.validation import Validation
 from tqd_probe.training.encoded_clips import ClipSplits
 from tqd_probe.training.model import LossModule
-from tqd_probe.training.samples import choose_prompts
+from tqd_probe.training.samples import check_prompts, choose_prompts
 from tqd_probe.training.schedule_in_use import ScheduleInUse
 from tqd_probe.training.scored_clips import ScoredClip
 from tqd_probe.training.settings import TrainRunSettings
@@ -27,14 +28,27 @@ from tqd_probe.training.validation_set import ValidationSet
 
 
 def check_callbacks(
-    settings: TrainRunSettings, validation_clips: list[ScoredClip]
+    settings: TrainRunSettings,
+    model: VideoModel,
+    validation_clips: list[ScoredClip],
 ) -> None:
-    """Refuse settings of callbacks that do not fit the clips, before any is encoded.
+    """Refuse settings of callbacks that cannot be met, before any clip is encoded.
 
     Args:
         settings: The run's settings.
+        model: The model to be trained.
         validation_clips: The validation clips.
+
+    Raises:
+        InputError: If the prompts of samples are at fault, or nothing reads them.
     """
+    if settings.prompts is not None:
+        if not settings.sample_every:
+            raise InputError(
+                f"--prompts {settings.prompts}: no sample videos are asked for; give"
+                " --sample-every, or leave it out"
+            )
+        check_prompts(settings.prompts, model)
     if settings.agreement_every:
         check_golden(each.clip_class for each in validation_clips)
 
