@@ -65,7 +65,7 @@ def test_published_file_end_to_end(tmp_path, capsys):
         (["--out", "o.csv"], "--clips"),
         (["--clips", "v", "--from", "f.csv", "--out", "o.csv"], "either"),
         (["--from", "absent.csv", "--out", "o.csv"], "no such file"),
-        (["--from", "absent.xlsx", "--out", "o.csv"], "suffix"),
+        (["--from", "absent.xlsx", "--out", "o.csv"], "no such file"),
         (["--clips", "absent", "--out", "o.csv"], "no such folder"),
         (["--clips", "synthetic:2", "--out", "o.txt"], "suffix"),
         (["--clips", "synthetic:2", "--out", "o.csv", "--mq-min", "7"], "q0.7"),

@@ -1,10 +1,12 @@
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from crashing_decoder import crash_on
 from training_runs import argv, fails, options, stream_of
 
 from tqd_probe.core.errors import InputError
@@ -32,6 +34,21 @@ def test_bad_clips_go_to_quarantine_up_to_a_cap(pipeline, manifest, tmp_path, ca
     assert main([*argv(values), "--max-bad", "2"]) == 0
     drawn = {row["clip"] for row in stream_of(tmp_path / "a")}
     assert drawn.isdisjoint({"c1", "c4"})
+
+
+def test_a_clip_that_crashes_its_decoder_is_a_bad_one(
+    pipeline, manifest, tmp_path, capsys, monkeypatch
+):
+    """Clips that were encoded before are kept for the next try."""
+    crash_on(monkeypatch, "c4.mp4", signal.SIGSEGV)
+    values = options(pipeline, manifest, tmp_path / "a", steps=3, hold_out=0)
+    values |= {"validate_every": 0, "cache": tmp_path / "cache"}
+    fails(capsys, values, "c4.mp4: video: crashes its decoder (SIGSEGV)", "replace it")
+    clips = len(manifest.read_text().splitlines()) - 1
+    kept = [*(tmp_path / "cache").rglob("latents/**/*.safetensors")]
+    assert len(kept) == clips - 1
+    assert main([*argv(values), "--max-bad", "1"]) == 0
+    assert "c4" not in {row["clip"] for row in stream_of(tmp_path / "a")}
 
 
 def test_a_schedule_must_be_of_this_model(

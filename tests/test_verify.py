@@ -1,8 +1,10 @@
 """The command line of verify."""
 
 import json
+import signal
 
 import pytest
+from crashing_decoder import crash_on
 from spoilt_clips import write_schedule, write_spoilt_clips
 
 from tqd_probe.verify import main
@@ -93,3 +95,20 @@ def test_clips_to_judge_by_must_not_be_trained_on(spoilt, tmp_path, capsys):
     assert "--golden" in message
     assert "--validation" not in message
     assert "is also trained on" in message
+
+
+@pytest.mark.parametrize("option", ["clips", "golden"])
+def test_a_clip_that_crashes_its_decoder_is_a_bad_one(
+    spoilt, tmp_path, capsys, monkeypatch, option
+):
+    crash_on(monkeypatch, "c3.mp4", signal.SIGABRT)
+    more = {"clips": "synthetic:6", "golden": "synthetic:2", "clips-seed": 5}
+    more |= {option: spoilt, "cache": tmp_path / "cache"}
+    out = tmp_path / "run"
+    argv = arguments(spoilt, out, "uniform,logit_normal", **more)
+    assert main(argv) == 2
+    printed = capsys.readouterr().err
+    line = printed[printed.index("error: ") :].strip()
+    assert "c3.mp4: video: crashes its decoder (SIGABRT)" in line
+    assert "\n" not in line
+    assert "Traceback" not in printed

@@ -160,3 +160,15 @@ def test_a_run_directory_has_the_file_that_is_wanted(tmp_path):
     assert str(error.value) == (
         f"{tmp_path}: is a run directory of train; give {tmp_path / CONFIG_FILE}"
     )
+
+
+def test_a_run_directory_is_not_taken_for_a_pipeline(tmp_path):
+    from tqd_probe.gradsim import GradsimOptions
+
+    (tmp_path / CONFIG_FILE).write_text("draws = 3")
+    (tmp_path / "gradsim.json").touch()
+    with pytest.raises(InputError) as error:
+        parse(GradsimOptions, ["--ckpt", "tiny", "--config", str(tmp_path)], "gradsim")
+    assert str(error.value).endswith(
+        f"is a run directory of gradsim; give {tmp_path / CONFIG_FILE}"
+    )

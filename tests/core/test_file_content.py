@@ -18,7 +18,7 @@ STARTS = {
     "Parquet": b"PAR1" + bytes(8),
     "binary": bytes(range(256)),
 }
-TEXTS = ["a caption\n", "{}", "- 1\n", "caf\xe9", "PK is short for a thing"]
+TEXTS = ["a,b\0c\n", "a caption\n", "{}", "- 1\n", "caf\xe9", "PK is short for a thing"]
 
 
 @pytest.mark.parametrize(("kind", "start"), STARTS.items())

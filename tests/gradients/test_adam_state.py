@@ -64,3 +64,15 @@ def test_factored_moments_are_means_of_rows_and_columns(wan_layout, tmp_path):
     rows, columns = matrix.shape
     assert torch.allclose(found[:rows], matrix.mean(1))
     assert torch.allclose(found[rows : rows + columns], matrix.mean(0))
+
+
+def test_what_is_no_adam_state_is_called_what_it_is(wan_layout, tmp_path):
+    layout = wan_layout
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(InputError, match=f"--adam-state {path}: no such file"):
+        read_adam_state(path, layout, False)
+    path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+    with pytest.raises(InputError, match="is a video; give a safetensors file of exp"):
+        read_adam_state(path, layout, False)
+    with pytest.raises(InputError, match="is a folder; give a safetensors file of exp"):
+        read_adam_state(tmp_path, layout, False)

@@ -6,6 +6,7 @@ from damaged_checkpoints import edit, refused, use_all
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import checkpoint_path, load_model
+from tqd_probe.models.lora_file import FILE
 
 
 def test_missing(tmp_path):
@@ -84,3 +85,18 @@ def test_a_folder_called_tiny_is_not_mistaken(pipeline, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"--ckpt tiny: .* write \./tiny for that"):
         checkpoint_path("tiny")
     assert checkpoint_path("./tiny").samefile(pipeline)
+
+
+def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path):
+    bands = tmp_path / "bands.json"
+    bands.write_text('{"format": "tqd-band-schedule"}')
+    refused(bands, "is a band schedule; give a diffusers pipeline directory")
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "run.json").touch()
+    result = run / "result"
+    result.mkdir()
+    (result / FILE).touch()
+    refused(run, f"is a run directory of train; give its LoRA as --lora {result}")
+    (result / "model_index.json").touch()
+    refused(run, f"is a run directory of train; give {result}")

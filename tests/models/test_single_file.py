@@ -217,3 +217,13 @@ def test_fp8_beside_float16_is_computed_in_bf16(monkeypatch, tmp_path):
     assert choose_dtype("--dtype", "auto", "cuda", [file]) == "bf16"
     save_file({"a": torch.zeros(2).half()}, file)
     assert choose_dtype("--dtype", "auto", "cuda", [file]) == "fp32"
+
+
+def test_what_is_no_networks_weights_is_called_what_it_is(weights, tmp_path):
+    ckpt = weights("wan")[0]
+    file = tmp_path / "net.safetensors"
+    write(file, {"blocks.0.attn1.to_q.lora_A.weight": torch.zeros(4, 8)})
+    for pipeline in (None, ckpt):
+        refused(file, pipeline, f"{file}: is a LoRA; give it as --lora, and the checkp")
+    file.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+    refused(file, ckpt, f"{file}: is a video; give a diffusers pipeline directory")

@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
+import pytest
+from crashing_decoder import crash_on
 from probe_runs import arguments, fails, finished
 
 from tqd_probe import gradsim
@@ -40,6 +43,26 @@ def test_bad_clips_stop_the_run_or_go_to_quarantine(
     base = base.replace("--least-clips 5", "--least-clips 6")
     argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "c"), *base.split()]
     fails(capsys, argv, "5 usable clips, at least 6 are needed")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_clip_that_crashes_its_decoder_is_a_bad_one(
+    pipeline, folder_of_clips, tmp_path, capsys, monkeypatch, workers
+):
+    crash_on(monkeypatch, "c2.mp4", signal.SIGSEGV)
+    base = f"--levels 2 --clips {folder_of_clips} --degradations blur:3 --draws 1"
+    base += f" --workers {workers} --cache {tmp_path / 'cache'} --least-clips 5"
+    argv = ["--ckpt", str(pipeline), *base.split(), "--out", str(tmp_path / "a")]
+    said = "c2.mp4: video: crashes its decoder (SIGSEGV); the file is damaged"
+    fails(capsys, argv, said, "replace it or leave it out")
+    assert not (tmp_path / "a").exists()
+    kept = sorted((tmp_path / "cache").rglob("latents/**/*.safetensors"))
+    assert len(kept) == 4  # two clips and their copies, encoded before
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    clips = finished(pipeline, tmp_path / "b", f"{base} --max-bad 1")["clips"]
+    assert list(clips["quarantine"]) == ["c2"]
+    assert len(clips["ids"]) == 5
+    assert [path.stat().st_mtime_ns for path in kept] == stamps
 
 
 def test_fewer_than_eight_clips(pipeline, folder_of_clips, tmp_path, capsys):

@@ -105,7 +105,8 @@ def explained_clips(path: Path) -> AbstractContextManager[None]:
             return "give the data sets that it names, or a folder of videos"
         return f"give a folder of videos, or {KNOWN}"
 
-    return explained(path, {"table", "folder", "diffusion-pipe", *DATA_SETS}, cure)
+    known = {"table", "folder", "empty", "diffusion-pipe", *DATA_SETS}
+    return explained(path, known, cure)
 
 
 def open_clip_table(path: Path) -> ClipTable:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from pathlib import Path
 
 from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.decode import Size
+from tqd_probe.clips.decoding_process import read_size
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.clips.video import VideoClip
-from tqd_probe.clips.video_reader import VideoReader
 from tqd_probe.core.errors import BadClip, InputError
 
 MARGIN = 1e-3  # seconds; lengths are what files state
-Size = tuple[float, int, int]  # seconds, height, width
 
 
 def describe_misfits(
@@ -112,11 +111,6 @@ def _frames(size: Size, shape: ClipShape) -> int:
 def _size(path: Path) -> Size | None:
     """Return the stated length and the shown size of a video; None if unreadable."""
     try:
-        with closing(VideoReader(path)) as video:
-            first = next(iter(video.frames()), None)
-            if first is None:
-                return None
-            height, width = first.rgb().shape[:2]
-            return video.seconds or math.inf, height, width
+        return read_size(path)
     except BadClip:
         return None

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from tqd_probe.clips.clip import Clip
+from tqd_probe.clips.decoding_process import end_decoding_processes
 from tqd_probe.clips.degradations import Degradation
 from tqd_probe.clips.shape import ClipShape
 
@@ -105,6 +106,7 @@ class FramesAhead:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._tasks.clear()
+        end_decoding_processes()
 
     def take(self, clip: Clip, degradation: Degradation | None) -> np.ndarray:
         """Return the frames of a version; those before it are dropped.

@@ -1,14 +1,13 @@
 """Video files as clips: read at the shape a model wants, and written.
 
-`tqd_probe.clips.frame_selection` chooses frames and pixels;
-`tqd_probe.clips.video_reader` decodes.
+`tqd_probe.clips.frame_selection` chooses frames and pixels; `tqd_probe.clips.decode`
+decodes, called by `tqd_probe.clips.decoding_process`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from tqd_probe.clips import h264
-from tqd_probe.clips.frame_selection import crop_and_resize, nearest_frames
+from tqd_probe.clips.decoding_process import read_frames
 from tqd_probe.clips.shape import ClipShape
-from tqd_probe.clips.video_reader import LOOKS_INTERLACED, VideoReader, cannot_decode
-from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
+from tqd_probe.clips.video_reader import LOOKS_INTERLACED, cannot_decode
+from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import digest, file_digest, staged
 
 VIDEO_SUFFIXES = (
@@ -79,7 +78,7 @@ class VideoClip:
         return self._digest
 
     def read(self, shape: ClipShape, slow: float = 1.0) -> np.ndarray:
-        """Decode the clip, no further than needed to know its nearest frames.
+        """Decode the clip, in a process of its own: a decoder that crashes ends no run.
 
         Args:
             shape: Frames, pixels and rate of the result.
@@ -89,38 +88,14 @@ class VideoClip:
             RGB video, uint8 ``[frames, height, width, 3]``.
 
         Raises:
-            BadClip: If the file is missing, not a video, damaged or too short; its
-                subclass ClipTooSmall if it has fewer pixels than the result.
+            BadClip: If the file is missing, not a video, damaged or too short, or
+                crashes its decoder; its subclass ClipTooSmall if it has fewer pixels
+                than the result.
         """
-        images: list[np.ndarray] = []
-        times = shape.times(slow)
-        with closing(VideoReader(self.path)) as video:
-            for frame, count in nearest_frames(video.frames(), times.tolist()):
-                images += [self._fit(frame.rgb(), shape)] * count
-            if video.looks_interlaced:
-                _warn_once(f"{self.path}: {LOOKS_INTERLACED}")
-        if len(images) < shape.frames:
-            raise BadClip(
-                f"{self.path}: length: ends at {video.end:.3f} s; {shape.frames} frames"
-                f" at {shape.fps * slow:g} fps need more than {times[-1]:.3f} s; give a"
-                " longer clip or ask for fewer frames (--frames)"
-            )
-        return np.stack(images)
-
-    def _fit(self, image: np.ndarray, shape: ClipShape) -> np.ndarray:
-        """Return one frame cropped and shrunk.
-
-        Raises:
-            ClipTooSmall: If it would have to be enlarged.
-        """
-        height, width = image.shape[:2]
-        if height < shape.height or width < shape.width:
-            raise ClipTooSmall(
-                f"{self.path}: size: {height} x {width} pixels is smaller than the"
-                f" wanted {shape.height} x {shape.width}, and enlarging would"
-                " blur the clip; give a larger video or lower --height/--width"
-            )
-        return crop_and_resize(image, shape.height, shape.width)
+        video, interlaced = read_frames(self.path, shape, slow)
+        if interlaced:
+            _warn_once(f"{self.path}: {LOOKS_INTERLACED}")
+        return video
 
 
 @cache

@@ -19,6 +19,7 @@ from tqd_probe.core.text_files import read_text
 from tqd_probe.core.version import __version__
 
 CONFIG_FILE = "run.toml"
+PIPELINE = "model_index.json"  # what makes a folder a diffusers pipeline
 KINDS = (".toml", ".yaml", ".yml")
 NOT_REPLAYED = {"overwrite", "plan", "resume"}  # about one call, not about the run
 
@@ -63,7 +64,9 @@ def config_option(
         value = value if equals else next(waiting, "")
         if not value or value.startswith("-"):
             raise InputError(f"--config needs a file; see {program} --help")
-        if Path(value).is_dir() and "pipeline" in options.model_fields:
+        place = Path(value)
+        run = (place / CONFIG_FILE).is_file() and not (place / PIPELINE).is_file()
+        if place.is_dir() and not run and "pipeline" in options.model_fields:
             others += ["--pipeline", value]
         else:
             files.append(Path(value))

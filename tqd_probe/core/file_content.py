@@ -81,9 +81,19 @@ def _kind_of_weights(path: Path, length: int) -> str:
 
 
 def _is_text(start: bytes) -> bool:
-    """Return whether the first bytes may be text: no NUL, but in UTF-16 and UTF-32."""
+    """Return whether the first bytes may be text, in UTF-8, UTF-16 or UTF-32.
+
+    Latin-1 is text as well, and so is UTF-8 with a stray NUL: their readers name the
+    line at fault.
+    """
     if any(start.startswith(mark) for mark, _ in MARKS) or b"\0" not in start:
         return True
+    try:
+        start.decode("utf-8")
+        return True
+    except UnicodeDecodeError as error:
+        if error.start > len(start) - 4:  # a character that is cut
+            return True
     if 4 * start.count(0) < len(start):
         return False
     return b"\0" not in start[0::2] or b"\0" not in start[1::2]  # UTF-16, no mark

@@ -35,6 +35,9 @@ FORMATS: dict[str, TrainerFormat] = {
 }
 
 
+A_CONFIGURATION = "a trainer's configuration, or the script that launches it"
+
+
 def instead_of(kind: str, name: str | None, option: str = "--trainer") -> str:
     """Say what to give instead of a file of another kind.
 
@@ -68,6 +71,8 @@ def find_format(path: Path, name: str | None = None) -> TrainerFormat:
     Raises:
         InputError: If no trainer, or more than one, is recognised.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give {A_CONFIGURATION}")
     read = {"train folder"} if name in (None, "tqd-probe") else set()
     read |= {"run"} if read and path.name == "run.json" else set()
     read |= TRAINERS.keys() if name is None else {name}

@@ -10,9 +10,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.core.known_files import refuse_other_kinds
 from tqd_probe.gradients.layout import Layout
 from tqd_probe.gradients.metric import matrix_shape
 
+A_STATE = "a safetensors file of exp_avg_sq by parameter name"
 FORMS = ("{}", "exp_avg_sq.{}", "{}.exp_avg_sq", "state.{}.exp_avg_sq")
 
 
@@ -32,6 +34,9 @@ def read_adam_state(path: Path, layout: Layout, factored: bool) -> Tensor:
         InputError: If the file lacks a parameter or holds impossible values.
     """
     parts = []
+    if not path.exists():
+        raise InputError(f"--adam-state {path}: no such file; correct the path")
+    refuse_other_kinds(path, {"weights", "LoRA"}, lambda kind: f"give {A_STATE}")
     try:
         with safe_open(path, "pt") as handle:
             known = set(handle.keys())
@@ -50,8 +55,8 @@ def read_adam_state(path: Path, layout: Layout, factored: bool) -> Tensor:
                 parts.append(_reduced(value, shape) if factored else value)
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"--adam-state {path}: cannot be read as safetensors ({error}); give a file"
-            " of exp_avg_sq by parameter name"
+            f"--adam-state {path}: cannot be read as safetensors ({error}); give"
+            f" {A_STATE}"
         ) from None
     moments = torch.cat(parts)
     if not bool(moments.any()):

@@ -11,6 +11,7 @@ import torch
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import read_json
+from tqd_probe.core.known_files import refuse_other_kinds
 from tqd_probe.models import hub
 from tqd_probe.models.base import VideoModel
 from tqd_probe.models.checkpoint_spec import CheckpointSpec
@@ -20,6 +21,7 @@ from tqd_probe.models.families.hunyuan_video15 import HunyuanVideo15Model
 from tqd_probe.models.families.ltx import LTXModel
 from tqd_probe.models.families.wan import WanModel
 from tqd_probe.models.families.wan_i2v import WanImageModel
+from tqd_probe.models.lora_file import FILE as LORA_FILE
 from tqd_probe.models.lora_file import find_lora_file
 from tqd_probe.models.number_types import DTYPES, choose_dtype
 from tqd_probe.models.placement import Placement
@@ -64,6 +66,7 @@ def checkpoint_path(ckpt: str, option: str = "--ckpt") -> Path:
             f"{option} {ckpt}: no such directory; give a diffusers pipeline directory,"
             " a hub id owner/name, or 'tiny' for the one that ships with the package"
         )
+    _refuse_other_kinds(path, option)
     if not ckpt or not path.is_dir():
         raise InputError(
             f"{option} {ckpt!r}: not a directory; give a diffusers pipeline directory"
@@ -74,6 +77,24 @@ def checkpoint_path(ckpt: str, option: str = "--ckpt") -> Path:
             " pipeline; save one with pipeline.save_pretrained(DIR)"
         )
     return path
+
+
+def _refuse_other_kinds(path: Path, option: str) -> None:
+    """Refuse a file or folder that is known to be no pipeline, and say what it is."""
+
+    def cure(kind: str) -> str:
+        result = path / "result"
+        if kind == "train folder" and (result / "model_index.json").is_file():
+            return f"give {result}"
+        if kind == "train folder" and (result / LORA_FILE).is_file():
+            return f"give its LoRA as --lora {result}, beside the {option} of that run"
+        if kind == "LoRA":
+            return f"give it as --lora, and what it was trained on as {option}"
+        if kind == "weights":
+            return "give it as --ckpt, and a diffusers pipeline as --pipeline"
+        return "give a diffusers pipeline directory"
+
+    refuse_other_kinds(path, {"pipeline", "folder"}, cure)
 
 
 def open_index(

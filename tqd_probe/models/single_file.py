@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.files import staged
+from tqd_probe.core.known_files import refuse_other_kinds
 from tqd_probe.models.lora import merged_state
 from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.weights import (
@@ -69,6 +70,8 @@ def find_weights(ckpt: str, pipeline: str | None) -> tuple[Path, ...]:
         raise InputError(
             f"--ckpt {ckpt}: pickled weights are refused; save them as .safetensors"
         )
+    if path.is_file():
+        refuse_other_kinds(path, {"weights"}, _instead_of)
     whole = (path / "model_index.json").is_file()
     if suffix != ".safetensors" and (pipeline is None or not path.is_dir() or whole):
         if pipeline is not None:
@@ -95,6 +98,16 @@ def find_weights(ckpt: str, pipeline: str | None) -> tuple[Path, ...]:
         for name, entry in header.items():
             _check_type(file, name, entry["dtype"])
     return tuple(files)
+
+
+def _instead_of(kind: str) -> str:
+    """Say what to give as a checkpoint instead of a file of another kind."""
+    if kind == "LoRA":
+        return "give it as --lora, and the checkpoint that it was trained on as --ckpt"
+    return (
+        "give a diffusers pipeline directory, or a .safetensors file of a network's"
+        " weights with --pipeline"
+    )
 
 
 def _check_type(file: Path, name: str, kind: str) -> None:

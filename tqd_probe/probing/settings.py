@@ -105,9 +105,9 @@ class ProbeHardwareSettings(HardwareSettings):
         default=None,
         ge=0,
         le=256,
-        description="threads that decode, draw and degrade clips while the autoencoder"
-        " encodes others (default: beside a GPU one per free core, at most 8; on a CPU"
-        " 1); 0: none",
+        description="threads that read, draw and degrade clips while the autoencoder"
+        " encodes others, each with a process that decodes; 0: none (default: beside a"
+        " GPU one per free core, at most 8; on a CPU 1)",
     )
     compile: Literal["off", "on"] = Field(
         default="off",

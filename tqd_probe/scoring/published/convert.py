@@ -54,6 +54,8 @@ def convert(
     check_out(out)
     if path.resolve() == out.resolve():
         raise InputError(f"--out {out}: is the file that is read; choose another")
+    if not path.exists():
+        raise InputError(f"--from {path}: no such file; correct the path")
     refuse_other_kinds(path, {"table", "folder"}, lambda kind: _instead_of(path, kind))
     if videos is not None and not videos.is_dir():
         raise InputError(
