@@ -116,3 +116,16 @@ def test_text_is_read_as_everywhere_else(tmp_path):
     assert read_configuration(path) == {"model": {"shift": 3.0}}
     with pytest.raises(InputError, match="no such file"):
         read_configuration(tmp_path)
+
+
+def test_numbers_too_large_for_a_float_are_refused(tmp_path):
+    path = tmp_path / "a.toml"
+    for value in (10**400, -(10**400)):
+        with pytest.raises(InputError, match="a: a number of that length; correct it"):
+            get_number({"a": value}, "a", 0.0, path)
+    assert get_number({"a": 1e300}, "a", 0.0, path) == 1e300
+
+
+def test_a_file_that_no_setting_names_is_said_by_its_setting(tmp_path):
+    with pytest.raises(InputError, match=r"a.toml: dataset: not set, and a run needs"):
+        find_beside(tmp_path / "a.toml", "", "dataset")

@@ -91,7 +91,11 @@ def test_rows_have_boundaries_of_their_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("cell", "fault"),
-    [("", "a boundary is empty|is not a number"), ("0.7", "hold no level")],
+    [
+        ("", "a boundary is empty|is not a number"),
+        ("0.7", "hold no level"),
+        ("1e308", "hold no level"),
+    ],
 )
 def test_a_bad_cell_is_refused(tmp_path, cell, fault):
     head = "video,prompt,min_timestep_boundary,max_timestep_boundary"

@@ -117,3 +117,19 @@ def test_it_is_recognised(tmp_path):
     other = tmp_path / "dataset.toml"
     other.write_text("resolutions = [512]\n[[directory]]\npath = 'x'\n")
     assert not DiffusionPipe().recognises(other)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["wan", "hunyuan-video"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-9, 1e9, 1e300])
+def test_extreme_scales_have_a_density_and_no_warning(tmp_path, kind, scale):
+    (trained,) = preview(written(tmp_path, kind=kind, sigmoid_scale=scale)).trained
+    middle = trained.levels.mass([(0.49, 0.51)])
+    assert middle == pytest.approx(1.0 if scale < 1 else 0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, "wide", True, [1], 10**400])
+def test_a_scale_that_is_none_is_one_line(tmp_path, scale):
+    with pytest.raises(InputError, match=r"train.toml: sigmoid_scale: ") as error:
+        preview(written(tmp_path, sigmoid_scale=scale))
+    assert "\n" not in str(error.value)

@@ -110,3 +110,28 @@ def test_distances_are_exact():
 def test_what_is_never_drawn_cannot_be_kept():
     with pytest.raises(ValueError, match="no level is ever drawn"):
         ld.uniform(0.0, 0.5).restricted([(0.6, 0.9)])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shift", [1e-300, 1e-30, 1e-9, 1e9, 1e30, 1e300])
+@pytest.mark.parametrize("base", [ld.uniform(), ld.logit_normal(), ld.on_grid(EDGES)])
+def test_extreme_shifts_keep_all_levels(base, shift):
+    """Nothing is divided by zero; all levels lie at one end."""
+    moved = base.shifted(shift)
+    assert moved.cdf(np.array([0.0, 1.0]))[1] == pytest.approx(1.0)
+    assert (np.diff(moved.cdf(PLACES)) >= 0).all()
+    spread = moved.density(EDGES).sum() / 50 + sum(mass for _, mass in moved.atoms())
+    assert spread == pytest.approx(1.0, abs=0.03)
+    end = [(0.0, 0.001)] if shift < 1 else [(0.999, 1.0)]
+    assert moved.mass(end) > 0.95
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("std", [1e-300, 1e-9, 1e9, 1e300])
+def test_extreme_widths_have_the_limit_as_their_density(std):
+    found = ld.logit_normal(0.0, std)
+    middle, ends = found.mass([(0.45, 0.55)]), found.mass([(0, 0.01), (0.99, 1)])
+    assert (middle, ends) == pytest.approx(
+        (1.0, 0.0) if std < 1 else (0.0, 1.0), abs=1e-6
+    )
+    assert np.isfinite(found.density(EDGES)).all()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import trainer_rules
+import yaml
 from trainer_rules import CLOSE, distance
 
 from tqd_probe.core.errors import InputError
@@ -90,3 +91,26 @@ def test_what_acts_where_it_is_not_expected(tmp_path):
 def test_faults_are_named(tmp_path, model, flow, fault):
     with pytest.raises(InputError, match=fault):
         preview(tmp_path, model, **flow)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["uniform", "logit_normal", "mode"])
+@pytest.mark.parametrize("shift", [1e-300, 1e-9, 1e9, 1e30, 1e300])
+def test_extreme_shifts_have_a_density_and_no_warning(tmp_path, method, shift):
+    path = tmp_path / "a.yaml"
+    flow = {"timestep_sampling": method, "flow_shift": shift}
+    path.write_text(yaml.safe_dump({"flow_matching": flow}))
+    (trained,) = Nemo().preview(path, None).trained
+    end = [(0.0, 0.01)] if shift < 1 else [(0.99, 1.0)]
+    assert trained.levels.mass(end) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("shift", [0, -3, "fast", ".nan", True, [3], 10**400])
+def test_a_shift_that_is_none_is_one_line(tmp_path, shift):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"flow_matching: {{timestep_sampling: uniform, flow_shift: {shift}}}"
+    )
+    with pytest.raises(InputError, match=r"a.yaml: flow_shift: ") as error:
+        Nemo().preview(path, None)
+    assert "\n" not in str(error.value)

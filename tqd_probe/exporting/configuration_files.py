@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+LARGEST = 10**300  # of a whole number: a float holds it
 MOST = 10**9  # steps, epochs, repeats
 
 Options = dict[str, Any]
@@ -204,7 +206,9 @@ def get_number(options: Options, name: str, default: float, path: Path) -> float
         value = number(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(f"{path}: {name}: {value!r} is not a number; correct it")
-    if value != value or abs(value) == float("inf"):
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{path}: {name}: a number of that length; correct it")
+    if not math.isfinite(value):
         raise InputError(f"{path}: {name}: {value!r} is not finite; correct it")
     return float(value)
 

@@ -184,7 +184,8 @@ def between(levels: np.ndarray, low: float, high: float, what: str) -> np.ndarra
     """
     if math.isnan(low) or math.isnan(high):
         raise InputError(f"{what}: a boundary is empty, which trains NaN; fill it in")
-    first, last = int(low * len(levels)), int(high * len(levels))
+    ends = np.clip([low, high], -1.0, 2.0) * len(levels)  # an index is finite
+    first, last = ends.astype(int).tolist()
     if not 0 <= first < last <= len(levels):
         raise InputError(
             f"{what}: boundaries {low:g} and {high:g} hold no level; they are shares of"

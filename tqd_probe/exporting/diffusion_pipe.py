@@ -28,8 +28,9 @@ from tqd_probe.exporting.level_distribution import (
     on_grid,
     uniform,
 )
+from tqd_probe.exporting.not_modelled import diffusion_pipe_left_out
 from tqd_probe.exporting.resolution_shift import image_tokens, linear_mu, shift_of
-from tqd_probe.exporting.run_length import by_data_set
+from tqd_probe.exporting.run_length import by_data_set, read_data_sets
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
@@ -88,7 +89,14 @@ class DiffusionPipe:
             misplaced(table) + find_traps(model),
             find_notes(model),
             [length.text()],
+            left_out(table, path),
         )
+
+
+def left_out(table: Options, path: Path) -> list[str]:
+    """Name the clips that are left out, where they weigh several data sets."""
+    data, entries = read_data_sets(path, table.get("dataset"), "directory")
+    return diffusion_pipe_left_out(data, entries) if len(entries) > 1 else []
 
 
 def family_of(model: Options, path: Path) -> str:

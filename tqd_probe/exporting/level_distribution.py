@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import betainc, logit, ndtr
 
-from tqd_probe.core.noise import shift_sigma, unshift_sigma
-
 Cdf = Callable[[np.ndarray], np.ndarray]
 Intervals = Sequence[tuple[float, float]]
 
@@ -87,8 +85,10 @@ class LevelDistribution:
         """Return the distribution after a timestep shift, ``s u / (1 + (s - 1) u)``."""
         if shift == 1.0:
             return self
+        # Sums of positive terms: nothing cancels, however large or small the shift is.
         return self.mapped(
-            lambda u: shift_sigma(u, shift), lambda sigma: unshift_sigma(sigma, shift)
+            lambda u: shift * u / (shift * u + (1 - u)),
+            lambda sigma: sigma / (sigma + shift * (1 - sigma)),
         )
 
     def rescaled(self, low: float, high: float) -> LevelDistribution:

@@ -29,8 +29,14 @@ from tqd_probe.exporting.level_distribution import (
     mode,
     uniform,
 )
+from tqd_probe.exporting.not_modelled import musubi_left_out
 from tqd_probe.exporting.resolution_shift import image_tokens, linear_mu, shift_of
-from tqd_probe.exporting.run_length import RunLength, by_data_set, weigh_runs
+from tqd_probe.exporting.run_length import (
+    RunLength,
+    by_data_set,
+    read_data_sets,
+    weigh_runs,
+)
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
@@ -149,8 +155,12 @@ class Musubi:
         lengths: list[RunLength] = []
         traps: list[str] = []
         notes: list[str] = []
+        unknown: list[str] = []
         runs = read_runs(path)
         for number, run in enumerate(runs, 1):
+            source = run.options.get("dataset_config")
+            entries = read_data_sets(path, source, "datasets")[1]
+            unknown += musubi_left_out(entries) if len(entries) > 1 else []
             name = EVERY if len(runs) == 1 else f"launch {number}"
             levels, rule = run_levels(run, shape)
             whole = TrainedLevels(name, levels, rule, share=1.0)
@@ -169,6 +179,7 @@ class Musubi:
             list(dict.fromkeys(traps)),
             notes,
             [each.text() for each in lengths],
+            list(dict.fromkeys(unknown)),
         )
 
 

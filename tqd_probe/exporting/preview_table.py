@@ -58,6 +58,7 @@ def preview_text(
     said = [("length", text) for text in preview.lengths if text]
     said += [("trap", text) for text in preview.traps]
     said += [("note", text) for text in preview.notes]
+    said += [("not modelled", text) for text in preview.not_modelled]
     for kind, text in said:
         indent = " " * (len(kind) + 2)
         lines += textwrap.wrap(f"{kind}: {text}", WIDTH, subsequent_indent=indent)

@@ -32,12 +32,15 @@ class DataSet:
     Attributes:
         name: Its name: a folder, a table, an identifier.
         clips: Number of its clips; None where they are not on this machine.
-        times: Draws of each clip in an epoch: its repeats.
+        times: Draws of each clip in an epoch: its repeats; the mean over the epochs
+            where it is not drawn of in all.
+        when: In which epochs it is drawn of, in words; empty for all.
     """
 
     name: str
     clips: int | None
     times: float = 1.0
+    when: str = ""
 
     @property
     def draws(self) -> float | None:
@@ -110,6 +113,8 @@ class RunLength:
         if self.data_sets:
             epoch = self.epoch_draws
             total = "" if epoch is None else f" of {counted(epoch, 'draw')}"
+            if total and any(each.when for each in self.data_sets):
+                total += " on average"
             sets = ", ".join(map(set_text, self.data_sets))
             words += f"{'; ' if words else ''}an epoch{total}: {sets}"
         if self.missing:
@@ -121,7 +126,8 @@ class RunLength:
 def set_text(data: DataSet) -> str:
     """Return a data set in words: its clips, and how often each is drawn."""
     size = "clips not found here" if data.clips is None else counted(data.clips, "clip")
-    return f"{data.name} {size} x {data.times:g}"
+    when = f" ({data.when})" if data.when else ""
+    return f"{data.name} {size} x {data.times:.3g}{when}"
 
 
 def counted(count: float, noun: str) -> str:

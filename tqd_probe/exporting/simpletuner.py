@@ -32,6 +32,7 @@ from tqd_probe.exporting.level_distribution import (
     on_grid,
     uniform,
 )
+from tqd_probe.exporting.not_modelled import activity_texts, simpletuner_left_out
 from tqd_probe.exporting.run_length import RunLength
 from tqd_probe.exporting.trainer_format import (
     TimestepPreview,
@@ -103,9 +104,13 @@ class SimpleTuner:
                 "shares are the probabilities, until a data set is used up: an epoch"
                 " draws each clip 1 + repeats times, and clips are not found here"
             )
-        traps = find_traps(options, backends, expert)
+        late, unknown = activity_texts(backends, length.epochs, length.steps, path)
+        if len(backends) > 1:
+            unknown += simpletuner_left_out(backends, path)
+        traps = find_traps(options, backends, expert) + late
         traps += misleading_probability(options, backends, shares, path)
-        return TimestepPreview(self.title, path, trained, traps, notes, [length.text()])
+        said = [length.text()]
+        return TimestepPreview(self.title, path, trained, traps, notes, said, unknown)
 
 
 def undashed(table: Options) -> Options:

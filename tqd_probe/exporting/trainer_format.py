@@ -60,6 +60,7 @@ class TimestepPreview:
             sentence each, with the cure.
         notes: What else weighs on the levels, such as a loss weight.
         lengths: Length of each run with its data sets, in words.
+        not_modelled: What decides which clips are drawn and is not computed here.
     """
 
     trainer: str
@@ -68,6 +69,7 @@ class TimestepPreview:
     traps: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     lengths: list[str] = field(default_factory=list)
+    not_modelled: list[str] = field(default_factory=list)
 
 
 class TrainerFormat(Protocol):

@@ -13,6 +13,7 @@ from tqd_probe.exporting.configuration_files import (
     get_table,
     get_whole,
 )
+from tqd_probe.exporting.not_modelled import Activity, epoch_share
 from tqd_probe.exporting.run_length import (
     DataSet,
     RunLength,
@@ -55,7 +56,8 @@ def simpletuner_length(
     """Return the length of a run, and its data sets.
 
     An epoch ends when each data set was gone through 1 + ``repeats`` times
-    (`helpers/data_backend/runtime/dataloader_iterator.py`).
+    (`helpers/data_backend/runtime/dataloader_iterator.py`). Data sets may join or leave
+    with an epoch (`not_modelled.Activity`).
 
     Args:
         options: Settings of the run.
@@ -68,6 +70,13 @@ def simpletuner_length(
     Raises:
         InputError: If repeats are below 0.
     """
+    ends = {
+        key: options[key]
+        for key in ("num_train_epochs", "max_train_steps")
+        if options.get(key) not in (None, 0, "0")
+    }
+    epochs = whole_or_none(ends, "num_train_epochs", path)
+    steps = whole_or_none(ends, "max_train_steps", path)
     sets = []
     for number, each in enumerate(backends, 1):
         again = get_number(each, "repeats", 0.0, path)
@@ -80,16 +89,14 @@ def simpletuner_length(
         if get_number(each, "probability", 1.0, path) == 0:
             clips = 0
         name = str(each.get("id", f"data set {number}"))
-        sets.append(DataSet(name, clips, 1 + int(again)))
-    ends = {
-        key: options[key]
-        for key in ("num_train_epochs", "max_train_steps")
-        if options.get(key) not in (None, 0, "0")
-    }
+        activity = Activity.of(each, path)
+        active = epoch_share(activity, epochs, steps)
+        when = activity.text() if active < 1 else ""
+        sets.append(DataSet(name, clips, active * (1 + int(again)), when))
     passes = get_whole(options, "gradient_accumulation_steps", 1, path)
     return RunLength(
-        epochs=whole_or_none(ends, "num_train_epochs", path),
-        steps=whole_or_none(ends, "max_train_steps", path),
+        epochs=epochs,
+        steps=steps,
         batch=passes * get_whole(options, "train_batch_size", 1, path),
         data_sets=tuple(sets),
     )
