@@ -30,7 +30,8 @@ def test_densities_and_levels_drawn_again_and_again():
     (stem,) = axes.lines
     assert list(stem.get_xdata()) == [0.875, 0.875]
     assert [text.get_text() for text in axes.texts] == ["70 % at 0.875"]
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    (legend,) = axes.figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels == [
         "all data sets: golden (75 %)",
         "clips, high-noise network (25 %)",
@@ -39,6 +40,13 @@ def test_densities_and_levels_drawn_again_and_again():
 
     outline = axes.patches[0].get_edgecolor()
     assert to_hex(outline).upper() == CLASS_COLOURS["golden"]
+
+
+def test_the_legend_covers_no_curve():
+    figure = preview_figure(PREVIEW)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y1 < figure.axes[0].get_window_extent().y0
 
 
 def test_bands_stand_below_on_the_same_axis():

@@ -17,6 +17,7 @@ from tqd_probe.plots.palette import CLASS_COLOURS
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 CELLS = 50  # of the density
+LEGEND_COLUMNS = 3
 HIGHEST = 8.0  # densities above are cut
 PLAIN = ("0.25", "#56B4E9", "#D55E00", "0.6", "#8C6D31")  # no colour of a class
 STRENGTHS = {"use": 0.95, "test": 0.3}  # opacity of a band by rating
@@ -36,7 +37,9 @@ def preview_figure(
     """
     sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
     names = measured(schedule) if schedule is not None else []
-    height = 3.3 + 0.32 * len(names)
+    curves = {id(each.levels) for each in preview.trained}
+    rows = -(-(len(curves) + 1) // LEGEND_COLUMNS)
+    height = 3.3 + 0.32 * len(names) + 0.2 * rows
     figure = Figure(figsize=(7.2, height), layout="constrained")
     if schedule is None or not names:
         axes = figure.subplots()
@@ -47,6 +50,9 @@ def preview_figure(
     draw_densities(axes, preview)
     axes.set_title(f"{preview.trainer}: {preview.source.name}", loc="left")
     figure.axes[-1].set_xlabel("noise level σ (1: pure noise)")
+    figure.legend(  # below, where it covers no curve
+        loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8
+    )
     return figure
 
 
@@ -82,7 +88,6 @@ def draw_densities(axes: Axes, preview: TimestepPreview) -> None:
                 fontsize=8,
             )
     axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="density of draws")
-    axes.legend(frameon=False, fontsize=8)
     sns.despine(ax=axes)
 
 
