@@ -74,6 +74,8 @@ def test_the_environment_is_not_read(monkeypatch):
     ("argv", "shown"),
     [
         ("--clips 4", "--out is required"),
+        ("--out=", "--out: is empty; give a value, or leave it out"),
+        ("--out a --from=", "--from: is empty; give a value, or leave it out"),
         ("--out a --clips 0", "--clips 0: input should be greater than or equal to 1"),
         ("--out a --clips x", "--clips x: input should be a valid integer"),
         ("--out a --mode quick", "--mode"),

@@ -41,3 +41,17 @@ def test_damage_is_one_line(suffix, text, fault):
 def test_keys_that_yaml_merges_are_taken_over():
     text = "base: &base {a: 1, b: 2}\nmine:\n  <<: *base\n  b: 3\n"
     assert parse_structured(text, ".yaml")["mine"] == {"a": 1, "b": 3}
+
+
+def test_aliases_that_make_no_end_of_values_are_refused():
+    """A few lines that would fill any memory once they are written out."""
+    rows = [f"- &a0 [{', '.join(['x'] * 9)}]"]
+    rows += [f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    text = "- &m {instance_data_dir: 1}\n" + "\n".join(rows)
+    with pytest.raises(ValueError, match="more than 1000000 values") as error:
+        parse_structured(text, ".yaml")
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="stands inside of what it names"):
+        parse_structured("a: &a {b: [*a]}\n", ".yaml")
+    shared = parse_structured("a: &a [1, 2]\nb: *a\nc: *a\n", ".yaml")
+    assert shared == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}

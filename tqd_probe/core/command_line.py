@@ -135,7 +135,12 @@ def parse(options: type[T], argv: list[str] | None, program: str) -> T:
             add_argument_method=OptionParser.add_option,
         )
         typed = source()
-        return options(**filed | typed)
+        given = filed | typed
+        empty = [each.flag for each in described if given.get(each.name) == ""]
+        if empty:  # a path would be the folder that the command runs in
+            text = f"{empty[0]}: is empty; give a value, or leave it out"
+            raise InputError(f"{text}; see {program} --help")
+        return options(**given)
     except SettingsError as error:
         text = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"{text}; see {program} --help") from None

@@ -129,10 +129,10 @@ def _kind_of_folder(path: Path) -> str:
 def _kind_of_content(value: Any) -> str | None:
     """Return what a TOML, YAML or JSON file is."""
     if isinstance(value, list):
-        first = value[0] if value else None
-        if isinstance(first, dict) and "instance_data_dir" in str(value):
+        rows = [each for each in value if isinstance(each, dict)]
+        if any("instance_data_dir" in row for row in rows):
             return "simpletuner data"
-        return _kind_of_row(first)
+        return _kind_of_row(value[0]) if value else None
     if not isinstance(value, dict):
         return None
     if value.get("format") in OWN_FORMATS:

@@ -15,6 +15,7 @@ else:  # the library that became tomllib
     import tomli as tomllib
 
 FORMATS = (".toml", ".yaml", ".yml", ".json")
+MOST_VALUES = 1_000_000  # of a YAML document
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
@@ -31,6 +32,35 @@ class _Loader(yaml.SafeLoader):
             if names.count(name) > 1:
                 raise yaml.YAMLError(f"key {name!r} stands twice; keep one")
         return super().construct_mapping(node, deep)
+
+
+def _check_size(value: Any, known: dict[int, int]) -> int:
+    """Count the values of a document, aliases (``*name``) as often as they stand.
+
+    A few lines of aliases of aliases make more values than any memory holds.
+
+    Returns:
+        Their number.
+
+    Raises:
+        ValueError: If there are more than `MOST_VALUES`, or a value holds itself.
+    """
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) in known:
+        size = known[id(value)]
+        if not size:
+            raise ValueError(
+                "an alias (*) stands inside of what it names; write it out"
+            )
+        return size
+    known[id(value)] = 0  # until it is counted
+    parts = value.values() if isinstance(value, dict) else value
+    size = 1 + sum(_check_size(part, known) for part in parts)
+    if size > MOST_VALUES:
+        raise ValueError(f"aliases (*) make more than {MOST_VALUES} values of it")
+    known[id(value)] = size
+    return size
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -64,7 +94,9 @@ def parse_structured(text: str, suffix: str) -> Any:
             return tomllib.loads(text)
         if suffix == ".json":
             return json.loads(text, object_pairs_hook=_unique)
-        return yaml.load(text, _Loader)
+        found = yaml.load(text, _Loader)
+        _check_size(found, {})
+        return found
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (ValueError, yaml.YAMLError) as error:
