@@ -56,13 +56,16 @@ def test_commands_come_with_their_work(probed):
     found = decide(probed, derive_schedule(probed))
     verify, train = found.next
     assert verify.command.startswith("tqd-probe verify --ckpt ")
-    assert "uniform,bands=RUN/bands.json --base measured --out" in verify.command
-    assert verify.clip_gradients == 2 * 5 * 200 * 8
+    compared = "uniform,measured=RUN/bands.json,bands=RUN/bands.json"
+    assert f"--samplers {compared} --base measured --out" in verify.command
+    assert verify.clip_gradients == 3 * 5 * 200 * 8
     assert "--schedule RUN/bands.json --base measured --steps 2000" in train.command
     assert train.clip_gradients == 2000 * 8
     schedule = derive_schedule(probed).model_copy(update={"golden_density": None})
-    for step in decide(probed, schedule).next:
-        assert "--base" not in step.command
+    verify, train = decide(probed, schedule).next
+    assert "--samplers uniform,bands=RUN/bands.json --out" in verify.command
+    assert verify.clip_gradients == 2 * 5 * 200 * 8
+    assert "--base" not in verify.command + train.command
 
 
 def test_without_bands_there_is_nothing_to_run(probed):

@@ -90,18 +90,21 @@ def _next_steps(
     if not any(each.use for each in classes.values()):
         return []
     file = f"{RUN}/bands.json"
-    # Bands on the measured density beat those on uniform levels (`analyses/tables`).
-    base = "" if schedule.golden_density is None else " --base measured"
-    trials = 2 * TRIAL_SEEDS * TRIAL_STEPS * BATCH
+    # On `tiny` bands on the measured density were best in short trainings; in a long one
+    # a density alone was better than bands (`analyses/tables`): try both.
+    measured = schedule.golden_density is not None
+    base = " --base measured" if measured else ""
+    compared = ["uniform", *[f"measured={file}"] * measured, f"bands={file}"]
+    trials = len(compared) * TRIAL_SEEDS * TRIAL_STEPS * BATCH
     return [
         NextStep(
-            purpose="does the schedule help on your clips? short paired trials",
+            purpose="do its levels and classes help on your clips? short paired trials",
             command=f"tqd-probe verify {model} --clips CLIPS --golden HELD_OUT"
-            f" --samplers uniform,bands={file}{base} --out {RUN}-verify",
+            f" --samplers {','.join(compared)}{base} --out {RUN}-verify",
             clip_gradients=trials,
         ),
         NextStep(
-            purpose="train with it",
+            purpose="train with what helps",
             command=f"tqd-probe train {model} --clips CLIPS --schedule {file}{base}"
             f" --steps {TRAINING_STEPS} --out {RUN}-train",
             clip_gradients=TRAINING_STEPS * BATCH,
