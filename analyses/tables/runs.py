@@ -29,6 +29,7 @@ BLIND = "logit-normal;family's own;density by signal;density by loss;density by 
 ON_BLIND = "shift 0.5;density by signal;signal, bands;bands .90"
 TILTED = "0.5, bands;signal, bands;bands .90"
 LONG = "SANA-Video rule;bands .90;same density"
+MANY = "bands .90;same density"
 DEFAULT = "blur:3,noise:3,slow:4,freeze:5"  # what a probe takes unless told
 PROTOCOL: tuple[Any, ...] = ("--metric", "adam", "--degradations", DEFAULT)
 PROTOCOL += ("--controls-of", "bands .90", "--candidate", "bands .90")
@@ -102,3 +103,7 @@ def table_runs(
     yield run("tilted_bands", "--start", half, *PROTOCOL, *size)
     size = ("--sets", "A", "--only", LONG, "--steps", 1200, "--seeds", 5)
     yield run("controls_long", "--start", half, *PROTOCOL, *size)
+    # The same with ten times the clips: is it the steps, or clips seen too often?
+    many: tuple[Any, ...] = ("--golden", 240, "--visual", 720, "--motion", 720)
+    size = ("--sets", "A", "--only", MANY, "--steps", 1200, "--seeds", 5, *many)
+    yield run("controls_many", "--start", half, *PROTOCOL, *size)
