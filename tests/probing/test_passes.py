@@ -106,6 +106,8 @@ def test_a_wrong_adam_state_is_refused(pipeline, tmp_path, capsys):
     path = tmp_path / "adam.safetensors"
     argv = ["--ckpt", str(pipeline), "--out", str(tmp_path / "x"), *EIGHT.split()]
     argv += ["--adam-state", str(path)]
+    fails(capsys, argv, str(path), "no such file")
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0{}")  # a header that is cut short
     fails(capsys, argv, str(path), "cannot be read as safetensors")
     save_file({"other": np.ones(3, np.float32)}, path)
     fails(capsys, argv, str(path), "no second moments")

@@ -46,14 +46,16 @@ def test_out_that_cannot_be_used(pipeline, probe_run, tmp_path, capsys):
     fails(capsys, arguments(pipeline, file / "below"), str(file / "below"), "cannot be")
 
 
-def test_overwrite_touches_only_runs(pipeline, tmp_path, capsys):
+def test_overwrite_touches_only_runs(pipeline, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "thesis"
     (folder / "gradients").mkdir(parents=True)
     (folder / "gradients" / "chapter.tex").write_text("mine")
     argv = arguments(pipeline, folder, "--overwrite")
     fails(capsys, argv, "not empty and not a run")
     assert (folder / "gradients" / "chapter.tex").read_text() == "mine"
-    fails(capsys, arguments(pipeline, "", "--overwrite"), "--out", "of its own")
+    fails(capsys, arguments(pipeline, "", "--overwrite"), "--out: is empty")
+    monkeypatch.chdir(folder)
+    fails(capsys, arguments(pipeline, ".", "--overwrite"), "--out", "of its own")
 
 
 def test_one_process_per_run_directory(probe_run, pipeline, tmp_path, capsys):

@@ -12,7 +12,7 @@ from typing import Any
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.file_content import kind_of_content
 from tqd_probe.core.structured_text import FORMATS, parse_structured
-from tqd_probe.core.text_files import read_text
+from tqd_probe.core.text_files import open_text, read_text
 
 OWN_KINDS = {
     "bands": "a band schedule",
@@ -67,6 +67,8 @@ OWN_FORMATS = {
     "tqd-score-journal": "journal",
 }
 LARGEST = 1 << 26  # bytes of a file that is parsed
+LONGEST_ROW = 1 << 20  # characters of a first row that are looked at
+ROWS = (".jsonl", ".csv", ".tsv")
 OPTIONS_HEAD = "# tqd_probe "  # of run.toml
 
 
@@ -87,6 +89,9 @@ def kind_of(path: Path) -> str | None:
         kind = kind_of_content(path)
         if kind is not None:
             return "table" if kind == "Parquet" else kind
+        if path.suffix in ROWS:
+            with open_text(path) as rows:  # of any number
+                return _kind_of_text(rows.readline(LONGEST_ROW), path.suffix)
         if path.stat().st_size > LARGEST:
             return None
         return _kind_of_text(read_text(path), path.suffix)
@@ -104,7 +109,7 @@ def _kind_of_text(text: str, suffix: str) -> str | None:
     if suffix in FORMATS:
         return _kind_of_content(parse_structured(text, suffix))
     if suffix == ".jsonl":
-        return _kind_of_row(json.loads(text.split("\n", 1)[0]))
+        return _kind_of_row(json.loads(text))
     if suffix in (".csv", ".tsv"):
         comma = "," if suffix == ".csv" else "\t"
         names = next(csv.reader(text.splitlines(), delimiter=comma), [])

@@ -137,10 +137,13 @@ def test_what_holds_no_scores_is_called_what_it_is(
     assert not Path("out.csv").exists()
 
 
-def test_the_folder_of_the_videos_must_be_there(tmp_path):
-    """Else OUT would be a manifest of files that are nowhere."""
+def test_the_folder_of_the_videos_may_come_later_but_is_no_file(tmp_path, capsys):
+    """Videos of a published table are often fetched after it was read."""
     table = tmp_path / "s.csv"
     table.write_text("video,mq,vq\na.mp4,1,1\n")
-    for videos in (tmp_path / "none", table):
-        with pytest.raises(InputError, match=f"--videos {videos}: no such folder"):
-            run(table, tmp_path / "o.csv", videos=videos)
+    with pytest.raises(InputError, match=f"--videos {table}: no folder"):
+        run(table, tmp_path / "o.csv", videos=table)
+    run(table, tmp_path / "o.csv", videos=tmp_path / "none")
+    assert (
+        f"--videos {tmp_path / 'none'}: no such folder yet" in capsys.readouterr().err
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,10 +59,12 @@ def convert(
         raise InputError(f"--from {path}: no such file; correct the path")
     refuse_other_kinds(path, {"table", "folder"}, lambda kind: _instead_of(path, kind))
     if videos is not None and not videos.is_dir():
-        raise InputError(
-            f"--videos {videos}: no such folder; give the folder of the videos that"
-            f" {path} names"
-        )
+        if videos.exists():
+            raise InputError(
+                f"--videos {videos}: no folder; give that of the videos that {path}"
+                " names"
+            )
+        print(f"warning: --videos {videos}: no such folder yet", file=sys.stderr)
     file = open_scores(path, columns.get("video"), columns.get("mq"), columns.get("vq"))
     bad: list[str] = []
 
