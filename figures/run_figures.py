@@ -1,7 +1,7 @@
 """The figures of the README, from finished runs.
 
 python -m tqd_probe.gradsim --ckpt tiny --out runs/tiny
-python -m figures.run_figures runs/tiny tiny    # tiny_heatmap.png, tiny_curves.png
+python -m figures.run_figures runs/tiny tiny    # tiny_heatmap.png, _curves, _density
 python -m figures.run_figures runs/mixture tiny --mixture
 """
 
@@ -25,6 +25,8 @@ def main() -> None:
     args = parser.parse_args()
     paths = {path.stem: path for path in redraw(args.run)}
     plain = {"similarity_heatmap": "heatmap", "similarity_curves": "curves"}
+    if "golden_density" in paths:  # where golden gradients are resolved at two levels
+        plain["golden_density"] = "density"
     mixture = {
         "mixture_weights": "mixture",
         "mixture_risk": "risk",
