@@ -82,7 +82,7 @@ def test_the_same_pictures_score_the_same_in_any_container(rate, tmp_path):
     ]
     # Each file is encoded by itself, which once in hundreds of times rounds otherwise.
     for other in found[1:]:
-        assert other == pytest.approx(found[0], rel=0.03, abs=1e-4)
+        assert other == pytest.approx(found[0], rel=0.05, abs=1e-4)
 
 
 def test_uneven_stamps_give_the_motion_of_even_ones(tmp_path):
