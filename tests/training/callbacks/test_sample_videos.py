@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from training_runs import options
 
@@ -24,15 +23,15 @@ def test_samples_come_from_the_averaged_weights(
     values = options(pipeline, manifest, out, steps=2, warmup=0, lr=0.05)
     values |= {"validate_every": 0, "sample_every": 2, "sample_steps": 2}
     done = train(**values, prompts=prompts, guidance=1.0, quiet=True)
-    model = load_model(str(done.weights))
+    # At the same places in memory: products round by how their numbers are aligned.
+    model = load_model(str(pipeline))
+    published = load_model(str(done.weights)).network.state_dict()
+    model.network.load_state_dict(published)
     expected = model.sample(
         ["a ball rolls to the left"], seed=0, steps=2, guidance=1.0, shape=model.native
     )[0]
     assert set(written) == {"step-00000000", "step-00000002"}
-    # A LoRA merged into the weights rounds otherwise than one beside them.
-    gap = np.abs(written["step-00000002"].astype(int) - expected)
-    assert gap.max() <= 1
-    assert gap.mean() < 1e-3
+    assert (written["step-00000002"] == expected).all()
     assert (written["step-00000000"] != expected).mean() > 0.1
     for step in written:
         assert (out / "samples" / step / "sheet.png").read_bytes()[:4] == b"\x89PNG"
