@@ -16,8 +16,7 @@ import numpy as np
 
 from analyses.results_file import run_script, study_parser, write_results
 from analyses.tables.density_verdict import shown
-from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json
+from analyses.tables.more_clips import finished_trials
 from tqd_probe.statistics.intervals import student_quantile
 
 PAIRS = "bands .90 - uniform;bands .90 - same density;same density - uniform"
@@ -40,15 +39,10 @@ def curves(folder: Path, prefix: str) -> Curves:
     Raises:
         InputError: If there are none.
     """
-    found = {}
-    for path in sorted(folder.glob(f"{prefix}-*.json")):
-        number = path.stem.removeprefix(f"{prefix}-")
-        if number.isdigit():
-            one: Any = read_json(path, "a finished trial")
-            found[int(number)] = {int(step): loss for step, loss in one["curve"]}
-    if not found:
-        raise InputError(f"{folder}: no trial {prefix}-SEED.json; run compare_samplers")
-    return found
+    return {
+        seed: {int(step): loss for step, loss in one["curve"]}
+        for seed, one in finished_trials(folder, prefix).items()
+    }
 
 
 def differences(mine: Curves, other: Curves) -> dict[str, dict[str, Any]]:

@@ -39,12 +39,17 @@ def losses(folder: Path, prefix: str) -> dict[int, np.ndarray]:
     Raises:
         InputError: If there are none.
     """
+    trials = finished_trials(folder, prefix)
+    return {seed: np.array(one["after"]).mean(1) for seed, one in trials.items()}
+
+
+def finished_trials(folder: Path, prefix: str) -> dict[int, Any]:
+    """Read a sampler's finished trials, by seed; arguments as of `losses`."""
     found = {}
     for path in sorted(folder.glob(f"{prefix}-*.json")):
         number = path.stem.removeprefix(f"{prefix}-")
         if number.isdigit():
-            one: Any = read_json(path, "a finished trial")
-            found[int(number)] = np.array(one["after"]).mean(1)
+            found[int(number)] = read_json(path, "a finished trial")
     if not found:
         raise InputError(f"{folder}: no trial {prefix}-SEED.json; run compare_samplers")
     return found

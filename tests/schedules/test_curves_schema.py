@@ -68,7 +68,7 @@ FAULTS = [
     (("criterion", "delta"), -0.1, "criterion.delta:"),
     (("density",), {"of": "golden_signal", "values": [1.0]}, "density.values: 1 value"),
     (("density",), {"of": "golden_signal", "values": [2, 2]}, "integrate to 2, not 1"),
-    (("density",), {"of": "golden_signal", "values": [0, 0]}, "density.values: all"),
+    (("density",), {"of": "golden_signal", "values": [1, 0]}, "density.values.1:"),
     (("density",), {"of": "golden_signal", "values": [-1, 3]}, "density.values.0:"),
     (("density",), {"of": "golden_loss", "values": [1, 1]}, "density.of:"),
     (("golden_density",), {"of": "golden_signal", "values": [1, 1]}, "golden_density:"),

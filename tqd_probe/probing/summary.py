@@ -10,7 +10,7 @@ import numpy as np
 
 from tqd_probe.probing.decision import RUN
 from tqd_probe.probing.result import ProbeResult
-from tqd_probe.sampling.base_density import MeasuredDensity
+from tqd_probe.sampling.registry import measured_density
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.schedules.bands import uncovered_levels
 from tqd_probe.schedules.curves_schema import Curves
@@ -81,10 +81,8 @@ def _density(schedule: BandSchedule) -> list[str]:
     """Write how a density in proportion to golden gradients spreads its draws."""
     if schedule.golden_density is None:
         return []
-    levels, values = schedule.noise.levels, schedule.golden_density.values
     thirds = np.array([0, 1 / 3, 2 / 3, 1])
-    density = MeasuredDensity(np.array(levels), np.array(values))
-    low, middle, high = np.diff(density.cdf(thirds))
+    low, middle, high = np.diff(measured_density(schedule).cdf(thirds))
     return [
         f"levels in proportion to golden gradients: {low:.0%}, {middle:.0%} and"
         f" {high:.0%} of draws",

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tqd_probe.core.json_models import StrictModel
 
 LEAST_RESOLVED = 2  # levels that a density rests on
 TOLERANCE = 1e-3  # of the integral of a density read from a file
-Density = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]  # 0: never trained
 
 
 class GoldenDensity(StrictModel):
@@ -26,17 +26,11 @@ class GoldenDensity(StrictModel):
     of: Literal["golden_signal"] = Field(
         description="What it is in proportion to: the norm of the mean golden gradient."
     )
-    values: list[Density] = Field(
+    values: list[Positive] = Field(
         min_length=1,
         description="Density of sigma per level: linear between levels, constant"
         " outside of them, integrating to 1 over [0, 1].",
     )
-
-    @model_validator(mode="after")
-    def _some(self) -> GoldenDensity:
-        if not any(self.values):
-            raise ValueError("values: all are 0")
-        return self
 
 
 def density_knots(
