@@ -23,6 +23,14 @@ TRAIN = ["train", "--ckpt", "tiny", "--clips", "synthetic:4"]
 TRAIN += ["--steps", "1", "--out", "out"]
 
 
+@pytest.fixture(autouse=True)
+def _interrupts():
+    """Ctrl-C arrives also where the tests run in the background and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_signal_is_noted_and_the_handlers_come_back():
     before = signal.getsignal(signal.SIGTERM)
     stop = StopRequest()

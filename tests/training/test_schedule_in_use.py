@@ -48,6 +48,15 @@ def test_a_schedule_that_does_not_fit_changes_nothing(schedule):
     assert in_use.draws is draws
 
 
+def test_a_schedule_without_a_density_is_named_where_one_is_needed(schedule, tmp_path):
+    path = tmp_path / "bands.json"
+    schedule.save(path)
+    for more in ({"sampler": "measured"}, {"sampler": "bands", "base": "measured"}):
+        choice = settings(schedule=path, kappa_max=None, **more)
+        with pytest.raises(InputError, match=f"{path}: density: null or missing"):
+            load_schedule(choice, Model())
+
+
 class Model:
     """What reading a schedule asks of a model."""
 

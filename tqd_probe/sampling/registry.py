@@ -114,11 +114,14 @@ def make_sampler(
     return UnconditionalSampler(density, **options)
 
 
-def measured_density(schedule: BandSchedule) -> MeasuredDensity:
+def measured_density(
+    schedule: BandSchedule, source: str = "--schedule"
+) -> MeasuredDensity:
     """Return the density of levels that a schedule measured on golden clips.
 
     Args:
         schedule: The schedule.
+        source: Its file, for the message.
 
     Returns:
         The density.
@@ -128,7 +131,7 @@ def measured_density(schedule: BandSchedule) -> MeasuredDensity:
     """
     if schedule.golden_density is None:
         raise InputError(
-            "--schedule: density: null or missing, which a measured base needs; measure"
+            f"{source}: density: null or missing, which a measured base needs; measure"
             " again with tqd_probe.gradsim, with enough clips to resolve two levels"
         )
     levels, values = schedule.noise.levels, schedule.golden_density.values

@@ -15,7 +15,7 @@ from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.beta import kappa_max_from_fits
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.draw_stream import DrawStream
-from tqd_probe.sampling.registry import make_sampler
+from tqd_probe.sampling.registry import make_sampler, measured_density
 from tqd_probe.sampling.timestep_sampler import TimestepSampler
 from tqd_probe.schedules.band_schedule import BandSchedule
 from tqd_probe.training.settings import TrainRunSettings
@@ -39,6 +39,8 @@ def load_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
     if settings.schedule is None:
         return None
     schedule = BandSchedule.load(settings.schedule)
+    if "measured" in (settings.sampler, settings.base):
+        measured_density(schedule, str(settings.schedule))  # refuses one without it
     _check_expert(settings.schedule, schedule.model.expert, model.expert)
     target = schedule.carried_to
     try:
