@@ -93,6 +93,7 @@ def table_runs(
     yield run("controls_more", "--start", half, *PROTOCOL, *size)
     size = (*PROTOCOL, *both, "--seeds", 8)
     yield run("controls_large", "--start", "large-half", *size)
+    yield run("controls_cogvideox", "--start", "cogvideox-half", *size)
     size = ("--sets", "A,C", "--only", BLIND, "--first-seed", 60, "--seeds", 15)
     yield run("density", "--start", half, *PROTOCOL, *size)
     # A measured density against a hand-set tilt, and bands on it against it alone.

@@ -9,6 +9,8 @@
     large     18 million parameters, untrained
     large-half
               the large one, trained as far as `half`: a step file of `--stage large`
+    cogvideox-half
+              the tiny CogVideoX, trained as far: what `train_cogvideox.py` writes
 
 A name that is none of these is taken as a checkpoint.
 """
@@ -26,6 +28,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import checkpoint_path
 
 HALF_STEP = 1000  # of 3,500
+COGVIDEOX = "cogvideox-half"
 UNTRAINED = {"scratch": HEADS, "wide": WIDE_HEADS, "large": LARGE_HEADS}
 TRAINED = {  # stage of train.py, and what it trains
     "half": ("transformer", "tiny", HEADS),
@@ -39,7 +42,7 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
 
     Args:
         name: ``tiny``, ``half``, ``scratch``, ``wide``, ``wide-half``, ``large``,
-            ``large-half`` or a checkpoint.
+            ``large-half``, ``cogvideox-half`` or a checkpoint.
         work: Folder for pipelines that are made.
         trained: Working folder of `train.py`, for ``half`` and its like.
         seed: Seed of the weights of untrained ones.
@@ -50,6 +53,8 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
     Raises:
         InputError: If the step file is missing.
     """
+    if name == COGVIDEOX:
+        return str(_half_cogvideox(trained))
     if name not in (*TRAINED, *UNTRAINED):
         return name
     target = work / f"start-{name}"
@@ -71,3 +76,16 @@ def start_checkpoint(name: str, work: Path, trained: Path | None, seed: int = 0)
         new_transformer(UNTRAINED[name]).save_pretrained(target / "transformer")
     (target / "complete").touch()
     return str(target)
+
+
+def _half_cogvideox(trained: Path | None) -> Path:
+    """Return the pipeline that `train_cogvideox.py` wrote, or say how to make it."""
+    place = trained / COGVIDEOX if trained else None
+    if place is None or not (place / "model_index.json").is_file():
+        raise InputError(
+            f"--trained {trained}: holds no {COGVIDEOX}; make it with python -m"
+            f" analyses.tiny.train_cogvideox --work DIR --out TRAINED/{COGVIDEOX},"
+            f" --stage decoder --decoder-steps 50, then --stage transformer --steps"
+            f" {HALF_STEP}"
+        )
+    return place

@@ -47,3 +47,14 @@ def test_a_wider_network_starts_from_its_own_step_file(tmp_path):
     name = "blocks.4.ffn.net.2.weight"
     assert found.network.state_dict()[name].shape == (192, 576)
     assert torch.equal(found.network.state_dict()[name], network.state_dict()[name])
+
+
+def test_the_half_trained_cogvideox_is_found_or_how_to_make_it(tmp_path):
+    from analyses.worth.start_checkpoints import start_checkpoint
+
+    with pytest.raises(InputError, match=r"train_cogvideox .*--steps 1000"):
+        start_checkpoint("cogvideox-half", tmp_path, tmp_path)
+    made = tmp_path / "cogvideox-half"
+    made.mkdir()
+    (made / "model_index.json").write_text("{}")
+    assert start_checkpoint("cogvideox-half", tmp_path, tmp_path) == str(made)
