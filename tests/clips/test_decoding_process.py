@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from child_processes import in_child
-from crashing_decoder import crash_on
+from crashing_decoder import crash_on, endless_on
 from video_files import encode, numbered, one_line
 
 from tqd_probe.clips import decoding_process
@@ -83,6 +83,17 @@ def test_a_decoder_that_was_killed_may_have_lacked_memory(video, monkeypatch):
     crash_on(monkeypatch, "a.mp4", signal.SIGKILL)
     with pytest.raises(BadClip, match=r"killed \(SIGKILL\), as where memory runs out"):
         read_frames(video, SHAPE, 1.0)
+
+
+def test_a_decoder_that_never_ends_is_ended(video, monkeypatch):
+    endless_on(monkeypatch, "endless", limit=0.5)
+    path = video.parent / "endless.mp4"
+    path.write_bytes(video.read_bytes())
+    with pytest.raises(BadClip) as error:
+        VideoClip("a", "b", path).read(SHAPE)
+    one_line(error, f"{path}: video: its decoder gave no frame in 120 s", "replace it")
+    found, _ = read_frames(video, SHAPE, 1.0)  # others are read as before
+    np.testing.assert_array_equal(found, decode_frames(video, SHAPE, 1.0)[0])
 
 
 def test_a_process_that_ended_while_it_waited_is_replaced(video):

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from tqd_probe.clips.decode import Size, decode_frames, decode_size
+from tqd_probe.clips.decoder_time import ENDED_BY, LIMIT_S, limit_decoder_time
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
 from tqd_probe.core.signals import interrupts_blocked
@@ -153,7 +154,8 @@ def read_frames(path: Path, shape: ClipShape, slow: float) -> tuple[np.ndarray, 
         RGB video, uint8 ``[frames, height, width, 3]``; whether it looks interlaced.
 
     Raises:
-        BadClip: As `decode.decode_frames` does, and if the file crashes its decoder.
+        BadClip: As `decode.decode_frames` does, and if the file crashes its decoder or
+            keeps it busy without end.
     """
     wanted = [shape.frames, shape.height, shape.width, shape.fps]
     answer, video = _ask(path, task="frames", wanted=wanted, slow=slow)
@@ -171,7 +173,8 @@ def read_size(path: Path) -> Size:
         Seconds, height and width in pixels.
 
     Raises:
-        BadClip: As `decode.decode_size` does, and if the file crashes its decoder.
+        BadClip: As `decode.decode_size` does, and if the file crashes its decoder or
+            keeps it busy without end.
     """
     answer, _ = _ask(path, task="size")
     seconds, height, width = answer["size"]
@@ -199,6 +202,8 @@ def _ask(path: Path, **task: Any) -> tuple[dict[str, Any], np.ndarray | None]:
             answer, array = process.ask(path=str(path), folder=folder, **task)
         except DecoderEnded as error:
             ended = error.code
+            if ended == -ENDED_BY:  # a second trial would take as long
+                break
             continue
         except BaseException:  # interrupted: it may still be answering
             process.close()
@@ -223,6 +228,11 @@ def _crash_text(path: Path, why: str) -> str:
             f"{path}: video: its decoder was killed (SIGKILL), as where memory runs"
             " out; end other programs, or replace the file"
         )
+    if why == ENDED_BY.name:
+        return (
+            f"{path}: video: its decoder gave no frame in {LIMIT_S:g} s of processor"
+            " time; the file is damaged: replace it or leave it out"
+        )
     return (
         f"{path}: video: crashes its decoder ({why}); the file is damaged: replace it"
         " or leave it out"
@@ -232,6 +242,7 @@ def _crash_text(path: Path, why: str) -> str:
 def serve() -> None:
     """Decode what is asked for until the other side closes: the process's own code."""
     cv2.setNumThreads(1)  # there is a process per reading thread
+    limit_decoder_time()
     with socket.socket(fileno=int(sys.argv[2])) as connection:
         for line in connection.makefile("rb"):
             answer, array = answer_to(json.loads(line))

@@ -15,6 +15,7 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
+from tqd_probe.clips import decoder_time
 from tqd_probe.clips.combing import CombDetector
 from tqd_probe.clips.frame_times import FrameTimes
 from tqd_probe.clips.shown_pixels import ShownPixels
@@ -93,6 +94,7 @@ class VideoReader:
         self.path = path
         self.end = 0.0
         self._combs, self._grey = CombDetector(), VideoReformatter()
+        decoder_time.start_frame()
         try:
             # "file:" so that no name is ever taken for a network address.
             self._container = av.open(f"file:{path}", metadata_errors="replace")
@@ -120,6 +122,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file."""
+        decoder_time.stop()
         self._container.close()
 
     def frames(self) -> Iterator[ShownFrame]:
@@ -153,6 +156,7 @@ class VideoReader:
         """Decode; refuse damaged and interlaced frames, and changes of size."""
         size = None
         for number, frame in enumerate(self._container.decode(self._stream)):
+            decoder_time.start_frame()
             if frame.is_corrupt:
                 raise BadClip(
                     f"{self.path}: video: frame {number} is damaged; replace the file"

@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 
+from tqd_probe.clips.decoder_time import LIMIT_S, limit_decoder_time
 from tqd_probe.core.signals import interrupts_blocked
 from tqd_probe.scoring.clip_scores import ReadOptions, score_clip
 from tqd_probe.scoring.tasks import Task
@@ -111,8 +112,8 @@ def _alone(task: Task, reading: ReadOptions) -> dict[str, Any]:
             return submitted.result()
         except BrokenProcessPool:
             return {
-                "bad": f"{task.video}: video: decoding it killed the process; replace"
-                " the file"
+                "bad": f"{task.video}: video: decoding it killed the process, or took"
+                f" {LIMIT_S:g} s of processor time without a frame; replace the file"
             }
 
 
@@ -124,8 +125,9 @@ def _executor(workers: int) -> ProcessPoolExecutor:
 
 
 def _start(parent: int) -> None:
-    """Set up a worker: one thread, exit when the parent does."""
+    """Set up a worker: one thread, an end to endless decoding, exit with the parent."""
     cv2.setNumThreads(1)
+    limit_decoder_time()
 
     def leave_with_parent() -> None:
         while os.getppid() == parent:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqd_probe.clips.frame_stream import FrameStream
+from tqd_probe.clips.decoding_process import read_size
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import file_digest, read_json
@@ -132,9 +132,7 @@ def model_input(task: Task) -> tuple[str, str]:
         raise BadClip(f"{task.video}: video: VideoAlign reads files; give a folder")
     prompt = task.prompt()
     path = Path(task.video).resolve()
-    with FrameStream(path, limit=1) as stream:
-        if next(iter(stream), None) is None:
-            raise BadClip(f"{path}: video: holds no frame; replace the file")
+    read_size(path)  # decodes the first frame, in another process
     return str(path), prompt
 
 
