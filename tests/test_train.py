@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crashing_decoder import crash_on
-from training_runs import argv, fails, options, stream_of
+from training_runs import argv, fails, options, scheduled, stream_of
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.load import load_model
+from tqd_probe.sampling import level_density
+from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.sampling.registry import make_sampler
 from tqd_probe.train import main
 from tqd_probe.training.train import train
@@ -49,6 +51,19 @@ def test_a_clip_that_crashes_its_decoder_is_a_bad_one(
     assert len(kept) == clips - 1
     assert main([*argv(values), "--max-bad", "1"]) == 0
     assert "c4" not in {row["clip"] for row in stream_of(tmp_path / "a")}
+
+
+@pytest.mark.parametrize("sampler", ["bands", "beta"])
+def test_bands_on_clips_drawn_often_are_questioned(
+    pipeline, manifest, schedule, tmp_path, capsys, monkeypatch, sampler
+):
+    monkeypatch.setattr(level_density, "REPEATED", 2)
+    values = options(pipeline, manifest, tmp_path / "run", sampler=sampler, steps=8)
+    values |= {"schedule": scheduled(schedule, pipeline, tmp_path / "bands.json")}
+    del values["kappa_max"]
+    assert main(argv({**values, "validate_every": 0})) == 0
+    often = "warning: each clip will be drawn" in capsys.readouterr().out
+    assert often == (sampler == "bands")
 
 
 def test_a_schedule_must_be_of_this_model(
@@ -152,7 +167,4 @@ def test_files_lists_what_was_written(pipeline, manifest, tmp_path):
 def test_unknown_options_are_refused(capsys):
     fails(capsys, ["--ckpt", "x", "--learning-rate", "1"], "--learning-rate")
     with pytest.raises(InputError, match="none is kept"):
-        from tqd_probe.sampling.clip_pool import ClipPool
-        from tqd_probe.sampling.registry import make_sampler
-
         make_sampler("beta", kappa_max=8).check(ClipPool.of(["golden"], [0.0], [0.0]))

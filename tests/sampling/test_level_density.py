@@ -8,6 +8,7 @@ from tqd_probe.sampling.level_density import (
     density_table,
     density_warnings,
     realised_density,
+    repetition_warning,
 )
 from tqd_probe.sampling.registry import make_sampler
 
@@ -55,3 +56,8 @@ def test_expected_shares_are_those_of_the_draws(order):
         low, high = law.cdf(1e-6), law.cdf(1e-3)
         share = 2 / 3 * (high - low) / (1 - low) + 1 / 3 * 2e-3
         assert density.ends == pytest.approx(share, rel=1e-3)
+
+
+def test_bands_on_few_clips_that_are_drawn_often_are_questioned():
+    assert repetition_warning(clips=168, draws=168 * 19) is None
+    assert "drawn 57 times on average" in repetition_warning(clips=168, draws=9600)

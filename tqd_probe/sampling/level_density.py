@@ -15,6 +15,9 @@ COUNTED_DRAWS = 10_000  # of the run's own draws that are counted
 STARVED = 0.1  # share of what the base density would give, below which we warn
 END = 1e-3  # levels this near to 0 and 1 hold next to no noise or signal
 CROWDED = 0.05  # share of draws there above which we warn
+# Draws of a clip from which bands are questioned: their gain over their own density was
+# lost at 19 and a loss at 38 (`analyses/tables`, "Ten times the steps").
+REPEATED = 20
 LEAST = 0.002  # buckets to which the base density itself gives less are left alone
 
 
@@ -197,6 +200,26 @@ def density_table(density: RealisedDensity) -> str:
         cells = "".join(f"{100 * x:>6.1f}" for x in values)
         lines.append(f"{name:<18}{'':>7}{'':>6}{100 * values.sum():>7.1f}{cells}")
     return "\n".join(lines)
+
+
+def repetition_warning(clips: int, draws: int) -> str | None:
+    """Warn of bands where every clip will be drawn often.
+
+    Args:
+        clips: Clips of the pool.
+        draws: Draws of the run.
+
+    Returns:
+        A sentence; None where clips are not repeated that often.
+    """
+    times = draws / clips
+    if times < REPEATED:
+        return None
+    return (
+        f"each clip will be drawn {times:.0f} times on average: in our trials choosing"
+        " classes by level gained at 6 times, and lost from 38 times on; give more"
+        " clips, or let tqd-probe verify compare --sampler measured at as many steps"
+    )
 
 
 def _runs(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -33,6 +33,7 @@ from tqd_probe.sampling.level_density import (
     density_table,
     density_warnings,
     realised_density,
+    repetition_warning,
 )
 from tqd_probe.training.accelerator import is_sharded, make_accelerator, start_trackers
 from tqd_probe.training.batches import TrainingBatches
@@ -205,6 +206,9 @@ def _report_density(
     show(density_table(density))
     for text in density_warnings(density):
         show(text, logging.WARNING)
+    often = repetition_warning(sum(density.clips.values()), total)
+    if often and settings.sampler == "bands":
+        show(often, logging.WARNING)
 
 
 def _make_trainer(
