@@ -79,6 +79,17 @@ def test_staged_folder_appears_whole_or_not_at_all(tmp_path):
     assert (place / "sub" / "b.txt").read_text() == "whole"
 
 
+def test_a_file_that_the_disk_refuses_is_named_by_its_folder(tmp_path):
+    place = tmp_path / "checkpoint"
+    cure = "free the disk; the same command starts anew"
+    with pytest.raises(InputError) as error, staged_folder(place, cure=cure) as part:
+        with staged(part / "weights" / "a.bin"):
+            raise OSError(28, "No space left on device")
+    reason = "cannot be written (No space left on device)"
+    assert str(error.value) == f"{place}: {reason}; {cure}"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_staged_folder_replaces_only_when_asked(tmp_path):
     place = tmp_path / "a"
     place.mkdir()

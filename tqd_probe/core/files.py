@@ -26,6 +26,25 @@ CURE = "free the disk or choose another folder"
 DIGESTED = 1 << 20  # bytes read at once
 
 
+class NotWritten(InputError):
+    """A file or folder that the disk refused.
+
+    Attributes:
+        reason: In the operating system's words.
+    """
+
+    def __init__(self, path: Path, reason: str, cure: str = CURE) -> None:
+        """Write the message.
+
+        Args:
+            path: What was to be written.
+            reason: Why it was not.
+            cure: What the user can do.
+        """
+        self.reason = reason
+        super().__init__(f"{path}: cannot be written ({reason}); {cure}")
+
+
 @contextmanager
 def staged(path: Path, sync: bool = True) -> Iterator[Path]:
     """Give a temporary path that is renamed to `path` when the block succeeds.
@@ -39,7 +58,7 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
         The path to write to. It is removed when the block raises.
 
     Raises:
-        InputError: If the folder cannot be written to.
+        NotWritten: If the folder cannot be written to.
     """
     part = _temporary(path)
     try:
@@ -49,8 +68,7 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
             _sync(part)
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        reason = _reason(error)
-        raise InputError(f"{path}: cannot be written ({reason}); {CURE}") from error
+        raise NotWritten(path, _reason(error)) from error
     finally:
         with suppress(OSError):  # the folder may not exist either
             part.unlink()
@@ -74,7 +92,8 @@ def staged_folder(
         The folder to write to. It is removed when the block raises.
 
     Raises:
-        InputError: If the place is taken or cannot be written to.
+        InputError: If the place is taken.
+        NotWritten: If it cannot be written to.
     """
     taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
     if taken and not replace:
@@ -88,11 +107,10 @@ def staged_folder(
             os.replace(path, old)
         os.replace(part, path)
         _sync(path.parent)
+    except NotWritten as error:  # a file in it: the folder is what the user knows
+        raise NotWritten(path, error.reason, cure or CURE) from error
     except (OSError, SafetensorError) as error:
-        reason = _reason(error)
-        raise InputError(
-            f"{path}: cannot be written ({reason}); {cure or CURE}"
-        ) from error
+        raise NotWritten(path, _reason(error), cure or CURE) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
