@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import pytest
 
@@ -88,6 +89,18 @@ def test_a_file_that_the_disk_refuses_is_named_by_its_folder(tmp_path):
     reason = "cannot be written (No space left on device)"
     assert str(error.value) == f"{place}: {reason}; {cure}"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_copied_gives_the_reason_alone(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("1")
+
+    def refuse(source, target, **_):
+        raise OSError(28, "No space left on device", source, None, target)
+
+    with pytest.raises(InputError, match=r"c: cannot be written \(No space left"):
+        with staged_folder(tmp_path / "c") as part:
+            shutil.copytree(tmp_path / "a", part / "a", copy_function=refuse)
 
 
 def test_staged_folder_replaces_only_when_asked(tmp_path):

@@ -118,6 +118,10 @@ def staged_folder(
 
 def _reason(error: Exception) -> str:
     """Return why something cannot be written, in the operating system's words."""
+    if isinstance(error, shutil.Error):  # of a copied folder: a list of failures
+        text = str(error.args[0][0][2])
+        found = re.match(r"\[Errno \d+\] (.*?)(?:: '|$)", text)
+        return found[1] if found else text
     text = getattr(error, "strerror", None) or str(error)
     found = re.search(r"I/O error: (.*?) \(os error \d+\)", text)  # of safetensors
     return found[1] if found else text
