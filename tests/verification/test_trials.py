@@ -9,6 +9,7 @@ import pytest
 
 import tqd_probe
 from tqd_probe.core.errors import BadClip, InputError
+from tqd_probe.core.files import NotWritten, staged
 from tqd_probe.verification import trials
 from tqd_probe.verification.compared_samplers import parse_compared_samplers
 from tqd_probe.verification.settings import VerificationRunSettings
@@ -163,6 +164,9 @@ def test_errors_of_a_training_name_the_options_of_verify(tmp_path):
     with pytest.raises(BadClip, match=f"^{re.escape(message)}$"):
         with options_of_verify(tmp_path):
             raise BadClip("no frames; all are in quarantine.json")
+    with pytest.raises(NotWritten, match=r"cannot be written \(No space left\)"):
+        with options_of_verify(tmp_path), staged(tmp_path / "a"):
+            raise OSError(28, "No space left")
 
 
 # Options that the messages of a training name and a verification cannot meet.

@@ -27,22 +27,7 @@ DIGESTED = 1 << 20  # bytes read at once
 
 
 class NotWritten(InputError):
-    """A file or folder that the disk refused.
-
-    Attributes:
-        reason: In the operating system's words.
-    """
-
-    def __init__(self, path: Path, reason: str, cure: str = CURE) -> None:
-        """Write the message.
-
-        Args:
-            path: What was to be written.
-            reason: Why it was not.
-            cure: What the user can do.
-        """
-        self.reason = reason
-        super().__init__(f"{path}: cannot be written ({reason}); {cure}")
+    """A file or folder that the disk refused; the cause is the system's error."""
 
 
 @contextmanager
@@ -68,7 +53,7 @@ def staged(path: Path, sync: bool = True) -> Iterator[Path]:
             _sync(part)
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        raise NotWritten(path, _reason(error)) from error
+        raise NotWritten(_refused(path, error, CURE)) from error
     finally:
         with suppress(OSError):  # the folder may not exist either
             part.unlink()
@@ -107,16 +92,25 @@ def staged_folder(
             os.replace(path, old)
         os.replace(part, path)
         _sync(path.parent)
-    except NotWritten as error:  # a file in it: the folder is what the user knows
-        raise NotWritten(path, error.reason, cure or CURE) from error
+    except NotWritten as error:
+        if str(part) not in str(error):
+            raise
+        # A file in it: the folder is what the user knows.
+        cause = error.__cause__
+        raise NotWritten(_refused(path, cause, cure or CURE)) from cause
     except (OSError, SafetensorError) as error:
-        raise NotWritten(path, _reason(error), cure or CURE) from error
+        raise NotWritten(_refused(path, error, cure or CURE)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _reason(error: Exception) -> str:
+def _refused(path: Path, error: BaseException | None, cure: str) -> str:
+    """Write the message about a path that the disk refused."""
+    return f"{path}: cannot be written ({_reason(error)}); {cure}"
+
+
+def _reason(error: BaseException | None) -> str:
     """Return why something cannot be written, in the operating system's words."""
     if isinstance(error, shutil.Error):  # of a copied folder: a list of failures
         text = str(error.args[0][0][2])
