@@ -57,29 +57,36 @@ def trainable(bands: BandSchedule, counts: dict[str, int]) -> bool:
     )
 
 
-def band_shares(bands: BandSchedule, counts: dict[str, int]) -> np.ndarray:
+def band_shares(
+    bands: BandSchedule, counts: dict[str, int], timesteps: np.ndarray | None = None
+) -> np.ndarray:
     """Return the share of training of each cell and class under bands.
 
     Args:
         bands: The schedule.
         counts: Clips of each class in the set, golden first.
+        timesteps: sigma of the timesteps of a family that trains discrete ones, whose
+            levels are spread as these are; None: uniform.
 
     Returns:
         Shares ``[CELLS, classes]``, summing to 1.
     """
     present = [name for name, count in counts.items() for _ in range(count)]
-    sampler = make_sampler("bands", schedule=bands)
+    sampler = make_sampler("bands", schedule=bands, timesteps=timesteps)
     stream = DrawStream(sampler, ClipPool.of(present), 0)
     shares = stream.class_shares(np.arange(CELLS + 1) / CELLS)
     return np.stack([shares.get(name, np.zeros(CELLS)) for name in counts], 1)
 
 
-def same_density(bands: BandSchedule, counts: dict[str, int]) -> BandSchedule:
+def same_density(
+    bands: BandSchedule, counts: dict[str, int], timesteps: np.ndarray | None = None
+) -> BandSchedule:
     """Return the density of the bands without regard to class.
 
     Args:
         bands: The schedule.
         counts: Clips of each class in the set, golden first.
+        timesteps: As for `band_shares`.
 
     Returns:
         A joint mixture of cells; the bands where none of the classes has any, which a
@@ -88,35 +95,42 @@ def same_density(bands: BandSchedule, counts: dict[str, int]) -> BandSchedule:
     return _control(
         bands,
         counts,
+        timesteps,
         lambda mass: np.outer(mass.sum(1), mass.sum(0)),
         "same density",
     )
 
 
-def class_alone(bands: BandSchedule, counts: dict[str, int]) -> BandSchedule:
-    """Return the classes of the bands at each level, with uniform levels.
+def class_alone(
+    bands: BandSchedule, counts: dict[str, int], timesteps: np.ndarray | None = None
+) -> BandSchedule:
+    """Return the classes of the bands at each level, levels as the family's are.
 
     Args:
         bands: The schedule.
         counts: Clips of each class in the set, golden first.
+        timesteps: As for `band_shares`; uniform levels without.
 
     Returns:
         A joint mixture of cells; the bands where none of the classes has any, which a
         training refuses.
     """
     clips = np.array(list(counts.values()), float)
+    uniform = make_sampler("uniform", timesteps=timesteps).base
+    level = np.diff(uniform.cdf(np.arange(CELLS + 1) / CELLS))[:, None]
 
     def shares(mass: np.ndarray) -> np.ndarray:
         total = mass.sum(1, keepdims=True)
         pooled = np.tile(clips / clips.sum(), (CELLS, 1))
-        return np.divide(mass, total, out=pooled, where=total > 1e-12) / CELLS
+        return np.divide(mass, total, out=pooled, where=total > 1e-12) * level
 
-    return _control(bands, counts, shares, "class alone")
+    return _control(bands, counts, timesteps, shares, "class alone")
 
 
 def _control(
     bands: BandSchedule,
     counts: dict[str, int],
+    timesteps: np.ndarray | None,
     change: Callable[[np.ndarray], np.ndarray],
     name: str,
 ) -> BandSchedule:
@@ -124,4 +138,5 @@ def _control(
     if not trainable(bands, counts):
         return bands
     model = bands.model.model_dump(mode="json")
-    return cells_schedule(model, counts, change(band_shares(bands, counts)), name)
+    mass = change(band_shares(bands, counts, timesteps))
+    return cells_schedule(model, counts, mass, name)

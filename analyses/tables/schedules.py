@@ -45,6 +45,7 @@ MIXTURES = (
     ("joint", "joint", 0.0),
     ("joint, floor", "joint", 0.2),
 )
+CONTROLS = (("same density", same_density), ("class alone", class_alone))
 OFFSETS = {"golden": 0.0, "visual_degraded": 1.1, "motion_degraded": -1.1}
 
 
@@ -70,6 +71,7 @@ def measure_schedules(
         Schedule files: ``bands .90``, ``per-level A``, ``joint B`` and so on.
     """
     settings = ProbeRunSettings(ckpt=ckpt, out=work / "probe", **options)
+    timesteps = load_model(ckpt, "cpu").timestep_levels
     known_worth = read_json(worth, "results of similarity_worth.py")
     curve = worth_curve(known_worth["points"])
     with captured_gradients(settings, progress=False) as probe:
@@ -86,8 +88,9 @@ def measure_schedules(
                 known = result.model_copy(update={"mixture": mixture})
                 made[f"{name} {letter}"] = derive_schedule(known)
             for name in BARS if letter != "C" else ():  # uniform on golden clips alone
-                made[f"same density, {name} {letter}"] = same_density(made[name], pool)
-                made[f"class alone, {name} {letter}"] = class_alone(made[name], pool)
+                for control, make in CONTROLS:
+                    schedule = make(made[name], pool, timesteps)
+                    made[f"{control}, {name} {letter}"] = schedule
             for name, density in densities(result, known_worth).items():
                 mass = gate_mass({}, pool, 1.0, density)
                 model = result.model.model_dump(mode="json")

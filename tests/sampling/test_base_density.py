@@ -88,6 +88,18 @@ def test_cells_get_their_shares_and_the_base_density_inside():
     assert ratio == pytest.approx([first, first, last, last])
 
 
+def test_a_cell_that_the_base_leaves_empty_has_no_density():
+    base = BaseDensity(timesteps=np.linspace(0.3, 1, 1000))
+    cells = CellDensity(base, np.array([0.0, 0.2, 0.6, 1.0]), np.array([0.1, 0.4, 0.5]))
+    with np.errstate(all="raise"):
+        found = cells.pdf(np.array([0.1, 0.5, 0.9]))
+    assert found[0] == 0
+    assert found[1:] / base.pdf(np.array([0.5, 0.9])) == pytest.approx(
+        [0.4 / base.cdf(0.6), 0.5 / (1 - base.cdf(0.6))]
+    )
+    assert cells.quantile(np.array([0.05])) == pytest.approx([0.3], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("levels", "values"),
     [

@@ -197,4 +197,7 @@ class CellDensity:
         """Return the density at sigma in (0, 1), same shape."""
         cell = np.searchsorted(self.edges, sigma, side="right") - 1
         cell = np.clip(cell, 0, len(self.shares) - 1)
-        return self.base.pdf(sigma) * (self.shares / np.diff(self._at))[cell]
+        width = np.diff(self._at)
+        # No level is drawn inside a cell that the base density leaves empty.
+        times = np.divide(self.shares, width, out=np.zeros_like(width), where=width > 0)
+        return self.base.pdf(sigma) * times[cell]

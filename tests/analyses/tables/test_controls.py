@@ -11,10 +11,11 @@ COUNTS = {"golden": 0, "visual_degraded": 30, "motion_degraded": 10}
 EDGES = np.arange(CELLS + 1) / CELLS
 
 
-def drawn(schedule, name="mixture"):
+def drawn(schedule, timesteps=None):
     """Shares of cells and classes that training by a schedule comes to."""
     clips = [c for c, count in COUNTS.items() for _ in range(count)]
-    stream = DrawStream(make_sampler(name, schedule=schedule), ClipPool.of(clips), 0)
+    sampler = make_sampler("mixture", schedule=schedule, timesteps=timesteps)
+    stream = DrawStream(sampler, ClipPool.of(clips), 0)
     shares = stream.class_shares(EDGES)
     return np.stack([shares[name] for name in list(COUNTS)[1:]], 1)
 
@@ -46,6 +47,22 @@ def test_class_alone_leaves_levels_uniform(schedule):
     assert share[CENTRES < 0.28] == pytest.approx(0, abs=1e-9)  # motion alone
     outside = (CENTRES > 0.33) & (CENTRES < 0.47)
     assert share[outside] == pytest.approx(0.75)
+
+
+def test_controls_have_the_levels_of_a_family_with_timesteps(schedule):
+    """CogVideoX trains uniform timesteps, which crowd at high sigma."""
+    timesteps = np.linspace(0.2, 1, 1000) ** 0.5
+    bands = band_shares(schedule, COUNTS, timesteps)[:, 1:]
+    assert bands[:22].sum() == 0  # below sqrt(0.2) = 0.447 nothing is trained
+    # visual 3 / 4 of draws over (.6, 1), where u = (sigma^2 - 0.2) / 0.8
+    at = (np.array([0.8, 0.82, 0.6, 1.0]) ** 2 - 0.2) / 0.8
+    wanted = 0.75 * (at[1] - at[0]) / (at[3] - at[2])
+    assert bands[40] == pytest.approx([wanted, 0], rel=0.03)
+    same = drawn(same_density(schedule, COUNTS, timesteps), timesteps=timesteps)
+    # Levels are those of whole timesteps, a thousandth of all draws each.
+    assert same.sum(1) == pytest.approx(bands.sum(1), abs=3e-3)
+    alone = drawn(class_alone(schedule, COUNTS, timesteps), timesteps=timesteps)
+    assert alone.sum(1)[40] == pytest.approx(at[1] - at[0], abs=3e-3)
 
 
 def test_without_bands_there_is_nothing_to_control(schedule):
