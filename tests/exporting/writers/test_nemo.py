@@ -1,3 +1,5 @@
+import subprocess
+
 import numpy as np
 import pytest
 import trainer_rules
@@ -77,9 +79,14 @@ def test_the_chain_keeps_the_users_settings(tmp_path):
     }
     assert visual["checkpoint"] == {
         "enabled": True,
-        "restore_from": f"{out}/output/1-motion_degraded",
+        "restore_from": None,
         "checkpoint_dir": f"{out}/output/2-visual_degraded",
+        "model_save_format": "safetensors",
+        "save_consolidated": "final",
+        "diffusers_compatible": True,
     }
+    start = visual["model"]["pretrained_model_name_or_path"]
+    assert start == f"{out}/start/2-visual_degraded"
     assert run_of(out, "golden")["flow_matching"]["timestep_sampling"] == "uniform"
     assert done.said[-1] == "the loss stays weighted by 1 + 3 sigma"
 
@@ -107,3 +114,60 @@ def test_empty_parts_are_filled_in(tmp_path):
     config.write_text(yaml.safe_dump(table | empty))
     export_case(tmp_path).export("nemo", config)
     assert run_of(tmp_path / "out", "golden")["checkpoint"]["checkpoint_dir"]
+
+
+def test_each_run_starts_from_the_model_of_the_last(tmp_path):
+    # Automodel (36044ad), recipes/base_recipe.py: restore_from goes on with the steps
+    # and epochs of a run, after the last of which nothing is trained; so that a run
+    # gets a pipeline whose transformer is the one saved beside the last checkpoint.
+    base = tmp_path / "wan"
+    for name in ("transformer", "vae"):
+        (base / name).mkdir(parents=True)
+    (base / "model_index.json").write_text("{}")
+    config = configuration(tmp_path)
+    text = config.read_text().replace("Wan-AI/Wan2.1-T2V-14B-Diffusers", str(base))
+    config.write_text(text)
+    export_case(tmp_path, ONE_BAND).export("nemo", config)
+    out = tmp_path / "out"
+    for name in ("1-motion_degraded", "2-visual_degraded"):
+        saved = out / "output" / name / "epoch_9_step_99" / "model" / "consolidated"
+        saved.mkdir(parents=True)
+        (saved / "config.json").write_text(name)
+        (out / "output" / name / "LATEST").symlink_to("epoch_9_step_99")
+    script = "torchrun() { :; }\n" + (out / "train.sh").read_text()
+    subprocess.run(["bash", "-c", script], check=True)
+    start = out / "start" / "3-golden"
+    assert (start / "transformer" / "config.json").read_text() == "2-visual_degraded"
+    assert (start / "vae").resolve() == base / "vae"
+    assert (start / "model_index.json").read_text() == "{}"
+    golden = run_of(out, "golden")
+    assert golden["model"]["pretrained_model_name_or_path"] == str(start)
+    assert run_of(out, "motion_degraded")["model"] == {
+        "pretrained_model_name_or_path": str(base)
+    }
+
+
+def test_steps_that_end_a_run_are_shared_out(tmp_path):
+    config = configuration(tmp_path)
+    more = "step_scheduler:\n  max_steps: 90\n  global_batch_size: 8\n"
+    config.write_text(config.read_text() + more)
+    export_case(tmp_path, ONE_BAND).export("nemo", config)
+    out = tmp_path / "out"
+    for name, steps in (("golden", 40), ("visual_degraded", 30)):
+        assert run_of(out, name)["step_scheduler"] == {
+            "max_steps": steps,
+            "global_batch_size": 8,
+        }
+    config.write_text(config.read_text().replace("max_steps: 90", "max_steps: 1"))
+    with pytest.raises(InputError, match="max_steps: 1 are too few for 3 runs"):
+        export_case(tmp_path, ONE_BAND).export("nemo", config, out="other")
+
+
+def test_adapters_cannot_be_chained(tmp_path):
+    config = configuration(tmp_path)
+    config.write_text(config.read_text() + "peft:\n  dim: 16\n")
+    with pytest.raises(InputError, match=r"user.yaml: peft: runs are chained"):
+        export_case(tmp_path, ONE_BAND).export("nemo", config)
+    one = export_case(tmp_path, ONE_BAND, counts={"visual_degraded": 2})
+    one.export("nemo", config)
+    assert run_of(tmp_path / "out", "visual_degraded")["peft"] == {"dim": 16}

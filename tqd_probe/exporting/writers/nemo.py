@@ -2,7 +2,13 @@
 
 The trainer clamps ``sigma_min`` and ``sigma_max`` and does not draw again, so that a
 range would pile draws up at its ends; a Beta has no range and is exact where the bands
-are one. Runs are chained by ``checkpoint.restore_from``.
+are one.
+
+``checkpoint.restore_from`` goes on with a run: it restores its steps, epochs, learning
+rate and data loader with the weights (`recipes/base_recipe.py`, `load_checkpoint`; read
+2026-08, 36044ad), so that a run chained by it would end where it begins. Runs are
+therefore chained by their model: a folder of links to the pipeline, whose transformer
+is the one that the last run has saved.
 """
 
 from __future__ import annotations
@@ -16,10 +22,12 @@ import yaml
 from scipy.optimize import minimize
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.exporting.class_plan import ClassPlan
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_number,
     get_table,
+    get_whole,
     read_configuration,
 )
 from tqd_probe.exporting.level_distribution import (
@@ -56,7 +64,14 @@ def write(job: ExportJob, folder: Path) -> Written:
         )
     base, _ = drawn_levels(flow, job.config)
     plans, left_out = job.plan(base, None)
+    if len(plans) > 1 and table.get("peft") is not None:
+        raise InputError(
+            f"{job.config}: peft: runs are chained by their models, and an adapter can"
+            " only be resumed with the steps of its run; leave it out (full training),"
+            " or give clips of one class"
+        )
     classes, script, previous = [], ["#!/usr/bin/env bash", "set -e"], None
+    lengths = run_lengths(table, plans, job)
     for number, plan in enumerate(reversed(plans), 1):
         name = f"{number}-{plan.name}"
         changed = copy.deepcopy(table)
@@ -68,9 +83,17 @@ def write(job: ExportJob, folder: Path) -> Written:
                 "beta_alpha": alpha,
                 "beta_beta": beta_,
             }
+        if plan.name in lengths:
+            changed["step_scheduler"] = get_table(
+                changed, "step_scheduler", job.config
+            ) | {"max_steps": lengths[plan.name]}
         link_clips(plan.clips, folder / "data" / plan.name)
-        set_places(changed, job, name, plan.name, previous)
-        previous = str(job.out / "output" / name)
+        set_places(changed, job, name, plan.name, len(plans) > 1)
+        if previous is not None:
+            start = job.out / "start" / name
+            script += start_lines(str(model_source(model, job)), previous, start)
+            changed["model"] = model | {"pretrained_model_name_or_path": str(start)}
+        previous = job.out / "output" / name
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         script.append(
@@ -82,8 +105,8 @@ def write(job: ExportJob, folder: Path) -> Written:
     (folder / "train.sh").write_text("\n".join(script) + "\n", encoding="utf-8")
     said = left_out_text(left_out)
     said.append(
-        "one run per class, of the same epochs, each from the checkpoint of the last;"
-        " golden at the end"
+        "one run per class, of the same epochs, each from the model of the last; golden"
+        " at the end"
     )
     if flow.get("use_loss_weighting", True):
         shift = get_number(flow, "flow_shift", 3.0, job.config)
@@ -96,10 +119,75 @@ def write(job: ExportJob, folder: Path) -> Written:
     return Written(list(reversed(classes)), steps, said)
 
 
+def run_lengths(
+    table: Options, plans: list[ClassPlan], job: ExportJob
+) -> dict[str, int]:
+    """Return the steps that end the run of each class; none where epochs alone do.
+
+    Raises:
+        InputError: If there are too few for a class.
+    """
+    scheduler = get_table(table, "step_scheduler", job.config)
+    if scheduler.get("max_steps") is None:
+        return {}
+    total = get_whole(scheduler, "max_steps", 1, job.config)
+    counts = {plan.name: round(total * plan.share) for plan in plans}
+    if min(counts.values()) < 1:
+        raise InputError(
+            f"{job.config}: step_scheduler.max_steps: {total} are too few for"
+            f" {len(plans)} runs"
+        )
+    return counts
+
+
+def model_source(model: Options, job: ExportJob) -> str:
+    """Return the pipeline that is trained.
+
+    Raises:
+        InputError: If the recipe names none.
+    """
+    source = model.get("pretrained_model_name_or_path")
+    if not isinstance(source, str) or not source:
+        raise InputError(
+            f"{job.config}: model.pretrained_model_name_or_path: missing; give a recipe"
+        )
+    return source
+
+
+def start_lines(source: str, previous: Path, start: Path) -> list[str]:
+    """Return the lines of the script that make the pipeline a run starts from.
+
+    Args:
+        source: The user's pipeline, a folder or a name on the hub.
+        previous: Folder of the last run's checkpoints.
+        start: The pipeline to be made.
+
+    Returns:
+        Lines of bash; ``LATEST`` is the trainer's own link to its last checkpoint.
+    """
+    saved = quote(str(previous / "LATEST" / "model" / "consolidated"))
+    name, place = quote(source), quote(str(start))
+    return [
+        "",
+        f"BASE=$([ -d {name} ] && realpath {name} || hf download {name})",
+        f"mkdir -p {place}",
+        f'ln -sfn "$BASE"/* {place}',
+        f"ln -sfn {saved} {place}/transformer",
+        f"test -f {place}/transformer/config.json",
+    ]
+
+
 def set_places(
-    table: Options, job: ExportJob, name: str, clips: str, previous: str | None
+    table: Options, job: ExportJob, name: str, clips: str, chained: bool
 ) -> None:
     """Set where a run reads and writes.
+
+    Args:
+        table: The recipe; changed here.
+        job: The export.
+        name: Name of the run.
+        clips: Name of the class.
+        chained: Whether there are several runs, which need each other's models.
 
     Raises:
         InputError: If the recipe has no data loader.
@@ -110,8 +198,14 @@ def set_places(
     loader["cache_dir"] = str(job.out / "cache" / clips)
     checkpoint = table["checkpoint"] = get_table(table, "checkpoint", job.config)
     checkpoint["checkpoint_dir"] = str(job.out / "output" / name)
-    if previous is not None:
-        checkpoint["restore_from"] = previous
+    if chained:  # a transformer in the layout of diffusers, beside the last checkpoint
+        checkpoint |= {
+            "enabled": True,
+            "model_save_format": "safetensors",
+            "save_consolidated": "final",
+            "diffusers_compatible": True,
+            "restore_from": None,
+        }
 
 
 def closest_beta(wanted: LevelDistribution) -> tuple[float, float]:
