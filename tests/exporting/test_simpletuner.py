@@ -96,6 +96,10 @@ def test_a_stage_of_wan_22_sets_the_shift_itself(tmp_path):
     assert distance(draws, trained.levels) < CLOSE
     assert "overwritten by model_flavour i2v-14b-2.2-high" in found.traps[0]
     assert "transformer_2" in found.notes[0]
+    found = preview(tmp_path, model_flavour="i2v-14b-2.2-high")
+    assert found.traps == []  # the shift is 5, not the default 3
+    found = preview(tmp_path, distillation_method="dmd")
+    assert found.notes[0].startswith("distillation_method: its levels are not modelled")
 
 
 def test_probabilities_are_shares_where_sizes_do_not_count(tmp_path):
@@ -109,14 +113,16 @@ def test_probabilities_are_shares_where_sizes_do_not_count(tmp_path):
 
 
 def test_faults_are_named(tmp_path):
-    with pytest.raises(InputError, match="flow_schedule_auto_shift: the shift depends"):
-        preview(tmp_path, flow_schedule_auto_shift=True, flow_schedule_shift=0)
+    # safety_check.py (bc8e6ab) sets flow_schedule_shift to 0 beside the other
+    for shift in ({}, {"flow_schedule_shift": 0}, {"flow_schedule_shift": 5.0}):
+        with pytest.raises(InputError, match="overrides flow_schedule_shift"):
+            preview(tmp_path, flow_schedule_auto_shift=True, **shift)
+    with pytest.raises(InputError, match="sdxl is not trained by flow matching"):
+        preview(tmp_path, **{"--model_family": "sdxl"})
     with pytest.raises(InputError, match="sanavideo draws levels of its own"):
         preview(tmp_path, **{"--model_family": "sanavideo"})
     found = preview(tmp_path, **{"--model_family": "minimaxh3"})
     assert found.trained[0].rule == "logit-normal(0, 1), shift 12"
-    found = preview(tmp_path, flow_schedule_auto_shift=True)
-    assert "ignored beside flow_schedule_shift" in found.traps[1]
     with pytest.raises(InputError, match="no data set of images or videos is enabled"):
         preview(tmp_path, ())
     path = tmp_path / "config.json"

@@ -15,15 +15,12 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.structured_text import parse_structured
 from tqd_probe.exporting.configuration_files import (
     Options,
-    find_beside,
     get_number,
     get_positive,
     number,
     read_configuration,
-    read_text,
 )
 from tqd_probe.exporting.level_distribution import (
     LevelDistribution,
@@ -33,7 +30,7 @@ from tqd_probe.exporting.level_distribution import (
     uniform,
 )
 from tqd_probe.exporting.not_modelled import activity_texts, simpletuner_left_out
-from tqd_probe.exporting.run_length import RunLength
+from tqd_probe.exporting.simpletuner_data_sets import draw_shares, read_backends
 from tqd_probe.exporting.trainer_format import (
     TimestepPreview,
     TrainedLevels,
@@ -53,8 +50,24 @@ STAGE_SHIFTS = {
 }
 # Families with a `sample_flow_sigmas` of their own: no shift, no offset.
 OWN_LEVELS = ("ace_step", "ideogram", "minimaxmusic", "omnigen", "sana", "sanavideo")
+# Families that are not trained by flow matching (`models/*/model.py`, PREDICTION_TYPE).
+NO_FLOW = (
+    "cosmos",
+    "deepfloyd",
+    "heartmula",
+    "kolors",
+    "pixart",
+    "pixart_sigma",
+    "sd1x",
+    "sd2x",
+    "sdxl",
+    "stable_cascade",
+)
 FAST = [1.0] * 7 + [0.75, 0.5, 0.25]  # flux_fast_schedule
 OFFSET = "timestep_sampling_offset"
+# What draws levels of its own, or leaves some of the model's out (`distillation/`,
+# `scheduled_sampling/rollout.py`, `models/common.py`).
+OTHER_DRAWS = ("distillation_method", "diffusion_blocks_config", "twinflow_enabled")
 CLOSE = 0.02  # difference of a probability and a share that is accepted
 
 
@@ -104,6 +117,11 @@ class SimpleTuner:
                 "shares are the probabilities, until a data set is used up: an epoch"
                 " draws each clip 1 + repeats times, and clips are not found here"
             )
+        notes += [
+            f"{name}: its levels are not modelled; those shown are the model's"
+            for name in OTHER_DRAWS
+            if options.get(name) not in (None, "", "None", False)
+        ]
         late, unknown = activity_texts(backends, length.epochs, length.steps, path)
         if len(backends) > 1:
             unknown += simpletuner_left_out(backends, path)
@@ -118,77 +136,6 @@ def undashed(table: Options) -> Options:
     return {name.lstrip("-").replace("-", "_"): value for name, value in table.items()}
 
 
-def read_backends(options: Options, path: Path) -> list[Options]:
-    """Read the data sets that are trained on.
-
-    Args:
-        options: Settings of the run.
-        path: Their file.
-
-    Returns:
-        Entries of ``data_backend_config`` that hold images or videos.
-
-    Raises:
-        InputError: If there is no such file, or it is no list.
-    """
-    source = find_beside(
-        path, str(options.get("data_backend_config") or ""), "data_backend_config"
-    )
-    try:
-        found: Any = parse_structured(read_text(source), ".json")
-    except ValueError as error:
-        raise InputError(f"{source}: is not JSON ({error}); correct it") from None
-    if not isinstance(found, list) or not all(isinstance(e, dict) for e in found):
-        raise InputError(f"{source}: is no list of data sets; give one object each")
-    kept = [
-        each
-        for each in found
-        if each.get("dataset_type", "image") in ("image", "video")
-        and not each.get("disabled")
-    ]
-    if not kept:
-        raise InputError(f"{source}: no data set of images or videos is enabled")
-    return kept
-
-
-def draw_shares(
-    options: Options, backends: list[Options], length: RunLength, path: Path
-) -> list[float | None]:
-    """Return the share of draws of each data set in an epoch.
-
-    Args:
-        options: Settings of the run.
-        backends: Settings of the data sets.
-        length: Their clips and repeats.
-        path: The file of the run's settings, for messages.
-
-    Returns:
-        A share for each: by clips and repeats, or where clips are not here and draws
-        are uniform, by probability; None where it is not known.
-
-    Raises:
-        InputError: If a probability is below 0, or all are 0.
-    """
-    weights = [get_number(each, "probability", 1.0, path) for each in backends]
-    if min(weights) < 0:
-        raise InputError(
-            f"{path}: data_backend_config: probability: {min(weights):g} must be 0 or"
-            " above; correct it"
-        )
-    if len(backends) == 1:
-        return [1.0]
-    if length.epoch_draws:
-        return length.shares
-    if options.get("data_backend_sampling", "auto-weighting") != "uniform":
-        return [None] * len(backends)
-    if not 0 < sum(weights) < 1e300:
-        raise InputError(
-            f"{path}: data_backend_config: probability: sums to {sum(weights):g}, so"
-            " that nothing can be drawn; give one data set more than 0"
-        )
-    return [weight / sum(weights) for weight in weights]
-
-
 def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
     """Return the shift, and which network of two is trained.
 
@@ -201,6 +148,18 @@ def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
             f"{path}: model_family: {family} draws levels of its own, without shift and"
             " offset; they are not known here"
         )
+    if family in NO_FLOW:
+        raise InputError(
+            f"{path}: model_family: {family} is not trained by flow matching; its"
+            " levels are not known here"
+        )
+    if options.get("flow_schedule_auto_shift"):
+        # `default_settings/safety_check.py` then sets flow_schedule_shift to 0.
+        raise InputError(
+            f"{path}: flow_schedule_auto_shift: overrides flow_schedule_shift, and its"
+            " shift depends on the checkpoint's scheduler, which is not read; leave it"
+            " out"
+        )
     flavour = str(options.get("model_flavour", ""))
     if family == "wan" and flavour in STAGE_SHIFTS:
         expert, shift = STAGE_SHIFTS[flavour]
@@ -208,14 +167,7 @@ def timestep_shift(options: Options, path: Path) -> tuple[float, str | None]:
     shift = get_number(options, "flow_schedule_shift", 3.0, path)
     if shift == 3.0 and family == "minimaxh3":  # `_apply_h3_schedule_defaults`
         return 12.0, None
-    if shift > 0:
-        return shift, None
-    if options.get("flow_schedule_auto_shift"):
-        raise InputError(
-            f"{path}: flow_schedule_auto_shift: the shift depends on the scheduler of"
-            " the checkpoint, which is not read; set flow_schedule_shift"
-        )
-    return 1.0, None
+    return (shift, None) if shift > 0 else (1.0, None)
 
 
 def schedule_of(options: Options) -> str:
@@ -382,14 +334,13 @@ def find_traps(
             "flow_schedule_shift: overwritten by model_flavour"
             f" {options['model_flavour']}"
         )
-    elif "flow_schedule_shift" not in options and kind not in ("custom", "fast"):
+    elif (
+        expert is None
+        and "flow_schedule_shift" not in options
+        and kind not in ("custom", "fast")
+    ):
         traps.append(
             "flow_schedule_shift: not set, and its default is 3, not 1; set it to what"
             " you mean"
-        )
-    if options.get("flow_schedule_auto_shift") and "flow_schedule_shift" not in options:
-        traps.append(
-            "flow_schedule_auto_shift: ignored beside flow_schedule_shift, whose"
-            " default is 3; set that to 0"
         )
     return traps

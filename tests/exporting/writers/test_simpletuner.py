@@ -113,3 +113,32 @@ def test_only_one_data_set_without_an_offset_is_split(tmp_path):
     with pytest.raises(InputError, match=r"config.json: flow_sigmoid_scale: 0 must be"):
         case.export("simpletuner", config)
     assert not (tmp_path / "out").exists()
+
+
+def test_clips_take_the_place_of_a_data_set_of_the_hub(tmp_path):
+    # examples/multidatabackend-small-video-480p.json of SimpleTuner (bc8e6ab), as all
+    # of its data sets of video: type huggingface reads dataset_name and no folder
+    hub = BACKENDS[0] | {
+        "type": "huggingface",
+        "dataset_name": "sayakpaul/video-dataset-disney-organized",
+        "metadata_backend": "huggingface",
+        "caption_strategy": "huggingface",
+        "huggingface": {"video_column": "video", "caption_column": "prompt"},
+        "aws_bucket_name": "bucket",
+    }
+    config = configuration(tmp_path, [hub, BACKENDS[1]])
+    export_case(tmp_path).export("simpletuner", config)
+    written = json.loads((tmp_path / "out" / "multidatabackend.json").read_text())
+    for entry, name in zip(written, ("golden", "visual_degraded", "motion_degraded")):
+        del entry["timestep_sampling_offset"], entry["probability"]
+        assert entry == {
+            "id": f"clips-{name}",
+            "type": "local",
+            "dataset_type": "video",
+            "metadata_backend": "discovery",
+            "instance_data_dir": str(tmp_path / "out" / "data" / name),
+            "caption_strategy": "textfile",
+            "cache_dir_vae": str(tmp_path / "out" / "cache" / name),
+            "resolution": 480,
+            "repeats": 0,
+        }

@@ -18,7 +18,6 @@ from tqd_probe.core.files import write_json
 from tqd_probe.exporting.class_plan import ClassPlan
 from tqd_probe.exporting.configuration_files import (
     Options,
-    find_beside,
     get_number,
     get_positive,
     read_configuration,
@@ -31,11 +30,11 @@ from tqd_probe.exporting.level_distribution import (
 )
 from tqd_probe.exporting.simpletuner import (
     OFFSET,
-    read_backends,
     schedule_of,
     timestep_shift,
     undashed,
 )
+from tqd_probe.exporting.simpletuner_data_sets import backends_file, read_backends
 from tqd_probe.exporting.writers.class_folders import link_clips
 from tqd_probe.exporting.writers.export_job import (
     ExportJob,
@@ -48,6 +47,10 @@ from tqd_probe.exporting.writers.export_job import (
 
 OTHERS = ("text_embeds", "image_embeds", "conditioning", "conditioning_image_embeds")
 LARGEST = 8.0  # offset
+# Settings that say where a data set's clips and captions are; folders take their place.
+# Read 2026-08, bc8e6ab: `data_backend/config/image.py`, `data_backend/factory.py`.
+SOURCES = ("dataset_name", "huggingface", "parquet", "webshart", "source", "metadata")
+SOURCE_PREFIXES = ("aws_", "csv_", "huggingface_", "parquet_", "webshart_")
 
 
 def write(job: ExportJob, folder: Path) -> Written:
@@ -81,9 +84,11 @@ def write(job: ExportJob, folder: Path) -> Written:
             offset = best_offset(plan.wanted, scale, shift)
         name = f"{backends[0].get('id', 'clips')}-{plan.name}"
         entries.append(
-            backends[0]
+            without_source(backends[0])
             | {
                 "id": name,
+                "type": "local",
+                "metadata_backend": "discovery",
                 "instance_data_dir": str(job.out / "data" / plan.name),
                 "caption_strategy": "textfile",
                 "cache_dir_vae": str(job.out / "cache" / plan.name),
@@ -114,6 +119,19 @@ def write(job: ExportJob, folder: Path) -> Written:
     )
     steps = [f"SimpleTuner with {job.out / 'config.json'}"]
     return Written(classes, steps, said)
+
+
+def without_source(backend: Options) -> Options:
+    """Return the settings of a data set without those that say where its clips are.
+
+    All data sets of video among the trainer's examples are of type ``huggingface``,
+    which reads ``dataset_name`` and no folder.
+    """
+    return {
+        name: value
+        for name, value in backend.items()
+        if name not in SOURCES and not name.startswith(SOURCE_PREFIXES)
+    }
 
 
 def whole_passes(plans: list[ClassPlan], own: int) -> list[int]:
@@ -168,6 +186,5 @@ def best_offset(wanted: LevelDistribution, scale: float, shift: float) -> float:
 
 def other_entries(options: Options, path: Path) -> list[Options]:
     """Return the entries that hold no clips: caches of text, conditions."""
-    source = find_beside(path, str(options["data_backend_config"]))
-    every = json.loads(read_text(source))
+    every = json.loads(read_text(backends_file(options, path)))
     return [each for each in every if each.get("dataset_type", "image") in OTHERS]
