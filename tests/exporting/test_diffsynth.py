@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -122,7 +123,70 @@ def test_it_is_recognised_and_others_are_not(tmp_path):
     assert not DiffSynth().recognises(other)
     with pytest.raises(InputError, match=r"launches no train.py"):
         preview(other)
-    with pytest.raises(InputError, match="levels are known of Wan and LTX-2"):
+    with pytest.raises(InputError, match="levels are known of Wan, MOVA, LingBot"):
         path = written(tmp_path)
-        path.write_text(path.read_text().replace("Wan-AI/Wan2.2", "a/Qwen"))
+        text = path.read_text().replace("Wan-AI/Wan2.2", "a/Qwen")
+        path.write_text(text.replace("wanvideo", "qwen_image"))
+        preview(path)
+
+
+FAMILIES = [
+    # folder of train.py (fed7b18), files, level at half the grid
+    ("ltx2", "jd-opensource/JoyAI-Echo:JoyAI-Echo-release.safetensors", 0.897),
+    ("mova", "openmoss/MOVA-360p:video_dit/x.safetensors", 5 / 6),
+    ("lingbot_video", "a/b:c.safetensors", 5 / 6),
+    ("minimax_h3", "a/b:c.safetensors", 2.22 / 3.22),
+]
+
+
+@pytest.mark.parametrize(("folder", "files", "middle"), FAMILIES)
+def test_the_folder_of_the_script_tells_the_family(tmp_path, folder, files, middle):
+    path = written(tmp_path)
+    text = path.read_text().replace("examples/wanvideo", f"examples/{folder}")
+    path.write_text(re.sub('paths ".*?"', f'paths "{files}"', text))
+    (trained,) = preview(path).trained
+    assert trained.levels.cdf(middle) == pytest.approx(0.5, abs=0.006)
+    if folder == "minimax_h3":  # float32 timesteps: no two indices share a level
+        assert len(trained.levels.points) == 1000
+
+
+CACHE = """accelerate launch examples/wanvideo/model_training/train.py \\
+  --dataset_base_path data --dataset_metadata_path rows.csv --dataset_repeat 2 \\
+  --model_id_with_origin_paths "Wan-AI/Wan2.1-T2V-1.3B:d*.safetensors" \\
+  --output_path ./models/cache --task "sft:data_process" {made}
+
+accelerate launch examples/wanvideo/model_training/train.py \\
+  --dataset_base_path models/cache --dataset_repeat 100 --num_epochs 5 \\
+  --model_id_with_origin_paths "Wan-AI/Wan2.1-T2V-1.3B:d*.safetensors" \\
+  --output_path models/lora --task "sft:train" {read}
+"""
+
+
+def test_the_boundaries_of_a_cache_are_those_it_was_made_with(tmp_path):
+    # diffusion/runner.py and training_module.py (fed7b18): the inputs of sft:train,
+    # boundaries among them, are read from the cache, and its own are not
+    (tmp_path / "rows.csv").write_text("video,prompt\na.mp4,a\nb.mp4,b\n")
+    path = tmp_path / "train.sh"
+    ends = "--min_timestep_boundary 0.2 --max_timestep_boundary 0.6"
+    path.write_text(CACHE.format(made="", read=ends))
+    found = preview(path)
+    (trained,) = found.trained
+    draws = diffsynth_wan(np.random.default_rng(1))
+    assert distance(draws, trained.levels) < CLOSE
+    assert found.traps == [
+        "min_timestep_boundary, max_timestep_boundary: ignored by task sft:train, whose"
+        " cache has boundaries of its own; give them to the launch of sft:data_process"
+    ]
+    assert found.lengths == ["5 epochs; an epoch of 400 draws: rows 2 clips x 200"]
+    path.write_text(CACHE.format(made=ends, read=""))
+    found = preview(path)
+    draws = diffsynth_wan(np.random.default_rng(2), 0.2, 0.6)
+    assert distance(draws, found.trained[0].levels) < CLOSE
+    assert found.traps == []
+
+
+def test_a_training_of_whole_samplings_is_refused(tmp_path):
+    # wanvideo/model_training/special/direct_distill (fed7b18): DirectDistillLoss
+    path = written(tmp_path, {"options": '--task "direct_distill"'})
+    with pytest.raises(InputError, match="--task direct_distill: trains whole sampli"):
         preview(path)

@@ -9,6 +9,7 @@ options of a launch and, named by ``--extra_inputs``, columns of the metadata.
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,10 @@ from tqd_probe.exporting.configuration_files import (
     Options,
     find_beside,
     get_number,
+    get_whole,
+    parse_options,
     read_commands,
+    split_commands,
 )
 from tqd_probe.exporting.level_distribution import (
     LevelDistribution,
@@ -41,8 +45,17 @@ from tqd_probe.exporting.trainer_format import (
 from tqd_probe.exporting.trainer_lengths import diffsynth_length
 
 SCRIPT = "train.py"
+IGNORED = "boundaries of a launch that reads a cache"
 LIMITS = ("min_timestep_boundary", "max_timestep_boundary")
+FOLDERS = {  # of examples with a train.py, and what tells the family by its files
+    "wanvideo": "wan",
+    "mova": "mova",
+    "lingbot_video": "lingbot",
+    "ltx2": "ltx",
+    "minimax_h3": "minimax-h3",
+}
 WAN_SHIFT = 5.0  # set_timesteps_wan in training, whatever the model's own shift is
+H3_SHIFT = 2.22  # set_timesteps_minimax_h3, of the video
 LTX2_TOKENS = 4096  # dynamic_shift_len in training
 
 
@@ -91,26 +104,78 @@ class DiffSynth:
         )
 
 
+def script_place(words: list[str]) -> int:
+    """Return where the options of a launch begin; 0 for other commands."""
+    places = [k for k, word in enumerate(words) if SCRIPT in word]
+    return places[0] + 1 if places else 0
+
+
 def read_launches(path: Path) -> list[Options]:
     """Read the launches of a script that draw levels.
+
+    A launch of task ``sft:train`` reads a cache, and the boundaries in it are those of
+    the launch of ``sft:data_process`` that made it (`diffusion/runner.py`,
+    `diffusion/training_module.py`, `split_pipeline_units`; read 2026-08, fed7b18).
 
     Args:
         path: A shell script.
 
     Returns:
-        Options of each.
+        Options of each, and the name of its script by `SCRIPT`. Those that the cache
+        decides are of the launch that made it.
 
     Raises:
-        InputError: If it launches no training.
+        InputError: If it launches no training, or one that draws no levels.
     """
-    found = [
-        each
-        for each in read_commands(path, SCRIPT)
-        if not str(each.get("task", "sft")).endswith(":data_process")
-    ]
+    found: list[Options] = []
+    caches: dict[str, Options] = {}
+    for words in split_commands(path):
+        at = script_place(words)
+        if not at:
+            continue
+        options = parse_options(words[at:]) | {SCRIPT: str(words[at - 1])}
+        task, _, stage = str(options.get("task", "sft")).partition(":")
+        if task != "sft":
+            raise InputError(
+                f"{path}: --task {task}: trains whole samplings and draws no levels;"
+                " levels are known of task sft"
+            )
+        if stage == "data_process":
+            caches[folder_of(options, "output_path")] = options
+        elif stage == "train":
+            cache = caches.get(folder_of(options, "dataset_base_path"), {})
+            found.append(from_cache(options, cache, path))
+        else:
+            found.append(options)
     if not found:
         raise InputError(f"{path}: launches no {SCRIPT}; give the launch script")
     return found
+
+
+def folder_of(options: Options, name: str) -> str:
+    """Return a folder that an option names, written in one way."""
+    return os.path.normpath(str(options.get(name, "")))
+
+
+def from_cache(options: Options, cache: Options, path: Path) -> Options:
+    """Return the options of a launch that reads a cache.
+
+    Args:
+        options: Its own.
+        cache: Those of the launch that makes the cache; empty if it is not known.
+        path: The script, for messages.
+
+    Returns:
+        The options that decide levels and length.
+    """
+    decided = (*LIMITS, "extra_inputs", "dataset_metadata_path")
+    times = [get_whole(each, "dataset_repeat", 1, path) for each in (options, cache)]
+    return (
+        {name: value for name, value in options.items() if name not in decided}
+        | {name: cache[name] for name in decided if name in cache}
+        | {"dataset_repeat": times[0] * times[1]}
+        | {IGNORED: [name for name in LIMITS if name in options]}
+    )
 
 
 def trained_grid(options: Options, path: Path) -> np.ndarray:
@@ -127,6 +192,8 @@ def trained_grid(options: Options, path: Path) -> np.ndarray:
         Levels, falling ``[1000]``.
     """
     levels = scheduler_grid(options, path)
+    if family_of(options) == "minimax-h3":  # its timesteps stay float32
+        return levels
     seen = bfloat16(1000 * levels)
     nearest = np.abs(1000 * levels[None, :] - seen[:, None]).argmin(1)
     return levels[nearest]
@@ -153,18 +220,34 @@ def scheduler_grid(options: Options, path: Path) -> np.ndarray:
         InputError: If the family's grid is not known here.
     """
     falling = np.linspace(1.0, 0.0, 1001)[:-1]
-    models = str(options.get("model_id_with_origin_paths", options.get("model_paths")))
-    lower = models.lower()
-    if "ltx" in lower:
+    family = family_of(options)
+    if family == "ltx":
         shift = math.exp(linear_mu(LTX2_TOKENS, (1024, 0.95), (4096, 2.05)))
         level = shift_sigma(falling, shift)
         return 1 - (1 - level) * (1 - 0.1) / (1 - level[-1])  # ends at 0.1
-    if any(name in lower for name in ("wan", "mova", "lingbot", "skyreels")):
-        return shift_sigma(falling, WAN_SHIFT)
+    if family is not None:
+        shift = H3_SHIFT if family == "minimax-h3" else WAN_SHIFT
+        return shift_sigma(falling, shift)
     raise InputError(
-        f"{path}: model_id_with_origin_paths: {models[:60]!r}: levels are known of Wan"
-        " and LTX-2; rename local folders so that the family is seen"
+        f"{path}: model_id_with_origin_paths: {models_of(options)[:60]!r}: levels are"
+        " known of Wan, MOVA, LingBot, LTX-2 and MiniMax-H3; rename local folders so"
+        " that the family is seen"
     )
+
+
+def models_of(options: Options) -> str:
+    """Return the files of the model that a launch names."""
+    return str(options.get("model_id_with_origin_paths", options.get("model_paths")))
+
+
+def family_of(options: Options) -> str | None:
+    """Return the family of a launch, by the folder of its script or its files."""
+    folder = Path(str(options.get(SCRIPT, ""))).parent.parent.name
+    if folder in FOLDERS:
+        return FOLDERS[folder]
+    lower = models_of(options).lower()
+    names = ("ltx", "minimax-h3", "wan", "mova", "lingbot", "skyreels")
+    return next((name for name in names if name in lower), None)
 
 
 def between(levels: np.ndarray, low: float, high: float, what: str) -> np.ndarray:
@@ -268,7 +351,7 @@ def row_boundaries(
 
 def expert_of(options: Options) -> str | None:
     """Return which network of Wan 2.2 A14B a launch trains, by the names of files."""
-    models = str(options.get("model_id_with_origin_paths", options.get("model_paths")))
+    models = models_of(options)
     for expert in ("high", "low"):
         if f"{expert}_noise" in models:
             return expert
@@ -279,6 +362,11 @@ def find_traps(options: Options, path: Path) -> list[str]:
     """Name what the options of a launch do not do."""
     traps = []
     expert = expert_of(options)
+    if options.get(IGNORED):
+        traps.append(
+            f"{', '.join(options[IGNORED])}: ignored by task sft:train, whose cache has"
+            " boundaries of its own; give them to the launch of sft:data_process"
+        )
     if expert is not None and not set(LIMITS) & options.keys():
         extra = str(options.get("extra_inputs", ""))
         if not any(name in extra for name in LIMITS):

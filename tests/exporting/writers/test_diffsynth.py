@@ -93,3 +93,83 @@ def test_rows_that_have_boundaries_are_refused(tmp_path):
     with pytest.raises(InputError, match="rows already have boundaries"):
         case.export("diffsynth", config)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_range_of_a_launch_is_kept(tmp_path):
+    # lora/Wan2.2-I2V-A14B.sh and MOVA-360P-I2AV.sh (fed7b18): 0.358 is sigma 0.9, and
+    # is kept whatever --boundary is, also where no file name tells the network
+    text = script(tmp_path, *EXPERTS.values()).read_text()
+    high, low = text.split("\n\n")
+    high += " --max_timestep_boundary 0.358 --min_timestep_boundary 0"
+    low += " --max_timestep_boundary 1 --min_timestep_boundary 0.358"
+    text = high.replace(" \n ", " ") + "\n\n" + low.replace(" \n ", " ")
+    for name in ("user.sh", "mova.sh"):
+        path = tmp_path / name
+        made = text.replace("\n --m", " --m")
+        if name == "mova.sh":
+            made = made.replace("high_noise_model", "a").replace("low_noise_model", "b")
+        path.write_text(made)
+        out = f"out-{name}"
+        done = export_case(tmp_path).export("diffsynth", path, out=out)
+        experts = [("high", "low")[k > 1] for k in range(5)]
+        if name == "user.sh":
+            assert [each.expert for each in done.classes] == experts
+        for each, expert in zip(done.classes, experts):
+            assert each.distance < 0.02
+            ends = [(0.899, 1.0)] if expert == "high" else [(0.0, 0.901)]
+            assert each.realised.mass(ends) == pytest.approx(1)
+
+
+def test_columns_that_the_launch_asks_for_are_carried(tmp_path):
+    # train.py (fed7b18), parse_extra_inputs: a name of --extra_inputs is read from the
+    # row, but for the images that are made of the video
+    case = export_case(tmp_path)
+    options = "--extra_inputs input_image,control_video"
+    config = script(tmp_path, "diffusion_pytorch_model", options=options)
+    data = tmp_path / "data"
+    data.mkdir()
+    videos = sorted(tmp_path.glob("*.mp4"))
+    lines = [f"../{each.name},p,control/{each.stem}.mp4" for each in videos]
+    head = "video,prompt,control_video"
+    (data / "metadata.csv").write_text("\n".join([head, *lines]) + "\n")
+    case.export("diffsynth", config)
+    for row in rows_of(tmp_path):
+        stem = row["video"].rpartition("/")[2].removesuffix(".mp4")
+        assert row["control_video"] == f"control/{stem}.mp4"
+        assert "input_image" not in row
+    text = (tmp_path / "out" / "train.sh").read_text()
+    assert "--extra_inputs input_image,control_video,min_timestep_boundary" in text
+    (data / "metadata.csv").write_text("\n".join([head, *lines[1:]]) + "\n")
+    with pytest.raises(InputError, match=r"golden0.mp4: has no row, and --extra_inp"):
+        case.export("diffsynth", config, out="other")
+    (data / "metadata.csv").write_text("video,prompt\n../golden0.mp4,p\n")
+    with pytest.raises(InputError, match="control_video: missing, and --extra_inputs"):
+        case.export("diffsynth", config, out="other")
+
+
+def test_the_rows_of_a_cache_are_given_to_the_launch_that_makes_it(tmp_path):
+    case = export_case(tmp_path)
+    made = LAUNCH.format(model="d", options='--task "sft:data_process"')
+    made = made.replace("$HOME/models", "./cache").replace("repeat 100", "repeat 1")
+    read = LAUNCH.format(model="d", options='--task "sft:train"')
+    read = read.replace("--dataset_base_path data ", "--dataset_base_path cache ")
+    read = read.replace("--dataset_metadata_path data/metadata.csv", "")
+    path = tmp_path / "user.sh"
+    path.write_text(f"{made}\n{read}")
+    done = case.export("diffsynth", path)
+    for each in done.classes:
+        assert each.distance < 0.02
+    out = tmp_path / "out"
+    first, second = (out / "train.sh").read_text().split("\n\n")[1:]
+    assert "--task sft:data_process" in first
+    assert f"--dataset_metadata_path {out}/metadata-1.jsonl" in first
+    assert f"--output_path {out}/cache-1" in first
+    assert "--extra_inputs min_timestep_boundary,max_timestep_boundary" in first
+    assert "--dataset_repeat 1\n" in first + "\n"
+    assert "--task sft:train" in second
+    assert f"--dataset_base_path {out}/cache-1" in second
+    assert "metadata" not in second
+    assert "extra_inputs" not in second
+    path.write_text(read)
+    with pytest.raises(InputError, match="no launch of the script makes it"):
+        case.export("diffsynth", path, out="other")
