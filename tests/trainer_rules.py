@@ -150,6 +150,25 @@ def ai_toolkit(rng, low=0, high=999, timestep_type="sigmoid", batches=DRAWS):
     return drawn
 
 
+def ai_toolkit_stages(rng, index, timestep_type, batches):
+    """ai-toolkit with two networks, BaseSDTrainProcess.py, is_multistage."""
+    top, bottom = ((1000.0, 875.0), (875.0, 0.0))[index]
+    drawn = []
+    for _ in range(batches):
+        if timestep_type == "linear":
+            listed = np.linspace(1000, 1, 1000)
+        elif timestep_type == "shift":
+            smallest = shifted(0.001, 3.0)
+            listed = 1000 * shifted(np.linspace(1.0, smallest, 1000), 3.0)
+        else:
+            listed = np.sort(1000 * (1 - expit(rng.normal(size=1000))))[::-1]
+        above = len(listed) - np.searchsorted(listed[::-1], top, side="left")
+        inside = len(listed) - np.searchsorted(listed[::-1], bottom, side="right")
+        first, last = (above - 1, inside - 1) if inside > above else (0, 999)
+        drawn.append(listed[rng.integers(max(first, 0), min(last, 999))] / 1000)
+    return np.array(drawn)
+
+
 def nemo(
     rng,
     timestep_sampling="logit_normal",

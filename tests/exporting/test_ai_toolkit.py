@@ -147,3 +147,52 @@ def test_the_default_is_close_to_a_logit_normal(tmp_path):
     assert found.traps == ["timestep_type: not set, and its default is sigmoid"]
     rng = np.random.default_rng(4)
     assert distance(expit(rng.normal(size=20_000)), found.trained[0].levels) < CLOSE
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "shift", "linear"])
+@pytest.mark.parametrize("arch", ["wan22_14b", "wan22_14b:t2v"])
+def test_other_lists_cross_the_boundary_elsewhere(tmp_path, kind, arch):
+    # BaseSDTrainProcess.py (27a03a9), is_multistage: the range of a network is where
+    # the list of the step crosses 875. A tag behind the name of the architecture, as
+    # the trainer's pages write it, is taken off (config_modules.py, ModelConfig).
+    high, low = preview(tmp_path, arch, timestep_type=kind).trained
+    assert (high.expert, low.expert) == ("high", "low")
+    rng = np.random.default_rng(8)
+    count = 4000
+    for trained, index in ((high, 0), (low, 1)):
+        draws = trainer_rules.ai_toolkit_stages(rng, index, kind, count)
+        assert distance(draws, trained.levels) < 1.7 / count**0.5
+    assert high.levels.mass([(0.875, 1.0)]) == pytest.approx(1)
+
+
+def test_other_lengths_of_the_list_are_refused(tmp_path):
+    with pytest.raises(InputError, match="num_train_timesteps: levels are known of"):
+        preview(tmp_path, num_train_timesteps=500)
+
+
+@pytest.mark.parametrize(("arch", "shift"), [("wan21_i2v", 3.0), ("wan22_5b", 5.0)])
+@pytest.mark.parametrize("kind", ["shift", "flux_shift"])
+def test_the_list_of_shift_is_that_of_the_models_scheduler(tmp_path, arch, shift, kind):
+    found = preview(tmp_path, arch, timestep_type=kind).trained[0].levels
+    first = trainer_rules.shifted(1.0, shift)
+    second = trainer_rules.shifted(1 - (1 - 0.001) / 999, shift)
+    assert found.points[-1] == pytest.approx(first)
+    assert found.points[-2] == pytest.approx(second, abs=2e-4)
+
+
+def test_folders_whose_videos_are_not_read_are_named(tmp_path):
+    # toolkit/data_loader.py (27a03a9): num_frames is 1, and then images alone are read
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"")
+    preview(tmp_path, timestep_type="linear")
+    path = tmp_path / "lora.yaml"
+    text = path.read_text().replace("/path/to/images/folder", str(folder))
+    path.write_text(text)
+    (trap,) = AiToolkit().preview(path, None).traps
+    assert trap.startswith(f"datasets: {folder}: num_frames is 1")
+    for read in ("num_frames: 33", "auto_frame_count: true"):
+        path.write_text(
+            text.replace("caption_ext: ", f"{read}\n          caption_ext: ")
+        )
+        assert AiToolkit().preview(path, None).traps == []

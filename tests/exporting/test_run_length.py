@@ -8,6 +8,7 @@ from tqd_probe.exporting.run_length import (
     by_data_set,
     count_clips,
     count_rows,
+    has_videos,
     name_of,
     read_data_sets,
     repeats_of,
@@ -92,3 +93,14 @@ def test_faults_are_named(tmp_path):
     with pytest.raises(InputError, match=r"epochs: 0.5 must be a whole number"):
         whole_or_none({"epochs": 0.5}, "epochs", config)
     assert whole_or_none({}, "epochs", config) is None
+
+
+def test_videos_are_told_from_images(tmp_path):
+    (tmp_path / "clips" / "more").mkdir(parents=True)
+    (tmp_path / "clips" / "a.png").write_bytes(b"")
+    path = tmp_path / "user.yaml"
+    assert not has_videos(path, "clips")
+    (tmp_path / "clips" / "more" / "b.MP4").write_bytes(b"")
+    assert has_videos(path, "clips")
+    assert not has_videos(path, "absent")
+    assert not has_videos(path, None)

@@ -12,10 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.special import betainc
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.noise import shift_sigma
+from tqd_probe.exporting.ai_toolkit_lists import (
+    STEPS,
+    blended,
+    blended_lists,
+    index_chances,
+    sigmoid_lists,
+    sorted_draws,
+)
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_number,
@@ -23,13 +30,16 @@ from tqd_probe.exporting.configuration_files import (
     read_configuration,
 )
 from tqd_probe.exporting.level_distribution import (
-    Cdf,
     LevelDistribution,
-    logit_normal,
     on_grid,
     weighted,
 )
-from tqd_probe.exporting.run_length import RunLength, by_data_set, weigh_runs
+from tqd_probe.exporting.run_length import (
+    RunLength,
+    by_data_set,
+    has_videos,
+    weigh_runs,
+)
 from tqd_probe.exporting.trainer_format import (
     EVERY,
     TimestepPreview,
@@ -38,7 +48,6 @@ from tqd_probe.exporting.trainer_format import (
 )
 from tqd_probe.exporting.trainer_lengths import ai_toolkit_length
 
-STEPS = 1000
 BOUNDARY = 0.875  # of Wan 2.2 14B in training, also of I2V (0.9 in sampling)
 TWO_NETWORKS = ("wan22_14b", "wan22_14b_i2v")
 STAGES = {  # indices of the list ``linear`` that each network gets
@@ -51,7 +60,14 @@ FIXED_INDICES = {
     "four_step": [0, 250, 500, 750],
     "eight_step": [0, 125, 250, 375, 500, 625, 750, 875],
 }
-SHIFTS = {"wan21": 3.0, "wan22_14b": 3.0, "wan22_14b_i2v": 3.0}  # their schedulers
+SHIFTS = {  # of the models' schedulers
+    "wan21": 3.0,
+    "wan21_i2v": 3.0,
+    "wan22_5b": 5.0,
+    "wan22_14b": 3.0,
+    "wan22_14b_i2v": 3.0,
+}
+SHIFTED = ("shift", "flux_shift", "lumina2_shift")  # one list, by three names
 LIMITS = ("min_denoising_steps", "max_denoising_steps")
 
 
@@ -88,12 +104,12 @@ class AiToolkit:
             model = get_table(process, "model", path)
             refuse_other_schedulers(train, path)
             for expert, ends, share in networks(train, model, path):
-                levels, rule = index_levels(train, model, ends, path)
+                levels, rule = network_levels(train, model, expert, ends, path)
                 whole = TrainedLevels(name, levels, rule, expert, share)
                 rows += by_data_set(whole, length)
             trained.append(rows)
             lengths.append(length)
-            traps += find_traps(train, model, path)
+            traps += find_traps(train, model, path) + image_traps(process, path)
             notes += find_notes(train, model)
         return TimestepPreview(
             self.title,
@@ -128,12 +144,17 @@ def refuse_other_schedulers(train: Options, path: Path) -> None:
     """Refuse a training that is no flow matching.
 
     Raises:
-        InputError: If ``noise_scheduler`` is another.
+        InputError: If ``noise_scheduler`` is another, or its list has another length.
     """
     found = train.get("noise_scheduler", "ddpm")
     if found != "flowmatch":
         raise InputError(
             f"{path}: train.noise_scheduler: {found!r}; levels are known of flowmatch"
+        )
+    if get_number(train, "num_train_timesteps", STEPS, path) != STEPS:
+        raise InputError(
+            f"{path}: train.num_train_timesteps: levels are known of {STEPS}; leave it"
+            " out"
         )
 
 
@@ -153,11 +174,19 @@ def index_range(train: Options, path: Path) -> tuple[int, int]:
     return low, high
 
 
+def arch_of(model: Options) -> str:
+    """Return ``model.arch`` without the tag that the trainer's pages put behind it.
+
+    Read 2026-08, 27a03a9: `toolkit/config_modules.py`, `ModelConfig`.
+    """
+    return str(model.get("arch")).partition(":")[0]
+
+
 def networks(
     train: Options, model: Options, path: Path
 ) -> list[tuple[str | None, tuple[int, int], float]]:
     """Return the networks that are trained, with their indices and share of steps."""
-    if model.get("arch") not in TWO_NETWORKS:
+    if arch_of(model) not in TWO_NETWORKS:
         return [(None, index_range(train, path), 1.0)]
     wanted = get_table(model, "model_kwargs", path)
     kept = [name for name in STAGES if wanted.get(f"train_{name}_noise", True)]
@@ -169,6 +198,56 @@ def timestep_type(train: Options) -> str:
     if train.get("linear_timesteps") or train.get("linear_timesteps2"):
         return "linear"
     return str(train.get("timestep_type", "sigmoid"))
+
+
+def network_levels(
+    train: Options,
+    model: Options,
+    expert: str | None,
+    ends: tuple[int, int],
+    path: Path,
+) -> tuple[LevelDistribution, str]:
+    """Return the levels of a network.
+
+    The range of one of two networks is where the list of the step crosses the boundary
+    (`BaseSDTrainProcess.py`, ``is_multistage``; read 2026-08, 27a03a9). For ``linear``
+    these are the indices `STAGES`; other lists cross it elsewhere.
+
+    Args:
+        train: Settings of the training.
+        model: Settings of the model.
+        expert: ``high`` or ``low``; None for a model of one network.
+        ends: First index, and the one after the last, of ``linear``.
+        path: The file, for messages.
+
+    Returns:
+        The distribution of sigma, and the rule in words.
+
+    Raises:
+        InputError: If the list of levels is not known.
+    """
+    kind = timestep_type(train)
+    if expert is None or kind in ("linear", "weighted", *FIXED_INDICES):
+        return index_levels(train, model, ends, path)
+    if kind in SHIFTED:
+        lists = shift_grid(model, path)[None]
+    elif kind == "sigmoid":
+        lists = sigmoid_lists()
+    elif kind == "lognorm_blend":
+        lists = blended_lists()
+    else:
+        return index_levels(train, model, ends, path)  # refuses it
+    chances = []
+    for levels in lists:
+        top = int((levels >= BOUNDARY).sum()) - 1
+        first, end = (0, int((levels > BOUNDARY).sum()) - 1)
+        if expert == "low":
+            first, end = max(top, 0), STEPS - 1
+        elif end < 0:  # no level of the list is above the boundary
+            first, end = 0, STEPS - 1
+        chances.append(index_chances(train, first, end))
+    found = weighted(lists.ravel(), np.ravel(chances) / len(lists))
+    return found, f"{kind}, levels {'from' if expert == 'high' else 'to'} {BOUNDARY:g}"
 
 
 def index_levels(
@@ -198,7 +277,7 @@ def index_levels(
     words += f", {style}" if style != "balanced" else ""
     if kind in ("linear", "weighted"):
         return weighted(linear, chances), words
-    if kind == "shift":
+    if kind in SHIFTED:
         return weighted(shift_grid(model, path), chances), words
     if kind == "sigmoid":
         return sorted_draws(chances), words
@@ -209,29 +288,13 @@ def index_levels(
     )
 
 
-def index_chances(train: Options, first: int, end: int) -> np.ndarray:
-    """Return the probability of each index ``[1000]``."""
-    chances = np.zeros(STEPS)
-    style = train.get("content_or_style", "balanced")
-    if style in ("content", "style"):
-        cubes = ((np.arange(100_000) + 0.5) / 100_000) ** 3 * STEPS
-        raw = cubes if style == "content" else STEPS - cubes
-        index = raw * (end - first) / (STEPS - 1) + first
-        np.add.at(chances, np.clip(index.astype(int), first, end), 1e-5)
-    elif first == end:
-        chances[first] = 1.0
-    else:
-        chances[first:end] = 1 / (end - first)
-    return chances
-
-
 def shift_grid(model: Options, path: Path) -> np.ndarray:
     """Return the list of ``shift``: that of diffusers, shifted a second time.
 
     Raises:
         InputError: If the model's scheduler is not known.
     """
-    arch = str(model.get("arch"))
+    arch = arch_of(model)
     if arch not in SHIFTS:
         raise InputError(
             f"{path}: train.timestep_type: shift: that of {arch} is not known here; use"
@@ -241,66 +304,12 @@ def shift_grid(model: Options, path: Path) -> np.ndarray:
     return np.asarray(shift_sigma(np.linspace(1.0, lowest, STEPS), SHIFTS[arch]))
 
 
-def sorted_draws(chances: np.ndarray) -> LevelDistribution:
-    """Return the levels of a list of sigmoids of normal draws, sorted, falling.
-
-    The level of rank r from below exceeds x when fewer than r of 1000 draws lie below
-    it, so that runs of ranks sum to expectations of a binomial variable.
-
-    Args:
-        chances: Probability of each index ``[1000]``.
-    """
-    base = logit_normal().cdf
-    ranks = chances[::-1]  # by rank from below, from 1 on
-    edges = np.flatnonzero(np.diff(np.concatenate([[0.0], ranks, [0.0]])))
-    steps = np.diff(np.concatenate([[0.0], ranks, [0.0]]))[edges]
-
-    def continuous(level: np.ndarray) -> np.ndarray:
-        p = base(level)
-        return sum(
-            (step * excess(p, int(edge)) for edge, step in zip(edges, steps)),
-            start=np.zeros_like(p),
-        )
-
-    return LevelDistribution(table_of(continuous))
-
-
-def excess(p: np.ndarray, least: int) -> np.ndarray:
-    """Return the expectation of ``max(B - least, 0)``, B binomial of 1000 draws."""
-
-    def at_least(draws: int, count: int) -> np.ndarray:
-        if count <= 0:
-            return np.ones_like(p)
-        return betainc(count, draws - count + 1, p) if count <= draws else 0 * p
-
-    return STEPS * p * at_least(STEPS - 1, least) - least * at_least(STEPS, least + 1)
-
-
-def table_of(function: Cdf) -> Cdf:
-    """Return a distribution function by a table of 1,001 levels."""
-    places = np.linspace(0, 1, 1001)
-    values = np.clip(function(places), 0, 1)
-    return lambda level: np.interp(level, places, values)
-
-
-def blended(chances: np.ndarray) -> LevelDistribution:
-    """Return the levels of ``lognorm_blend``, from lists drawn with a fixed seed."""
-    rng = np.random.default_rng(0)
-    linear = np.linspace(1000, 1, STEPS // 4)
-    lists = []
-    for _ in range(200):
-        drawn = rng.lognormal(0.0, 0.333, STEPS * 3 // 4)
-        both = np.concatenate([(1 - drawn / drawn.max()) * 1000, linear])
-        lists.append(np.sort(both)[::-1].astype(int) / 1000)
-    return weighted(np.concatenate(lists), np.tile(chances / 200, 200))
-
-
 def find_traps(train: Options, model: Options, path: Path) -> list[str]:
     """Name what the settings do not do."""
     traps = []
     given = [name for name in LIMITS if name in train]
     kind = timestep_type(train)
-    if model.get("arch") in TWO_NETWORKS:
+    if arch_of(model) in TWO_NETWORKS:
         if given:
             traps.append(
                 f"{', '.join(given)}: overwritten for Wan 2.2 14B: the high-noise"
@@ -322,12 +331,34 @@ def find_traps(train: Options, model: Options, path: Path) -> list[str]:
     return traps
 
 
+def image_traps(process: Options, path: Path) -> list[str]:
+    """Name folders whose videos are not read, where they are on this machine."""
+    sets = process.get("datasets")
+    found = [e for e in sets if isinstance(e, dict)] if isinstance(sets, list) else []
+    return [
+        f"datasets: {each['folder_path']}: num_frames is 1, its default, so that images"
+        " alone are read; set it to the frames of a clip"
+        for each in found
+        if not reads_videos(each) and has_videos(path, each.get("folder_path"))
+    ]
+
+
+def reads_videos(data_set: Options) -> bool:
+    """Return whether videos of a data set are read, and not its images alone.
+
+    Read 2026-08, 27a03a9: `toolkit/data_loader.py`, ``is_video``.
+    """
+    frames = data_set.get("num_frames", 1)
+    many = isinstance(frames, (int, float)) and frames > 1
+    return many or bool(data_set.get("auto_frame_count"))
+
+
 def find_notes(train: Options, model: Options) -> list[str]:
     """Name what else weighs on the levels."""
     notes = []
     if timestep_type(train) == "weighted" or train.get("linear_timesteps"):
         notes.append("the loss is weighted by noise level")
-    if model.get("arch") in TWO_NETWORKS:
+    if arch_of(model) in TWO_NETWORKS:
         notes.append(
             "steps alternate between the networks (switch_boundary_every), whatever"
             " share of the levels each has"

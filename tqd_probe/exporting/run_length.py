@@ -254,6 +254,25 @@ def count_clips(path: Path, value: Any, deep: bool = False) -> int | None:
     return None
 
 
+def has_videos(path: Path, value: Any) -> bool:
+    """Return whether a folder that a configuration names is here and holds videos.
+
+    Args:
+        path: The configuration.
+        value: Name of the folder.
+    """
+    if not isinstance(value, str) or not value:
+        return False
+    named = expand_home(Path(value))
+    return any(
+        Path(name).suffix.lower() in VIDEO_SUFFIXES
+        for folder in (named, path.parent / named)
+        if folder.is_dir()
+        for _, _, files in os.walk(folder)
+        for name in files
+    )
+
+
 def count_rows(path: Path, value: Any) -> int | None:
     """Count the lines of a JSONL file that a configuration names.
 

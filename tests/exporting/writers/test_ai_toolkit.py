@@ -111,3 +111,10 @@ def test_a_data_set_that_is_no_table_is_refused(tmp_path):
     config.write_text(yaml.safe_dump(table))
     with pytest.raises(InputError, match=r"user.yaml: datasets: needs one"):
         export_case(tmp_path).export("ai-toolkit", config)
+
+
+def test_a_data_set_of_images_is_refused(tmp_path):
+    config = configuration(tmp_path)
+    config.write_text(config.read_text().replace("          num_frames: 33\n", ""))
+    with pytest.raises(InputError, match="reads images alone"):
+        export_case(tmp_path).export("ai-toolkit", config)

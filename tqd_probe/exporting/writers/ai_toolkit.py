@@ -17,14 +17,16 @@ import yaml
 from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.ai_toolkit import (
     LIMITS,
-    STEPS,
     TWO_NETWORKS,
+    arch_of,
     index_levels,
     index_range,
     read_processes,
+    reads_videos,
     refuse_other_schedulers,
     timestep_type,
 )
+from tqd_probe.exporting.ai_toolkit_lists import STEPS
 from tqd_probe.exporting.configuration_files import (
     Options,
     get_table,
@@ -97,7 +99,7 @@ def the_process(job: ExportJob) -> Options:
     train = get_table(processes[0], "train", job.config)
     model = get_table(processes[0], "model", job.config)
     refuse_other_schedulers(train, job.config)
-    if model.get("arch") in TWO_NETWORKS:
+    if arch_of(model) in TWO_NETWORKS:
         raise InputError(
             f"{job.config}: model.arch: {model['arch']}: its ranges are overwritten by"
             " those of the two networks; bands cannot be carried"
@@ -121,6 +123,11 @@ def the_process(job: ExportJob) -> Options:
     if not (isinstance(sets, list) and len(sets) == 1 and isinstance(sets[0], dict)):
         raise InputError(
             f"{job.config}: datasets: needs one, whose settings the classes take"
+        )
+    if not reads_videos(sets[0]):
+        raise InputError(
+            f"{job.config}: datasets: num_frames: 1, its default, reads images alone;"
+            " set it to the frames of a clip"
         )
     return processes[0]
 
