@@ -1,3 +1,4 @@
+import os
 import subprocess
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_the_chain_keeps_the_users_settings(tmp_path):
         "directory": [{"path": f"{out}/data/visual_degraded", "num_repeats": 2}],
     }
     lines = (out / "train.sh").read_text()
-    assert f"ls -d {out}/output/1-motion_degraded-1/*/epoch*" in lines
+    assert f"find {out}/output/1-motion_degraded-1 -maxdepth 2" in lines
     assert lines.count("deepspeed --num_gpus=1 train.py") == 4
 
 
@@ -156,3 +157,36 @@ def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
     (tmp_path / "dataset.toml").write_text(DATA)
     with pytest.raises(InputError, match="adapter: is no table"):
         export_case(tmp_path).export("diffusion-pipe", config)
+
+
+def test_steps_that_end_a_run_are_shared_out(tmp_path):
+    # train.py of diffusion-pipe (8f83dbf): each run stops at its own max_steps, and its
+    # last save is then named step*, not epoch*; it resumes nothing in a new folder.
+    config = configuration(tmp_path)
+    text = config.read_text()
+    more = "max_steps = 900\nresume_from_checkpoint = true\nepochs = 100"
+    config.write_text(text.replace("epochs = 100", more))
+    done = export_case(tmp_path).export("diffusion-pipe", config)
+    out = tmp_path / "out"
+    counts = {
+        name: [table["max_steps"] for table in tables(out, name)]
+        for name in ("golden", "visual_degraded", "motion_degraded")
+    }
+    assert (counts["golden"], counts["visual_degraded"]) == ([400], [300])
+    assert sum(counts["motion_degraded"]) == pytest.approx(200, abs=1)
+    assert "resume_from_checkpoint" not in tables(out, "golden")[0]
+    assert len(done.classes) == 3
+    saves = [out / "output" / "3-visual_degraded" / "x" / "epoch9"]
+    saves += [out / "output" / "3-visual_degraded" / "y" / "step300"]
+    for path in ("1-motion_degraded-1", "2-motion_degraded-2"):
+        saves.append(out / "output" / path / "x" / "step100")
+    for age, path in enumerate(saves):
+        path.mkdir(parents=True)
+        (path.parent / "global_step300").mkdir()
+        os.utime(path, (1000 + age, 1000 + age))
+    script = "deepspeed() { :; }\n" + (out / "train.sh").read_text()
+    subprocess.run(["bash", "-c", script], check=True)
+    assert tables(out, "golden")[0]["adapter"]["init_from_existing"] == str(saves[1])
+    saves[1].rmdir()
+    saves[0].rmdir()
+    assert subprocess.run(["bash", "-c", script]).returncode == 1

@@ -34,9 +34,12 @@ from tqd_probe.exporting.writers.export_job import (
     WrittenPart,
     band_runs,
     left_out_text,
+    split_count,
 )
 
 PREVIOUS = "@PREVIOUS@"
+SAVES = r"\( -name 'epoch*' -o -name 'step*' \) -printf '%T@ %p\n'"
+NEWEST = "sort -n | tail -n 1 | cut -d ' ' -f 2-"
 ESCAPED = r's/[\\"]/\\&/g; s/[\\&|]/\\&/g'  # for a text of TOML, then for sed
 
 
@@ -56,12 +59,13 @@ def write(job: ExportJob, folder: Path) -> Written:
     base, _ = model_levels(model, job.config, job.shape)
     plans, left_out = job.plan(base, expert_of(model))
     chain = band_runs(plans)
+    steps = run_steps(table, chain, job)
     data = data_settings(table, job)
     for plan in plans:
         link_clips(plan.clips, folder / "data" / plan.name)
     script, parts = ["#!/usr/bin/env bash", "set -e"], dict[str, list[WrittenPart]]()
     for number, run in enumerate(chain):
-        text = run_text(job, table, run, first=number == 0)
+        text = run_text(job, table, run, steps[number], first=number == 0)
         (folder / f"{run.name}.toml").write_text(text, encoding="utf-8")
         entry = data["directory"][0] | {"path": str(job.out / "data" / run.plan.name)}
         text = toml_text(data | {"directory": [entry]}, job.config)
@@ -76,10 +80,8 @@ def write(job: ExportJob, folder: Path) -> Written:
     classes = [WrittenClass(plan, expert, parts[plan.name]) for plan in plans]
     said = left_out_text(left_out, expert)
     said.append("one run per band, each from the adapter of the last; golden last")
-    steps = [
-        f"bash {quote(str(job.out / 'train.sh'))}, in the folder of diffusion-pipe"
-    ]
-    return Written(classes, steps, said)
+    todo = [f"bash {quote(str(job.out / 'train.sh'))}, in the folder of diffusion-pipe"]
+    return Written(classes, todo, said)
 
 
 def data_settings(table: Options, job: ExportJob) -> Options:
@@ -100,15 +102,29 @@ def data_settings(table: Options, job: ExportJob) -> Options:
     return data
 
 
-def run_text(job: ExportJob, table: Options, run: BandRun, first: bool) -> str:
+def run_steps(table: Options, chain: list[BandRun], job: ExportJob) -> list[Options]:
+    """Return the steps that end each run; none where epochs alone do."""
+    if table.get("max_steps") is None:
+        return [{} for _ in chain]
+    total = get_whole(table, "max_steps", 1, job.config)
+    counts = split_count(total, chain, f"{job.config}: max_steps")
+    return [{"max_steps": count} for count in counts]
+
+
+def run_text(
+    job: ExportJob, table: Options, run: BandRun, steps: Options, first: bool
+) -> str:
     """Return the configuration of a run: the user's, with other keys."""
     text = read_text(job.config)
     epochs = get_whole(table, "epochs", 1, job.config)
-    top = {
+    top: Options = {
         "output_dir": str(job.out / "output" / run.name),
         "dataset": str(job.out / f"data-{run.plan.name}.toml"),
         "epochs": max(round(epochs * run.passes), 1),
+        **steps,
     }
+    if "resume_from_checkpoint" in table:  # the folders of the runs are new
+        top["resume_from_checkpoint"] = None
     text = set_toml(text, "", top, job.config)
     ends = {"min_t": run.band[0], "max_t": run.band[1]}
     text = set_toml(text, "model", ends, job.config)
@@ -127,7 +143,12 @@ def run_lines(job: ExportJob, run: BandRun, last: BandRun | None) -> list[str]:
     lines = [""]
     if last is not None:
         output = quote(str(job.out / "output" / last.name))
-        lines.append(f"LAST=$(ls -d {output}/*/epoch* | sort -V | tail -n 1)")
+        # Read 2026-08, 8f83dbf, `train.py`: the last save is named epoch*, or step*
+        # where max_steps ends the run.
+        lines.append(
+            f"LAST=$(find {output} -maxdepth 2 -mindepth 2 {SAVES} | {NEWEST})"
+        )
+        lines.append('test -n "$LAST"')
         lines.append(f"LAST=$(printf %s \"$LAST\" | sed '{ESCAPED}')")
         lines.append(f'sed -i "s|{PREVIOUS}|$LAST|" {config}')
     lines.append(f"deepspeed --num_gpus=1 train.py --deepspeed --config {config}")
