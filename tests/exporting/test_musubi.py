@@ -141,3 +141,20 @@ def test_data_sets_alone_have_no_levels(tmp_path):
     with pytest.raises(InputError, match=r"launches no \*_train_network.py"):
         Musubi().preview(path, None)
     assert not Musubi().recognises(path)
+
+
+def test_a_script_of_its_own_default_is_seen(tmp_path):
+    # ideogram4_train_network.py of musubi-tuner (30c658c) sets timestep_sampling
+    path = tmp_path / "train.sh"
+    path.write_text("accelerate launch src/x/ideogram4_train_network.py --dit a\n")
+    with pytest.raises(InputError, match="'ideogram4_shift' is no mode for video"):
+        Musubi().preview(path, None)
+    path.write_text(
+        path.read_text().replace("--dit", "--timestep_sampling sigma --dit")
+    )
+    (trained,) = Musubi().preview(path, None).trained
+    assert trained.rule.startswith("sigma mode, uniform")
+    table = tmp_path / "train.toml"
+    table.write_text('dit = "a"\nnetwork_module = "networks.lora_ideogram4"\n')
+    with pytest.raises(InputError, match="'ideogram4_shift' is no mode for video"):
+        Musubi().preview(table, None)

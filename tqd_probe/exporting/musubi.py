@@ -21,6 +21,7 @@ from tqd_probe.exporting.configuration_files import (
     get_positive,
     read_commands,
     read_configuration,
+    split_commands,
 )
 from tqd_probe.exporting.level_distribution import (
     LevelDistribution,
@@ -58,6 +59,7 @@ TOKEN_SHIFTS = {
     "qinglong_flux": ((256, 0.5), (4096, 1.15), 2),
     "qinglong_qwen": ((256, 0.5), (8192, 0.9), 2),
 }
+OWN_MODES = {"ideogram4": "ideogram4_shift"}  # defaults of a script (set_defaults)
 MODES = ("sigma", "uniform", "sigmoid", "shift", "logsnr", *TOKEN_SHIFTS)
 
 
@@ -214,14 +216,30 @@ def read_runs(path: Path) -> list[MusubiRun]:
                     f"{path}: --config_file {each['config_file']}: give that file"
                     " instead, with all settings in it"
                 )
-        return [MusubiRun(each, path) for each in found]
+        launched = [w for w in split_commands(path) if SCRIPT in " ".join(w)]
+        return [
+            MusubiRun(own_defaults(" ".join(words)) | each, path)
+            for words, each in zip(launched, found)
+        ]
     options = flattened(read_configuration(path))
     if "datasets" in options:
         raise InputError(
             f"{path}: describes data sets, and musubi-tuner reads no timesteps there;"
             " give the command line or the table of --config_file"
         )
-    return [MusubiRun(options, path)]
+    return [MusubiRun(own_defaults(str(options.get("network_module"))) | options, path)]
+
+
+def own_defaults(text: str) -> Options:
+    """Return the defaults that the trainer's script sets for its own model.
+
+    Read 2026-06, 30c658c: `ideogram4_train_network.py`, `ideogram4_setup_parser`.
+
+    Args:
+        text: The command, or the network module, either of which names the model.
+    """
+    found = next((mode for name, mode in OWN_MODES.items() if name in text), None)
+    return {"timestep_sampling": found} if found else {}
 
 
 def run_levels(

@@ -191,3 +191,27 @@ def test_what_cannot_carry_bands_is_refused(tmp_path, options, fault):
     with pytest.raises(InputError, match=fault):
         export_case(tmp_path).export("musubi", script(tmp_path, options))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "script_name"),
+    [
+        ("lora", "hv"),
+        ("lora_wan", "wan"),
+        ("lora_kandinsky", "kandinsky5"),
+        ("lora_framepack", "fpack"),
+        ("lora_hv_1_5", "hv_1_5"),
+    ],
+)
+def test_a_table_is_launched_by_the_script_of_its_module(tmp_path, module, script_name):
+    case = export_case(tmp_path)
+    (tmp_path / "data.toml").write_text(DATA)
+    table = tmp_path / "user.toml"
+    text = 'dataset_config = "data.toml"\ntimestep_sampling = "uniform"\n'
+    table.write_text(f'{text}[network]\nnetwork_module = "networks.{module}"\n')
+    case.export("musubi", table)
+    launched = (tmp_path / "out" / "train.sh").read_text()
+    assert launched.count(f"src/musubi_tuner/{script_name}_train_network.py") == 4
+    table.write_text(table.read_text().replace(f"networks.{module}", "networks.loha"))
+    with pytest.raises(InputError, match=r"networks.loha: is of no one script"):
+        case.export("musubi", table, out="other")

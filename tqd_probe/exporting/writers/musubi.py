@@ -28,6 +28,7 @@ from tqd_probe.exporting.musubi import (
     SCRIPT,
     STEPS,
     MusubiRun,
+    flattened,
     read_runs,
     run_levels,
 )
@@ -42,6 +43,14 @@ from tqd_probe.exporting.writers.export_job import (
     left_out_text,
     split_count,
 )
+
+SCRIPTS_OF = {  # start of the name of the script that trains a network module
+    "lora": "hv",
+    "lora_wan": "wan",
+    "lora_hv_1_5": "hv_1_5",
+    "lora_framepack": "fpack",
+    "lora_kandinsky": "kandinsky5",
+}
 
 
 def write(job: ExportJob, folder: Path) -> Written:
@@ -219,14 +228,26 @@ def write_run(
             text = set_toml(text, section, gone, job.config) if gone else text
     text = set_toml(text, "", changes, job.config)
     (folder / f"{run.name}.toml").write_text(text, encoding="utf-8")
-    script = train_script(table)
+    script = train_script(table, job.config)
     config = quote(f"{job.out / run.name}.toml")
     return f"{run.name}.toml", f"accelerate launch {script} --config_file {config}"
 
 
-def train_script(table: Options) -> str:
-    """Return the trainer's script for a network module."""
-    text = str(table)
-    kinds = {"lora_wan": "wan", "lora_hv_1_5": "hv_1_5", "lora_framepack": "fpack"}
-    kind = next((name for key, name in kinds.items() if key in text), "hv")
+def train_script(table: Options, path: Path) -> str:
+    """Return the trainer's script for a network module.
+
+    Args:
+        table: The table of ``--config_file``.
+        path: Its file, for the message.
+
+    Raises:
+        InputError: If the module (LoHa, LoKr) is of no one script.
+    """
+    module = str(flattened(table).get("network_module", "networks.lora"))
+    kind = SCRIPTS_OF.get(module.rpartition(".")[2])
+    if kind is None:
+        raise InputError(
+            f"{path}: network_module: {module}: is of no one script; give the command"
+            " line that launches it, in a script (.sh)"
+        )
     return f"src/musubi_tuner/{kind}_{SCRIPT}"
