@@ -87,3 +87,16 @@ def test_what_the_trainer_refuses_is_refused(tmp_path, flow, fault):
         preview(tmp_path, flow)
     with pytest.raises(InputError, match="depend on the size of the clips"):
         preview(tmp_path, SHIFTED, validation="")
+
+
+def test_a_training_of_audio_alone_is_named(tmp_path):
+    # configs/t2a_lora.yaml of LTX-2 (400fd31): strategy flexible without video
+    path = tmp_path / "t2a.yaml"
+    path.write_text(
+        "training_strategy:\n  name: flexible\n  audio:\n    is_generated: true\n"
+        "flow_matching:\n  timestep_sampling_mode: uniform\n"
+    )
+    (trap,) = Ltx2().preview(path, None).traps
+    assert trap.startswith("training_strategy.video: missing: audio alone is trained")
+    path.write_text(path.read_text().replace("flexible", "text_to_video"))
+    assert Ltx2().preview(path, None).traps == []

@@ -102,8 +102,11 @@ class Ltx2:
                     f" clamped: {mean:.2f} at {tokens} (2.05 at 4096); for bands use"
                     " timestep_sampling_mode uniform"
                 )
-        if video_is_given(table):
-            traps.append("training_strategy.video.is_generated: false: sigma is 0")
+        if (why := no_video_levels(table)) is not None:
+            traps.append(
+                f"{why}; the levels above are those that video would have, not the"
+                " audio's"
+            )
         length = ltx2_length(table, path)
         return TimestepPreview(self.title, path, trained, traps, notes, [length.text()])
 
@@ -211,8 +214,22 @@ def stretched(mean: float, std: float, eps: float) -> LevelDistribution:
     return LevelDistribution(continuous, np.array([1.0]), np.array([at_one]))
 
 
-def video_is_given(table: Options) -> bool:
-    """Return whether the video is a condition and is not trained."""
+def no_video_levels(table: Options) -> str | None:
+    """Return why no video is trained; None where it is.
+
+    Of the strategy ``flexible`` each of video and audio is left out, given as a
+    condition, or generated, and draws levels of its own (`training_strategies/
+    flexible.py`; read 2026-08, 400fd31).
+    """
     strategy = table.get("training_strategy")
-    video = strategy.get("video") if isinstance(strategy, dict) else None
-    return isinstance(video, dict) and video.get("is_generated") is False
+    if not isinstance(strategy, dict):
+        return None
+    video = strategy.get("video")
+    if strategy.get("name") == "flexible" and video is None:
+        return "training_strategy.video: missing: audio alone is trained"
+    if isinstance(video, dict) and video.get("is_generated") is False:
+        return (
+            "training_strategy.video.is_generated: false: the video is a condition and"
+            " its sigma is 0"
+        )
+    return None

@@ -97,7 +97,10 @@ def test_the_chain_keeps_the_users_settings(tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "fault"),
-    [({"generated": "false"}, "has no levels"), ({"steps": 3}, "3 steps are too few")],
+    [
+        ({"generated": "false"}, "condition and its sigma is 0"),
+        ({"steps": 3}, "3 steps are too few"),
+    ],
 )
 def test_what_cannot_carry_bands_is_refused(tmp_path, more, fault):
     with pytest.raises(InputError, match=fault):

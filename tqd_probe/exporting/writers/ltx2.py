@@ -20,7 +20,7 @@ from tqd_probe.exporting.configuration_files import (
     get_whole,
     read_configuration,
 )
-from tqd_probe.exporting.ltx2 import Ltx2, sampling, video_is_given
+from tqd_probe.exporting.ltx2 import Ltx2, no_video_levels, sampling
 from tqd_probe.exporting.writers.export_job import (
     BandRun,
     ExportJob,
@@ -37,11 +37,8 @@ from tqd_probe.exporting.writers.export_job import (
 def write(job: ExportJob, folder: Path) -> Written:
     """Write data sets, configurations and the chain; see `ExportJob`, `Written`."""
     table = read_configuration(job.config)
-    if video_is_given(table):
-        raise InputError(
-            f"{job.config}: training_strategy.video.is_generated: the video is a"
-            " condition and has no levels"
-        )
+    if (why := no_video_levels(table)) is not None:
+        raise InputError(f"{job.config}: {why}; bands are those of video")
     base = Ltx2().preview(job.config, job.shape).trained[0].levels
     plans, left_out = job.plan(base, None)
     chain = band_runs(plans)
