@@ -118,3 +118,22 @@ def test_a_data_set_of_images_is_refused(tmp_path):
     config.write_text(config.read_text().replace("          num_frames: 33\n", ""))
     with pytest.raises(InputError, match="reads images alone"):
         export_case(tmp_path).export("ai-toolkit", config)
+
+
+def test_no_other_key_says_where_the_clips_are(tmp_path):
+    # toolkit/data_loader.py and config_modules.py (27a03a9): dataset_path is taken
+    # before folder_path, and caption_type before caption_ext
+    config = configuration(tmp_path)
+    more = (
+        'caption_ext: "json"\n          dataset_path: "/d"\n          caption_type: j'
+    )
+    config.write_text(config.read_text().replace('caption_ext: "txt"', more))
+    export_case(tmp_path).export("ai-toolkit", config)
+    (run,) = runs(tmp_path / "out", "golden")
+    assert run["datasets"] == [
+        {
+            "folder_path": f"{tmp_path}/out/data/golden",
+            "caption_ext": "txt",
+            "num_frames": 33,
+        }
+    ]

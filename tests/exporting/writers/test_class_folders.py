@@ -29,3 +29,11 @@ def test_rows_are_lines(tmp_path):
     write_rows(tmp_path / "new" / "rows.jsonl", [{"a": 1}, {"a": "é"}])
     lines = (tmp_path / "new" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [{"a": 1}, {"a": "é"}]
+
+
+def test_captions_are_json_where_a_trainer_wants_them(tmp_path):
+    row = ManifestRow(video=tmp_path / "a.mp4", caption='a "cat", été')
+    link_clips([row], tmp_path / "clips", as_json=True)
+    text = (tmp_path / "clips" / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"caption": 'a "cat", été'}
+    assert not (tmp_path / "clips" / "a.txt").exists()

@@ -1,3 +1,4 @@
+import json
 import subprocess
 
 import numpy as np
@@ -171,3 +172,13 @@ def test_adapters_cannot_be_chained(tmp_path):
     one = export_case(tmp_path, ONE_BAND, counts={"visual_degraded": 2})
     one.export("nemo", config)
     assert run_of(tmp_path / "out", "visual_degraded")["peft"] == {"dim": 16}
+
+
+def test_captions_are_as_the_preprocessing_reads_them(tmp_path):
+    # tools/diffusion/processors/caption_loaders.py (36044ad): caption_format sidecar,
+    # the default, reads video.json beside video.mp4, and no text file
+    export_case(tmp_path, ONE_BAND).export("nemo", configuration(tmp_path))
+    folder = tmp_path / "out" / "data" / "golden"
+    assert {path.suffix for path in folder.iterdir()} == {".mp4", ".json"}
+    caption = json.loads((folder / "golden1.json").read_text())
+    assert caption == {"caption": "golden, number 1"}

@@ -45,6 +45,7 @@ from tqd_probe.exporting.writers.export_job import (
     split_count,
 )
 
+OTHER_CLIPS = ("dataset_path", "caption_type")  # go before folder_path, caption_ext
 RANKED = ("linear", "weighted", "sigmoid", "shift")
 
 
@@ -67,8 +68,13 @@ def write(job: ExportJob, folder: Path) -> Written:
         inner = changed["config"]["process"][0]
         inner["train"] |= dict(zip(LIMITS, indices(run.band, base)))
         inner["train"]["steps"] = sum(counts[: number + 1])
+        own = inner["datasets"][0].items()
         inner["datasets"] = [
-            inner["datasets"][0] | {"folder_path": f"{job.out}/data/{run.plan.name}"}
+            {name: value for name, value in own if name not in OTHER_CLIPS}
+            | {
+                "folder_path": f"{job.out}/data/{run.plan.name}",
+                "caption_ext": "txt",
+            }
         ]
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
         (folder / f"{run.name}.yaml").write_text(text, encoding="utf-8")

@@ -9,18 +9,22 @@ from pathlib import Path
 from tqd_probe.clips.manifest import ManifestRow
 
 
-def link_clips(clips: list[ManifestRow], folder: Path) -> None:
-    """Make a folder with a link to each video and a text file with its caption.
+def link_clips(clips: list[ManifestRow], folder: Path, as_json: bool = False) -> None:
+    """Make a folder with a link to each video and a file with its caption.
 
     Args:
         clips: The clips.
         folder: The folder; made here.
+        as_json: Whether captions are JSON, ``{"caption": ...}``, and not plain text.
     """
     folder.mkdir(parents=True)
     for name, row in zip(distinct_names(clips), clips):
         os.symlink(row.video.resolve(), folder / name)
-        caption = folder / Path(name).with_suffix(".txt")
-        caption.write_text(row.caption + "\n", encoding="utf-8")
+        caption = folder / Path(name).with_suffix(".json" if as_json else ".txt")
+        text = row.caption
+        if as_json:
+            text = json.dumps({"caption": row.caption}, ensure_ascii=False)
+        caption.write_text(text + "\n", encoding="utf-8")
 
 
 def distinct_names(clips: list[ManifestRow]) -> list[str]:

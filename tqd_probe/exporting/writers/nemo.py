@@ -8,7 +8,8 @@ are one.
 rate and data loader with the weights (`recipes/base_recipe.py`, `load_checkpoint`; read
 2026-08, 36044ad), so that a run chained by it would end where it begins. Runs are
 therefore chained by their model: a folder of links to the pipeline, whose transformer
-is the one that the last run has saved.
+is the one that the last run has saved. Captions are files of JSON, as its preprocessing
+reads them (`tools/diffusion/processors/caption_loaders.py`, ``sidecar``).
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def write(job: ExportJob, folder: Path) -> Written:
             changed["step_scheduler"] = get_table(
                 changed, "step_scheduler", job.config
             ) | {"max_steps": lengths[plan.name]}
-        link_clips(plan.clips, folder / "data" / plan.name)
+        link_clips(plan.clips, folder / "data" / plan.name, as_json=True)
         set_places(changed, job, name, plan.name, len(plans) > 1)
         if previous is not None:
             start = job.out / "start" / name
@@ -112,8 +113,8 @@ def write(job: ExportJob, folder: Path) -> Written:
         shift = get_number(flow, "flow_shift", 3.0, job.config)
         said.append(f"the loss stays weighted by 1 + {shift:g} sigma")
     steps = [
-        f"preprocess each {job.out}/data/CLASS into {job.out}/cache/CLASS"
-        " (tools/diffusion)",
+        "python -m tools.diffusion.preprocessing_multiprocess video for each CLASS,"
+        f" --video_dir {job.out}/data/CLASS --output_dir {job.out}/cache/CLASS",
         f"bash {quote(str(job.out / 'train.sh'))}, in the folder of Automodel",
     ]
     return Written(list(reversed(classes)), steps, said)
