@@ -100,3 +100,10 @@ def test_a_training_of_audio_alone_is_named(tmp_path):
     assert trap.startswith("training_strategy.video: missing: audio alone is trained")
     path.write_text(path.read_text().replace("flexible", "text_to_video"))
     assert Ltx2().preview(path, None).traps == []
+
+
+def test_a_table_of_something_else_is_not_taken_for_a_configuration(tmp_path):
+    path = tmp_path / "shop.yaml"
+    path.write_text("name: shop\nprice: 3\n")
+    with pytest.raises(InputError, match=r"model, data: missing; give the LTX-2"):
+        Ltx2().preview(path, None)

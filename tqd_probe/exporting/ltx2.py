@@ -38,6 +38,7 @@ from tqd_probe.exporting.trainer_format import (
 from tqd_probe.exporting.trainer_lengths import ltx2_length
 
 TOKEN_MEANS = ((1024, 0.95), (4096, 2.05))
+SECTIONS = {"model", "data", "flow_matching", "training_strategy"}
 MANY = 1.5  # times the tokens up to which the mean was meant to grow
 UPPER, LOWER = 3.0902, -2.5758  # percentiles 99.9 and 0.5 of a normal variable
 PARAMETERS = {
@@ -67,6 +68,10 @@ class Ltx2:
     def preview(self, path: Path, shape: VideoShape | None) -> TimestepPreview:
         """Read a configuration; see `TrainerFormat`."""
         table = read_configuration(path)
+        if not table.keys() & SECTIONS:
+            raise InputError(
+                f"{path}: model, data: missing; give the LTX-2 trainer's file"
+            )
         mode, values = sampling(table, path)
         traps: list[str] = []
         notes: list[str] = []
