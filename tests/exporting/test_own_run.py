@@ -21,12 +21,13 @@ SETTINGS = {
 COUNTS = {"golden": [30] * 10, "visual_degraded": [0] * 7 + [20, 40, 40]}
 
 
-def preview(tmp_path, counts=COUNTS, density=None, **changed):
+def preview(tmp_path, counts=COUNTS, density=None, base_cdf=None, **changed):
     schedule = VERSION_2 | {"density": density}
     (tmp_path / "bands.json").write_text(json.dumps(schedule))
     (tmp_path / "run.json").write_text(json.dumps({"settings": SETTINGS | changed}))
     if counts:
-        (tmp_path / "density.json").write_text(json.dumps({"counts": counts}))
+        noted = {"counts": counts} | ({"base_cdf": base_cdf} if base_cdf else {})
+        (tmp_path / "density.json").write_text(json.dumps(noted))
     assert OwnRun().recognises(tmp_path)
     return OwnRun().preview(tmp_path, None).trained
 
@@ -52,6 +53,24 @@ def test_samplers_without_classes(tmp_path):
     (all_clips,) = preview(tmp_path, sampler="logit_normal", schedule=None)
     assert all_clips.rule == "logit-normal(0, 1), shift 3"
     assert all_clips.levels.cdf(0.75) == pytest.approx(0.5)
+
+
+def test_levels_of_a_family_with_timesteps_are_those_that_its_run_notes(tmp_path):
+    """CogVideoX draws timesteps evenly: here sigma with the density 2 sigma."""
+    noted = (np.linspace(0, 1, 101) ** 2).tolist()
+    golden, visual = preview(tmp_path, base_cdf=noted, shift=1.0)
+    assert golden.levels.cdf(0.5) == pytest.approx(0.25)
+    first, second = 0.2**2 - 0.1**2, 1 - 0.72**2
+    assert visual.levels.mass([(0.1, 0.2)]) == pytest.approx(first / (first + second))
+    assert "timesteps of the family" in golden.rule
+    formula = preview(tmp_path, base_cdf=np.linspace(0, 1, 101).tolist(), shift=1.0)
+    assert formula[0].rule == "uniform, in its bands"
+
+
+@pytest.mark.parametrize("noted", [[0.0, 0.5], [0.6, 0.5, 1.0], "x", [0.0, None, 1.0]])
+def test_a_base_density_that_is_none_is_refused(tmp_path, noted):
+    with pytest.raises(InputError, match=r"density\.json: base_cdf: needs prob"):
+        preview(tmp_path, base_cdf=noted)
 
 
 def test_a_measured_density_is_read_from_the_schedule(tmp_path):

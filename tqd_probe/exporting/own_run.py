@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tqd_probe.core.clip_classes import CLASSES, GOLDEN, golden_first
 from tqd_probe.core.errors import InputError
 from tqd_probe.exporting.configuration_files import (
@@ -34,6 +36,7 @@ from tqd_probe.sampling.registry import measured_density
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 BOUNDARY = 0.875  # of Wan 2.2 T2V, where the model is not read
+OTHER = 0.01  # distance from which a run's levels are not those of its settings alone
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,11 @@ class OwnRun:
                 f" {', '.join(SAMPLERS)}"
             )
         counts = read_counts(file.parent / "density.json")
+        known = read_base(file.parent / "density.json")
         if sampler in ("beta", "mixture"):
             trained = counted_levels(counts, str(sampler), file)
         else:
-            trained = sampler_levels(settings, counts, file)
+            trained = sampler_levels(settings, counts, known, file)
         length = RunLength(
             steps=whole_or_none(settings, "steps", file),
             batch=whole_or_none(settings, "batch_size", file) or 1,
@@ -100,6 +104,34 @@ def read_counts(path: Path) -> dict[str, list[float]]:
                 " file as the run wrote it"
             )
     return {name: [float(x) for x in each] for name, each in counts.items()}
+
+
+def read_base(path: Path) -> np.ndarray | None:
+    """Read the base density that a run has noted.
+
+    Args:
+        path: Its ``density.json``.
+
+    Returns:
+        Its distribution function at evenly spaced levels from 0 to 1; None where there
+        is none, as in runs of earlier versions.
+
+    Raises:
+        InputError: If it is no distribution function.
+    """
+    noted = read_configuration(path).get("base_cdf") if path.is_file() else None
+    if noted is None:
+        return None
+    sound = isinstance(noted, list) and len(noted) > 1 and all(map(is_count, noted))
+    if sound:
+        values = np.array(noted, float)
+        sound = bool((np.diff(values) >= 0).all() and abs(values[-1] - 1) < 1e-6)
+    if not sound:
+        raise InputError(
+            f"{path}: base_cdf: needs probabilities that rise to 1; take the file as"
+            " the run wrote it"
+        )
+    return values
 
 
 def is_count(value: Any) -> bool:
@@ -139,14 +171,33 @@ def counted_levels(
 
 
 def sampler_levels(
-    settings: Options, counts: dict[str, list[float]], path: Path
+    settings: Options,
+    counts: dict[str, list[float]],
+    known: np.ndarray | None,
+    path: Path,
 ) -> list[TrainedLevels]:
-    """Return the levels of the samplers that see no more of a clip than its class."""
+    """Return the levels of the samplers that see no more of a clip than its class.
+
+    Args:
+        settings: The run's settings.
+        counts: Its draws by class and bucket (`read_counts`).
+        known: Its base density (`read_base`).
+        path: Its ``run.json``.
+
+    Returns:
+        The levels, by class for bands.
+    """
     sampler = str(settings["sampler"])
     schedule = None
     if settings.get("schedule"):
         schedule = BandSchedule.load(find_beside(path, str(settings["schedule"])))
     base, words = base_levels(settings, schedule, path)
+    if known is not None:
+        places = np.linspace(0, 1, len(known))
+        if np.abs(base.cdf(places) - known).max() > OTHER:
+            # A family with timesteps of its own, such as CogVideoX.
+            base = LevelDistribution(lambda s: np.interp(s, places, known))
+            words += ", timesteps of the family"
     limits = {"high": (BOUNDARY, 1.0), "low": (0.0, BOUNDARY)}.get(
         str(settings.get("expert"))
     )

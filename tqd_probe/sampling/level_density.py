@@ -30,6 +30,8 @@ class RealisedDensity:
         clips: Clips of each class.
         counts: Draws by class and bucket ``[classes, BUCKETS]``.
         base: Share of each bucket under the base density ``[BUCKETS]``.
+        base_cdf: Distribution function of the base density over all levels, at 0, 0.01
+            and so on to 1 ``[101]``.
         shares: Expected share of all draws by class and bucket ``[BUCKETS]``.
         ends: Expected share of draws within `END` of sigma 0 or 1.
         grid: Points for curves ``[S]``.
@@ -44,6 +46,7 @@ class RealisedDensity:
     clips: dict[str, int]
     counts: np.ndarray
     base: np.ndarray
+    base_cdf: np.ndarray
     shares: dict[str, np.ndarray]
     ends: float
     grid: np.ndarray
@@ -61,6 +64,7 @@ class RealisedDensity:
             "clips": self.clips,
             "counts": {c: self.counts[i].tolist() for i, c in enumerate(self.classes)},
             "base": self.base.tolist(),
+            "base_cdf": self.base_cdf.tolist(),
             "floored_clips": self.floored,
             "mean_keep": self.kept,
             "boundary": self.boundary,
@@ -104,6 +108,7 @@ def realised_density(
         clips={name: int((clips.classes == name).sum()) for name in names},
         counts=counts,
         base=base / base.sum(),
+        base_cdf=draws.sampler.base.cdf(np.linspace(0, 1, 101)),
         shares=draws.class_shares(bucket_edges()),
         ends=float(sum(s[[0, 2]].sum() for s in ends.values())),
         grid=grid,
