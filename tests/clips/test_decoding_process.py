@@ -15,6 +15,7 @@ from tqd_probe.clips import decoding_process
 from tqd_probe.clips.decode import decode_frames, decode_size
 from tqd_probe.clips.decoding_process import (
     DecodingProcess,
+    check_whole,
     end_decoding_processes,
     read_frames,
     read_size,
@@ -46,6 +47,17 @@ def test_frames_and_sizes_are_those_of_this_process(video):
     np.testing.assert_array_equal(found, wanted)
     assert (found.dtype, found.flags.writeable, interlaced) == (np.uint8, True, False)
     assert read_size(video) == decode_size(video) == (1.25, 32, 64)
+
+
+def test_a_file_is_checked_to_its_end(video, tmp_path, monkeypatch):
+    check_whole(video)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(video.read_bytes()[:-300])
+    with pytest.raises(BadClip, match=r"cut\.mp4: video: "):
+        check_whole(cut)
+    crash_on(monkeypatch, "a.mp4", signal.SIGSEGV)
+    with pytest.raises(BadClip, match="crashes its decoder"):
+        check_whole(video)
 
 
 def test_relative_paths_start_where_this_process_is(video, monkeypatch):

@@ -84,3 +84,17 @@ def decode_size(path: Path) -> Size:
             raise BadClip(f"{path}: video: holds no frame; replace the file")
         height, width = first.rgb().shape[:2]
         return video.seconds or math.inf, height, width
+
+
+def decode_whole(path: Path) -> None:
+    """Decode every frame of a file, for a library that will decode it by itself.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadClip: If the file is missing, not a video or damaged.
+    """
+    with closing(VideoReader(path)) as video:
+        if not sum(1 for _ in video.frames()):
+            raise BadClip(f"{path}: video: holds no frame; replace the file")

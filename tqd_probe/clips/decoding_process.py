@@ -24,7 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tqd_probe.clips.decode import Size, decode_frames, decode_size
+from tqd_probe.clips.decode import Size, decode_frames, decode_size, decode_whole
 from tqd_probe.clips.decoder_time import ENDED_BY, LIMIT_S, limit_decoder_time
 from tqd_probe.clips.shape import ClipShape
 from tqd_probe.core.errors import BadClip, ClipTooSmall, InputError
@@ -181,6 +181,19 @@ def read_size(path: Path) -> Size:
     return seconds, height, width
 
 
+def check_whole(path: Path) -> None:
+    """Decode every frame of a file in another process; see `decode.decode_whole`.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadClip: As `decode.decode_whole` does, and if the file crashes its decoder or
+            keeps it busy without end.
+    """
+    _ask(path, task="whole")
+
+
 def _ask(path: Path, **task: Any) -> tuple[dict[str, Any], np.ndarray | None]:
     """Let a process do a task, a new one where a decoder crashed.
 
@@ -258,8 +271,8 @@ def answer_to(task: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
     """Do one task.
 
     Args:
-        task: ``task`` (``frames`` or ``size``), ``path``, ``folder`` where a relative
-            path starts, and arguments.
+        task: ``task`` (``frames``, ``size`` or ``whole``), ``path``, ``folder`` where a
+            relative path starts, and arguments.
 
     Returns:
         The answer as JSON has it, with ``shape`` where an array follows, or with the
@@ -271,6 +284,9 @@ def answer_to(task: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
             os.chdir(task["folder"])
         if task["task"] == "size":
             return {"size": decode_size(path)}, None
+        if task["task"] == "whole":
+            decode_whole(path)
+            return {}, None
         shape = ClipShape(*task["wanted"])
         video, interlaced = decode_frames(path, shape, task["slow"])
     except (BadClip, MemoryError) as error:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqd_probe.clips.decoding_process import read_size
+from tqd_probe.clips.decoding_process import check_whole
 from tqd_probe.core.devices import resolve_device
 from tqd_probe.core.errors import BadClip, InputError
 from tqd_probe.core.files import file_digest, read_json
@@ -125,14 +125,14 @@ def model_input(task: Task) -> tuple[str, str]:
         Absolute path of the video, and its caption as prompt.
 
     Raises:
-        BadClip: If the video does not open or has no caption. VideoAlign would stop the
-            whole run there.
+        BadClip: If the video cannot be decoded to its end, which another process tries
+            first, or has no caption. VideoAlign would stop the whole run there.
     """
     if task.video.startswith("synthetic:"):
         raise BadClip(f"{task.video}: video: VideoAlign reads files; give a folder")
     prompt = task.prompt()
     path = Path(task.video).resolve()
-    read_size(path)  # decodes the first frame, in another process
+    check_whole(path)
     return str(path), prompt
 
 
