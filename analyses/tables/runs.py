@@ -95,6 +95,9 @@ def table_runs(
     yield run("controls_large", "--start", "large-half", *PROTOCOL, *size)
     size = (*both, "--seeds", 8)
     yield run("controls_cogvideox", "--start", "cogvideox-half", *PROTOCOL, *size)
+    size = ("--sets", "A", "--only", f"{TILTED};density by signal", "--seeds", 8)
+    name = "density_bands_cogvideox"
+    yield run(name, "--start", "cogvideox-half", *PROTOCOL, *size)
     size = ("--sets", "A,C", "--only", BLIND, "--first-seed", 60, "--seeds", 15)
     yield run("density", "--start", half, *PROTOCOL, *size)
     # A measured density against a hand-set tilt, and bands on it against it alone.

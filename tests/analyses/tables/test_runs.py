@@ -36,6 +36,6 @@ def test_runs_of_the_evidence_name_samplers_that_exist(tmp_path, reduced):
             assert len(found) > len(samplers), part  # uniform always stays
     full = ["half", "scratch", "plenty", "again", "often", "wide", "larger"]
     full += ["controls", "controls_more", "controls_large"]
-    full += ["controls_cogvideox", "density"]
+    full += ["controls_cogvideox", "density_bands_cogvideox", "density"]
     full += ["density_bands", "tilted_bands", "controls_long", "controls_many"]
     assert names == (full[:2] if reduced else full)
