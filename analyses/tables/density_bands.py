@@ -6,7 +6,8 @@ against bands on uniform levels; in pairs of seeds and clips.
 
     python -m analyses.tables.density_bands --trials DIR/tables/trials-...
 
-Bands on the tilt, of the run `tilted_bands`, were added when these were known.
+Bands on the tilt, of the run `tilted_bands`, were added when these were known. Of
+`density_bands_cogvideox`, which has no tilt alone, the last two questions are answered.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ QUESTIONS = {
     "is it the base for bands": (ON_SIGNAL, BANDS, ("A",)),
 }
 ON_TILT = "shift 0.5, bands"  # compared afterwards, by no decision
-COMPARED = {"A": (SIGNAL, TILT, ON_SIGNAL, BANDS), "C": (SIGNAL, TILT)}
+COMPARED = {"A": (SIGNAL, TILT, ON_SIGNAL, BANDS, ON_TILT), "C": (SIGNAL, TILT)}
 
 Losses = dict[str, dict[str, dict[int, np.ndarray]]]
 
@@ -61,12 +62,14 @@ def verdict(found: Losses) -> dict[str, Any]:
         found: Losses ``[clips]`` by set, sampler and seed.
 
     Returns:
-        By question: what was compared, differences by set, and whether it is shown.
-        By set and sampler: the difference from uniform. Of bands on the tilt, if they
-        were run: the difference from others on Set-A.
+        By question whose samplers were run: what was compared, differences by set, and
+        whether it is shown. By set and sampler: the difference from uniform. Of bands
+        on the tilt, if they were run: the difference from others on Set-A.
     """
     answers = {}
     for question, (name, other, sets) in QUESTIONS.items():
+        if not all({name, other} <= found.get(letter, {}).keys() for letter in sets):
+            continue
         gaps = {letter: difference(found, letter, name, other) for letter in sets}
         shown_on_all = all(gap["high"] < 0 for gap in gaps.values())
         compared = {"sampler": name, "against": other, "differences": gaps}
@@ -75,6 +78,7 @@ def verdict(found: Losses) -> dict[str, Any]:
         letter: {
             name: difference(found, letter, name, "uniform")
             for name in COMPARED[letter]
+            if name in found[letter] and name != ON_TILT
         }
         for letter in found
     }
@@ -83,6 +87,7 @@ def verdict(found: Losses) -> dict[str, Any]:
         judged["afterwards"] = {
             other: difference(found, "A", ON_TILT, other)
             for other in ("uniform", TILT, BANDS, ON_SIGNAL)
+            if other in found["A"]
         }
     return judged
 
@@ -92,18 +97,12 @@ def main() -> None:
     command = study_parser(__file__, __doc__)
     command.add_argument("--trials", type=Path, required=True, help="finished trials")
     args = command.parse_args()
-    found = {
-        letter: {
-            name: losses(
-                args.trials, f"{letter}-{name}".replace(" ", "_").replace(",", "")
-            )
-            for name in ("uniform", *names)
-        }
-        for letter, names in COMPARED.items()
-    }
-    name = f"A-{ON_TILT}".replace(" ", "_").replace(",", "")
-    if any(args.trials.glob(f"{name}-*.json")):
-        found["A"][ON_TILT] = losses(args.trials, name)
+    found: Losses = {}
+    for letter, names in COMPARED.items():
+        for name in ("uniform", *names):
+            file = f"{letter}-{name}".replace(" ", "_").replace(",", "")
+            if any(args.trials.glob(f"{file}-*.json")):
+                found.setdefault(letter, {})[name] = losses(args.trials, file)
     judged = verdict(found)
     for question, one in judged["answers"].items():
         for letter, gap in one["differences"].items():

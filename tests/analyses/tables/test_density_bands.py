@@ -44,3 +44,10 @@ def test_a_question_is_answered_by_intervals_on_all_its_sets():
     found = verdict({"A": trials(**a), "C": trials(**c)})["afterwards"]
     assert found[ON_SIGNAL]["mean"] == pytest.approx(0.1, abs=2e-3)
     assert found[TILT]["mean"] == pytest.approx(-0.1, abs=2e-3)
+    del a[TILT]
+    found = verdict({"A": trials(**a)})
+    assert list(found["answers"]) == [
+        "does class selection add",
+        "is it the base for bands",
+    ]
+    assert TILT not in found["afterwards"]
