@@ -90,8 +90,8 @@ def _next_steps(
     if not any(each.use for each in classes.values()):
         return []
     file = f"{RUN}/bands.json"
-    # On `tiny` bands on the measured density were best, but in a long training on few
-    # clips a density alone was better (`analyses/tables`): try both.
+    # On `tiny` and a tiny CogVideoX bands on the measured density were best, but in a
+    # long training on few clips a density alone was (`analyses/tables`): try both.
     measured = schedule.golden_density is not None
     base = " --base measured" if measured else ""
     compared = ["uniform", *[f"measured={file}"] * measured, f"bands={file}"]
