@@ -239,12 +239,12 @@ def network_levels(
         return index_levels(train, model, ends, path)  # refuses it
     chances = []
     for levels in lists:
-        top = int((levels >= BOUNDARY).sum()) - 1
-        first, end = (0, int((levels > BOUNDARY).sum()) - 1)
+        last = STEPS - 1
+        above, from_it = ((levels > BOUNDARY).sum(), (levels >= BOUNDARY).sum())
         if expert == "low":
-            first, end = max(top, 0), STEPS - 1
-        elif end < 0:  # no level of the list is above the boundary
-            first, end = 0, STEPS - 1
+            first, end = max(int(from_it) - 1, 0), last
+        else:  # the whole list, where no level is above the boundary
+            first, end = 0, int(above) - 1 if above else last
         chances.append(index_chances(train, first, end))
     found = weighted(lists.ravel(), np.ravel(chances) / len(lists))
     return found, f"{kind}, levels {'from' if expert == 'high' else 'to'} {BOUNDARY:g}"

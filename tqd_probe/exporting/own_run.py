@@ -36,7 +36,7 @@ from tqd_probe.sampling.registry import measured_density
 from tqd_probe.schedules.band_schedule import BandSchedule
 
 BOUNDARY = 0.875  # of Wan 2.2 T2V, where the model is not read
-OTHER = 0.01  # distance from which a run's levels are not those of its settings alone
+TOLERANCE = 0.01  # distance from which levels are not those of the settings alone
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def sampler_levels(
     base, words = base_levels(settings, schedule, path)
     if known is not None:
         places = np.linspace(0, 1, len(known))
-        if np.abs(base.cdf(places) - known).max() > OTHER:
+        if np.abs(base.cdf(places) - known).max() > TOLERANCE:
             # A family with timesteps of its own, such as CogVideoX.
             base = LevelDistribution(lambda s: np.interp(s, places, known))
             words += ", timesteps of the family"

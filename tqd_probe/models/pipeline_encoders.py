@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from tqd_probe.core.errors import InputError
 from tqd_probe.models.base import Conditioned
+from tqd_probe.models.placement import align
 from tqd_probe.models.weights import load_component
 
 # Clips with more pixels are encoded in overlapping tiles: more than the native clips of
@@ -82,6 +83,8 @@ class Encoders:
                 parts[name] = self._load_tokenizer(name)
             pipe = self.partial_pipeline(**parts)
             self._encoders = pipe.to(self.device)
+            for name in self.encoders:
+                align(parts[name])
         return self._encoders
 
     def _load_tokenizer(self, name: str) -> Any:

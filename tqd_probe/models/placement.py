@@ -25,6 +25,7 @@ from tqd_probe.core.errors import InputError
 from tqd_probe.models.quantisation import has_quantised_weights, is_quantised
 
 Placement = Literal["whole", "offloaded", "sharded"]
+ALIGNMENT = 64  # bytes: where torch's own tensors start in memory on a CPU
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
@@ -66,6 +67,31 @@ def device_of(parameters: Iterable[torch.Tensor]) -> torch.device:
     return next((one for one in devices if one != host), host)
 
 
+def align(module: nn.Module) -> nn.Module:
+    """Move weights that start at odd places in memory to where torch puts its own.
+
+    Tensors of a safetensors file lie where its header ends, and on some CPUs products
+    round by how their numbers are aligned: the same weights behind two headers would
+    give results that differ in their last bits.
+
+    Args:
+        module: A component where it runs, changed in place. On another device nothing
+            is done: before it is brought there, its weights would be held twice.
+
+    Returns:
+        The component.
+    """
+    moved: dict[int, torch.Tensor] = {}  # tied weights stay tied
+    for value in (*module.parameters(), *module.buffers()):
+        own = value.data
+        if type(own) is not torch.Tensor or own.device.type != "cpu":
+            continue  # quantised, or on another device
+        start = own.data_ptr()
+        if start % ALIGNMENT:
+            value.data = moved.setdefault(start, own.clone())
+    return module
+
+
 def place_network(
     network: nn.Module, device: torch.device, placement: Placement
 ) -> nn.Module:
@@ -84,7 +110,7 @@ def place_network(
         InputError: If the network has no blocks, or quantised weights that stay whole.
     """
     if placement == "whole":
-        return network.to(device)
+        return align(network.to(device))
     option = "--offload" if placement == "offloaded" else "--shard"
     blocks = blocks_of(network)
     if not blocks:

@@ -30,7 +30,6 @@ from tqd_probe.models.weights import (
     FP8,
     PICKLES,
     WEIGHT_TYPES,
-    align,
     read_header,
     weight_files,
 )
@@ -166,7 +165,7 @@ def load_network(
     if cls._keep_in_fp32_modules is None:  # as from_pretrained does: buffers as well
         network.to(dtype)
     network.requires_grad_(True)
-    return align(network.eval())
+    return network.eval()
 
 
 def save_network(
@@ -243,7 +242,7 @@ def _quantised(
             " out --quantise"
         ) from error
     network.hf_quantizer = quantiser
-    return align(network.eval())
+    return network.eval()
 
 
 def _tensors(

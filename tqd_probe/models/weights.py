@@ -34,7 +34,6 @@ LOADED = (
 )
 WEIGHT_TYPES = {"F64", "F32", "F16", "BF16"}
 FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
-ALIGNMENT = 64  # bytes: where torch's own tensors start in memory on a CPU
 INDEX_TYPES = {"I64", "I32", "BOOL"}  # buffers such as position_ids, never weights
 
 
@@ -133,31 +132,7 @@ def load_component(cls: Any, component: Path, **options: Any) -> Any:
                 f" ({len(notes[kind])}, such as {first}); config.json and weights must"
                 " be of one model"
             )
-    return align(made.eval())
-
-
-def align(module: Any) -> Any:
-    """Move weights that start at odd places in memory to where torch puts its own.
-
-    Tensors of a safetensors file lie where its header ends, and on some CPUs products
-    round by how their numbers are aligned: the same weights behind two headers would
-    give results that differ in their last bits.
-
-    Args:
-        module: A component, changed in place.
-
-    Returns:
-        The component.
-    """
-    moved: dict[int, torch.Tensor] = {}  # tied weights stay tied
-    for value in (*module.parameters(), *module.buffers()):
-        own = value.data
-        if type(own) is not torch.Tensor or own.device.type != "cpu":
-            continue  # quantised, or copied to another device
-        start = own.data_ptr()
-        if start % ALIGNMENT:
-            value.data = moved.setdefault(start, own.clone())
-    return module
+    return made.eval()
 
 
 def read_config(component: Path, class_name: str) -> dict[str, Any]:
