@@ -33,12 +33,11 @@ from tqd_probe.clips.synthetic import synthetic_clip
 from tqd_probe.core.determinism import deterministic
 from tqd_probe.core.float32_precision import float32_precision
 from tqd_probe.core.library_logging import silence_libraries
-from tqd_probe.core.memory import PeakMemory
+from tqd_probe.core.memory import PeakMemory, is_out_of_memory
 from tqd_probe.gradients import compiled as compiled_blocks
 from tqd_probe.gradients.sketch import DEFAULT_SIZE
 from tqd_probe.models.pipeline_encoders import UNTILED_PIXELS
 from tqd_probe.probing.encoding import DEFAULT_CLIPS
-from tqd_probe.probing.memory_guard import is_out_of_memory
 from tqd_probe.probing.settings import ProbeSettings
 
 FASTEST = ("plain", "floor", "sketched", "exact_norms")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytest
+import torch
 from pydantic import Field, model_validator
 
 from tqd_probe.core.command_line import Options, main_guard, parse
@@ -179,6 +180,16 @@ def test_version(capsys):
             " again",
         ),
         (MemoryError(), 2, "error: out of memory; end other programs, or ask for less"),
+        (
+            torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total"
+                " capacity of 79.11 GiB.\nSee documentation"
+            ),
+            2,
+            "error: out of memory (CUDA out of memory. Tried to allocate 2.50 GiB); end"
+            " other programs, or ask for less: smaller clips or batches,"
+            " --checkpointing on, --dtype bf16, --quantise, --offload",
+        ),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
 )
@@ -192,6 +203,8 @@ def test_errors_are_one_line_and_an_exit_code(capsys, error, code, shown):
 def test_a_fault_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError), main_guard():
         1 / 0  # noqa: B018
+    with pytest.raises(RuntimeError, match="sizes"), main_guard():
+        raise RuntimeError("sizes do not match")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
+import numpy as np
+import pytest
 import torch
 
 from tqd_probe.core import memory
-from tqd_probe.core.memory import PeakMemory, free_bytes
+from tqd_probe.core.memory import PeakMemory, free_bytes, is_out_of_memory
 from tqd_probe.models import activation_memory
 
 
@@ -28,3 +30,19 @@ def test_there_is_one_measure_of_free_memory(monkeypatch):
     with PeakMemory("cpu") as peak:
         pass
     assert peak.free == free_bytes("cpu") == activation_memory.free_bytes("cpu")
+
+
+def test_allocators_are_understood():
+    for allocate in (
+        lambda: torch.empty(10**15),
+        lambda: np.empty(10**16),
+        lambda: torch.empty(10**15, dtype=torch.bfloat16),
+    ):
+        with pytest.raises((RuntimeError, MemoryError)) as error:
+            allocate()
+        assert is_out_of_memory(error.value)
+        outer = ValueError("wrapped")
+        outer.__cause__ = error.value
+        assert is_out_of_memory(outer)
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+    assert not is_out_of_memory(ValueError("out of memory"))

@@ -48,6 +48,10 @@ CURES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOENT: "check the path",
 }
+LESS_MEMORY = (
+    "end other programs, or ask for less: smaller clips or batches, --checkpointing on,"
+    " --dtype bf16, --quantise, --offload"
+)
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr
 
 
@@ -242,6 +246,12 @@ def main_guard() -> Iterator[CommandOutcome]:
         outcome.code = 2
         shown = f" ({error})" if str(error) else ""
         _report(f"error: out of memory{shown}; end other programs, or ask for less")
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        outcome.code = 2
+        said = ". ".join(str(error).split(". ")[:2])[:200]  # what was asked for
+        _report(f"error: out of memory ({said}); {LESS_MEMORY}")
     except KeyboardInterrupt:
         outcome.code = 128 + signal.SIGINT
         _report(f"stopped{_resume_hint(outcome)}")
@@ -251,6 +261,15 @@ def main_guard() -> Iterator[CommandOutcome]:
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether torch lacks memory, on a GPU or a CPU."""
+    if "torch" not in sys.modules:  # takes seconds to load
+        return False
+    from tqd_probe.core.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _resume_hint(outcome: CommandOutcome) -> str:

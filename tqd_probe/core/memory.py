@@ -1,4 +1,4 @@
-"""Free memory of a device, and the peak memory of a piece of work."""
+"""Free memory of a device, the peak memory of a piece of work, and a lack of memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,32 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
+
+MESSAGES = (
+    "can't allocate memory",  # torch's allocator on a CPU
+    "not enough memory",
+    "out of memory",
+    "ALLOC_FAILED",  # cuBLAS and cuDNN
+)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, is a lack of memory.
+
+    Args:
+        error: What was raised.
+
+    Returns:
+        True for errors of torch's allocators, on a GPU or a CPU, and of Python's.
+    """
+    while error is not None:
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            return True
+        text = str(error)
+        if isinstance(error, RuntimeError) and any(part in text for part in MESSAGES):
+            return True
+        error = error.__cause__
+    return False
 
 
 def free_bytes(device: torch.device | str) -> int:

@@ -19,14 +19,13 @@ from typing import Any
 import torch
 
 from tqd_probe.core.files import write_json
-from tqd_probe.core.memory import PeakMemory
+from tqd_probe.core.memory import PeakMemory, is_out_of_memory
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.gram import LevelGram
 from tqd_probe.probing import wall_time
 from tqd_probe.probing.adaptive import interim_stages
 from tqd_probe.probing.batch_size import plain_pass
 from tqd_probe.probing.losses import batch_losses
-from tqd_probe.probing.memory_guard import is_out_of_memory
 from tqd_probe.probing.micro_batches import (
     divide,
     micro_batches,

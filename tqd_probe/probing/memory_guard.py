@@ -10,34 +10,10 @@ from typing import Any, TypeVar
 import torch
 
 from tqd_probe.core.errors import GradientError, InputError
+from tqd_probe.core.memory import is_out_of_memory
 
 T = TypeVar("T")
-MESSAGES = (
-    "can't allocate memory",  # torch's allocator on a CPU
-    "not enough memory",
-    "out of memory",
-    "ALLOC_FAILED",  # cuBLAS and cuDNN
-)
 log = logging.getLogger("tqd_probe")
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, is a lack of memory.
-
-    Args:
-        error: What was raised.
-
-    Returns:
-        True for errors of torch's allocators, on a GPU or a CPU, and of Python's.
-    """
-    while error is not None:
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-            return True
-        text = str(error)
-        if isinstance(error, RuntimeError) and any(part in text for part in MESSAGES):
-            return True
-        error = error.__cause__
-    return False
 
 
 class MemoryGuard:
