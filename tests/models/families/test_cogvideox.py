@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from tqd_probe.models.base import per_clip_loss
+
 COG = ["cogvideox", "cogvideox_rotary", "cogvideox_15"]
 
 
@@ -51,6 +53,17 @@ def test_cogvideox_loss_equals_its_published_weighted_x0_loss(encoded, name):
     published = weights * (guess - x0).square().mean((1, 2, 3, 4))
     ours = (v - model.target(x0, eps, sigma)).square().mean((1, 2, 3, 4))
     torch.testing.assert_close(ours, published, rtol=1e-9, atol=0)
+
+
+def test_a_pass_copies_no_table_from_the_host(encoded, monkeypatch):
+    """A GPU would wait for the pass before."""
+    model, batch = encoded("cogvideox")
+    sigma, eps = torch.tensor([0.3, 0.8]), torch.ones_like(batch.latents)
+    with torch.no_grad():
+        first = per_clip_loss(model, batch, eps, sigma)
+        monkeypatch.setattr(torch, "from_numpy", None)
+        monkeypatch.setattr(torch, "tensor", None)
+        assert torch.equal(per_clip_loss(model, batch, eps, sigma), first)
 
 
 def test_cogvideox_levels_snap_and_stay_measurable(encoded):

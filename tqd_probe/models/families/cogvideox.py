@@ -114,6 +114,23 @@ class CogVideoXModel(PipelineModel):
         """Levels of the timesteps, of which training draws each as often."""
         return self.levels
 
+    @cached_property
+    def _tables(self) -> dict[torch.device, torch.Tensor]:
+        """Levels and alphas of the timesteps ``[2, T]``, by device."""
+        return {}
+
+    def _tables_on(self, device: torch.device) -> torch.Tensor:
+        """Copy levels and alphas to a device once.
+
+        A copy from the host waits for all that a GPU was given before: every pass
+        would begin when the one before has ended.
+        """
+        if device not in self._tables:
+            both = torch.from_numpy(np.stack([self.levels, self.alphas]))
+            with torch._C._DisableFuncTorch():  # not a value inside of a transform
+                self._tables[device] = both.to(device)
+        return self._tables[device]
+
     def timesteps(self, sigma: torch.Tensor) -> torch.Tensor:
         """Return the timesteps whose levels are nearest.
 
@@ -123,7 +140,7 @@ class CogVideoXModel(PipelineModel):
         Returns:
             Whole timesteps ``[B]``.
         """
-        levels = torch.from_numpy(self.levels).to(sigma.device)
+        levels = self._tables_on(sigma.device)[0]
         wanted = sigma.detach().double()[:, None]
         return (levels[None] - wanted).abs().argmin(dim=1)
 
@@ -144,7 +161,7 @@ class CogVideoXModel(PipelineModel):
         self, sigma: torch.Tensor, like: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return sqrt(abar) and sqrt(1 - abar) for a batch."""
-        alphas = torch.from_numpy(self.alphas).to(sigma.device)[self.timesteps(sigma)]
+        alphas = self._tables_on(sigma.device)[1][self.timesteps(sigma)]
         return broadcast_to_batch(alphas.sqrt(), like), broadcast_to_batch(
             (1 - alphas).sqrt(), like
         )
