@@ -145,6 +145,24 @@ def test_whole_gradients_in_the_metric_equal_scaled_ones(wan, wan_batch, wan_lay
     assert relative(found.gradients, truth * metric.scale) < 1e-10
 
 
+def test_gradients_that_nobody_holds_leave_memory_before_the_next_pass(
+    wan, wan_batch, wan_layout
+):
+    """A GPU would hold those of two passes; a CPU uses the memory again."""
+    engine = GradientCapture(wan, wan_layout, Whole(wan_layout))
+
+    def place():
+        return engine.capture(
+            lambda: wan_loss(wan, wan_batch), 8
+        ).gradients.untyped_storage()._cdata
+
+    first = place()
+    assert place() == first
+    with pytest.raises(ZeroDivisionError):
+        engine.capture(lambda: 1 / 0, 8)
+    assert place() == first
+
+
 class TiedLayers(nn.Module):
     """Two layers share a weight, and have biases of their own; a third shares none."""
 

@@ -206,7 +206,7 @@ class GradientCapture:
     ) -> Captured:
         """Run one batch, with outputs of layers copied where `_copies` says so."""
         self._clips, self._uses = clips, {}
-        self.kept.start(clips, wide(self._dtype), self._parameters[0].device)
+        self.kept.start(clips, wide(self._dtype), device_of(self._parameters))
         # What others compiled runs as it was written: its graphs have no leaves.
         form = (
             torch.compiler.set_stance("force_eager")

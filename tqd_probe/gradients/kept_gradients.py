@@ -127,8 +127,8 @@ class _Place(PlacedForm):
         self._start, self._stop = start, stop
         self._buffer: Tensor | None = None
 
-    def begin(self, buffer: Tensor) -> None:
-        """Have a place for one gradient of the coming pass."""
+    def begin(self, buffer: Tensor | None) -> None:
+        """Have a place for one gradient of the coming pass; None: have none."""
         self._buffer = buffer
 
     def take(self) -> Tensor | None:
@@ -171,9 +171,16 @@ class Whole(Unprojected):
             dtype: Type of sums.
             device: Where the network is.
         """
+        self._drop()  # of a pass that failed
         self._buffer = self._memory.take((clips, self.layout.size), dtype, device)
         for place in self._places.values():
             place.begin(self._buffer)
+
+    def _drop(self) -> None:
+        """Hold the gradients of no pass: they would be in memory with the next ones."""
+        self._buffer = torch.empty(0)
+        for place in self._places.values():
+            place.begin(None)
 
     def collect(
         self, found: dict[str, Tensor], uses: dict[str, int], losses: Tensor
@@ -190,7 +197,8 @@ class Whole(Unprojected):
         """
         if len(self._buffer) != len(losses):  # not of a pass: plain gradients
             self.start(len(losses), _kind_of(found, losses), losses.device)
-        gradients, self._buffer = self._buffer, torch.empty(0)
+        gradients = self._buffer
+        self._drop()
         for name, (start, stop) in self.layout.parameters.items():
             part, value = gradients[:, start:stop], found.get(name)
             if value is None:

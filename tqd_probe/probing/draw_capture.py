@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -159,7 +160,8 @@ class DrawCapture:
         for _ in range(idle):
             rows = [(Draw(0, 0), [GOLDEN])]
             losses = batch_losses(self.workspace, rows, self._sigma(level))
-            self.engine.capture(losses, 1)
+            again = partial(self.engine.capture, losses)
+            self.workspace.guard.run(again, 1)
 
     def _passes_left(self, place: Place, draws: list[Draw]) -> int:
         """Return the passes that a micro-batch takes; none if it is stored."""
