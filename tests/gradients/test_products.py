@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tqd_probe.gradients import products
 from tqd_probe.gradients.products import (
     outer_products,
     output_rows,
@@ -40,6 +41,14 @@ def test_half_products_of_a_gpu_have_float32_results_and_are_counted(tokens):
     assert found.shape == (2, 24, 64)
     assert found.dtype == torch.float32
     assert flops.get_total_flops() == 2 * 2 * tokens * 24 * 64
+
+
+def test_without_products_that_widen_the_factors_are_cast(monkeypatch):
+    """Torch before 2.8, and other vendors' GPUs."""
+    assert products.HALF_TO_FLOAT
+    monkeypatch.setattr(products, "HALF_TO_FLOAT", False)
+    left = torch.empty(2, 50, 24, dtype=torch.bfloat16, device="meta")
+    assert outer_products(left, left).dtype == torch.float32
 
 
 def test_rows_of_a_clip_are_consecutive():

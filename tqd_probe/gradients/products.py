@@ -11,6 +11,8 @@ from torch.utils.flop_counter import flop_registry
 CHUNKS = 8  # of the tokens: one thin product keeps few of a GPU's processors busy
 LEAST_TOKENS = 4096  # below which tokens are not divided
 HALF = (torch.bfloat16, torch.float16)
+# Whether a GPU multiplies half precision with float32 results: torch 2.8 on, by CUDA.
+HALF_TO_FLOAT = "dtype" in torch.ops.aten.bmm.overloads() and torch.version.hip is None
 
 
 def per_clip_rows(value: Tensor, clips: int) -> Tensor:
@@ -48,7 +50,8 @@ def outer_products(left: Tensor, right: Tensor, out: Tensor | None = None) -> Te
     """Sum outer products over the tokens of each clip: ``sum_t left_t right_t^T``.
 
     On a GPU, products of half-precision factors are summed in float32 without casting
-    the factors (`out_dtype`). A CPU has no such product: there they are cast.
+    the factors (`out_dtype`). A CPU and older torch have no such product: there they
+    are cast.
 
     Args:
         left: ``[B, tokens, m]``.
@@ -61,7 +64,8 @@ def outer_products(left: Tensor, right: Tensor, out: Tensor | None = None) -> Te
     if left.dtype != right.dtype:  # under autocast: the layer multiplied in half
         half = left.dtype if left.dtype in HALF else right.dtype
         left, right = left.to(half), right.to(half)
-    if left.dtype in HALF and left.device.type == "cpu":
+    cast = left.device.type == "cpu" or not HALF_TO_FLOAT
+    if left.dtype in HALF and cast:
         left, right = left.float(), right.float()
     if left.dtype in HALF:
         found = _half_products(left, right)
