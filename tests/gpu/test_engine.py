@@ -89,12 +89,18 @@ def test_exact_norms_are_those_of_plain_autograd(device):
 
 
 @pytest.mark.long
-def test_compiled_blocks_give_the_same_in_bf16(device, monkeypatch):
-    """The first pass compares both forms itself, and refuses others."""
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_compiled_blocks_give_the_same_in_bf16(device, monkeypatch, checkpointing):
+    """The first pass compares both forms itself, and refuses others.
+
+    A GPU computes checkpoints anew in a thread of autograd's.
+    """
     torch.compiler.reset()
     if device == "cpu":  # traced alone: its compiler is slow
         monkeypatch.setattr(compiled, "BACKEND", "eager")
     task = task_on(device, torch.bfloat16)
+    if checkpointing:
+        task.network.enable_gradient_checkpointing()
     plain = task.engine(SIZE, pilot=False).capture(task.losses, CLIPS).gradients
     engine = task.engine(SIZE, pilot=False, compiled=True)
     for _ in range(2):

@@ -152,9 +152,11 @@ def test_gradients_that_nobody_holds_leave_memory_before_the_next_pass(
     engine = GradientCapture(wan, wan_layout, Whole(wan_layout))
 
     def place():
-        return engine.capture(
-            lambda: wan_loss(wan, wan_batch), 8
-        ).gradients.untyped_storage()._cdata
+        return (
+            engine.capture(lambda: wan_loss(wan, wan_batch), 8)
+            .gradients.untyped_storage()
+            ._cdata
+        )
 
     first = place()
     assert place() == first

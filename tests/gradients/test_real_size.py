@@ -5,6 +5,7 @@ import torch
 from wan_gradients import layout_of
 
 from analyses.cost.meta_counts import OperatorCounts, flash_attention, wan_1_3b
+from tqd_probe import per_clip_gradients
 from tqd_probe.gradients.capture import GradientCapture
 from tqd_probe.gradients.kept_gradients import Sketched
 from tqd_probe.gradients.metric import factored_metric, factored_size
@@ -25,8 +26,8 @@ class Counted:
 
 
 @pytest.fixture(scope="module")
-def passes():
-    """A plain pass, and a sketched one in a factored metric."""
+def work():
+    """The network, and its losses on two clips."""
     network = wan_1_3b()
     with torch.device("meta"):
         x, target = torch.empty(2, CLIPS, *LATENT, dtype=torch.bfloat16).unbind()
@@ -36,6 +37,14 @@ def passes():
     def losses():
         out = network(x, time, text, return_dict=False)[0]
         return (out.float() - target).square().flatten(1).mean(1)
+
+    return network, losses
+
+
+@pytest.fixture(scope="module")
+def passes(work):
+    """A plain pass, and a sketched one in a factored metric."""
+    network, losses = work
 
     def plain():
         losses().sum().backward()
@@ -69,3 +78,11 @@ def test_sketches_are_float32_and_of_the_size_asked_for(passes):
     result = passes[1].result
     assert result.shape == (CLIPS, 49_152)
     assert result.dtype == torch.float32
+
+
+@pytest.mark.long
+def test_the_public_function_runs_at_real_size(work):
+    with flash_attention():
+        found = per_clip_gradients(*work, CLIPS, sketch=49_152)
+    assert found.is_meta
+    assert (found.shape, found.dtype) == ((CLIPS, 49_152), torch.float32)

@@ -214,6 +214,9 @@ def main_guard() -> Iterator[CommandOutcome]:
 
     Yields:
         The outcome, whose code the command returns.
+
+    Raises:
+        RuntimeError: Whatever else torch raises; a lack of memory is one line.
     """
     outcome = CommandOutcome()
     for stream in (sys.stdout, sys.stderr):

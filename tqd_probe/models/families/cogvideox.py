@@ -120,7 +120,7 @@ class CogVideoXModel(PipelineModel):
         return {}
 
     def _tables_on(self, device: torch.device) -> torch.Tensor:
-        """Copy levels and alphas to a device once.
+        """Return levels and alphas on a device; they are copied there once.
 
         A copy from the host waits for all that a GPU was given before: every pass
         would begin when the one before has ended.
