@@ -23,13 +23,14 @@ def float32_precision(tf32: bool) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    products, layers = torch.backends.cuda.matmul, torch.backends.cudnn
+    products: Any = torch.backends.cuda.matmul
+    layers: Any = torch.backends.cudnn
     try:
         before = products.allow_tf32, layers.allow_tf32
         newer = []
     except RuntimeError:
         before = False, False
-        parts: tuple[Any, ...] = products, layers.conv, layers.rnn
+        parts = products, layers.conv, layers.rnn
         newer = [(part, part.fp32_precision) for part in parts]
     products.allow_tf32 = layers.allow_tf32 = tf32
     try:
