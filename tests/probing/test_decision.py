@@ -1,11 +1,16 @@
 """What a probe says to do."""
 
+import shlex
+
 import pytest
 
-from tqd_probe.probing.decision import decide
+from tqd_probe.core.command_line import parse
+from tqd_probe.probing.decision import command_in, decide
 from tqd_probe.probing.derive_schedule import derive_schedule
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.probing.summary import summary_table
+from tqd_probe.train import TrainOptions
+from tqd_probe.verify import VerifyOptions
 
 
 @pytest.fixture
@@ -68,11 +73,37 @@ def test_commands_come_with_their_work(probed):
     assert "--base" not in verify.command + train.command
 
 
-def test_without_bands_there_is_nothing_to_run(probed):
+def test_without_bands_the_density_alone_is_tried(probed):
     for curves in probed.subjects.values():
         curves.cosine_ci = [(0.1, 0.2)] * 3
         curves.cosine = [0.15] * 3
-    assert decide(probed, derive_schedule(probed)).next == []
+    schedule = derive_schedule(probed)
+    verify, train = decide(probed, schedule).next
+    assert verify.purpose.startswith("no class may be used; does its density")
+    assert "--samplers uniform,measured=RUN/bands.json --out" in verify.command
+    assert verify.clip_gradients == 2 * 5 * 200 * 8
+    assert "--schedule RUN/bands.json --sampler measured --steps" in train.command
+    assert "--base" not in verify.command + train.command
+    schedule = schedule.model_copy(update={"golden_density": None})
+    assert decide(probed, schedule).next == []
+
+
+def test_commands_load_the_model_that_was_probed(probed):
+    settings = probed.provenance.settings
+    settings |= {"ckpt": "my RUN/wan", "lora": "a.safetensors", "lora_alpha": 8.0}
+    settings["quantise"] = "nf4"
+    verify, train = (
+        shlex.split(command_in("my run", step))
+        for step in decide(probed, derive_schedule(probed)).next
+    )
+    schedule = "my run/bands.json"
+    assert f"uniform,measured={schedule},bands={schedule}" in verify
+    assert schedule == train[train.index("--schedule") + 1]
+    for words, of in ((verify, VerifyOptions), (train, TrainOptions)):
+        found = parse(of, words[2:], words[1])
+        assert (found.ckpt, found.init_lora) == ("my RUN/wan", "a.safetensors")
+        assert (found.lora_alpha, found.quantise) == (8, "nf4")
+        assert str(found.out) == f"my run-{words[1]}"
 
 
 def test_a_narrow_band_is_a_warning(probed):

@@ -48,6 +48,24 @@ def test_use_test_and_avoid_of_each_class_and_degradation():
     assert max(map(len, lines)) <= 100
 
 
+def test_what_decides_nothing_and_what_is_unknown_is_said():
+    subjects = {"motion_degraded": {"cosine": 0.95, "members": ["slow:4"]}}
+    subjects |= {"slow:4": 0.95, "freeze:5": 0.5, "identity:1": 1.0}
+    probed = probe_result(LEVELS, subjects)
+    lines = summary_table(probed, derive_schedule(probed)).splitlines()
+    said = "the extreme, shown beside motion_degraded; it has no say there"
+    assert [line for line in lines if "the extreme" in line] == [f"freeze:5: {said}"]
+    assert [line for line in lines if "train without" in line] == [
+        "visual_degraded clips: measure copies (blur:3,noise:3), or train without"
+        " (--drop-class visual_degraded)",
+        "both_degraded clips: measure copies (blur:3+slow:4), or train without"
+        " (--drop-class both_degraded)",
+    ]
+    subjects["motion_degraded"] = {"cosine": 0.5, "members": ["freeze:5"]}
+    alone = probe_result(LEVELS, subjects)
+    assert "the extreme" not in summary_table(alone, derive_schedule(alone))
+
+
 def test_an_interval_of_each_kind_stands_on_a_line_of_its_own():
     split = probe_result(LEVELS, {"downscale:3": [0.99, 0.5, 0.99, 0.5, 0.99]})
     lines = summary_table(split, derive_schedule(split)).splitlines()

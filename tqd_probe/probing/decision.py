@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -20,6 +21,8 @@ from tqd_probe.schedules.decision_schema import (
 from tqd_probe.schedules.expected_gain import BASIS, CONFIDENCE, expected_share
 
 RUN = "RUN"  # in commands: the run's directory, named where they are printed
+# A checkpoint's path may hold the word, too.
+PLACES = re.compile(r"(?<=[ =])RUN(?=/bands\.json|-verify|-train)")
 NARROW = 0.2  # of the noise axis: all draws of a class on less than this crowd
 TRIAL_STEPS, TRIAL_SEEDS, BATCH = 200, 5, 8  # the defaults of verify
 TRAINING_STEPS = 2000
@@ -77,39 +80,69 @@ def _inside(bands: list[Band], level: float) -> bool:
     return any(low <= level <= high for low, high in bands)
 
 
+def command_in(run: str, step: NextStep) -> str:
+    """Return a step's command, with the run's directory in place of `RUN`.
+
+    Args:
+        run: The directory.
+        step: The step.
+
+    Returns:
+        The command, quoted for a shell.
+    """
+    return PLACES.sub(lambda _: shlex.quote(run), step.command)
+
+
 def _next_steps(
     result: ProbeResult, schedule: BandSchedule, classes: dict[str, ClassDecision]
 ) -> list[NextStep]:
     """Return commands ready to paste, with their work."""
-    settings: dict[str, Any] = result.provenance.settings or {}
-    model = f"--ckpt {shlex.quote(str(settings.get('ckpt', result.model.source)))}"
-    if settings.get("pipeline"):
-        model += f" --pipeline {shlex.quote(str(settings['pipeline']))}"
-    if result.model.expert is not None:
-        model += f" --expert {result.model.expert}"
-    if not any(each.use for each in classes.values()):
-        return []
+    model = _model_options(result)
+    used = any(each.use for each in classes.values())
     file = f"{RUN}/bands.json"
     # On `tiny` and a tiny CogVideoX bands on the measured density were best, but in a
     # long training on few clips a density alone was (`analyses/tables`): try both.
     measured = schedule.golden_density is not None
-    base = " --base measured" if measured else ""
-    compared = ["uniform", *[f"measured={file}"] * measured, f"bands={file}"]
+    if not (used or measured):
+        return []
+    base = " --base measured" if measured and used else ""
+    sampler = "" if used else " --sampler measured"
+    compared = ["uniform", *[f"measured={file}"] * measured, *[f"bands={file}"] * used]
     trials = len(compared) * TRIAL_SEEDS * TRIAL_STEPS * BATCH
+    purpose = "do its levels and classes help on your clips?"
+    if not used:
+        purpose = "no class may be used; does its density of levels help alone?"
     return [
         NextStep(
-            purpose="do its levels and classes help on your clips? short paired trials",
+            purpose=f"{purpose} short paired trials",
             command=f"tqd-probe verify {model} --clips CLIPS --golden HELD_OUT"
             f" --samplers {','.join(compared)}{base} --out {RUN}-verify",
             clip_gradients=trials,
         ),
         NextStep(
             purpose="train with what helps",
-            command=f"tqd-probe train {model} --clips CLIPS --schedule {file}{base}"
-            f" --steps {TRAINING_STEPS} --out {RUN}-train",
+            command=f"tqd-probe train {model} --clips CLIPS --schedule {file}{sampler}"
+            f"{base} --steps {TRAINING_STEPS} --out {RUN}-train",
             clip_gradients=TRAINING_STEPS * BATCH,
         ),
     ]
+
+
+def _model_options(result: ProbeResult) -> str:
+    """Return the options that load the model that was probed, to train it."""
+    settings: dict[str, Any] = result.provenance.settings or {}
+    given = [("--ckpt", settings.get("ckpt", result.model.source))]
+    given.append(("--pipeline", settings.get("pipeline")))
+    given.append(("--expert", result.model.expert))
+    given.append(("--init-lora", settings.get("lora")))
+    given.append(("--lora-alpha", settings.get("lora_alpha")))
+    quantise = settings.get("quantise", "none")
+    given.append(("--quantise", None if quantise == "none" else quantise))
+    return " ".join(
+        f"{option} {shlex.quote(str(value))}"
+        for option, value in given
+        if value is not None
+    )
 
 
 def _warnings(classes: dict[str, ClassDecision]) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from tqd_probe.probing.decision import RUN
+from tqd_probe.clips.degradations import parse_degradations
+from tqd_probe.core.clip_classes import (
+    BOTH_DEGRADED,
+    MOTION_DEGRADED,
+    VISUAL_DEGRADED,
+)
+from tqd_probe.probing.decision import RUN, command_in
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.sampling.registry import measured_density
 from tqd_probe.schedules.band_schedule import BandSchedule
@@ -17,6 +22,12 @@ from tqd_probe.schedules.curves_schema import Curves
 from tqd_probe.schedules.decision_schema import Decision
 from tqd_probe.schedules.mixture_schema import Mixture
 
+# Degradations that make copies of a class.
+COPIES = {
+    VISUAL_DEGRADED: "blur:3,noise:3",
+    MOTION_DEGRADED: "slow:4",
+    BOTH_DEGRADED: "blur:3+slow:4",
+}
 HEADER = ("", "use", "edges of use", "test", "avoid", "cosine, ends")
 
 
@@ -41,6 +52,7 @@ def summary_table(
     levels = schedule.noise.levels
     blank = uncovered_levels(levels, [c.bands for c in schedule.classes.values()])
     lines += _notes(schedule)
+    lines += _beside(result, schedule)
     if blank:
         shown = ", ".join(f"{level:.3g}" for level in blank)
         lines.append(f"levels that only golden clips serve: {shown}")
@@ -108,11 +120,11 @@ def _decision(decision: Decision, run: str, seconds: float | None) -> list[str]:
         if seconds is not None:
             minutes = step.clip_gradients * seconds / 60
             work += f", about {minutes:.0f} min" if minutes >= 1 else ", under a minute"
-        command = step.command.replace(RUN, shlex.quote(run))
-        lines += [f"next: {step.purpose} ({work})", f"  {command}"]
+        lines += [f"next: {step.purpose} ({work})", f"  {command_in(run, step)}"]
     if decision.next:
         lines.append(
-            "  CLIPS: your clips with classes; HELD_OUT: golden clips, none in CLIPS"
+            "  CLIPS: your clips with classes (tqd-probe score gives them); HELD_OUT:"
+            " golden clips, none in CLIPS"
         )
     return lines
 
@@ -193,7 +205,8 @@ def _notes(schedule: BandSchedule) -> list[str]:
             f" {stated.cos_min - stated.delta:g} or more, norms alike;"
         )
         lines.append(
-            f"avoid: upper bound below {stated.cos_min:g}; test: neither is shown"
+            f"avoid: upper bound below {stated.cos_min:g}; test: neither is shown,"
+            " more clips tell"
         )
     classes = schedule.measured_classes()
     wanted = {name: each.clips_for_stable_bands for name, each in classes.items()}
@@ -205,6 +218,28 @@ def _notes(schedule: BandSchedule) -> list[str]:
             f"  {', '.join(counts)}",
         ]
     lines += [f"{name}: {each.reason}" for name, each in classes.items() if each.reason]
+    return lines
+
+
+def _beside(result: ProbeResult, schedule: BandSchedule) -> list[str]:
+    """Write what decides nothing for its class, and what to do with unknown classes."""
+    lines = []
+    for name, compared in result.subjects.items():
+        if compared.kind != "degradation":
+            continue
+        degradation = parse_degradations(name)[0]
+        members = getattr(result.subjects.get(degradation.kind), "members", None)
+        if degradation.extreme and members and name not in members:
+            lines.append(
+                f"{name}: the extreme, shown beside {degradation.kind}; it has no say"
+                " there"
+            )
+    for name, entry in schedule.classes.items():
+        if entry.status == "unmeasured":
+            lines.append(
+                f"{name} clips: measure copies ({COPIES[name]}), or train without"
+                f" (--drop-class {name})"
+            )
     return lines
 
 
