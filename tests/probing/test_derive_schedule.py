@@ -10,6 +10,8 @@ from tqd_probe import gradsim
 from tqd_probe.probing.derive_schedule import derive_schedule, stay_in_bands
 from tqd_probe.probing.result import ProbeResult
 from tqd_probe.schedules.band_schedule import BandSchedule
+from tqd_probe.schedules.fits import fit_density
+from tqd_probe.schedules.mixture_schema import Mixture
 from tqd_probe.statistics.similarity import LevelStatistics
 
 
@@ -85,6 +87,25 @@ def test_two_levels_reach_half_the_gap_and_stay_in_the_networks_range():
     lower, upper = entry.edges_ci[0]
     assert lower == pytest.approx((0.0, 0.7))
     assert upper == pytest.approx((0.8, 0.83))
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"), [((0.7,), []), ((0.4, 0.6), [(0.3, 0.7)])]
+)
+def test_bands_of_a_mixture_end_where_nothing_was_measured(levels, expected):
+    probed = probe_result(levels, {"visual_degraded": 0.99})
+    some = np.ones(len(levels))
+    probed.mixture = Mixture(
+        classes=["golden", "visual_degraded"],
+        pool={"golden": 1, "visual_degraded": 9},
+        weights=[[0.1, 0.9]] * len(levels),
+        fits={"visual_degraded": fit_density(np.array(levels), some)},
+    )
+    found = derive_schedule(probed)
+    entry = found.classes["visual_degraded"]
+    assert entry.bands == [pytest.approx(band) for band in expected]
+    assert (entry.beta is None) == (entry.logit_offset is None) == (not expected)
+    assert found.mixture.fits["visual_degraded"].bands.intervals == [(0, 1)]
 
 
 def test_a_pooled_class_of_opposite_errors_has_no_band():

@@ -14,6 +14,7 @@ from tqd_probe.schedules.bands import (
     CosineCriterion,
     LevelCurves,
     LevelIntervals,
+    clip_bands,
     measured_range,
     three_ways,
 )
@@ -241,7 +242,8 @@ def _class_entry(
         entry |= {"edges_ci": [], "beta": None, "logit_offset": None}
         entry["reason"] = f"{clips} real clips; {LEAST_CLIPS} are needed"
     if result.mixture is not None:
-        _take_mixture(entry, result.mixture, name)
+        whole = measured_range(result.levels, result.noise.range)
+        _take_mixture(entry, result.mixture, name, whole)
     return entry
 
 
@@ -266,11 +268,14 @@ def _unmeasured(real_clips: int | None) -> dict[str, Any]:
     }
 
 
-def _take_mixture(entry: dict[str, Any], mixture: Mixture, name: str) -> None:
-    """Put bands and densities fitted to the mixture's weights in place."""
+def _take_mixture(
+    entry: dict[str, Any], mixture: Mixture, name: str, whole: Band
+) -> None:
+    """Put bands, as far as levels were measured, and fits to weights in place."""
     fits = (mixture.fits or {}).get(name)
-    entry["bands"] = fits.bands.intervals if fits else []
+    entry["bands"] = clip_bands(fits.bands.intervals, *whole) if fits else []
     for key in ("edges_ci", "test", "avoid", "clips_for_stable_bands"):
         entry[key] = None  # of other bands than these
-    entry["beta"] = fits.beta if fits else None
-    entry["logit_offset"] = fits.logit_offset if fits else None
+    used = fits if entry["bands"] else None
+    entry["beta"] = used.beta if used else None
+    entry["logit_offset"] = used.logit_offset if used else None
