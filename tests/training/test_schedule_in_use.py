@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from training_runs import options
 
 from tqd_probe.core.errors import InputError
+from tqd_probe.models.lora_file import fingerprint_with_lora
 from tqd_probe.sampling.clip_pool import ClipPool
 from tqd_probe.schedules.carry_over import carry_over
 from tqd_probe.schedules.fits import fit_beta
@@ -82,6 +85,26 @@ def test_another_expert_is_refused_whatever_is_allowed(schedule, tmp_path):
         read(of_high, path, low, allow_model_mismatch=True)
     with pytest.raises(InputError, match="on a single network, this is the expert"):
         read(schedule, path, low, allow_model_mismatch=True)
+
+
+def test_a_schedule_measured_on_a_lora_is_followed_from_that_lora(schedule, tmp_path):
+    weights = {"transformer.x.lora_A.weight": torch.ones(1, 2)}
+    save_file(weights, tmp_path / "lora.safetensors")
+    model = Model()
+    mine = {"init_lora": str(tmp_path / "lora.safetensors")}
+    of_lora = schedule.model_copy(deep=True)
+    of_lora.model.fingerprint = fingerprint_with_lora(
+        model.fingerprint, tmp_path / "lora.safetensors", None
+    )
+    path = tmp_path / "bands.json"
+    assert read(of_lora, path, model, full=None, **mine) == of_lora
+    with pytest.raises(InputError, match="measured on other weights"):
+        read(of_lora, path, model)
+    with pytest.raises(InputError, match="measured on other weights"):
+        read(of_lora, path, model, full=None, lora_alpha=2.0, **mine)
+    of_base = schedule.model_copy(deep=True)
+    of_base.model.fingerprint = model.fingerprint
+    assert read(of_base, path, model, full=None, **mine) == of_base
 
 
 def test_a_carried_schedule_is_not_one_measured_here(schedule, tmp_path, caplog):

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json
+from tqd_probe.core.files import digest, file_digest, read_json
 from tqd_probe.core.known_files import beside, refuse_other_kinds
 from tqd_probe.models.original_names import OriginalNames
 from tqd_probe.models.weights import WEIGHT_TYPES, read_header
@@ -140,6 +140,22 @@ def find_lora_file(path: str | Path, option: str = "--lora") -> Path:
                 " floating point is read"
             )
     return place
+
+
+def fingerprint_with_lora(fingerprint: str, file: Path, alpha: float | None) -> str:
+    """Return the fingerprint of weights that have a LoRA on them.
+
+    Args:
+        fingerprint: That of the weights alone.
+        file: The LoRA's weight file.
+        alpha: The alpha that is given where the file states none.
+
+    Returns:
+        ``sha256:`` and a hash.
+    """
+    files = [each for each in (file, file.parent / PEFT_CONFIG) if each.is_file()]
+    parts = [fingerprint, *map(file_digest, files)]
+    return "sha256:" + digest(parts if alpha is None else [*parts, repr(alpha)])
 
 
 def read_lora(

@@ -19,7 +19,7 @@ from tqd_probe.core.noise import flow_corrupt, flow_target
 from tqd_probe.models import lora
 from tqd_probe.models.checkpoint_spec import CheckpointSpec
 from tqd_probe.models.generation import Generation
-from tqd_probe.models.lora_file import PEFT_CONFIG
+from tqd_probe.models.lora_file import fingerprint_with_lora
 from tqd_probe.models.module_groups import Grouping
 from tqd_probe.models.native_clip import native_shape
 from tqd_probe.models.pipeline_encoders import Encoders
@@ -84,11 +84,9 @@ class PipelineModel(Encoders, Generation, PipelineWeights):
         else:
             self.fingerprint = fingerprint(self.path / self.network_name)
         if spec.lora is not None:
-            beside = spec.lora.parent / PEFT_CONFIG
-            parts = [self.fingerprint, file_digest(spec.lora)]
-            parts += [file_digest(beside)] if beside.is_file() else []
-            parts += [] if spec.lora_alpha is None else [repr(spec.lora_alpha)]
-            self.fingerprint = "sha256:" + digest(parts)
+            self.fingerprint = fingerprint_with_lora(
+                self.fingerprint, spec.lora, spec.lora_alpha
+            )
         weights = [fingerprint(self.path / name) for name in self.encoders]
         configs = [self.configs[name] for name in self.encoders]
         tokens = [token for name in self.tokenizers for token in self._files(name)]

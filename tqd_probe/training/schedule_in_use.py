@@ -11,6 +11,7 @@ import numpy as np
 from tqd_probe.core.errors import InputError
 from tqd_probe.core.quality_beta import KAPPA_BASE, KAPPA_MAX
 from tqd_probe.models.base import VideoModel
+from tqd_probe.models.lora_file import find_lora_file, fingerprint_with_lora
 from tqd_probe.sampling.base_density import BaseDensity
 from tqd_probe.sampling.beta import kappa_max_from_fits
 from tqd_probe.sampling.clip_pool import ClipPool
@@ -43,8 +44,14 @@ def load_schedule(settings: TrainRunSettings, model: VideoModel) -> BandSchedule
         measured_density(schedule, str(settings.schedule))  # refuses one without it
     _check_expert(settings.schedule, schedule.model.expert, model.expert)
     target = schedule.carried_to
+    fingerprint = model.fingerprint
+    if settings.init_lora is not None:  # of the weights alone, or with the LoRA on them
+        file = find_lora_file(settings.init_lora, "--init-lora")
+        whole = fingerprint_with_lora(fingerprint, file, settings.lora_alpha)
+        if schedule.model.fingerprint == whole:
+            fingerprint = whole
     try:
-        schedule.check_model(model.fingerprint, settings.allow_model_mismatch)
+        schedule.check_model(fingerprint, settings.allow_model_mismatch)
     except InputError as error:
         raise InputError(f"{settings.schedule}: {error}") from None
     of = target or schedule.model
