@@ -29,7 +29,8 @@ from tqd_probe.gradients.sketch import DEFAULT_SIZE
 
 WAYS = ("plain", "floor", "sketched", "exact_norms", "whole")
 SHORTER = {"Wan 2.1 T2V 1.3B": (17, 33)}  # frames, beside the native number
-SHORT = (4, 6)  # blocks
+SHORT = (4, 6)  # blocks of a kind
+DEPTHS = ("num_layers", "num_single_layers")  # kinds of blocks; most have one
 LATENT = (3, 64, 64)  # of the check: 3,072 tokens
 CHECKED = [
     Pass(width, layers, clips=1, latent=LATENT, way=way, checkpointing=checkpointing)
@@ -106,7 +107,6 @@ def row(
         Counts, and bytes by way.
     """
     network = model.network("meta")
-    depth = network.config.num_layers
     task = PublishedTask(model, network, clips, model.latent(frames))
     patch = network.config.get("patch_size", 1)
     side = patch if isinstance(patch, int) else patch[-1]
@@ -120,21 +120,20 @@ def row(
     }
     if all_blocks:
         return found | peaks(task, ways)
-    fewer, more = (
-        peaks(
-            PublishedTask(
-                model, model.network("meta", num_layers=layers), clips, task.size
-            ),
-            ways,
-        )
-        for layers in SHORT
-    )
-    steps = (depth - SHORT[1]) / (SHORT[1] - SHORT[0])
-    for kind, known in more.items():
-        found[kind] = {
-            way: round(value + steps * (value - fewer[kind][way]))
-            for way, value in known.items()
-        }
+    kinds = [kind for kind in DEPTHS if kind in network.config]
+
+    def with_blocks(**layers: int) -> dict[str, dict[str, int]]:
+        short = model.network("meta", **{**dict.fromkeys(kinds, SHORT[0]), **layers})
+        return peaks(PublishedTask(model, short, clips, task.size), ways)
+
+    fewer = with_blocks()
+    found |= {setting: dict(by_way) for setting, by_way in fewer.items()}
+    for kind in kinds:
+        steps = (network.config[kind] - SHORT[0]) / (SHORT[1] - SHORT[0])
+        for setting, by_way in with_blocks(**{kind: SHORT[1]}).items():
+            for way, value in by_way.items():
+                added = value - fewer[setting][way]
+                found[setting][way] += round(steps * added)
     return found
 
 

@@ -75,3 +75,23 @@ def test_a_row_of_the_table_is_measured_and_written_in_gigabytes(monkeypatch):
     line = table({"x": {"name": "LTX", **found}}).splitlines()[-1]
     assert line.startswith("| LTX | 17 x 512 x 704 | 1,056 |")
     assert f"| {found['peak']['plain'] / 1e9:.1f} |" in line
+
+
+def test_blocks_of_two_kinds_are_both_counted(monkeypatch):
+    short = PUBLISHED["HunyuanVideo"]
+    network = short.network
+    monkeypatch.setattr(
+        type(short),
+        "network",
+        lambda self, device, **more: network(
+            device, **{"num_layers": 3, "num_single_layers": 4, **more}
+        ),
+    )
+    monkeypatch.setattr(memory_table, "SHORT", (1, 2))
+    ways = ("plain", "sketched")
+    found = row(short, 5, ways=ways)
+    whole = row(short, 5, ways=ways, all_blocks=True)
+    assert found["parameters"] == whole["parameters"]
+    for setting in ("peak", "checkpointed"):
+        for way in ways:
+            assert found[setting][way] == pytest.approx(whole[setting][way], rel=0.01)
