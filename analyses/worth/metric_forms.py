@@ -10,6 +10,7 @@ stands in the README and was written before the run.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,22 @@ RESAMPLES = 2000
 BAR = 0.02  # of the correlation: factored moments may rank worse by this
 
 
-def scales(layout: Layout, golden: torch.Tensor) -> dict[str, torch.Tensor]:
+def scales(layout: Layout, golden: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return what gradients are multiplied by, by metric.
 
     Args:
         layout: The parameters.
-        golden: Golden gradients ``[N, size]``, all clips and levels.
+        golden: Golden gradients ``[N, size]`` of each level; one at a time, since all
+            of 18 million parameters do not fit into memory twice.
 
     Returns:
         Factors ``[size]`` by metric.
     """
-    squares = golden.square().mean(0, dtype=torch.float64)
+    squares, count = torch.zeros(layout.size, dtype=torch.float64), 0
+    for level in golden:
+        squares += level.square().sum(0, dtype=torch.float64)
+        count += len(level)
+    squares /= count
     sides = torch.cat(
         [
             factored_squares(squares[a:b].sqrt()[None], layout.shapes[name])[0]
@@ -132,7 +138,7 @@ def main() -> None:
     layout = make_layout(training.model.network, {"all": list(training.parameters)})
     clips = training.encode(PROBE, args.clips, None)
     golden = {s: training.gradients(clips, s, PROBE) for s in tqdm(levels, "golden")}
-    by_metric = scales(layout, torch.cat(list(golden.values())))
+    by_metric = scales(layout, golden.values())
     for row in tqdm(rows, "pairs"):
         copies = training.encode(PROBE, args.clips, row["degradation"])
         own = golden[row["sigma"]]

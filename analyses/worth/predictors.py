@@ -123,7 +123,7 @@ def measure(
         return found
 
     golden = [gradients(batch, sigma) for sigma in tqdm(levels, "golden")]
-    by_metric = scales(layout, torch.cat(golden))
+    by_metric = scales(layout, golden)
     by_metric = {m: f for m, f in by_metric.items() if m in only or not only}
     at = {(pair["degradation"], pair["sigma"]): pair for pair in pairs}
     for name in tqdm(names, "degradations"):

@@ -37,7 +37,7 @@ def test_scales_of_equal_rows_are_the_same_in_both_forms(wan_layout):
         ],
         1,
     )
-    found = scales(wan_layout, golden)
+    found = scales(wan_layout, [golden[:1], golden[1:]])
     assert list(found) == [
         "raw",
         "adam, full",
