@@ -30,7 +30,7 @@ from analyses.worth.metric_forms import scales
 from analyses.worth.short_training import RepeatedTraining
 from analyses.worth.start_checkpoints import start_checkpoint
 from tqd_probe.core.errors import InputError
-from tqd_probe.core.files import read_json
+from tqd_probe.core.files import digest, read_json, write_json
 from tqd_probe.core.library_logging import silence_libraries
 from tqd_probe.gradients.layout import Layout, make_layout
 from tqd_probe.models.clip_encoder import default_cache
@@ -39,6 +39,44 @@ from tqd_probe.training.settings import TrainRunSettings
 
 BAR, DELTA = 0.9, 0.03  # of the rule that admits
 TENSORS = "mean over tensors"  # has no interval: admitted by the bar alone
+COLUMNS = 16384  # of gradients at a time: 24 clips fit into a core's cache
+Products = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+
+
+def products_with(
+    layout: Layout,
+    left: torch.Tensor,
+    rights: list[torch.Tensor],
+    by_metric: dict[str, torch.Tensor],
+) -> Products:
+    """Multiply gradients with those of other clips, or with themselves.
+
+    Args:
+        layout: The parameters.
+        left: Gradients ``[N, P]``.
+        rights: Gradients ``[M, P]`` each.
+        by_metric: What all gradients are multiplied by ``[P]``.
+
+    Returns:
+        Inner products ``[N, sum of M]``: by metric, and raw by parameter.
+    """
+    shape = len(left), sum(map(len, rights))
+    whole = {metric: np.zeros(shape) for metric in by_metric}
+    single = {name: np.zeros(shape) for name in layout.parameters}
+
+    def multiply(some: torch.Tensor, start: int, stop: int) -> np.ndarray:
+        parts = [some @ each[:, start:stop].T for each in rights]
+        return torch.cat(parts, 1).double().numpy()
+
+    for name, (first, end) in layout.parameters.items():
+        for start in range(first, end, COLUMNS):
+            stop = min(start + COLUMNS, end)
+            part = left[:, start:stop]
+            single[name] += multiply(part, start, stop)
+            for metric, factors in by_metric.items():
+                scaled = part * factors[start:stop].square()
+                whole[metric] += multiply(scaled, start, stop)
+    return whole, single
 
 
 def products(
@@ -46,7 +84,8 @@ def products(
     own: torch.Tensor,
     other: torch.Tensor,
     by_metric: dict[str, torch.Tensor],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    golden: Products,
+) -> Products:
     """Multiply gradients of golden clips and their copies with each other.
 
     Args:
@@ -54,20 +93,22 @@ def products(
         own: Golden gradients ``[N, P]``.
         other: The copies', same noise.
         by_metric: What gradients are multiplied by ``[P]``.
+        golden: Products ``[N, N]`` of golden gradients with themselves.
 
     Returns:
         Inner products ``[2N, 2N]``, golden clips first: by metric, and raw by
         parameter.
     """
-    size = 2 * len(own)
-    whole = {metric: np.zeros((size, size)) for metric in by_metric}
-    single = {}
-    for name, (a, b) in layout.parameters.items():
-        part = torch.cat([own[:, a:b], other[:, a:b]])
-        single[name] = (part @ part.T).double().numpy()
-        for metric, factors in by_metric.items():
-            scaled = part * factors[a:b]
-            whole[metric] += (scaled @ scaled.T).double().numpy()
+    count = len(own)
+    copies = products_with(layout, other, [own, other], by_metric)
+
+    def joined(known: np.ndarray, lower: np.ndarray) -> np.ndarray:
+        return np.block([[known, lower[:, :count].T], [lower]])
+
+    whole, single = (
+        {name: joined(known[name], lower[name]) for name in known}
+        for known, lower in zip(golden, copies)
+    )
     return whole, single
 
 
@@ -95,6 +136,7 @@ def measure(
     pairs: list[dict[str, Any]],
     clips: int,
     only: tuple[str, ...] = (),
+    folder: Path | None = None,
 ) -> float:
     """Add to every pair what each predictor says, and what the rule admits.
 
@@ -105,6 +147,7 @@ def measure(
             and ``left_out``.
         clips: Golden clips to measure with.
         only: Metrics to keep to; empty for all predictors.
+        folder: Keeps every degradation that is done, to go on after a kill.
 
     Returns:
         Seconds that a clip-gradient took.
@@ -113,44 +156,59 @@ def measure(
     levels = sorted({pair["sigma"] for pair in pairs})
     names = sorted({pair["degradation"] for pair in pairs})
     batch = training.encode(PROBE, clips, None)
-    spent = 0.0
+    seconds = []
 
     def gradients(some: Any, sigma: float) -> torch.Tensor:
-        nonlocal spent
         began = time.process_time()
         found = training.gradients(some, sigma, PROBE)
-        spent += time.process_time() - began
+        seconds.append((time.process_time() - began) / clips)
         return found
 
     golden = [gradients(batch, sigma) for sigma in tqdm(levels, "golden")]
     by_metric = scales(layout, golden)
     by_metric = {m: f for m, f in by_metric.items() if m in only or not only}
-    at = {(pair["degradation"], pair["sigma"]): pair for pair in pairs}
-    for name in tqdm(names, "degradations"):
+    squares = [products_with(layout, own, [own], by_metric) for own in golden]
+
+    def judged(name: str) -> list[dict[str, Any]]:
         copies = training.encode(PROBE, clips, name)
-        mine: list[dict[str, Any]] = [at.get((name, x), {}) for x in levels]
-        found: list[dict[str, np.ndarray]] = []
-        for pair, own, sigma in zip(mine, golden, levels):
+        found = []
+        said: list[dict[str, Any]] = []
+        for own, square, sigma in zip(golden, squares, levels):
             other = gradients(copies, sigma)
-            whole, single = products(layout, own, other, by_metric)
+            whole, single = products(layout, own, other, by_metric, square)
             found.append(whole)
-            pair["predicted"], pair["admitted"] = {}, {}
+            one: dict[str, Any] = {"predicted": {}, "admitted": {}}
             if not only:
-                mean, pair["left_out"] = mean_over_tensors(single)
-                pair["predicted"][TENSORS] = mean
-                pair["admitted"][TENSORS] = mean is not None and mean >= BAR
-                pair["excess"] = excess_of(training, batch, copies, sigma)
+                mean, one["left_out"] = mean_over_tensors(single)
+                one["predicted"][TENSORS] = mean
+                one["admitted"][TENSORS] = mean is not None and mean >= BAR
+                one["excess"] = excess_of(training, batch, copies, sigma)
+            said.append(one)
         for metric in by_metric:
             statistics = [statistics_of_products(whole[metric]) for whole in found]
             use = admitted_levels(np.array(levels), statistics, DELTA)
-            for pair, one, admitted in zip(mine, statistics, use):
-                compared = one.compare([1])
+            for one, each, admitted in zip(said, statistics, use):
+                compared = each.compare([1])
                 ends = (compared.cosine, *compared.cosine_ci)
                 known = [float(x) if np.isfinite(x) else None for x in ends]
-                pair["predicted"][metric] = known[0]
-                pair["admitted"][metric] = bool(admitted)
-                pair.setdefault("ci", {})[metric] = known[1:]
-    return spent / (clips * len(levels) * (1 + len(names)))
+                one["predicted"][metric] = known[0]
+                one["admitted"][metric] = bool(admitted)
+                one.setdefault("ci", {})[metric] = known[1:]
+        return said
+
+    at = {(pair["degradation"], pair["sigma"]): pair for pair in pairs}
+    for name in tqdm(names, "degradations"):
+        kept = folder / f"{name.replace(':', '-')}.json" if folder else None
+        if kept is not None and kept.exists():
+            said: Any = read_json(kept, "a finished part of the study")
+        else:
+            said = judged(name)
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                write_json(kept, said)
+        for sigma, one in zip(levels, said):
+            at.get((name, sigma), {}).update(one)
+    return float(np.mean(seconds))
 
 
 def excess_of(training: RepeatedTraining, own: Any, other: Any, sigma: float) -> float:
@@ -253,7 +311,10 @@ def main() -> None:
     training = open_training(
         args, start_checkpoint(args.start, args.work, args.trained)
     )
-    seconds = measure(training, pairs, args.probe_clips)
+    levels = sorted({pair["sigma"] for pair in pairs})
+    key = digest([training.model.fingerprint, source, args.probe_clips, levels])
+    folder = args.work / f"predictors-{key[-12:]}"
+    seconds = measure(training, pairs, args.probe_clips, folder=folder)
     result = {
         "set": f"{Path(args.start).name}, {source}",
         "pairs_left_out": others,

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 
-def test_mean_over_tensors_gives_small_tensors_the_same_weight():
-    from analyses.worth.predictors import mean_over_tensors, products
+def test_mean_over_tensors_gives_small_tensors_the_same_weight(monkeypatch):
+    from analyses.worth import predictors
+    from analyses.worth.predictors import mean_over_tensors, products, products_with
     from tqd_probe.gradients.layout import make_layout
 
     network = torch.nn.Module()
@@ -23,7 +24,10 @@ def test_mean_over_tensors_gives_small_tensors_the_same_weight():
     assert places["small"] == slice(900, 1000)
     own[:, 1000:] = 1e-3 * torch.tensor([1.0, -1.0]).repeat(20)[:, None]  # U_gg < 0
     weights = torch.linspace(0.5, 2.0, 1050)
-    whole, single = products(layout, own, other, {"weighted": weights})
+    monkeypatch.setattr(predictors, "COLUMNS", 128)
+    by_metric = {"weighted": weights}
+    golden = products_with(layout, own, [own], by_metric)
+    whole, single = products(layout, own, other, by_metric, golden)
     mean, left_out = mean_over_tensors(single)
     assert mean == pytest.approx(0.0, abs=0.02)
     assert left_out == pytest.approx(1 / 3)
