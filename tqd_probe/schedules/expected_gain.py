@@ -1,11 +1,11 @@
 """What share of golden clips' gain a cosine promises, where that has been measured.
 
-From 394 pairs of degradation and noise level, on `tiny` at two stages of its training, a
-network of 18 million parameters and a tiny CogVideoX: the cosine in Adam's metric before
-training, and the share of the golden gain that training at that level then brought
-(`analyses/worth/expected_gain.py`). Made without the larger network, intervals hold only
-60 % of its pairs: on other checkpoints the table orders levels better than it tells a
-share.
+From 394 pairs of degradation and noise level, on `tiny` at two stages of its training,
+a network of 18 million parameters and a tiny CogVideoX: the cosine in Adam's metric
+before training, and the share of the golden gain that training at that level then
+brought (`analyses/worth/expected_gain.py`). Made without the larger network, intervals
+hold only 60 % of its pairs: on other checkpoints the table orders levels better than it
+tells a share.
 """
 
 from __future__ import annotations
