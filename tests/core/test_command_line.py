@@ -187,8 +187,9 @@ def test_version(capsys):
             ),
             2,
             "error: out of memory (CUDA out of memory. Tried to allocate 2.50 GiB); end"
-            " other programs, or ask for less: smaller clips or batches,"
-            " --checkpointing on, --dtype bf16, --quantise, --offload",
+            " other programs, or ask for less: smaller clips or batches; gradsim, train"
+            " and verify also with --checkpointing on, --dtype bf16, --quantise or"
+            " --offload",
         ),
         (KeyboardInterrupt(), 130, "stopped"),
     ],

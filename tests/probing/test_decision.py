@@ -91,7 +91,7 @@ def test_without_bands_the_density_alone_is_tried(probed):
 def test_commands_load_the_model_that_was_probed(probed):
     settings = probed.provenance.settings
     settings |= {"ckpt": "my RUN/wan", "lora": "a.safetensors", "lora_alpha": 8.0}
-    settings["quantise"] = "nf4"
+    settings |= {"quantise": "nf4", "dtype": "bf16", "offload": True}
     verify, train = (
         shlex.split(command_in("my run", step))
         for step in decide(probed, derive_schedule(probed)).next
@@ -103,6 +103,7 @@ def test_commands_load_the_model_that_was_probed(probed):
         found = parse(of, words[2:], words[1])
         assert (found.ckpt, found.init_lora) == ("my RUN/wan", "a.safetensors")
         assert (found.lora_alpha, found.quantise) == (8, "nf4")
+        assert (found.dtype, found.offload) == ("bf16", True)
         assert str(found.out) == f"my run-{words[1]}"
 
 

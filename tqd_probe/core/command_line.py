@@ -49,8 +49,8 @@ CURES = {
     errno.ENOENT: "check the path",
 }
 LESS_MEMORY = (
-    "end other programs, or ask for less: smaller clips or batches, --checkpointing on,"
-    " --dtype bf16, --quantise, --offload"
+    "end other programs, or ask for less: smaller clips or batches; gradsim, train and"
+    " verify also with --checkpointing on, --dtype bf16, --quantise or --offload"
 )
 logging.getLogger("tqd_probe").addHandler(logging.NullHandler())  # no stray stderr
 

@@ -136,13 +136,14 @@ def _model_options(result: ProbeResult) -> str:
     given.append(("--expert", result.model.expert))
     given.append(("--init-lora", settings.get("lora")))
     given.append(("--lora-alpha", settings.get("lora_alpha")))
-    quantise = settings.get("quantise", "none")
-    given.append(("--quantise", None if quantise == "none" else quantise))
-    return " ".join(
+    given.append(("--quantise", settings.get("quantise")))
+    given.append(("--dtype", settings.get("dtype")))
+    words = [
         f"{option} {shlex.quote(str(value))}"
         for option, value in given
-        if value is not None
-    )
+        if value not in (None, "none", "auto")
+    ]
+    return " ".join([*words, *["--offload"] * bool(settings.get("offload"))])
 
 
 def _warnings(classes: dict[str, ClassDecision]) -> list[str]:

@@ -1,6 +1,7 @@
 """Published networks on the meta device: sizes, and the estimate of activations."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -59,13 +60,7 @@ def test_the_estimate_of_a_block_s_activations_is_what_the_block_keeps(name):
 
 
 def test_a_row_of_the_table_is_measured_and_written_in_gigabytes(monkeypatch):
-    short = PUBLISHED["LTX-Video 2B"]
-    network = short.network
-    monkeypatch.setattr(
-        type(short),
-        "network",
-        lambda self, device, **more: network(device, **{"num_layers": 3, **more}),
-    )
+    short = replace(PUBLISHED["LTX-Video 2B"], changes={"num_layers": 3})
     monkeypatch.setattr(memory_table, "SHORT", (1, 2))
     found = row(short, 17)
     assert found["tokens"] == 3 * 16 * 22
@@ -78,15 +73,8 @@ def test_a_row_of_the_table_is_measured_and_written_in_gigabytes(monkeypatch):
 
 
 def test_blocks_of_two_kinds_are_both_counted(monkeypatch):
-    short = PUBLISHED["HunyuanVideo"]
-    network = short.network
-    monkeypatch.setattr(
-        type(short),
-        "network",
-        lambda self, device, **more: network(
-            device, **{"num_layers": 3, "num_single_layers": 4, **more}
-        ),
-    )
+    depths = {"num_layers": 3, "num_single_layers": 4}
+    short = replace(PUBLISHED["HunyuanVideo"], changes=depths)
     monkeypatch.setattr(memory_table, "SHORT", (1, 2))
     ways = ("plain", "sketched")
     found = row(short, 5, ways=ways)
